@@ -1,0 +1,375 @@
+// The only importer of pg: the pool, transactions that check their COMMIT, LISTEN.
+import pg from 'pg';
+import { endDeadTransactions, type OpenTransaction, type Sessions } from './dead-connections.ts';
+import { CommitRolledBackError, describeError, sqlState } from './errors.ts';
+import { type FailpointSite, failpoint } from './failpoint.ts';
+import type { Logger } from './logger.ts';
+
+export type Row = Record<string, unknown>;
+export interface QueryResult<R> {
+  rows: R[];
+  rowCount: number | null;
+  command: string;
+}
+
+export interface Statement {
+  text: string;
+  values?: unknown[];
+  /** Makes it a prepared statement; dropped where a transaction pooler is in front. */
+  name?: string;
+  /** Client-side bound; the connection is dropped when it passes. */
+  timeoutMs?: number;
+  /** Forces the extended protocol, in which Postgres refuses several statements in one text. */
+  isExtended?: boolean;
+}
+
+/** Whatever runs statements: the pool (each its own transaction) or one open transaction. */
+export interface Queryable {
+  query<R extends Row = Row>(statement: string | Statement, values?: unknown[]): Promise<QueryResult<R>>;
+}
+
+export interface Transaction extends Queryable {
+  /**
+   * A last statement, sent in one packet with COMMIT. If it fails, Postgres rolls back and the transaction throws
+   * AtCommitError: so a guard at the end has to fail (1/0) where it finds nothing to do.
+   */
+  atCommit(statement: Statement): void;
+  /** Ends the connection at once, whatever runs on it; Postgres rolls back. */
+  abandon(reason: Error): void;
+}
+
+/** A statement given to `atCommit` failed; `cause` says why. Nothing of the transaction was committed. */
+export class AtCommitError extends Error {
+  constructor(cause: unknown) {
+    super('the last statement of the transaction failed', { cause });
+    this.name = 'AtCommitError';
+  }
+}
+
+/** There was no connection, or it was lost: nobody's statement was at fault. A COMMIT under way may have succeeded. */
+export class ConnectionLostError extends Error {
+  constructor(cause: unknown) {
+    super('the connection to the database was lost', { cause });
+    this.name = 'ConnectionLostError';
+  }
+}
+
+export interface TransactionOptions {
+  /** `SET LOCAL` settings: names and values are ours, never a caller's input. */
+  settings?: Record<string, string>;
+  /** Client-side bound of each statement. */
+  timeoutMs?: number;
+  /** Passed when COMMIT was sent and its answer not yet read. */
+  commitSite?: FailpointSite;
+}
+
+export interface Database extends Queryable {
+  /**
+   * Runs `work` in one READ COMMITTED transaction and commits. A throw rolls back and is rethrown.
+   * @throws CommitRolledBackError when Postgres answered COMMIT with ROLLBACK
+   * @throws AtCommitError, ConnectionLostError
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * Listens on `channel` with a connection of its own, reconnecting by itself. `onWake` gets the notification's
+   * payload; undefined after a (re)connection, since anything may have been missed.
+   */
+  listen(channel: string, onWake: (payload: string | undefined) => void): Listener;
+  /** For libraries that want a connected `pg` client (the migrator). No pipelining, no time limit. */
+  withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T>;
+  /** Ends transactions whose connection died without a sign. To be called every few seconds. @returns how many */
+  endDeadTransactions(): Promise<number>;
+  counts(): { total: number; idle: number; waiting: number; max: number };
+  close(): Promise<void>;
+}
+
+export interface Listener {
+  /** True while notifications can arrive. */
+  isListening(): boolean;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  url: string;
+  /** Shown in pg_stat_activity. */
+  applicationName: string;
+  maxConnections: number;
+  /** A transaction pooler is in front: no prepared statements, no LISTEN. */
+  pooler?: boolean;
+  /** Bound of a statement outside transactions that set their own; default 6,000. */
+  timeoutMs?: number;
+  /** Settings of every session, e.g. time-outs; behind a pooler they become `SET LOCAL` of each transaction. */
+  sessionSettings?: Record<string, string>;
+  /** Heroku's own certificates are self-signed; everywhere else the URL's sslmode decides. */
+  acceptSelfSigned?: boolean;
+  log: Logger;
+}
+
+export function openDatabase(options: DatabaseOptions): Database {
+  const { log, pooler = false, timeoutMs = 6_000, sessionSettings = {} } = options;
+  const connection: pg.ClientConfig = {
+    connectionString: options.url,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: 2_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    // A start-up parameter costs no round trip, but a pooler refuses the connection for it.
+    ...(pooler ? {} : startUpOptions(sessionSettings)),
+    ...(options.acceptSelfSigned ? { ssl: { rejectUnauthorized: false } } : {}),
+  };
+  const pool = new pg.Pool({
+    ...connection,
+    max: options.maxConnections,
+    idleTimeoutMillis: 30_000,
+    query_timeout: timeoutMs,
+    // One round trip for what needs no answer in between; pg sends a Sync after each statement.
+    pipeline: true,
+  });
+  // An idle connection that drops must not end the process; the pool opens a new one when asked.
+  pool.on('error', (error) =>
+    log.warn({ error: describeError(error).text }, 'an idle database connection was lost'),
+  );
+
+  const prepare = (statement: string | Statement, values?: unknown[]): pg.QueryConfig => {
+    if (typeof statement === 'string') return { text: statement, ...(values ? { values } : {}) };
+    const { text, name, timeoutMs: statementTimeoutMs } = statement;
+    return {
+      text,
+      ...(statement.values ? { values: statement.values } : {}),
+      ...(name && !pooler ? { name } : {}),
+      ...(statementTimeoutMs ? { query_timeout: statementTimeoutMs } : {}),
+      ...(statement.isExtended ? { queryMode: 'extended' } : {}),
+    } as pg.QueryConfig;
+  };
+
+  const openTransactions = new Set<OpenTransaction>();
+
+  const sessions: Sessions = {
+    readBusy: async (processIds) => {
+      const client = await pool.connect();
+      try {
+        const { rows } = await client.query<{ own: number; busy: number[] }>(
+          `SELECT pg_backend_pid() AS own, ARRAY(SELECT pid FROM pg_stat_activity
+             WHERE pid = ANY ($1) AND (state IS NULL OR state NOT LIKE 'idle%')) AS busy`,
+          [processIds],
+        );
+        client.release();
+        const { own, busy } = rows[0]!;
+        return own === processIdOf(client) ? new Set(busy) : undefined;
+      } catch (error) {
+        client.release(error as Error);
+        throw error;
+      }
+    },
+    terminate: async (processIds) => {
+      await pool.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE pid = ANY ($1) AND state LIKE 'idle in transaction%' AND application_name = $2`,
+        [processIds, options.applicationName],
+      );
+    },
+  };
+
+  async function transaction<T>(
+    work: (tx: Transaction) => Promise<T>,
+    { settings = {}, timeoutMs: statementTimeoutMs = timeoutMs, commitSite }: TransactionOptions = {},
+  ): Promise<T> {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw new ConnectionLostError(error);
+    });
+    let lost: Error | undefined;
+    let released = false;
+    // A statement that came behind COMMIT or ROLLBACK would be executed on its own.
+    let isEnding = false;
+    // The pool takes its own listener off while a client is out: unheard, a dropped connection ends the process.
+    const onError = (error: Error) => {
+      lost = error;
+    };
+    client.on('error', onError);
+    const release = (error?: Error) => {
+      if (released) return;
+      released = true;
+      openTransactions.delete(open);
+      client.removeListener('error', onError);
+      if (error) client.on('error', () => {}); // it is being destroyed; its last words are already known
+      client.release(error);
+    };
+    const open: OpenTransaction = {
+      processId: processIdOf(client),
+      unanswered: 0,
+      aliveAt: 0,
+      end: () => client.connection.stream.destroy(),
+    };
+    openTransactions.add(open);
+    const onAnswer = () => {
+      open.unanswered--;
+      open.aliveAt = performance.now();
+    };
+    const run = <R extends Row>(statement: string | Statement, values?: unknown[]) => {
+      if (released) return Promise.reject<QueryResult<R>>(new Error('the transaction is over'));
+      if (open.unanswered++ === 0) open.aliveAt = performance.now();
+      const answer = client.query<R>({
+        query_timeout: statementTimeoutMs,
+        ...prepare(statement, values),
+      } as pg.QueryConfig);
+      answer.then(onAnswer, onAnswer);
+      return answer;
+    };
+    const last: Statement[] = [];
+    const tx: Transaction = {
+      query: (statement, values) =>
+        isEnding ? Promise.reject(new Error('the transaction is over')) : run(statement, values),
+      abandon: (reason) => {
+        isEnding = true;
+        release(reason);
+        open.end(); // the pool alone would let the statement under way come to its end
+      },
+      atCommit: (statement) => {
+        last.push(statement);
+      },
+    };
+    const stream = client.connection.stream;
+    try {
+      // What is asked for in this turn of the event loop leaves in one packet: BEGIN, the settings, the first
+      // statements of `work`. A system call each costs more than the statements themselves.
+      stream.cork();
+      setImmediate(() => stream.uncork());
+      const begun = [run('BEGIN ISOLATION LEVEL READ COMMITTED')];
+      const local = pooler ? { ...sessionSettings, ...settings } : settings;
+      const settingList = Object.entries(local).map(([key, value]) => `SET LOCAL ${key} = '${value}'`);
+      if (settingList.length) begun.push(run(settingList.join(';')));
+      const [result] = await Promise.all([work(tx), ...begun]);
+      isEnding = true;
+      stream.cork();
+      const guards = last.map((statement) =>
+        run(statement).catch((error: unknown) => {
+          throw new AtCommitError(error);
+        }),
+      );
+      const ending = [...guards, run('COMMIT')];
+      stream.uncork();
+      const [ended] = await Promise.all([allOrFirstError(ending), commitSite && failpoint(commitSite)]);
+      const committed = ended.at(-1);
+      // COMMIT of an aborted transaction answers ROLLBACK and no error.
+      if (committed?.command !== 'COMMIT') throw new CommitRolledBackError();
+      release(lost);
+      return result as T;
+    } catch (error) {
+      isEnding = true;
+      if (!released) {
+        const rolledBack = await run({ text: 'ROLLBACK', timeoutMs: 2_000 }).then(
+          () => undefined,
+          (rollbackError: Error) => rollbackError,
+        );
+        release(lost ?? rolledBack);
+      }
+      // Postgres ends sessions with an error of its own (57P01 …) before the connection drops.
+      throw lost || isEndOfSession(error) ? new ConnectionLostError(error) : error;
+    }
+  }
+
+  return {
+    query: (statement, values) => pool.query(prepare(statement, values)),
+    transaction,
+    endDeadTransactions: () => endDeadTransactions(openTransactions, sessions),
+    listen: (channel, onWake) => listen(connection, channel, onWake, log),
+    withClient: async (work) => {
+      const client = new pg.Client(connection);
+      client.on('error', (error) =>
+        log.warn({ error: describeError(error).text }, 'a database connection was lost'),
+      );
+      await client.connect();
+      try {
+        return await work(client);
+      } finally {
+        await client.end();
+      }
+    },
+    counts: () => ({
+      total: pool.totalCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+      max: options.maxConnections,
+    }),
+    close: () => pool.end(),
+  };
+}
+
+/** As told by BackendKeyData; missing in the types. */
+function processIdOf(client: pg.PoolClient): number {
+  return (client as unknown as { processID: number }).processID;
+}
+
+/** Classes 08 (connection) and 57P (the operator, a crash or a restart ended the session). */
+function isEndOfSession(error: unknown): boolean {
+  return /^(08|57P0[1-5])/.test(sqlState(error) ?? '');
+}
+
+/**
+ * Of statements that were sent together: waits for all, so that no rejection is left unheard, then throws the first
+ * error. The others are only its consequences.
+ */
+export async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+}
+
+function startUpOptions(settings: Record<string, string>): { options?: string } {
+  const list = Object.entries(settings).map(([key, value]) => `-c ${key}=${value}`);
+  return list.length ? { options: list.join(' ') } : {};
+}
+
+function listen(
+  connection: pg.ClientConfig,
+  channel: string,
+  onWake: (payload: string | undefined) => void,
+  log: Logger,
+): Listener {
+  let client: pg.Client | undefined;
+  let isClosed = false;
+  let isListening = false;
+  let retry: NodeJS.Timeout | undefined;
+  let check: NodeJS.Timeout | undefined;
+
+  const connect = async () => {
+    const next = new pg.Client({ ...connection, query_timeout: 5_000 });
+    client = next;
+    let isGone = false;
+    const again = (error?: Error) => {
+      if (isGone) return;
+      isGone = true;
+      clearInterval(check);
+      if (isListening)
+        log.warn({ error: error && describeError(error).text }, 'LISTEN lost; polling until it is back');
+      isListening = false;
+      next.end().catch(() => {}); // it is broken already
+      if (!isClosed) retry = setTimeout(connect, 2_000);
+    };
+    next.on('error', again);
+    next.on('end', () => again());
+    next.on('notification', ({ payload }) => onWake(payload));
+    try {
+      await next.connect();
+      await next.query(`LISTEN ${channel}`);
+      isListening = true;
+      onWake(undefined);
+      // A half-open socket gives no sign; the query time-out finds it.
+      check = setInterval(() => next.query('SELECT 1').catch(again), 10_000);
+    } catch (error) {
+      again(error as Error);
+    }
+  };
+  void connect();
+  return {
+    isListening: () => isListening,
+    close: async () => {
+      isClosed = true;
+      clearTimeout(retry);
+      clearInterval(check);
+      await client?.end().catch(() => {}); // already gone
+    },
+  };
+}

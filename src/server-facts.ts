@@ -1,0 +1,69 @@
+// What the database server says about itself: version, clock, limits, who is connected.
+import type { Queryable } from './database.ts';
+
+export interface ServerFacts {
+  /** 15 to 18. */
+  majorVersion: number;
+  version: string;
+  /** A standby, or a database set to read only. */
+  isReadOnly: boolean;
+  /** What this user may open in this database, as the strictest of the limits has it; reserved ones left out. */
+  connectionLimit: number;
+  /** Which setting that limit is. */
+  connectionLimitName: string;
+}
+
+export async function readServerFacts(database: Queryable): Promise<ServerFacts> {
+  const { rows } = await database.query<{
+    number: number;
+    version: string;
+    readonly: boolean;
+    server: number;
+    role: number;
+    database: number;
+  }>(
+    // reserved_connections came with Postgres 16.
+    `SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version,
+       pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS readonly,
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         - coalesce(nullif(current_setting('reserved_connections', true), ''), '0')::int AS server,
+       (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS role,
+       (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS database`,
+  );
+  const row = rows[0]!;
+  const limits: [string, number][] = [
+    ['max_connections without the reserved ones', row.server],
+    ["the user's CONNECTION LIMIT", row.role],
+    ["the database's CONNECTION LIMIT", row.database],
+  ];
+  const [name, limit] = limits.filter(([, value]) => value >= 0).sort((a, b) => a[1] - b[1])[0]!;
+  return {
+    majorVersion: Math.floor(row.number / 10_000),
+    version: row.version,
+    isReadOnly: row.readonly,
+    connectionLimit: limit,
+    connectionLimitName: name,
+  };
+}
+
+/** How far this machine's clock is ahead of the database's, in seconds, and how exact that is. */
+export async function clockDifference(
+  database: Queryable,
+): Promise<{ aheadSeconds: number; uncertaintySeconds: number }> {
+  const before = Date.now();
+  const { rows } = await database.query<{ now: Date }>('SELECT clock_timestamp() AS now');
+  const after = Date.now();
+  return {
+    aheadSeconds: ((before + after) / 2 - rows[0]!.now.getTime()) / 1_000,
+    uncertaintySeconds: (after - before) / 2_000,
+  };
+}
+
+/** Connections to this database by application_name, e.g. `postbell worker`. */
+export async function countSessions(database: Queryable): Promise<Map<string, number>> {
+  const { rows } = await database.query<{ name: string; count: number }>(
+    `SELECT application_name AS name, count(*)::int AS count FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend' GROUP BY application_name`,
+  );
+  return new Map(rows.map(({ name, count }) => [name, count]));
+}
