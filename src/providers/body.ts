@@ -1,0 +1,110 @@
+// Reads a delivery's body once: its value for JavaScript, its text for jsonb, and why either is missing.
+import { isUtf8 } from 'node:buffer';
+import { type FormField, formToObject, parseForm, singleField } from './form.ts';
+import { scanJson } from './jsonb.ts';
+import type { Delivery, PayloadError, Source } from './provider.ts';
+
+export interface DecodedBody {
+  /** Undefined where nothing could be read. Numbers may be rounded; `exact()` has them as written. */
+  value: unknown;
+  /** JSON that jsonb accepts, or null with `error`. */
+  text: string | null;
+  error: PayloadError | null;
+  /** A number in it may not survive JavaScript. */
+  hasInexactNumbers: boolean;
+  /** As `value`, but numbers that JavaScript would round are raw JSON objects (see `scalarText`). */
+  exact(): unknown;
+}
+
+interface RawJson {
+  readonly rawJSON: string;
+}
+
+// TypeScript's library does not know these two yet (ECMAScript "JSON.parse source text access").
+const json = JSON as typeof JSON & { rawJSON(text: string): RawJson; isRawJSON(value: unknown): boolean };
+
+export function decodeBody(delivery: Delivery, source: Source): DecodedBody {
+  const { body } = delivery;
+  const spec = source.provider.body;
+  if (spec?.extractJson) {
+    const text = spec.extractJson(delivery, source);
+    return text === undefined ? unreadable('malformed') : decodeJson(text);
+  }
+  if (body.length === 0) return unreadable('empty');
+  if (spec?.form && looksLikeForm(delivery)) return decodeForm(delivery, spec.form, spec.jsonField);
+  if (!isUtf8(body)) return unreadable('utf8');
+  const hasBom = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
+  return decodeJson(body.toString('utf8', hasBom ? 3 : 0));
+}
+
+/** The fields of a form-encoded body, or undefined if it is none. */
+export function formFields(delivery: Delivery): FormField[] | undefined {
+  return looksLikeForm(delivery) ? parseForm(delivery.body) : undefined;
+}
+
+/** Text of a string or number of the value, numbers as written; undefined for anything else and for ''. */
+export function scalarText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value === '' ? undefined : value;
+  if (typeof value === 'number') return String(value);
+  return json.isRawJSON(value) ? (value as RawJson).rawJSON : undefined;
+}
+
+/** Own properties only: `__proto__` in a body is a key like any other. */
+export function valueAt(value: unknown, path: readonly string[]): unknown {
+  let current = value;
+  for (const key of path) {
+    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, key)) return undefined;
+    current = (current as Record<string, unknown>)[key];
+  }
+  return current;
+}
+
+function decodeJson(text: string): DecodedBody {
+  if (text.length === 0) return unreadable('empty');
+  const { problem, hasInexactNumbers } = scanJson(text);
+  if (problem === 'too_deep') return unreadable('too_deep');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Not swallowed: the kind of damage is the answer.
+    return unreadable(text.includes('\0') ? 'nul' : 'malformed');
+  }
+  return {
+    value,
+    text: problem ? null : text,
+    error: problem,
+    hasInexactNumbers,
+    exact: () => (hasInexactNumbers ? JSON.parse(text, keepNumberAsWritten) : value),
+  };
+}
+
+function decodeForm(delivery: Delivery, shape: 'flat' | 'nested', jsonField?: string): DecodedBody {
+  const fields = parseForm(delivery.body);
+  if (!fields) return unreadable('utf8');
+  const embedded = jsonField === undefined ? undefined : singleField(fields, jsonField);
+  if (embedded !== undefined) return decodeJson(embedded);
+  const value = formToObject(fields, shape === 'nested');
+  const text = JSON.stringify(value);
+  const { problem } = scanJson(text);
+  return { value, text: problem ? null : text, error: problem, hasInexactNumbers: false, exact: () => value };
+}
+
+/** By content type; without a telling one, by the first byte: JSON texts of providers are objects or arrays. */
+function looksLikeForm(delivery: Delivery): boolean {
+  const contentType = delivery.headers['content-type']?.[0]?.toLowerCase() ?? '';
+  if (contentType.startsWith('application/x-www-form-urlencoded')) return true;
+  if (contentType.includes('json')) return false;
+  const first = delivery.body[0];
+  return first !== undefined && first !== 123 && first !== 91;
+}
+
+function keepNumberAsWritten(_key: string, value: unknown, context?: { source?: string }): unknown {
+  const written = context?.source;
+  if (typeof value !== 'number' || written === undefined || String(value) === written) return value;
+  return json.rawJSON(written);
+}
+
+function unreadable(error: PayloadError): DecodedBody {
+  return { value: undefined, text: null, error, hasInexactNumbers: false, exact: () => undefined };
+}

@@ -1,0 +1,58 @@
+// Chargebee: nothing is signed; user name and password of your choice come as basic auth.
+import { header, json } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { credential } from '../schemes/credential.ts';
+import { pairSecret } from '../secrets.ts';
+import { randomId, unixSeconds } from './sample.ts';
+
+export const chargebee: Provider = {
+  name: 'chargebee',
+  title: 'Chargebee',
+  docsUrl: 'https://www.chargebee.com/docs/2.0/webhook_settings.html',
+  facts:
+    'Basic auth, body, id and retries T: hookdeck/webhook-skills, chargebee. Basic auth L as well: npm chargebee, its handler.',
+  scheme: credential({
+    at: header('authorization'),
+    expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
+    name: 'basic auth',
+  }),
+  secret: pairSecret({
+    label: 'User name and password',
+    names: ['user name', 'password'],
+    where:
+      'Chosen by you: Settings → Configure Chargebee → Webhooks → Protect webhook URL with basic authentication',
+  }),
+  idIsSigned: true,
+  events: {
+    id: json('id'),
+    topic: json('event_type'),
+    occurredAt: { at: json('occurred_at'), unit: 's' },
+  },
+  retries: 'Wants a 2xx within 20 s; 7 retries, 2 minutes to 2 days apart.',
+  sending: { newId: () => randomId('ev_') },
+  samples: {
+    subscription_created: (draft) => event(draft, { subscription: subscription('active') }),
+    subscription_cancelled: (draft) => event(draft, { subscription: subscription('cancelled') }),
+    payment_succeeded: (draft) =>
+      event(draft, {
+        transaction: { id: randomId('txn_'), amount: 4200, currency_code: 'EUR', status: 'success' },
+      }),
+    '*': (draft) => event(draft, { customer: { id: randomId(), email: 'ada@example.com' } }),
+  },
+};
+
+function subscription(status: string): object {
+  return { id: randomId(), customer_id: randomId(), status, object: 'subscription' };
+}
+
+function event({ topic, id, now }: SampleDraft, content: object): object {
+  return {
+    id,
+    occurred_at: unixSeconds(now),
+    source: 'admin_console',
+    object: 'event',
+    api_version: 'v2',
+    event_type: topic,
+    content,
+  };
+}

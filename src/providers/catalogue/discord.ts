@@ -1,0 +1,74 @@
+// Discord: Ed25519 over `timestamp body`; interactions and webhook events under one application key.
+import { jsonAnswer, smallJsonBody } from '../handshake.ts';
+import { firstOf, header, json, rawBody, timestamp } from '../parts.ts';
+import type { Delivery, HandshakeAnswer, Provider } from '../provider.ts';
+import { publicKeySecret } from '../public-key-secrets.ts';
+import { publicKey } from '../schemes/public-key.ts';
+import { randomNumber } from './sample.ts';
+
+const key = { format: 'raw-hex' } as const;
+
+export const discord: Provider = {
+  name: 'discord',
+  title: 'Discord',
+  docsUrl: 'https://docs.discord.com/developers/interactions/overview',
+  facts: 'Signature and interaction PING L: npm discord-interactions. PING of webhook events T. Deadline M.',
+  // Their library does not look at the age; a replayed interaction is refused here by its age and its id.
+  scheme: publicKey({
+    kind: 'ed25519',
+    key,
+    message: [timestamp, rawBody],
+    signature: { at: header('x-signature-ed25519'), encoding: 'hex' },
+    timestamp: { at: header('x-signature-timestamp'), unit: 's' },
+  }),
+  secret: publicKeySecret({
+    kind: 'ed25519',
+    key,
+    label: 'Public key',
+    where: 'discord.com/developers → your application → General Information → Public Key',
+  }),
+  idIsSigned: true,
+  events: {
+    id: json('id'),
+    topic: firstOf(json('event.type'), ['interaction.', json('type')]),
+    occurredAt: { at: json('event.timestamp'), unit: 'iso' },
+  },
+  headers: ['x-signature-timestamp'],
+  handshakes: [{ method: 'POST', phase: 'verified', answer: answerPing }],
+  retries: 'Wants an answer within 3 s; interactions are not sent again. A bad signature must get 401.',
+  sending: { newId: () => String(randomNumber(14)) },
+  samples: {
+    'interaction.2': ({ id }) => ({
+      id,
+      application_id: '1053049266115768360',
+      type: 2,
+      token: 'A_UNIQUE_TOKEN',
+      data: { id: '771825006014889984', name: 'bell', type: 1 },
+      user: { id: '53908232506183680', username: 'ada' },
+      version: 1,
+    }),
+    APPLICATION_AUTHORIZED: ({ topic, now }) => ({
+      version: 1,
+      application_id: '1053049266115768360',
+      type: 1,
+      event: {
+        type: topic,
+        timestamp: now.toISOString(),
+        data: { integration_type: 1, scopes: ['identify'], user: { id: String(randomNumber(14)) } },
+      },
+    }),
+    '*': ({ topic, now }) => ({
+      version: 1,
+      type: 1,
+      event: { type: topic, timestamp: now.toISOString(), data: { id: String(randomNumber(14)) } },
+    }),
+  },
+};
+
+/** An interaction's PING has type 1 and no event; a webhook event's has type 0. */
+function answerPing(delivery: Delivery): HandshakeAnswer | undefined {
+  const body = smallJsonBody(delivery, '"type"');
+  if (typeof body !== 'object' || body === null || !('type' in body) || 'event' in body) return undefined;
+  if (body.type === 1) return jsonAnswer({ type: 1 });
+  return body.type === 0 ? { status: 204, contentType: 'text/plain; charset=utf-8', body: '' } : undefined;
+}

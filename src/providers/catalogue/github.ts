@@ -1,0 +1,112 @@
+// GitHub: `sha256=` hex HMAC over the body; id and event name come in headers that the signature does not cover.
+import { header, json, optional, rawBody } from '../parts.ts';
+import type { Provider } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomNumber } from './sample.ts';
+
+const repository = {
+  id: 1296269,
+  name: 'Hello-World',
+  full_name: 'octocat/Hello-World',
+  private: false,
+  owner: { login: 'octocat', id: 1, type: 'User' },
+};
+const sender = { login: 'octocat', id: 1, type: 'User' };
+
+export const github: Provider = {
+  name: 'github',
+  title: 'GitHub',
+  docsUrl: 'https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries',
+  facts:
+    'Signature L+D: @octokit/webhooks-methods, docs.github.com. Delivery id kept on redelivery T: github/docs issue 32822. No automatic retry D.',
+  // X-Hub-Signature (SHA-1) comes beside it and must never be fallen back to.
+  scheme: hmac({
+    message: rawBody,
+    signature: { at: header('x-hub-signature-256'), encoding: 'hex', prefix: 'sha256=' },
+  }),
+  secret: textSecret({ label: 'Secret', where: 'Repository or organisation → Settings → Webhooks → Secret' }),
+  idIsSigned: false,
+  // Hooks may be set to `application/x-www-form-urlencoded`: the signature is over the form's bytes.
+  body: { form: 'flat', jsonField: 'payload' },
+  events: {
+    id: header('x-github-delivery'),
+    topic: [header('x-github-event'), optional('.', json('action'))],
+  },
+  headers: [
+    'x-github-delivery',
+    'x-github-event',
+    'x-github-hook-id',
+    'x-github-hook-installation-target-id',
+    'x-github-hook-installation-target-type',
+  ],
+  retries:
+    'None by itself; wants a 2xx within 10 s. Redeliver by hand or by API, under the same delivery id.',
+  sending: {
+    newId: () => crypto.randomUUID(),
+    headers: ({ topic, id }) => ({
+      'x-github-event': topic.split('.')[0] ?? topic,
+      'x-github-delivery': id,
+      'x-github-hook-id': String(randomNumber(9)),
+    }),
+  },
+  samples: {
+    ping: () => ({ zen: 'Design for failure.', hook_id: randomNumber(9), repository, sender }),
+    push: () => ({
+      ref: 'refs/heads/main',
+      before: '6113728f27ae82c7b1a177c8d03f9e96e0adf246',
+      after: '59b20b8d5c6ff8d09518454d4dd8b7b30f095ab5',
+      commits: [{ id: '59b20b8d5c6ff8d09518454d4dd8b7b30f095ab5', message: 'Ring the bell', distinct: true }],
+      pusher: { name: 'octocat', email: 'octocat@github.com' },
+      repository,
+      sender,
+    }),
+    'issues.opened': ({ now }) => issue('opened', now),
+    'issues.closed': ({ now }) => issue('closed', now),
+    'pull_request.opened': ({ now }) => pullRequest('opened', now),
+    'pull_request.closed': ({ now }) => pullRequest('closed', now),
+    '*': ({ topic }) => ({ ...actionOf(topic), repository, sender }),
+  },
+};
+
+function actionOf(topic: string): { action?: string } {
+  const action = topic.split('.')[1];
+  return action === undefined ? {} : { action };
+}
+
+function issue(action: string, now: Date): object {
+  const number = randomNumber(4);
+  const state = action === 'closed' ? 'closed' : 'open';
+  return {
+    action,
+    issue: {
+      id: randomNumber(10),
+      number,
+      title: 'The bell is silent',
+      state,
+      user: sender,
+      updated_at: now.toISOString(),
+    },
+    repository,
+    sender,
+  };
+}
+
+function pullRequest(action: string, now: Date): object {
+  const number = randomNumber(4);
+  return {
+    action,
+    number,
+    pull_request: {
+      id: randomNumber(10),
+      number,
+      title: 'Ring twice',
+      state: action === 'closed' ? 'closed' : 'open',
+      merged: action === 'closed',
+      user: sender,
+      updated_at: now.toISOString(),
+    },
+    repository,
+    sender,
+  };
+}

@@ -1,0 +1,85 @@
+// GitLab: Standard Webhooks where a signing token is set, else a static secret token.
+import { firstOf, header, json, optional } from '../parts.ts';
+import type { Provider } from '../provider.ts';
+import { credential } from '../schemes/credential.ts';
+import { perSecret } from '../schemes/per-secret.ts';
+import { standardWebhooks } from '../schemes/standard-webhooks.ts';
+import { credentialSecret, encodedSecret, isSigningToken } from '../secrets.ts';
+import { randomNumber } from './sample.ts';
+
+const text = { label: 'Signing token or secret token', where: 'Project or group → Settings → Webhooks' };
+const signing = encodedSecret({ ...text, key: { base64: 'whsec_' } });
+const token = credentialSecret(text);
+
+const project = {
+  id: 15,
+  name: 'Hello',
+  path_with_namespace: 'ada/hello',
+  web_url: 'https://gitlab.example.com/ada/hello',
+};
+
+export const gitlab: Provider = {
+  name: 'gitlab',
+  title: 'GitLab',
+  docsUrl: 'https://docs.gitlab.com/user/project/integrations/webhooks/',
+  facts:
+    'Both schemes and the stable webhook-id D: gitlab.com merge requests 230944 and 231325. Auto-disabling M.',
+  // A whsec_ secret asks for the signature, and the token that may come beside it is no way round.
+  scheme: perSecret(
+    { when: isSigningToken, scheme: standardWebhooks('webhook') },
+    { scheme: credential({ at: header('x-gitlab-token'), name: 'secret token' }) },
+  ),
+  secret: {
+    ...signing,
+    format: 'signing token whsec_… (signed, better), or a secret token of your choice',
+    check: (secret) => (isSigningToken(secret) ? signing : token).check(secret),
+  },
+  idIsSigned: true,
+  events: {
+    // X-Gitlab-Event-UUID is shared by webhooks that set off one another, so it is no id.
+    id: firstOf(header('webhook-id'), header('idempotency-key')),
+    topic: firstOf(
+      [json('object_kind'), optional('.', json('object_attributes.action'))],
+      header('x-gitlab-event'),
+    ),
+  },
+  headers: [
+    'webhook-id',
+    'webhook-timestamp',
+    'idempotency-key',
+    'x-gitlab-event',
+    'x-gitlab-event-uuid',
+    'x-gitlab-instance',
+  ],
+  retries: 'Wants a 2xx within 10 s; hooks that keep failing are switched off.',
+  sending: {
+    newId: () => crypto.randomUUID(),
+    headers: ({ id, topic }) => ({
+      'webhook-id': id,
+      'idempotency-key': id,
+      'x-gitlab-event': `${topic.split('.')[0]?.replace('_', ' ')} Hook`,
+    }),
+  },
+  samples: {
+    push: ({ topic }) => ({
+      object_kind: topic,
+      ref: 'refs/heads/main',
+      before: '95790bf891e76fee5e1747ab589903a6a1f80f22',
+      after: 'da1560886d4f094c3e6c9ef40349f7d38b5d27d7',
+      user_username: 'ada',
+      project,
+      commits: [],
+      total_commits_count: 0,
+    }),
+    'merge_request.open': ({ topic }) =>
+      ofKind(topic, { iid: randomNumber(3), title: 'Ring twice', state: 'opened' }),
+    'issue.close': ({ topic }) =>
+      ofKind(topic, { iid: randomNumber(3), title: 'Silent bell', state: 'closed' }),
+    '*': ({ topic }) => ofKind(topic, { id: randomNumber(9) }),
+  },
+};
+
+function ofKind(topic: string, attributes: object): object {
+  const [kind, action] = topic.split('.');
+  return { object_kind: kind, project, object_attributes: { ...attributes, ...(action ? { action } : {}) } };
+}

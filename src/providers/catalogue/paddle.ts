@@ -1,0 +1,67 @@
+// Paddle Billing: `ts=…;h1=…` over `ts:body`; the event id is in the signed body.
+import { header, item, json, rawBody, timestamp } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId } from './sample.ts';
+
+export const paddle: Provider = {
+  name: 'paddle',
+  title: 'Paddle Billing',
+  docsUrl: 'https://developer.paddle.com/webhooks/about/signature-verification',
+  facts:
+    'Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck.',
+  // Their library allows 5 s only and believes the last h1 alone: a slow proxy or a rotation would lose deliveries.
+  scheme: hmac({
+    message: [timestamp, ':', rawBody],
+    signature: { at: header('paddle-signature'), encoding: 'hex', separator: ';', prefix: 'h1=' },
+    timestamp: { at: item('ts'), unit: 's' },
+  }),
+  secret: textSecret({
+    label: 'Secret key',
+    prefix: 'pdl_ntfset_',
+    where: 'Developer Tools → Notifications → your destination → Edit → Secret key',
+  }),
+  idIsSigned: true,
+  events: {
+    // notification_id differs per destination and per replay: one event keeps its event_id.
+    id: json('event_id'),
+    topic: json('event_type'),
+    occurredAt: { at: json('occurred_at'), unit: 'iso' },
+  },
+  retries: 'Wants a 2xx within 5 s; 60 retries over 3 days (sandbox: 3 within 15 minutes).',
+  sending: { newId: () => randomId('evt_') },
+  samples: {
+    'transaction.completed': (draft) =>
+      event(draft, {
+        id: randomId('txn_'),
+        status: 'completed',
+        customer_id: randomId('ctm_'),
+        currency_code: 'EUR',
+        details: { totals: { total: '4200', tax: '670', currency_code: 'EUR' } },
+      }),
+    'subscription.activated': (draft) => event(draft, subscription('active')),
+    'subscription.canceled': (draft) => event(draft, subscription('canceled')),
+    '*': (draft) => event(draft, { id: randomId(), status: 'active' }),
+  },
+};
+
+function subscription(status: string): object {
+  return {
+    id: randomId('sub_'),
+    status,
+    customer_id: randomId('ctm_'),
+    currency_code: 'EUR',
+    items: [{ status, quantity: 1, price: { id: randomId('pri_') } }],
+  };
+}
+
+function event({ topic, id, now }: SampleDraft, data: object): object {
+  return {
+    event_id: id,
+    event_type: topic,
+    occurred_at: now.toISOString(),
+    notification_id: randomId('ntf_'),
+    data,
+  };
+}

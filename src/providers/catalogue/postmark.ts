@@ -1,0 +1,64 @@
+// Postmark: nothing is signed; user name and password stand in the webhook URL and come as basic auth.
+import { firstOf, header, json } from '../parts.ts';
+import type { Provider } from '../provider.ts';
+import { credential } from '../schemes/credential.ts';
+import { pairSecret } from '../secrets.ts';
+import { randomNumber } from './sample.ts';
+
+export const postmark: Provider = {
+  name: 'postmark',
+  title: 'Postmark',
+  docsUrl: 'https://postmarkapp.com/developer/webhooks/webhooks-overview',
+  facts: 'Basic auth and record types T: Hookdeck. Retries M.',
+  scheme: credential({
+    at: header('authorization'),
+    expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
+    name: 'basic auth',
+  }),
+  secret: pairSecret({
+    label: 'User name and password',
+    names: ['user name', 'password'],
+    where: 'Chosen by you: in Postmark the webhook URL is https://user:password@…, or Basic auth credentials',
+  }),
+  // Opens and clicks of one message share its MessageID, so only the ID of a bounce is one; else the body's hash.
+  idIsSigned: true,
+  events: {
+    id: [json('RecordType'), ':', json('ID')],
+    topic: firstOf(json('RecordType'), 'Inbound'),
+    occurredAt: {
+      at: firstOf(json('DeliveredAt'), json('BouncedAt'), json('ReceivedAt'), json('ChangedAt')),
+      unit: 'iso',
+    },
+  },
+  retries: 'Wants 200; tries again with growing gaps; 403 stops it.',
+  samples: {
+    Delivery: ({ topic, now }) => ({
+      RecordType: topic,
+      MessageID: crypto.randomUUID(),
+      Recipient: 'ada@example.com',
+      DeliveredAt: now.toISOString(),
+      Details: '250 OK',
+      MessageStream: 'outbound',
+    }),
+    Bounce: ({ topic, now }) => ({
+      RecordType: topic,
+      ID: randomNumber(14),
+      Type: 'HardBounce',
+      MessageID: crypto.randomUUID(),
+      Email: 'ada@example.com',
+      BouncedAt: now.toISOString(),
+    }),
+    Inbound: ({ now }) => ({
+      MessageID: crypto.randomUUID(),
+      From: 'ada@example.com',
+      Subject: 'Ring',
+      TextBody: 'Ring the bell',
+      Date: now.toUTCString(),
+    }),
+    '*': ({ topic, now }) => ({
+      RecordType: topic,
+      MessageID: crypto.randomUUID(),
+      ReceivedAt: now.toISOString(),
+    }),
+  },
+};

@@ -1,0 +1,46 @@
+// Square: base64 HMAC over the notification URL and the body.
+import { header, json, rawBody, url } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId } from './sample.ts';
+
+export const square: Provider = {
+  name: 'square',
+  title: 'Square',
+  docsUrl: 'https://developer.squareup.com/docs/webhooks/step3validate',
+  facts: 'Signature L: npm square, WebhooksHelper.verifySignature. Event id and retries M.',
+  // x-square-signature (SHA-1) may come beside it and must not count.
+  scheme: hmac({
+    message: [url, rawBody],
+    signature: { at: header('x-square-hmacsha256-signature'), encoding: 'base64' },
+  }),
+  secret: textSecret({
+    label: 'Signature key',
+    where: 'developer.squareup.com → your application → Webhooks → Subscriptions → Signature key',
+  }),
+  idIsSigned: true,
+  events: { id: json('event_id'), topic: json('type'), occurredAt: { at: json('created_at'), unit: 'iso' } },
+  headers: ['square-environment', 'square-retry-number', 'square-retry-reason'],
+  retries: 'Wants a 2xx within 10 s; tries again for up to 24 h.',
+  sending: { newId: () => crypto.randomUUID() },
+  samples: {
+    'payment.updated': (draft) =>
+      event(draft, 'payment', { status: 'COMPLETED', amount_money: { amount: 4200, currency: 'EUR' } }),
+    'order.created': (draft) => event(draft, 'order_created', { state: 'OPEN', version: 1 }),
+    'refund.updated': (draft) =>
+      event(draft, 'refund', { status: 'COMPLETED', amount_money: { amount: 4200, currency: 'EUR' } }),
+    '*': (draft) => event(draft, draft.topic.split('.')[0] ?? 'object', {}),
+  },
+};
+
+function event({ topic, id, now }: SampleDraft, kind: string, object: object): object {
+  const objectId = randomId();
+  return {
+    merchant_id: 'MLEFBHHSJGVHD',
+    type: topic,
+    event_id: id,
+    created_at: now.toISOString(),
+    data: { type: kind, id: objectId, object: { [kind]: { id: objectId, ...object } } },
+  };
+}

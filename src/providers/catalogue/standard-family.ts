@@ -1,0 +1,48 @@
+// Providers that follow Standard Webhooks to the letter: signed id, `type` in the body, one secret format.
+import { header, json, type Template } from '../parts.ts';
+import type { EventSpec, Provider, Sample } from '../provider.ts';
+import type { KeySpec } from '../schemes/key.ts';
+import { standardWebhooks } from '../schemes/standard-webhooks.ts';
+import { encodedSecret, textSecret } from '../secrets.ts';
+import { randomId } from './sample.ts';
+
+export interface StandardSender {
+  name: string;
+  title: string;
+  docsUrl?: string;
+  facts: string;
+  secret: { label?: string; where: string; format?: string; prefix?: string };
+  /** Default: `whsec_` and base64. `text`: the characters are the key. */
+  key?: KeySpec;
+  /** Default `webhook`: the headers webhook-id, webhook-timestamp and webhook-signature. */
+  family?: 'webhook' | 'svix';
+  /** Default: `type` of the body. */
+  topic?: Template;
+  occurredAt?: EventSpec['occurredAt'];
+  retries: string;
+  samples: Readonly<Record<string, Sample>>;
+}
+
+export function standardSender(sender: StandardSender): Provider {
+  const { family = 'webhook', key = { base64: 'whsec_' } } = sender;
+  const secret = { label: 'Signing secret', ...sender.secret };
+  const id = `${family}-id`;
+  return {
+    name: sender.name,
+    title: sender.title,
+    ...(sender.docsUrl === undefined ? {} : { docsUrl: sender.docsUrl }),
+    facts: sender.facts,
+    scheme: standardWebhooks(family, key),
+    secret: key === 'text' ? textSecret(secret) : encodedSecret({ ...secret, key }),
+    idIsSigned: true,
+    events: {
+      id: header(id),
+      topic: sender.topic ?? json('type'),
+      ...(sender.occurredAt ? { occurredAt: sender.occurredAt } : {}),
+    },
+    headers: [id, `${family}-timestamp`],
+    retries: sender.retries,
+    sending: { newId: () => randomId('msg_'), headers: (draft) => ({ [id]: draft.id }) },
+    samples: sender.samples,
+  };
+}

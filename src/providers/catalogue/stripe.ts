@@ -1,0 +1,101 @@
+// Stripe: `t=…,v1=…` over `t.body`; the id and the topic are in the signed body.
+import { header, item, json, rawBody, timestamp } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId, unixSeconds } from './sample.ts';
+
+export const stripe: Provider = {
+  name: 'stripe',
+  title: 'Stripe',
+  docsUrl: 'https://docs.stripe.com/webhooks',
+  facts:
+    'Signature L: npm stripe, webhooks.constructEvent. Id, type and retries M, the shape of every Stripe event.',
+  // v0 must never count. Stripe's own library lets the future pass; we do not.
+  scheme: hmac({
+    message: [timestamp, '.', rawBody],
+    signature: { at: header('stripe-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
+    timestamp: { at: item('t'), unit: 's' },
+  }),
+  secret: textSecret({
+    label: 'Signing secret',
+    prefix: 'whsec_',
+    where: 'Dashboard → Developers → Webhooks → your endpoint → Signing secret',
+  }),
+  idIsSigned: true,
+  events: { id: json('id'), topic: json('type'), occurredAt: { at: json('created'), unit: 's' } },
+  retries: 'Up to about three days with growing gaps until a 2xx.',
+  sending: { newId: () => randomId('evt_') },
+  samples: {
+    'payment_intent.succeeded': (draft) => event(draft, paymentIntent('succeeded')),
+    'payment_intent.payment_failed': (draft) => event(draft, paymentIntent('requires_payment_method')),
+    'charge.refunded': (draft) =>
+      event(draft, {
+        id: randomId('ch_'),
+        object: 'charge',
+        amount: 4200,
+        amount_refunded: 4200,
+        currency: 'eur',
+        refunded: true,
+        payment_intent: randomId('pi_'),
+      }),
+    'checkout.session.completed': (draft) =>
+      event(draft, {
+        id: randomId('cs_test_'),
+        object: 'checkout.session',
+        amount_total: 4200,
+        currency: 'eur',
+        customer_details: { email: 'ada@example.com', name: 'Ada Lovelace' },
+        metadata: { order_id: '1001' },
+        payment_intent: randomId('pi_'),
+        payment_status: 'paid',
+        status: 'complete',
+      }),
+    'invoice.paid': (draft) =>
+      event(draft, {
+        id: randomId('in_'),
+        object: 'invoice',
+        amount_paid: 1900,
+        currency: 'eur',
+        customer: randomId('cus_'),
+        status: 'paid',
+      }),
+    'customer.subscription.updated': (draft) =>
+      event(draft, {
+        id: randomId('sub_'),
+        object: 'subscription',
+        customer: randomId('cus_'),
+        status: 'active',
+        cancel_at_period_end: false,
+      }),
+    '*': (draft) => event(draft, { id: randomId('obj_'), object: draft.topic.split('.')[0] ?? 'object' }),
+  },
+};
+
+function paymentIntent(status: string): object {
+  return {
+    id: randomId('pi_'),
+    object: 'payment_intent',
+    amount: 4200,
+    amount_received: status === 'succeeded' ? 4200 : 0,
+    currency: 'eur',
+    customer: null,
+    description: 'Order 1001',
+    metadata: { order_id: '1001' },
+    status,
+  };
+}
+
+function event({ id, topic, now }: SampleDraft, object: object): object {
+  return {
+    id,
+    object: 'event',
+    api_version: '2026-08-27.basil',
+    created: unixSeconds(now),
+    data: { object },
+    livemode: false,
+    pending_webhooks: 1,
+    request: { id: randomId('req_'), idempotency_key: null },
+    type: topic,
+  };
+}

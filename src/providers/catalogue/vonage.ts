@@ -1,0 +1,58 @@
+// Vonage: a bearer JWT whose claim `payload_hash` is the hash of the body.
+import { firstOf, header, json } from '../parts.ts';
+import type { Provider } from '../provider.ts';
+import { jwt } from '../schemes/jwt.ts';
+import { textSecret } from '../secrets.ts';
+
+export const vonage: Provider = {
+  name: 'vonage',
+  title: 'Vonage',
+  docsUrl: 'https://developer.vonage.com/en/getting-started/concepts/webhooks',
+  facts: 'Token and claim L: npm @vonage/jwt, which leaves the body hash to you. Ids and types M.',
+  scheme: jwt({
+    at: header('authorization'),
+    prefix: 'Bearer ',
+    bodyHash: { claim: 'payload_hash', encoding: 'hex' },
+    leewaySeconds: 300,
+    // Tokens need not carry exp, and a retry may carry the first attempt's token.
+    lifetimeSeconds: 24 * 3600,
+    expires: false,
+  }),
+  secret: textSecret({
+    label: 'Signature secret',
+    where: 'dashboard.vonage.com → API settings → Signature secret',
+  }),
+  idIsSigned: true,
+  events: {
+    id: [json('message_uuid'), ':', firstOf(json('status'), 'inbound')],
+    topic: firstOf(
+      ['message.', json('status')],
+      ['call.', json('call_status')],
+      json('message_type'),
+      json('type'),
+    ),
+    occurredAt: { at: json('timestamp'), unit: 'iso' },
+  },
+  retries: 'Wants a 2xx; tries again for up to 24 h.',
+  sending: { newId: () => crypto.randomUUID() },
+  samples: {
+    'message.delivered': ({ id, now }) => ({
+      message_uuid: id,
+      to: '447700900000',
+      from: '447700900001',
+      timestamp: now.toISOString(),
+      status: 'delivered',
+      channel: 'sms',
+    }),
+    text: ({ id, now, topic }) => ({
+      message_uuid: id,
+      to: '447700900000',
+      from: '447700900001',
+      timestamp: now.toISOString(),
+      message_type: topic,
+      text: 'Ring the bell',
+      channel: 'sms',
+    }),
+    '*': ({ id, now, topic }) => ({ message_uuid: id, timestamp: now.toISOString(), type: topic }),
+  },
+};

@@ -1,0 +1,116 @@
+// Form-encoded bodies: read byte for byte, and turned into the object that is stored as their payload.
+import { isUtf8 } from 'node:buffer';
+
+export type FormField = readonly [name: string, value: string];
+
+const PLUS = 43;
+const PERCENT = 37;
+
+/** The fields in the order sent, or undefined where the decoded bytes are not UTF-8. */
+export function parseForm(body: Buffer): FormField[] | undefined {
+  const fields: FormField[] = [];
+  let start = 0;
+  while (start <= body.length) {
+    let end = body.indexOf('&', start);
+    if (end < 0) end = body.length;
+    if (end > start) {
+      const equals = body.subarray(start, end).indexOf('=');
+      const name = decodePart(body, start, equals < 0 ? end : start + equals);
+      const value = equals < 0 ? '' : decodePart(body, start + equals + 1, end);
+      if (name === undefined || value === undefined) return undefined;
+      fields.push([name, value]);
+    }
+    start = end + 1;
+  }
+  return fields;
+}
+
+/** A field's value; undefined if it is absent or was sent twice, since readers differ on which one counts. */
+export function singleField(fields: readonly FormField[], name: string): string | undefined {
+  const found = fields.filter((field) => field[0] === name);
+  return found.length === 1 ? found[0]?.[1] : undefined;
+}
+
+/** Names and values run together, sorted by name; of a repeated name each value once, sorted. By UTF-16 units. */
+export function sortedFields(fields: readonly FormField[]): string {
+  const byName = new Map<string, Set<string>>();
+  for (const [name, value] of fields) byName.set(name, (byName.get(name) ?? new Set()).add(value));
+  let text = '';
+  for (const name of [...byName.keys()].sort())
+    for (const value of [...(byName.get(name) ?? [])].sort()) text += name + value;
+  return text;
+}
+
+/** `{ name: value }`; a repeated name becomes an array. `nested`: `data[a][b]=1` becomes objects in objects. */
+export function formToObject(fields: readonly FormField[], nested: boolean): Record<string, unknown> {
+  const root = emptyObject();
+  for (const [name, value] of fields) {
+    const keys = nested ? bracketKeys(name) : [name];
+    let target = root;
+    for (const key of keys.slice(0, -1)) {
+      target[key] ??= emptyObject();
+      const next = target[key];
+      if (!isPlainObject(next)) {
+        target = root;
+        keys.splice(0, keys.length, name);
+        break;
+      }
+      target = next;
+    }
+    addValue(target, keys.at(-1) ?? name, value);
+  }
+  return root;
+}
+
+function decodePart(body: Buffer, start: number, end: number): string | undefined {
+  const out = Buffer.allocUnsafe(end - start);
+  let length = 0;
+  for (let i = start; i < end; i += 1) {
+    let byte = body[i] ?? 0;
+    if (byte === PLUS) byte = 32;
+    else if (byte === PERCENT && i + 2 < end) {
+      const high = hexDigit(body[i + 1]);
+      const low = hexDigit(body[i + 2]);
+      if (high >= 0 && low >= 0) {
+        byte = high * 16 + low;
+        i += 2;
+      }
+    }
+    out[length] = byte;
+    length += 1;
+  }
+  const decoded = out.subarray(0, length);
+  return isUtf8(decoded) ? decoded.toString('utf8') : undefined;
+}
+
+function hexDigit(byte: number | undefined): number {
+  if (byte === undefined) return -1;
+  if (byte >= 48 && byte <= 57) return byte - 48;
+  const letter = byte | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
+
+/** `data[merges][EMAIL]` → data, merges, EMAIL; anything irregular or deeper than 10 stays one key. */
+function bracketKeys(name: string): string[] {
+  const open = name.indexOf('[');
+  if (open <= 0 || !name.endsWith(']')) return [name];
+  const inner = name.slice(open + 1, -1).split('][');
+  if (inner.length > 10 || inner.some((key) => key.includes('[') || key.includes(']'))) return [name];
+  return [name.slice(0, open), ...inner];
+}
+
+// No prototype: a field named `__proto__` is then a field like any other.
+function emptyObject(): Record<string, unknown> {
+  return Object.create(null);
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function addValue(target: Record<string, unknown>, key: string, value: string): void {
+  const before = target[key];
+  if (before === undefined) target[key] = value;
+  else if (Array.isArray(before)) before.push(value);
+  else target[key] = [before, value];
+}

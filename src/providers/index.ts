@@ -1,0 +1,20 @@
+// What the rest of Postbell asks of providers: the registry, verifying, reading, answering and signing.
+export { answerHandshake, handshakeMethods } from './handshake.ts';
+export { keptHeaders } from './kept-headers.ts';
+export type {
+  Delivery,
+  EventDraft,
+  HandshakeAnswer,
+  OutgoingRequest,
+  PayloadError,
+  Provider,
+  Refusal,
+  RefusalReason,
+  Source,
+  Verdict,
+} from './provider.ts';
+export { MAX_EVENTS_PER_DELIVERY, readEvents } from './read-events.ts';
+export { findProvider, type ProviderName, providers } from './registry.ts';
+export { asDelivery } from './schemes/delivery.ts';
+export { type DeliveryWish, signDelivery } from './sign.ts';
+export { verifyDelivery } from './verify.ts';

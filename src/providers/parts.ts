@@ -1,0 +1,72 @@
+// The parts that signed texts, ids and topics are made of.
+import type { DecodedBody } from './body.ts';
+import type { Delivery, Refusal, Source } from './provider.ts';
+
+export type Part =
+  | string
+  | { readonly kind: 'rawBody' | 'timestamp' | 'method' | 'url' | 'secret' | 'sortedForm' | 'arrival' }
+  | { readonly kind: 'header' | 'query' | 'formField' | 'item'; readonly name: string }
+  | { readonly kind: 'itemAt'; readonly index: number }
+  | { readonly kind: 'json' | 'root'; readonly path: readonly string[] }
+  | { readonly kind: 'optional'; readonly parts: readonly Part[] }
+  | { readonly kind: 'firstOf'; readonly choices: readonly Template[] }
+  | { readonly kind: 'computed'; readonly compute: (reading: Reading) => Computed };
+
+/** Undefined counts as absent. */
+export type Computed = string | Buffer | Refusal | undefined;
+
+export type Template = Part | readonly Part[];
+
+/** The body, byte for byte. */
+export const rawBody: Part = { kind: 'rawBody' };
+/** The timestamp of the scheme, as sent. */
+export const timestamp: Part = { kind: 'timestamp' };
+export const method: Part = { kind: 'method' };
+/** The URL as typed in at the provider, never the one a proxy made of it. */
+export const url: Part = { kind: 'url' };
+/**
+ * The time of arrival, in an id only: where bodies repeat ("something changed") and nothing signed tells two events
+ * apart, each delivery is an event, since a hash of the body would take all later ones for duplicates.
+ */
+export const arrival: Part = { kind: 'arrival' };
+/** For plain hashes: the secret stands here. */
+export const secret: Part = { kind: 'secret' };
+/** Exactly one header of this name, not empty. */
+export const header = (name: string): Part => ({ kind: 'header', name: name.toLowerCase() });
+/** A parameter of the received query string, decoded. */
+export const query = (name: string): Part => ({ kind: 'query', name });
+/** A field of a form-encoded body, decoded. */
+export const formField = (name: string): Part => ({ kind: 'formField', name });
+/** Every field of a form as name and value, sorted by name; of a repeated name each value once, sorted. */
+export const sortedForm: Part = { kind: 'sortedForm' };
+/** In the signature's list (`t=1,v1=…`), the item that begins with `name=`. */
+export const item = (name: string): Part => ({ kind: 'item', name: `${name}=` });
+/** In the signature's list, the item at this place. */
+export const itemAt = (index: number): Part => ({ kind: 'itemAt', index });
+/** A string or number of the body; in a batch, of the event's item. `data.object.id`, `events.0.id`. */
+export const json = (path: string): Part => ({ kind: 'json', path: path.split('.') });
+/** As `json`, but of the whole body also in a batch. */
+export const root = (path: string): Part => ({ kind: 'root', path: path.split('.') });
+/** All of these, or nothing where one of them is absent. */
+export const optional = (...parts: Part[]): Part => ({ kind: 'optional', parts });
+/** The first of these that is there. */
+export const firstOf = (...choices: Template[]): Part => ({ kind: 'firstOf', choices });
+/** For what no part above can say. A refusal refuses the delivery. */
+export const computed = (compute: (reading: Reading) => Computed): Part => ({ kind: 'computed', compute });
+
+/** Stands for the secret in a rendered message. */
+export const SECRET_PLACE = Symbol('secret');
+export type Piece = string | Buffer | typeof SECRET_PLACE;
+
+/** One delivery while it is read; made by the verifier and by `readEvents`. */
+export interface Reading {
+  readonly delivery: Delivery;
+  readonly source: Source;
+  /** The items of the signature's list. */
+  items: readonly string[];
+  timestamp: string | undefined;
+  /** The event of a batch; the body's value otherwise. */
+  item: unknown;
+  /** The body's value once it was needed. */
+  decoded: DecodedBody | undefined;
+}

@@ -1,0 +1,231 @@
+// The words the receiver and the providers share: what a delivery is, and what a provider can be asked.
+import type { Template } from './parts.ts';
+
+/** One HTTP request as it came in: bytes untouched, headers never joined. */
+export interface Delivery {
+  method: string;
+  /** Path and query as received, e.g. `/api/webhooks/shopify?token=1`. */
+  url: string;
+  /** Node's `headersDistinct`: lower-case name → every value that was sent under it. */
+  headers: Record<string, string[] | undefined>;
+  body: Buffer;
+  /** Time of arrival: tolerances are measured against it, never against a later clock. */
+  receivedAt: Date;
+}
+
+/** One named endpoint: a provider's scheme with its secrets. Bears the provider's name unless it was named. */
+export interface Source {
+  name: string;
+  provider: Provider;
+  /** Newest first; any of them is accepted. For public-key schemes these are public keys. Never empty. */
+  secrets: readonly string[];
+  /** `<SOURCE>_VERIFY_TOKEN`: what a handshake of Meta's kind must repeat. */
+  verifyToken?: string;
+  /** The exact URL typed in at the provider (`<SOURCE>_WEBHOOK_URL`, or PUBLIC_URL plus the path). */
+  webhookUrl?: string;
+  /** How public keys are fetched; by default over HTTPS with a time limit. Tests put their own here. */
+  fetchText?: (url: string) => Promise<string>;
+}
+
+/** Why a request was refused. For operators only: the caller sees one body for all of them. */
+export type RefusalReason =
+  | 'missing_header'
+  | 'repeated_header'
+  | 'malformed_signature'
+  | 'malformed_timestamp'
+  | 'too_old'
+  | 'too_new'
+  | 'wrong_signature'
+  | 'missing_url'
+  | 'key_unavailable';
+
+export interface Refusal {
+  ok: false;
+  reason: RefusalReason;
+  /** For the operator, e.g. `312 s old`; holds no secret, no body. */
+  detail?: string;
+}
+
+export type Verdict = { ok: true /** Index into `source.secrets`. */; secretIndex: number } | Refusal;
+
+/** One event read from a verified delivery; becomes one row and one job. */
+export interface EventDraft {
+  /** Stable over the provider's redeliveries, at most 255 characters (longer ids are hashed). */
+  eventId: string;
+  topic: string;
+  /** The provider's own time of the event; null where it sends none. */
+  occurredAt: Date | null;
+  /** JSON text that Postgres' jsonb accepts, or null with `payloadError`. */
+  payloadText: string | null;
+  payloadError: PayloadError | null;
+  /** The exact bytes; set where `payloadText` is null. */
+  rawBody: Buffer | null;
+  /** Of the raw body; in a batch, of the item's own JSON text. */
+  bodySha256: Buffer;
+  /** True where the signature does not cover the id: the same body under a new id is a replay. */
+  uniqueBody: boolean;
+}
+
+/** Why there is no `payloadText`: jsonb would refuse it, or nobody could read it. */
+export type PayloadError =
+  | 'empty'
+  | 'malformed'
+  | 'nul'
+  | 'surrogate'
+  | 'utf8'
+  | 'too_deep'
+  | 'number'
+  | 'too_many';
+
+export type Verifier = (delivery: Delivery) => Verdict | Promise<Verdict>;
+
+/** A request on its way out of `signDelivery`; schemes add their proof to it in place. */
+export interface OutgoingRequest {
+  method: string;
+  /** Absolute. */
+  url: string;
+  /** Lower-case names. */
+  headers: Record<string, string>;
+  body: Buffer;
+}
+
+export interface SigningOptions {
+  now: Date;
+  /** PEM of the private half, for schemes whose `secrets` are public keys. */
+  privateKey?: string;
+}
+
+/** How requests are proven, both ways. Built from data by the functions in `schemes/`. */
+export interface Scheme {
+  /** For people, e.g. `HMAC-SHA256 in X-Hub-Signature-256`. */
+  readonly summary: string;
+  /** Lower-case names of the headers that carry a proof or a credential: never kept, never logged. */
+  readonly proofHeaders: readonly string[];
+  /** Query parameters that carry a credential: a logged URL must not show them. */
+  readonly proofParams: readonly string[];
+  /** True where the provider repeats its proof header, once per secret: one of them must hold. */
+  readonly repeatsProof?: true;
+  readonly signsBody: boolean;
+  readonly signsUrl: boolean;
+  /** Set where the request's age is checked. */
+  readonly freshness?: Freshness;
+  /** Decodes the keys once; the verifier then serves every delivery of the source. */
+  prepare(source: Source): Verifier;
+  /** Adds the proof with `source.secrets[0]`. Throws where only the provider holds the key and none was given. */
+  sign(request: OutgoingRequest, source: Source, options: SigningOptions): void;
+}
+
+export interface Freshness {
+  pastSeconds: number;
+  futureSeconds: number;
+}
+
+export interface SecretSpec {
+  /** What the provider calls it, e.g. `Signing secret`. */
+  label: string;
+  /** What it looks like, e.g. `whsec_…, used as text`. */
+  format: string;
+  /** Where to find it in the provider's settings. */
+  where: string;
+  /** What is wrong with it, or undefined. The answer never holds the secret. */
+  check(secret: string): string | undefined;
+  /** A fresh, well-formed one for tests and for `postbell send` in development. */
+  generate(): GeneratedSecret;
+}
+
+export interface GeneratedSecret {
+  secret: string;
+  /** PEM; only for public-key schemes. */
+  privateKey?: string;
+}
+
+/** How a body is read. Without any of these it is JSON. */
+export interface BodySpec {
+  /** Form-encoded bodies are expected too; `nested` turns `data[a]=1` into `{"data":{"a":"1"}}`. */
+  form?: 'flat' | 'nested';
+  /** The form field whose JSON is the payload, e.g. Slack's `payload`. */
+  jsonField?: string;
+  /** For the odd ones (multipart, a JWT, encrypted): the JSON text, or undefined if it cannot be had. */
+  extractJson?(delivery: Delivery, source: Source): string | undefined;
+}
+
+/** Where the facts of an event are. A path (`json(…)`) starts at the body, in a batch at the item. */
+export interface EventSpec {
+  /** Absent, or not found in a delivery: the id is the hash of the body (of the item). */
+  id?: Template;
+  /** Nothing stays over redeliveries: each becomes an event of its own, which handlers must bear. */
+  idPerDelivery?: true;
+  topic: Template;
+  occurredAt?: { at: Template; unit: TimeUnit };
+  /** Several events in one body: its items; anything but an array means that the body is one event. */
+  items?(body: unknown): unknown;
+}
+
+export type TimeUnit = 's' | 'ms' | 'iso' | 'iso-utc' | 'http-date';
+
+export interface HandshakeAnswer {
+  status: number;
+  contentType: string;
+  /** At most 1 KB. */
+  body: string;
+  headers?: Record<string, string>;
+}
+
+/** A set-up request that wants an exact answer and is no event. */
+export interface Handshake {
+  method: 'POST' | 'GET' | 'HEAD' | 'OPTIONS';
+  /** `verified`: asked only after the signature was found good. */
+  phase: 'unsigned' | 'verified';
+  /** `secretIndex`: which secret was found right; keyed answers must use the same one. */
+  answer(delivery: Delivery, source: Source, secretIndex: number): HandshakeAnswer | undefined;
+}
+
+/** A realistic body for a topic: an object is sent as JSON, URLSearchParams as a form, text as it is. */
+export type Sample = (draft: SampleDraft) => object | URLSearchParams | string;
+
+export interface SampleDraft {
+  topic: string;
+  id: string;
+  now: Date;
+}
+
+export interface Provider {
+  readonly name: string;
+  readonly title: string;
+  readonly docsUrl?: string;
+  /** Where each fact comes from and how sure it is: L library, D documentation, T third party, M memory. */
+  readonly facts: string;
+  readonly scheme: Scheme;
+  readonly secret: SecretSpec;
+  /** False where someone with an old delivery could send it again under a new id. */
+  readonly idIsSigned: boolean;
+  readonly body?: BodySpec;
+  readonly events: EventSpec;
+  /** Headers worth keeping with the event, besides content-type and user-agent. Lower case. */
+  readonly headers?: readonly string[];
+  readonly handshakes?: readonly Handshake[];
+  /** What an accepted delivery must be answered with, where our own 200 would not do. */
+  readonly acceptedAnswer?: HandshakeAnswer;
+  /** When the provider sends again, and what it counts as success. */
+  readonly retries: string;
+  /** By topic; `*` serves every other topic. */
+  readonly samples: Readonly<Record<string, Sample>>;
+  /** What the provider puts on its requests besides the body and the proof. */
+  readonly sending?: {
+    newId?(): string;
+    headers?(draft: SampleDraft): Record<string, string>;
+    /** Default `application/json`, or form-encoded where the sample is URLSearchParams. */
+    contentType?: string;
+  };
+  /** For a provider described by variables: `<SOURCE>_<name>` of each of `settings` makes the real one. */
+  readonly settings?: readonly string[];
+  configure?(
+    values: Readonly<Record<string, string>>,
+  ): { provider: Provider } | { problems: SettingProblem[] };
+}
+
+export interface SettingProblem {
+  /** One of `settings`. */
+  name: string;
+  problem: string;
+}

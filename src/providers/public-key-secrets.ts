@@ -1,0 +1,57 @@
+// What public keys look like as secrets, and fresh pairs of them for tests and for `postbell keys`.
+import { generateKeyPairSync } from 'node:crypto';
+import type { GeneratedSecret, SecretSpec } from './provider.ts';
+import {
+  formatPublicKey,
+  type PublicKeyFormat,
+  type PublicKeyKind,
+  parsePublicKey,
+} from './schemes/public-key.ts';
+import { PUBLISHED_KEYS } from './schemes/published-key.ts';
+import type { SecretText } from './secrets.ts';
+
+/** A public key, held by us to check what the provider signs. */
+export function publicKeySecret(
+  spec: SecretText & { kind: PublicKeyKind; key: PublicKeyFormat },
+): SecretSpec {
+  const { kind, key } = spec;
+  return {
+    label: spec.label,
+    format: spec.format ?? KEY_FORMATS[key.format],
+    where: spec.where,
+    check(secret) {
+      if (secret.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
+      return parsePublicKey(secret, kind, key) ? undefined : `is no ${kind} public key; copy it once more`;
+    },
+    generate: () => generateKeyPair(kind, key),
+  };
+}
+
+const KEY_FORMATS = {
+  'raw-hex': 'public key: 64 hexadecimal digits',
+  'raw-base64': 'public key: base64 of 32 bytes',
+  spki: 'public key: base64 (SPKI), or PEM',
+} as const;
+
+function generateKeyPair(kind: PublicKeyKind, key: PublicKeyFormat): GeneratedSecret {
+  const pair =
+    kind === 'ed25519'
+      ? generateKeyPairSync('ed25519')
+      : kind === 'ecdsa-p256'
+        ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+        : generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return { secret: formatPublicKey(pair.publicKey, key), privateKey };
+}
+
+/** As `publicKeySecret`, or the word `published`: then the keys are fetched from the provider's own address. */
+export function publishedKeySecret(
+  spec: SecretText & { kind: PublicKeyKind; key: PublicKeyFormat },
+): SecretSpec {
+  const pinned = publicKeySecret(spec);
+  return {
+    ...pinned,
+    format: `the word ${PUBLISHED_KEYS} (keys are fetched), or one ${pinned.format} to pin`,
+    check: (secret) => (secret === PUBLISHED_KEYS ? undefined : pinned.check(secret)),
+  };
+}

@@ -1,0 +1,103 @@
+// Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
+import { hash } from 'node:crypto';
+import { type DecodedBody, decodeBody } from './body.ts';
+import { scanJson } from './jsonb.ts';
+import type { Reading } from './parts.ts';
+import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
+import { readText, startReading } from './reading.ts';
+import { parseTimestamp } from './schemes/freshness.ts';
+
+export const MAX_EVENT_ID_CHARS = 255;
+export const MAX_TOPIC_CHARS = 200;
+/** A batch with more events is stored as one, marked `too_many`. */
+export const MAX_EVENTS_PER_DELIVERY = 5_000;
+
+const EARLIEST_MS = Date.UTC(2000, 0, 1);
+const CLOCK_SKEW_MS = 24 * 3600 * 1000;
+
+/** The events of a delivery that was verified; at least one. Never throws, whatever the body holds. */
+export function readEvents(source: Source, delivery: Delivery): EventDraft[] {
+  const { events } = source.provider;
+  const reading = startReading(delivery, source);
+  const decoded = decodeBody(delivery, source);
+  reading.decoded = decoded;
+  if (events.items) {
+    const value = decoded.hasInexactNumbers ? decoded.exact() : decoded.value;
+    const items = events.items(value);
+    if (Array.isArray(items) && items.length > MAX_EVENTS_PER_DELIVERY)
+      return [wholeBody(reading, decoded, 'too_many')];
+    if (Array.isArray(items) && items.length > 0) return readItems(reading, items);
+  }
+  return [wholeBody(reading, decoded, decoded.error)];
+}
+
+function wholeBody(reading: Reading, decoded: DecodedBody, error: PayloadError | null): EventDraft {
+  const { body } = reading.delivery;
+  const bodySha256 = hash('sha256', body, 'buffer');
+  reading.item = undefined;
+  return {
+    ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`),
+    payloadText: error ? null : decoded.text,
+    payloadError: error,
+    rawBody: error ? body : null,
+    bodySha256,
+  };
+}
+
+function readItems(reading: Reading, items: readonly unknown[]): EventDraft[] {
+  const seen = new Map<string, number>();
+  return items.map((item) => {
+    reading.item = item;
+    const text = JSON.stringify(item);
+    const bodySha256 = hash('sha256', text, 'buffer');
+    const { problem } = scanJson(text);
+    const draft: EventDraft = {
+      ...readFacts(reading, () => nthHash(bodySha256.toString('hex'), seen)),
+      payloadText: problem ? null : text,
+      payloadError: problem,
+      rawBody: problem ? Buffer.from(text) : null,
+      bodySha256,
+    };
+    return draft;
+  });
+}
+
+/** Equal items without an id are events of their own: the second one's id says that it is the second. */
+function nthHash(hex: string, seen: Map<string, number>): string {
+  const nth = (seen.get(hex) ?? 0) + 1;
+  seen.set(hex, nth);
+  return nth === 1 ? `sha256:${hex}` : `sha256:${hex}:${nth}`;
+}
+
+function readFacts(reading: Reading, hashedBody: () => string) {
+  const { events, idIsSigned } = reading.source.provider;
+  const id = events.id && readText(events.id, reading);
+  return {
+    eventId: id === undefined ? hashedBody() : boundedId(id),
+    topic: boundedTopic(readText(events.topic, reading)),
+    occurredAt: readTime(events.occurredAt, reading),
+    uniqueBody: !idIsSigned,
+  };
+}
+
+/** Never cut: two long ids with one beginning are two events. */
+function boundedId(id: string): string {
+  const isWellFormed = id.isWellFormed();
+  if (id.length <= MAX_EVENT_ID_CHARS && isWellFormed && !id.includes('\0')) return id;
+  return `sha256:${hash('sha256', isWellFormed ? id : JSON.stringify(id), 'hex')}`;
+}
+
+function boundedTopic(topic: string | undefined): string {
+  if (!topic) return 'unknown';
+  const clean = topic.replaceAll('\0', '').slice(0, MAX_TOPIC_CHARS).toWellFormed();
+  return clean === '' ? 'unknown' : clean;
+}
+
+/** Null where absent, unreadable, or not a time at which this could have happened. */
+function readTime(spec: EventSpec['occurredAt'], reading: Reading): Date | null {
+  if (!spec) return null;
+  const text = readText(spec.at, reading);
+  const ms = text === undefined ? undefined : parseTimestamp(text, spec.unit);
+  if (ms === undefined || ms < EARLIEST_MS) return null;
+  return ms > reading.delivery.receivedAt.getTime() + CLOCK_SKEW_MS ? null : new Date(ms);
+}

@@ -1,0 +1,180 @@
+// Reads templates from a delivery: as bytes for a digest, as text for ids and topics.
+import { decodeBody, formFields, scalarText, valueAt } from './body.ts';
+import { singleField, sortedFields } from './form.ts';
+import { type Computed, type Part, type Piece, type Reading, SECRET_PLACE, type Template } from './parts.ts';
+import type { Delivery, Refusal, Source } from './provider.ts';
+
+export function startReading(delivery: Delivery, source: Source): Reading {
+  return { delivery, source, items: [], timestamp: undefined, item: undefined, decoded: undefined };
+}
+
+/**
+ * Adds the template's bytes to `pieces`. Strings among them are latin1, as Node hands out headers, so that a
+ * byte of a header stays that byte. Answers why it cannot be done.
+ */
+export function renderMessage(template: Template, reading: Reading, pieces: Piece[]): Refusal | undefined {
+  if (isList(template)) {
+    for (const part of template) {
+      const refusal = renderMessage(part, reading, pieces);
+      if (refusal) return refusal;
+    }
+    return undefined;
+  }
+  if (typeof template === 'string') return void pieces.push(template);
+  switch (template.kind) {
+    case 'rawBody':
+      return void pieces.push(reading.delivery.body);
+    case 'secret':
+      return void pieces.push(SECRET_PLACE);
+    case 'optional':
+    case 'firstOf':
+      return renderChoice(
+        template.kind === 'optional' ? [template.parts, ''] : template.choices,
+        reading,
+        pieces,
+      );
+    case 'computed': {
+      const computedValue = template.compute(reading);
+      if (computedValue === undefined) return missing('a part of the signed text');
+      if (isRefusal(computedValue)) return computedValue;
+      return void pieces.push(typeof computedValue === 'string' ? Buffer.from(computedValue) : computedValue);
+    }
+    default: {
+      const text = readPart(template, reading);
+      if (typeof text !== 'string') return text;
+      const isHeader =
+        template.kind === 'header' || template.kind === 'timestamp' || template.kind === 'item';
+      return void pieces.push(isHeader || template.kind === 'itemAt' ? text : Buffer.from(text));
+    }
+  }
+}
+
+/** The template as text; undefined where a part is absent. */
+export function readText(template: Template, reading: Reading): string | undefined {
+  const text = readPart(template, reading);
+  return typeof text === 'string' ? text : undefined;
+}
+
+/** The template as text, or why not. */
+export function readPart(template: Template, reading: Reading): string | Refusal {
+  if (typeof template === 'string') return template;
+  if (isList(template)) {
+    let text = '';
+    for (const part of template) {
+      const next = readPart(part, reading);
+      if (typeof next !== 'string') return next;
+      text += next;
+    }
+    return text;
+  }
+  switch (template.kind) {
+    case 'header':
+      return singleHeader(reading.delivery, template.name);
+    case 'timestamp':
+      return reading.timestamp ?? missing('the timestamp');
+    case 'arrival':
+      return reading.delivery.receivedAt.toISOString();
+    case 'method':
+      return reading.delivery.method;
+    case 'url':
+      return reading.source.webhookUrl ?? { ok: false, reason: 'missing_url', detail: 'the URL is signed' };
+    case 'query':
+      return singleQuery(reading.delivery, template.name);
+    case 'formField': {
+      const fields = formFields(reading.delivery);
+      return (fields && singleField(fields, template.name)) ?? missing(`the form field ${template.name}`);
+    }
+    case 'sortedForm': {
+      const fields = formFields(reading.delivery);
+      return fields ? sortedFields(fields) : missing('a form');
+    }
+    case 'item':
+      return singleItem(reading.items, template.name);
+    case 'itemAt':
+      return reading.items[template.index] || missing(`item ${template.index + 1} of the signature`);
+    case 'json':
+    case 'root':
+      return readPath(template.kind, template.path, reading);
+    case 'optional':
+      return readChoice([template.parts, ''], reading);
+    case 'firstOf':
+      return readChoice(template.choices, reading);
+    case 'computed': {
+      const value = template.compute(reading);
+      return isRefusal(value) ? value : (value?.toString() ?? missing('a part'));
+    }
+    case 'rawBody':
+      return reading.delivery.body.toString('utf8');
+    case 'secret':
+      return missing('the secret');
+  }
+}
+
+function isRefusal(value: Computed): value is Refusal {
+  return typeof value === 'object' && 'ok' in value;
+}
+
+export function missing(what: string): Refusal {
+  return { ok: false, reason: 'missing_header', detail: `missing ${what}` };
+}
+
+function isList(template: Template): template is readonly Part[] {
+  return Array.isArray(template);
+}
+
+function singleHeader(delivery: Delivery, name: string): string | Refusal {
+  const values = delivery.headers[name];
+  if (values && values.length > 1) return { ok: false, reason: 'repeated_header', detail: name };
+  return values?.[0] || missing(name);
+}
+
+function singleQuery(delivery: Delivery, name: string): string | Refusal {
+  const start = delivery.url.indexOf('?');
+  if (start < 0) return missing(`the query parameter ${name}`);
+  const values = new URLSearchParams(delivery.url.slice(start + 1)).getAll(name);
+  if (values.length > 1) return { ok: false, reason: 'repeated_header', detail: `query parameter ${name}` };
+  return values[0] || missing(`the query parameter ${name}`);
+}
+
+/** Two items of one name would let the sender choose which one we believe. */
+function singleItem(items: readonly string[], start: string): string | Refusal {
+  let found: string | undefined;
+  for (const candidate of items) {
+    if (!candidate.startsWith(start)) continue;
+    if (found !== undefined) return { ok: false, reason: 'malformed_signature', detail: `${start} twice` };
+    found = candidate.slice(start.length);
+  }
+  return found || missing(`${start} in the signature`);
+}
+
+function readPath(kind: 'json' | 'root', path: readonly string[], reading: Reading): string | Refusal {
+  reading.decoded ??= decodeBody(reading.delivery, reading.source);
+  const { decoded } = reading;
+  const start = kind === 'json' && reading.item !== undefined ? reading.item : decoded.value;
+  let value = valueAt(start, path);
+  // Two long ids that JavaScript rounds to one number must not become one event.
+  if (typeof value === 'number' && !Number.isSafeInteger(value) && start === decoded.value)
+    value = valueAt(decoded.exact(), path);
+  return scalarText(value) ?? missing(`${path.join('.')} in the body`);
+}
+
+/** Only absence moves on to the next choice: a doubled header must not be got round by leaving it out. */
+function readChoice(choices: readonly Template[], reading: Reading): string | Refusal {
+  let result: string | Refusal = missing('all of the choices');
+  for (const choice of choices) {
+    result = readPart(choice, reading);
+    if (typeof result === 'string' || result.reason !== 'missing_header') return result;
+  }
+  return result;
+}
+
+function renderChoice(choices: readonly Template[], reading: Reading, pieces: Piece[]): Refusal | undefined {
+  const before = pieces.length;
+  let refusal: Refusal | undefined;
+  for (const choice of choices) {
+    refusal = renderMessage(choice, reading, pieces);
+    if (refusal?.reason !== 'missing_header') return refusal;
+    pieces.length = before;
+  }
+  return refusal;
+}

@@ -1,0 +1,108 @@
+// All providers, by name. A new one is one file in catalogue/ and one entry here.
+import { aftership } from './catalogue/aftership.ts';
+import { bigcommerce } from './catalogue/bigcommerce.ts';
+import { braintree } from './catalogue/braintree.ts';
+import { cashfree } from './catalogue/cashfree.ts';
+import { chargebee } from './catalogue/chargebee.ts';
+import { checkoutCom } from './catalogue/checkout-com.ts';
+import { cloudinary } from './catalogue/cloudinary.ts';
+import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
+import { discord } from './catalogue/discord.ts';
+import { dodopayments } from './catalogue/dodopayments.ts';
+import { easypost } from './catalogue/easypost.ts';
+import { fedex } from './catalogue/fedex.ts';
+import { fintoc } from './catalogue/fintoc.ts';
+import { generic } from './catalogue/generic.ts';
+import { github } from './catalogue/github.ts';
+import { gitlab } from './catalogue/gitlab.ts';
+import { gocardless } from './catalogue/gocardless.ts';
+import { hubspot } from './catalogue/hubspot.ts';
+import { intuit } from './catalogue/intuit.ts';
+import { lemonSqueezy } from './catalogue/lemon-squeezy.ts';
+import { lithic } from './catalogue/lithic.ts';
+import { livekit } from './catalogue/livekit.ts';
+import { mailchimp } from './catalogue/mailchimp.ts';
+import { meta } from './catalogue/meta.ts';
+import { modernTreasury } from './catalogue/modern-treasury.ts';
+import { mollie } from './catalogue/mollie.ts';
+import { orb } from './catalogue/orb.ts';
+import { paddle } from './catalogue/paddle.ts';
+import { paystack } from './catalogue/paystack.ts';
+import { polar } from './catalogue/polar.ts';
+import { portone } from './catalogue/portone.ts';
+import { postmark } from './catalogue/postmark.ts';
+import { razorpay } from './catalogue/razorpay.ts';
+import { recurly } from './catalogue/recurly.ts';
+import { sendgrid } from './catalogue/sendgrid.ts';
+import { shippo } from './catalogue/shippo.ts';
+import { shipstation } from './catalogue/shipstation.ts';
+import { shopify } from './catalogue/shopify.ts';
+import { slack } from './catalogue/slack.ts';
+import { square } from './catalogue/square.ts';
+import { standardWebhooks } from './catalogue/standard-webhooks.ts';
+import { stripe } from './catalogue/stripe.ts';
+import { svix } from './catalogue/svix.ts';
+import { twilio } from './catalogue/twilio.ts';
+import { vonage } from './catalogue/vonage.ts';
+import { woocommerce } from './catalogue/woocommerce.ts';
+import { xero } from './catalogue/xero.ts';
+import { zoom } from './catalogue/zoom.ts';
+import type { Provider } from './provider.ts';
+
+export const providers = {
+  aftership,
+  bigcommerce,
+  braintree,
+  cashfree,
+  chargebee,
+  'checkout-com': checkoutCom,
+  cloudinary,
+  'coinbase-commerce': coinbaseCommerce,
+  discord,
+  dodopayments,
+  easypost,
+  fedex,
+  fintoc,
+  generic,
+  github,
+  gitlab,
+  gocardless,
+  hubspot,
+  intuit,
+  'lemon-squeezy': lemonSqueezy,
+  lithic,
+  livekit,
+  mailchimp,
+  meta,
+  'modern-treasury': modernTreasury,
+  mollie,
+  orb,
+  paddle,
+  paystack,
+  polar,
+  portone,
+  postmark,
+  razorpay,
+  recurly,
+  sendgrid,
+  shippo,
+  shipstation,
+  shopify,
+  slack,
+  square,
+  'standard-webhooks': standardWebhooks,
+  stripe,
+  svix,
+  twilio,
+  vonage,
+  woocommerce,
+  xero,
+  zoom,
+} as const satisfies Record<string, Provider>;
+
+export type ProviderName = keyof typeof providers;
+
+/** By name as a user wrote it: `constructor` and `__proto__` are no providers. */
+export function findProvider(name: string): Provider | undefined {
+  return Object.hasOwn(providers, name) ? providers[name as ProviderName] : undefined;
+}

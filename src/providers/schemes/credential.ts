@@ -1,0 +1,38 @@
+// A static credential: whoever repeats it is believed. Nothing is signed.
+import { sameText } from '../equal.ts';
+import type { Part } from '../parts.ts';
+import type { Scheme, Verdict } from '../provider.ts';
+import { readPart, startReading } from '../reading.ts';
+import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
+
+export interface CredentialSpec {
+  /** A header, a query parameter or a field of the body. */
+  at: Part;
+  /** What it must say for a secret; by default the secret itself. */
+  expected?: (secret: string) => string;
+  /** For people, e.g. `basic auth`. */
+  name?: string;
+}
+
+export function credential(spec: CredentialSpec): Scheme {
+  const expected = spec.expected ?? ((secret: string) => secret);
+  const place = typeof spec.at === 'object' && 'name' in spec.at ? spec.at.name : 'the body';
+  return {
+    summary: `${spec.name ?? 'static secret'} in ${place}`,
+    proofHeaders: proofHeadersOf(spec.at),
+    proofParams: typeof spec.at === 'object' && spec.at.kind === 'query' ? [spec.at.name] : [],
+    signsBody: false,
+    signsUrl: false,
+    prepare(source) {
+      const wanted = source.secrets.map(expected);
+      return (delivery): Verdict => {
+        const text = readPart(spec.at, startReading(delivery, source));
+        if (typeof text !== 'string') return text;
+        if (text.length > MAX_SIGNATURE_CHARS) return { ok: false, reason: 'malformed_signature' };
+        const secretIndex = wanted.findIndex((secret) => secret !== '' && sameText(secret, text));
+        return secretIndex < 0 ? { ok: false, reason: 'wrong_signature' } : { ok: true, secretIndex };
+      };
+    },
+    sign: (request, source) => placeValue(request, spec.at, expected(source.secrets[0] ?? '')),
+  };
+}

@@ -1,0 +1,90 @@
+// Timestamps of deliveries: read strictly, measured against the time of arrival, written for signing.
+import type { Template } from '../parts.ts';
+import type { Freshness, Refusal, TimeUnit } from '../provider.ts';
+
+export interface TimestampSpec {
+  at: Template;
+  unit: TimeUnit;
+  /** Default 300 each; exactly that old is still accepted. */
+  pastSeconds?: number;
+  futureSeconds?: number;
+  /** True where retries carry the first attempt's time: the timestamp is signed but its age says nothing. */
+  ageUnchecked?: boolean;
+}
+
+export const DEFAULT_TOLERANCE_SECONDS = 300;
+
+const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$/;
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
+
+/** Milliseconds since 1970, or undefined where the text is not exactly of the unit's form. */
+export function parseTimestamp(text: string, unit: TimeUnit): number | undefined {
+  let ms: number;
+  if (unit === 's' || unit === 'ms') {
+    const value = parseDecimal(text);
+    if (value === undefined) return undefined;
+    ms = unit === 's' ? value * 1000 : value;
+  } else if (text.length > 40) return undefined;
+  else if (unit === 'http-date') ms = HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN;
+  else {
+    const match = ISO.exec(text);
+    const zone = match?.[1];
+    if (!match || (zone === undefined && unit === 'iso')) return undefined;
+    ms = Date.parse(zone === undefined ? `${text}Z` : text);
+  }
+  // Beyond the range of Date there is no instant to speak of.
+  return Number.isNaN(ms) || Math.abs(ms) > 8.64e15 ? undefined : ms;
+}
+
+export function formatTimestamp(at: Date, unit: TimeUnit): string {
+  if (unit === 's') return String(Math.floor(at.getTime() / 1000));
+  if (unit === 'ms') return String(at.getTime());
+  if (unit === 'http-date') return at.toUTCString();
+  return unit === 'iso' ? at.toISOString() : at.toISOString().slice(0, -1);
+}
+
+export function freshnessOf(spec: TimestampSpec): Freshness {
+  return {
+    pastSeconds: spec.pastSeconds ?? DEFAULT_TOLERANCE_SECONDS,
+    futureSeconds: spec.futureSeconds ?? DEFAULT_TOLERANCE_SECONDS,
+  };
+}
+
+/** Undefined if the text, as sent, is a time near enough to the arrival. */
+export function checkAge(text: string, spec: TimestampSpec, receivedAt: Date): Refusal | undefined {
+  const sentMs = parseTimestamp(text, spec.unit);
+  if (sentMs === undefined) return { ok: false, reason: 'malformed_timestamp' };
+  if (spec.ageUnchecked) return undefined;
+  const { pastSeconds, futureSeconds } = freshnessOf(spec);
+  return checkAgeMs(sentMs, spec.unit !== 'ms', receivedAt, pastSeconds, futureSeconds);
+}
+
+/** `wholeSeconds`: the sender cut its clock to seconds, so ours is cut too before the two are compared. */
+export function checkAgeMs(
+  sentMs: number,
+  wholeSeconds: boolean,
+  receivedAt: Date,
+  pastSeconds: number,
+  futureSeconds: number,
+): Refusal | undefined {
+  const nowMs = wholeSeconds ? Math.floor(receivedAt.getTime() / 1000) * 1000 : receivedAt.getTime();
+  const ageMs = nowMs - sentMs;
+  if (ageMs > pastSeconds * 1000)
+    return { ok: false, reason: 'too_old', detail: `${Math.ceil(ageMs / 1000)} s old` };
+  if (-ageMs > futureSeconds * 1000)
+    return { ok: false, reason: 'too_new', detail: `${Math.ceil(-ageMs / 1000)} s ahead` };
+  return undefined;
+}
+
+/** Digits only, no sign, no leading zero, at most 15 of them: nothing that `Number` would guess at. */
+export function parseDecimal(text: string): number | undefined {
+  if (text.length === 0 || text.length > 15 || (text.length > 1 && text.charCodeAt(0) === 48))
+    return undefined;
+  let value = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value;
+}

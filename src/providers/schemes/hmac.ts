@@ -1,0 +1,50 @@
+// HMAC over a template of parts: the scheme of three providers in four.
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { sameText } from '../equal.ts';
+import { type Piece, SECRET_PLACE } from '../parts.ts';
+import type { Scheme } from '../provider.ts';
+import { decodeKey, type KeySpec } from './key.ts';
+import { type Encoding, encodeBytes } from './signature.ts';
+import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
+
+export interface HmacSpec extends SignedTemplateSpec {
+  hash?: 'sha256' | 'sha1' | 'sha512';
+  /** Default `text`. */
+  key?: KeySpec;
+}
+
+export const HASH_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
+
+export function hmac(spec: HmacSpec): Scheme {
+  const hash = spec.hash ?? 'sha256';
+  const { encoding } = spec.signature;
+  const toKey = (secret: string): KeyObject | undefined => {
+    const bytes = decodeKey(spec.key ?? 'text', secret);
+    return bytes && createSecretKey(bytes);
+  };
+  return signedTemplate(spec, {
+    name: `HMAC-${hash.toUpperCase()}`,
+    byteLength: HASH_BYTES[hash],
+    prepareKey: toKey,
+    matches(key, pieces, candidates) {
+      const expected = digest(hash, key, pieces, encoding);
+      let isMatch = false;
+      for (const candidate of candidates) isMatch = sameText(expected, candidate) || isMatch;
+      return isMatch;
+    },
+    sign(secret, pieces) {
+      const key = toKey(secret);
+      if (!key) throw new Error('the secret is not of the form this provider uses');
+      return digest(hash, key, pieces, encoding);
+    },
+  });
+}
+
+function digest(hash: string, key: KeyObject, pieces: readonly Piece[], encoding: Encoding): string {
+  const mac = createHmac(hash, key);
+  for (const piece of pieces) {
+    if (typeof piece === 'string') mac.update(piece, 'latin1');
+    else if (piece !== SECRET_PLACE) mac.update(piece);
+  }
+  return encoding === 'base64-unpadded' ? encodeBytes(mac.digest(), encoding) : mac.digest(encoding);
+}

@@ -1,0 +1,163 @@
+// Where signatures stand in a request and how they are written: found in it, and put into it.
+import { valueAt } from '../body.ts';
+import type { Part, Reading, Template } from '../parts.ts';
+import type { OutgoingRequest, Refusal } from '../provider.ts';
+import { missing, readPart } from '../reading.ts';
+
+export type Encoding = 'hex' | 'base64' | 'base64url' | 'base64-unpadded';
+
+export interface SignatureSpec {
+  /** `headers`: any of several; each one that was sent counts (a doubled one refuses the request). */
+  at: Part | { headers: readonly string[] };
+  encoding: Encoding;
+  /** Cuts the value into items; blanks around an item do not count, line breaks do. */
+  separator?: ',' | ';' | ' ' | '&';
+  /** Must stand before a signature: `sha256=`, `v1,`, `v1=`. Items without it are something else. */
+  prefix?: string;
+  /** What stands before this in an item is a label (Braintree: the public key), the signature follows it. */
+  after?: string;
+  /** The label that we write before `after` when we sign. */
+  labelOf?(secret: string): string;
+  /** So many items at the front are something else (Recurly's timestamp). */
+  skip?: number;
+  /** Further items that are put in front when we sign, e.g. Hygraph's `env=…`. */
+  extraItems?: readonly string[];
+  /** True where the provider sends the header once per secret while secrets change: each of them counts. */
+  repeats?: true;
+}
+
+/** A longer header holds no signature we know of. */
+export const MAX_SIGNATURE_CHARS = 8192;
+/** More signatures than this are not looked at: each costs a comparison. */
+export const MAX_CANDIDATES = 10;
+const MAX_ITEMS = 64;
+
+/** The signatures without prefix, still encoded; sets `reading.items`. Never an empty list. */
+export function readSignatures(spec: SignatureSpec, reading: Reading): string[] | Refusal {
+  const texts = readPlaces(spec, reading);
+  if (!Array.isArray(texts)) return texts;
+  const found: string[] = [];
+  for (const text of texts) {
+    if (text.length > MAX_SIGNATURE_CHARS) return malformed('too long');
+    const items = spec.separator ? splitItems(text, spec.separator) : [text];
+    reading.items = items;
+    for (let i = spec.skip ?? 0; i < items.length && found.length < MAX_CANDIDATES; i += 1) {
+      const prefix = spec.prefix ?? '';
+      let item = items[i] ?? '';
+      if (spec.after !== undefined) item = item.slice(item.indexOf(spec.after) + spec.after.length);
+      if (item.length > prefix.length && item.startsWith(prefix)) found.push(item.slice(prefix.length));
+    }
+  }
+  return found.length > 0 ? found : malformed(`no signature of the form ${spec.prefix ?? ''}…`);
+}
+
+/** True if the text could be a signature of that many bytes: what else was sent is malformed, not wrong. */
+export function isEncoded(text: string, encoding: Encoding, byteLength?: number): boolean {
+  const bytes = decodeBytes(text, encoding);
+  return bytes !== undefined && (byteLength === undefined || bytes.length === byteLength);
+}
+
+/** Strict: only the one spelling that encodes to the same text again (no capital hex, no stray bits). */
+export function decodeBytes(text: string, encoding: Encoding): Buffer | undefined {
+  const bytes = Buffer.from(text, encoding === 'base64-unpadded' ? 'base64' : encoding);
+  return bytes.length > 0 && encodeBytes(bytes, encoding) === text ? bytes : undefined;
+}
+
+export function encodeBytes(bytes: Buffer, encoding: Encoding): string {
+  if (encoding !== 'base64-unpadded') return bytes.toString(encoding);
+  return bytes.toString('base64').replace(/=+$/, '');
+}
+
+/** The value to send: the signature with its prefix, after the timestamp where that is an item of the list. */
+export function composeSignature(
+  spec: SignatureSpec,
+  secret: string,
+  stampItem: string | undefined,
+  encoded: string,
+): string {
+  const items = [...(spec.extraItems ?? [])];
+  if (stampItem !== undefined) items.unshift(stampItem);
+  const label = spec.after === undefined ? '' : `${spec.labelOf?.(secret) ?? ''}${spec.after}`;
+  return [...items, `${label}${spec.prefix ?? ''}${encoded}`].join(spec.separator ?? ',');
+}
+
+/** Puts a value where a part would read it: a header, the query, a field of a JSON or form body. */
+export function placeValue(
+  request: OutgoingRequest,
+  at: SignatureSpec['at'] | Template,
+  value: string,
+): void {
+  const place = typeof at === 'object' && 'headers' in at ? { kind: 'header', name: at.headers[0] } : at;
+  if (typeof place !== 'object' || !('kind' in place)) throw new Error('this place can only be read');
+  if (place.kind === 'header' && 'name' in place && place.name) request.headers[place.name] = value;
+  else if (place.kind === 'query' && 'name' in place && place.name) {
+    const mark = request.url.includes('?') ? '&' : '?';
+    request.url += `${mark}${place.name}=${encodeURIComponent(value)}`;
+  } else if (place.kind === 'formField' && 'name' in place && place.name) {
+    const fields = new URLSearchParams(request.body.toString());
+    fields.set(place.name, value);
+    request.body = Buffer.from(fields.toString());
+  } else if (place.kind === 'json' && 'path' in place) {
+    const body: unknown = JSON.parse(request.body.toString());
+    const key = place.path.at(-1) ?? '';
+    const parent = valueAt(body, place.path.slice(0, -1)) as Record<string, unknown> | undefined;
+    if (!parent) throw new Error(`the body has no ${place.path.slice(0, -1).join('.')} to sign into`);
+    parent[key] = value;
+    request.body = Buffer.from(JSON.stringify(body));
+  } else throw new Error(`a ${place.kind} can only be read`);
+}
+
+export function proofHeadersOf(at: SignatureSpec['at']): string[] {
+  if (typeof at === 'string') return [];
+  if ('headers' in at) return [...at.headers];
+  return at.kind === 'header' ? [at.name] : [];
+}
+
+function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Refusal {
+  if (spec.repeats && typeof spec.at === 'object' && 'kind' in spec.at && spec.at.kind === 'header') {
+    const values = reading.delivery.headers[spec.at.name] ?? [];
+    return values.length > 0 ? values.slice(0, MAX_CANDIDATES) : missing(spec.at.name);
+  }
+  if (typeof spec.at === 'string' || !('headers' in spec.at)) {
+    const text = readPart(spec.at, reading);
+    return typeof text === 'string' ? [text] : text;
+  }
+  const texts: string[] = [];
+  for (const name of spec.at.headers) {
+    const values = reading.delivery.headers[name];
+    if (!values || values.length === 0) continue;
+    if (values.length > 1) return { ok: false, reason: 'repeated_header', detail: name };
+    texts.push(values[0] ?? '');
+  }
+  return texts.length > 0 ? texts : missing(spec.at.headers.join(' or '));
+}
+
+function splitItems(text: string, separator: string): string[] {
+  const items: string[] = [];
+  let start = 0;
+  while (start <= text.length && items.length < MAX_ITEMS) {
+    let end = text.indexOf(separator, start);
+    if (end < 0) end = text.length;
+    const piece = trimBlanks(text.slice(start, end));
+    if (piece !== '') items.push(piece);
+    start = end + 1;
+  }
+  return items;
+}
+
+/** Only blanks and tabs: a line break after a form field's signature is an alteration. */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9;
+}
+
+function malformed(detail: string): Refusal {
+  return { ok: false, reason: 'malformed_signature', detail };
+}

@@ -1,0 +1,140 @@
+// The common course of every scheme that signs a text made of parts: find, check the age, render, compare.
+import type { Piece, Reading, Template } from '../parts.ts';
+import type { OutgoingRequest, Refusal, Scheme, SigningOptions, Source, Verdict } from '../provider.ts';
+import { readPart, renderMessage, startReading } from '../reading.ts';
+import { asDelivery } from './delivery.ts';
+import { checkAge, formatTimestamp, freshnessOf, type TimestampSpec } from './freshness.ts';
+import {
+  composeSignature,
+  isEncoded,
+  placeValue,
+  proofHeadersOf,
+  readSignatures,
+  type SignatureSpec,
+} from './signature.ts';
+
+export interface SignedTemplateSpec {
+  signature: SignatureSpec;
+  message: Template;
+  /** Further texts that the same sender may have signed instead, tried in order. */
+  otherMessages?: readonly Template[];
+  timestamp?: TimestampSpec;
+  /** What is covered, where computed parts hide it. */
+  signs?: { body?: boolean; url?: boolean };
+}
+
+/** What differs between HMAC, plain hash and public-key signatures. */
+export interface Algorithm<Key> {
+  name: string;
+  /** Length of a signature, where it is fixed. */
+  byteLength?: number;
+  /** Undefined where the secret is no key of this kind. */
+  prepareKey(secret: string): Key | undefined;
+  /** True if one of the candidates (encoded, prefix removed) is right. Must not throw. */
+  matches(key: Key, pieces: readonly Piece[], candidates: readonly string[]): boolean;
+  /** The encoded signature. */
+  sign(secret: string, pieces: readonly Piece[], options: SigningOptions): string;
+}
+
+export function signedTemplate<Key>(spec: SignedTemplateSpec, algorithm: Algorithm<Key>): Scheme {
+  const messages = messagesOf(spec);
+  const { timestamp } = spec;
+  return {
+    summary: `${algorithm.name} in ${placeName(spec.signature.at)}`,
+    proofHeaders: proofHeadersOf(spec.signature.at),
+    proofParams: [],
+    ...(spec.signature.repeats ? { repeatsProof: true } : {}),
+    signsBody: spec.signs?.body ?? mentions(spec.message, 'rawBody'),
+    signsUrl: spec.signs?.url ?? mentions(messages, 'url'),
+    ...(timestamp && !timestamp.ageUnchecked ? { freshness: freshnessOf(timestamp) } : {}),
+    prepare(source) {
+      const keys = source.secrets.map((secret) => algorithm.prepareKey(secret));
+      return (delivery) => verifySigned(spec, algorithm, keys, startReading(delivery, source));
+    },
+    sign(request, source, options) {
+      const stamp = timestamp && formatTimestamp(options.now, timestamp.unit);
+      const stampItem = timestamp && stamp ? placeStamp(request, timestamp, stamp) : undefined;
+      const reading = startReading(asDelivery(request, options.now), withUrl(source, request));
+      reading.timestamp = stamp;
+      reading.items = [...(stampItem === undefined ? [] : [stampItem]), ...(spec.signature.extraItems ?? [])];
+      const pieces: Piece[] = [];
+      const refusal = renderMessage(spec.message, reading, pieces);
+      if (refusal) throw new Error(`cannot sign for ${source.name}: ${refusal.detail ?? refusal.reason}`);
+      const secret = source.secrets[0] ?? '';
+      const encoded = algorithm.sign(secret, pieces, options);
+      placeValue(request, spec.signature.at, composeSignature(spec.signature, secret, stampItem, encoded));
+    },
+  };
+}
+
+/** `keys` in the order of the secrets; undefined where a secret is no key. */
+export function verifySigned<Key>(
+  spec: SignedTemplateSpec,
+  algorithm: Algorithm<Key>,
+  keys: readonly (Key | undefined)[],
+  reading: Reading,
+): Verdict {
+  const candidates = readSignatures(spec.signature, reading);
+  if (!Array.isArray(candidates)) return candidates;
+  if (spec.timestamp) {
+    const stamp = readPart(spec.timestamp.at, reading);
+    if (typeof stamp !== 'string') return stamp;
+    const refusal = checkAge(stamp, spec.timestamp, reading.delivery.receivedAt);
+    if (refusal) return refusal;
+    reading.timestamp = stamp;
+  }
+  let unrendered: Refusal | undefined;
+  let hasKey = false;
+  for (const message of messagesOf(spec)) {
+    const pieces: Piece[] = [];
+    const refusal = renderMessage(message, reading, pieces);
+    unrendered ??= refusal;
+    if (refusal) continue;
+    for (let i = 0; i < keys.length; i += 1) {
+      const key = keys[i];
+      if (key === undefined) continue;
+      hasKey = true;
+      if (algorithm.matches(key, pieces, candidates)) return { ok: true, secretIndex: i };
+    }
+  }
+  if (unrendered) return unrendered;
+  if (!hasKey) return { ok: false, reason: 'key_unavailable', detail: 'no secret is of the right form' };
+  const { encoding } = spec.signature;
+  const isPlausible = candidates.some((text) => isEncoded(text, encoding, algorithm.byteLength));
+  return { ok: false, reason: isPlausible ? 'wrong_signature' : 'malformed_signature' };
+}
+
+function messagesOf(spec: SignedTemplateSpec): readonly Template[] {
+  return spec.otherMessages ? [spec.message, ...spec.otherMessages] : [spec.message];
+}
+
+/** Puts the timestamp into the request, or answers the list item that will carry it. */
+function placeStamp(request: OutgoingRequest, spec: TimestampSpec, stamp: string): string | undefined {
+  const { at } = spec;
+  if (typeof at === 'object' && 'kind' in at && at.kind === 'item') return at.name + stamp;
+  if (typeof at === 'object' && 'kind' in at && at.kind === 'itemAt') return stamp;
+  placeValue(request, at, stamp);
+  return undefined;
+}
+
+/** What is signed is the URL the receiver was told of; without one, the URL we send to. */
+function withUrl(source: Source, request: OutgoingRequest): Source {
+  return source.webhookUrl === undefined ? { ...source, webhookUrl: request.url } : source;
+}
+
+function placeName(at: SignatureSpec['at']): string {
+  if (typeof at === 'string') return at;
+  if ('headers' in at) return at.headers.join(' or ');
+  if ('name' in at) return at.kind === 'header' ? at.name : `${at.kind} ${at.name}`;
+  return 'path' in at ? `body ${at.path.join('.')}` : at.kind;
+}
+
+/** True if a part of this kind is somewhere in the template. */
+export function mentions(template: Template | readonly Template[], kind: string): boolean {
+  if (typeof template === 'string') return false;
+  if (Array.isArray(template)) return template.some((part: Template) => mentions(part, kind));
+  if (!('kind' in template)) return false;
+  if (template.kind === 'optional') return mentions(template.parts, kind);
+  if (template.kind === 'firstOf') return mentions(template.choices, kind);
+  return template.kind === kind;
+}

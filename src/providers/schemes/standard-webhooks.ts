@@ -1,0 +1,35 @@
+// The Standard Webhooks presets: signatures over `id.timestamp.body` under one family of header names.
+import { header, rawBody, timestamp } from '../parts.ts';
+import type { Scheme } from '../provider.ts';
+import { hmac } from './hmac.ts';
+import type { KeySpec } from './key.ts';
+import { publicKey } from './public-key.ts';
+import type { SignatureSpec } from './signature.ts';
+import type { SignedTemplateSpec } from './signed-template.ts';
+
+/** The form of the public keys of v1a. */
+export const V1A_KEY = { format: 'raw-base64', prefix: 'whpk_' } as const;
+
+/** v1, HMAC. `webhook` reads webhook-id, webhook-timestamp and webhook-signature; `svix` the svix-… ones. */
+export function standardWebhooks(family: string, key: KeySpec = { base64: 'whsec_' }): Scheme {
+  return hmac({ key, ...signedAs(family, 'v1,') });
+}
+
+/** v1a, Ed25519. One key for all of a sender's customers lets one of them replay to another: v1 is better. */
+export function standardWebhooksV1a(family: string): Scheme {
+  return publicKey({ kind: 'ed25519', key: V1A_KEY, ...signedAs(family, 'v1a,') });
+}
+
+function signedAs(family: string, prefix: string): SignedTemplateSpec {
+  const signature: SignatureSpec = {
+    at: header(`${family}-signature`),
+    encoding: 'base64',
+    separator: ' ',
+    prefix,
+  };
+  return {
+    message: [header(`${family}-id`), '.', timestamp, '.', rawBody],
+    signature,
+    timestamp: { at: header(`${family}-timestamp`), unit: 's' },
+  };
+}

@@ -1,0 +1,60 @@
+// Makes the delivery that a provider would send: for `postbell send`, the demo and the tests.
+import { randomBytes } from 'node:crypto';
+import type { OutgoingRequest, SampleDraft, SigningOptions, Source } from './provider.ts';
+
+export interface DeliveryWish extends SigningOptions {
+  topic: string;
+  /** Sent as it is; without it, a sample of the topic. */
+  body?: string | Buffer;
+  id?: string;
+  /** Absolute; where it is going to be sent. */
+  url: string;
+}
+
+/** A correctly signed request. Throws an Error that names the remedy where there is no sample or no key. */
+export function signDelivery(source: Source, wish: DeliveryWish): OutgoingRequest {
+  const { provider } = source;
+  const draft: SampleDraft = { topic: wish.topic, id: wish.id ?? newId(source), now: wish.now };
+  const { body, contentType } =
+    wish.body === undefined ? sampleBody(source, draft) : ownBody(source, wish.body);
+  const request: OutgoingRequest = {
+    method: 'POST',
+    url: wish.url,
+    headers: {
+      'content-type': contentType,
+      'user-agent': 'postbell-send',
+      ...provider.sending?.headers?.(draft),
+    },
+    body,
+  };
+  provider.scheme.sign(request, source, wish);
+  return request;
+}
+
+function newId(source: Source): string {
+  return source.provider.sending?.newId?.() ?? `evt_${randomBytes(12).toString('hex')}`;
+}
+
+function sampleBody(source: Source, draft: SampleDraft): { body: Buffer; contentType: string } {
+  const { provider } = source;
+  const sample = Object.hasOwn(provider.samples, draft.topic)
+    ? provider.samples[draft.topic]
+    : provider.samples['*'];
+  if (!sample) {
+    const known = Object.keys(provider.samples).join(', ');
+    throw new Error(`no sample for ${provider.name} ${draft.topic}: give a body, or use one of ${known}`);
+  }
+  const made = sample(draft);
+  const json = provider.sending?.contentType ?? 'application/json';
+  if (made instanceof URLSearchParams)
+    return { body: Buffer.from(made.toString()), contentType: 'application/x-www-form-urlencoded' };
+  return { body: Buffer.from(typeof made === 'string' ? made : JSON.stringify(made)), contentType: json };
+}
+
+function ownBody(source: Source, given: string | Buffer): { body: Buffer; contentType: string } {
+  const { provider } = source;
+  const body = Buffer.from(given);
+  const isJson = body[0] === 123 || body[0] === 91;
+  if (provider.body?.form && !isJson) return { body, contentType: 'application/x-www-form-urlencoded' };
+  return { body, contentType: provider.sending?.contentType ?? 'application/json' };
+}

@@ -1,0 +1,128 @@
+// Set-up requests: answered exactly, never as an open echo, never before the signature where it is signed.
+import { createHash, createHmac } from 'node:crypto';
+import t from 'tap';
+import { isChallenge } from '../../src/providers/handshake.ts';
+import {
+  answerHandshake,
+  asDelivery,
+  handshakeMethods,
+  providers,
+  type Source,
+  signDelivery,
+} from '../../src/providers/index.ts';
+import { makeSigned, makeSource, NOW, WEBHOOK_URL } from './deliveries.ts';
+
+const { braintree, discord, github, mailchimp, meta, slack, zoom } = providers;
+
+t.test('Slack gets its challenge back as plain text, once the signature was found good', (t) => {
+  const body = JSON.stringify({
+    token: 'x',
+    challenge: '3eZbrw1aBm2rZgRNFdxV2595E9CY3gmd',
+    type: 'url_verification',
+  });
+  const { source, delivery } = makeSigned(slack, { topic: 'url_verification', body });
+  t.equal(answerHandshake(source, delivery, 'unsigned'), undefined);
+  t.strictSame(answerHandshake(source, delivery, 'verified'), {
+    status: 200,
+    contentType: 'text/plain; charset=utf-8',
+    body: '3eZbrw1aBm2rZgRNFdxV2595E9CY3gmd',
+    headers: { 'x-content-type-options': 'nosniff' },
+  });
+  t.end();
+});
+
+t.test('what only looks like a challenge is an event', (t) => {
+  const source = makeSource(slack, 'a-secret-of-sixteen');
+  const answer = (body: string) => {
+    const request = signDelivery(source, { topic: 'x', body, now: NOW, url: WEBHOOK_URL });
+    return answerHandshake(source, asDelivery(request, NOW), 'verified');
+  };
+  t.equal(answer('{"type":"event_callback","event":{"text":"\\"url_verification\\""}}'), undefined);
+  t.equal(answer('{"type":"url_verification"}'), undefined, 'no challenge');
+  t.equal(answer('{"type":"url_verification","challenge":"<script>"}'), undefined, 'no HTML');
+  t.equal(answer(`{"type":"url_verification","challenge":"${'x'.repeat(1025)}"}`), undefined, 'over 1 KB');
+  t.equal(answer('{"type":"url_verification","challenge":'), undefined, 'malformed');
+  t.equal(answer('{"type":"url_verification","challenge":{}}'), undefined, 'no text');
+  t.end();
+});
+
+t.test('a challenge is printable ASCII without blanks and angle brackets', (t) => {
+  for (const good of ['a', 'x'.repeat(1024), 'A-Za-z0-9+/=._~']) t.ok(isChallenge(good));
+  for (const bad of ['', 'a b', 'a\n', '<b>', 'é', 'x'.repeat(1025), 1, null, undefined])
+    t.notOk(isChallenge(bad));
+  t.end();
+});
+
+t.test('Mailchimp gets an empty 200 for its GET, without the secret', (t) => {
+  const source = makeSource(mailchimp, 'a-secret-of-sixteen');
+  const get = { method: 'GET', url: '/', headers: {}, body: Buffer.alloc(0), receivedAt: NOW };
+  t.match(answerHandshake(source, get, 'unsigned'), { status: 200, body: '' });
+  t.equal(answerHandshake(source, { ...get, method: 'POST' }, 'unsigned'), undefined);
+  t.equal(answerHandshake(source, { ...get, method: 'HEAD' }, 'unsigned'), undefined);
+  t.strictSame(handshakeMethods(source), ['GET']);
+  t.strictSame(handshakeMethods(makeSource(github, 'a-secret-of-sixteen')), []);
+  t.end();
+});
+
+const get = (url: string) => ({ method: 'GET', url, headers: {}, body: Buffer.alloc(0), receivedAt: NOW });
+
+t.test('Meta gets its challenge if it repeats our token, else 403', (t) => {
+  const source: Source = { ...makeSource(meta, 'a-secret-of-sixteen'), verifyToken: 'our-token' };
+  const ask = (token: string, challenge = '1158201444', from = source) =>
+    answerHandshake(
+      from,
+      get(`/?hub.mode=subscribe&hub.verify_token=${token}&hub.challenge=${encodeURIComponent(challenge)}`),
+      'unsigned',
+    );
+  t.match(ask('our-token'), { status: 200, body: '1158201444', contentType: /^text\/plain/ });
+  t.match(ask('another'), { status: 403, body: '' });
+  t.match(ask('our-token', '<script>'), { status: 400, body: '' });
+  t.match(ask('', '1', makeSource(meta, 'a-secret-of-sixteen')), { status: 403 }, 'no token configured');
+  t.match(answerHandshake(source, get('/?hub.mode=subscribe&hub.challenge=1'), 'unsigned'), { status: 403 });
+  t.equal(answerHandshake(source, get('/'), 'unsigned'), undefined);
+  t.end();
+});
+
+t.test('Zoom gets the HMAC under the secret that was found right', (t) => {
+  const source = makeSource(zoom, 'zoom-new-secret-0123', 'zoom-old-secret-0123');
+  const body = Buffer.from(
+    '{"payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event":"endpoint.url_validation"}',
+  );
+  const post = { method: 'POST', url: '/', headers: {}, body, receivedAt: NOW };
+  for (const [index, secret] of source.secrets.entries()) {
+    const encryptedToken = createHmac('sha256', secret).update('qgg8vlvZRS6UYooatFL8Aw').digest('hex');
+    const answer = answerHandshake(source, post, 'verified', index);
+    t.strictSame(JSON.parse(answer?.body ?? ''), { plainToken: 'qgg8vlvZRS6UYooatFL8Aw', encryptedToken });
+  }
+  t.equal(answerHandshake(source, post, 'unsigned'), undefined);
+  const event = { ...post, body: Buffer.from('{"event":"meeting.started","payload":{"plainToken":"x"}}') };
+  t.equal(answerHandshake(source, event, 'verified'), undefined);
+  t.end();
+});
+
+t.test('Discord gets its PINGs answered, once they are verified', (t) => {
+  const source = makeSource(discord, '0'.repeat(64));
+  const ping = (body: string, phase: 'unsigned' | 'verified' = 'verified') =>
+    answerHandshake(source, { ...get('/'), method: 'POST', body: Buffer.from(body) }, phase);
+  t.match(ping('{"type":1}'), { status: 200, body: '{"type":1}', contentType: /^application\/json/ });
+  t.match(ping('{"version":1,"type":0}'), { status: 204, body: '' });
+  t.equal(ping('{"type":1,"event":{"type":"APPLICATION_AUTHORIZED"}}'), undefined, 'an event');
+  t.equal(ping('{"type":2}'), undefined, 'an interaction');
+  t.equal(ping('{"type":1}', 'unsigned'), undefined);
+  t.end();
+});
+
+t.test('Braintree gets its challenge signed, if it is one', (t) => {
+  const source = makeSource(braintree, 'integration_public_key:integration_private_key');
+  const key = createHash('sha1').update('integration_private_key').digest();
+  const mac = createHmac('sha1', key).update('20f9f8ed05f77439fe955c977e4c8a53').digest('hex');
+  const ask = (challenge: string) => answerHandshake(source, get(`/?bt_challenge=${challenge}`), 'unsigned');
+  t.match(ask('20f9f8ed05f77439fe955c977e4c8a53'), { status: 200, body: `integration_public_key|${mac}` });
+  for (const bad of ['', 'bad_challenge', '20F9F8ED05F77439FE955C977E4C8A53', 'a'.repeat(19), 'a'.repeat(33)])
+    t.equal(ask(bad), undefined, bad);
+  t.equal(
+    answerHandshake(source, get(`/?bt_challenge=${'a'.repeat(20)}&bt_challenge=b`), 'unsigned'),
+    undefined,
+  );
+  t.end();
+});

@@ -1,0 +1,107 @@
+// Keys that are fetched: cached, bounded, and never on demand of whoever forges a key id.
+import { generateKeyPairSync } from 'node:crypto';
+import t from 'tap';
+import { providers, type Source, verifyDelivery } from '../../src/providers/index.ts';
+import { MIN_REFETCH_MS, parseJwks } from '../../src/providers/schemes/remote-keys.ts';
+import { makeSigned, makeSource, NOW, withHeaders } from './deliveries.ts';
+
+const { shipstation } = providers;
+const KEY_ID = 'x-shipengine-rsa-sha256-key-id';
+
+/** A source that fetches: from a list of answers, the last one repeated; an Error is thrown. */
+function fetchingSource(...answers: (string | Error)[]): { source: Source; fetched: string[] } {
+  const fetched: string[] = [];
+  const fetchText = (url: string) => {
+    const answer = answers[Math.min(fetched.length, answers.length - 1)] ?? '';
+    fetched.push(url);
+    return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+  };
+  return { source: { ...makeSource(shipstation, 'published'), fetchText }, fetched };
+}
+
+const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+const secret = pair.publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+const jwks = (kid: string) =>
+  JSON.stringify({ keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid }] });
+const { delivery: signed } = makeSigned(shipstation, { key: { secret, privateKey } });
+const delivery = withHeaders(signed, { [KEY_ID]: ['k1'] });
+const later = (ms: number) => ({ ...delivery, receivedAt: new Date(NOW.getTime() + ms) });
+
+t.test('the key is fetched once, then at hand', async (t) => {
+  const { source, fetched } = fetchingSource(jwks('k1'));
+  const first = verifyDelivery(source, delivery);
+  t.type(first, Promise);
+  t.match(await first, { ok: true, secretIndex: 0 });
+  t.match(verifyDelivery(source, delivery), { ok: true }, 'without a promise');
+  t.strictSame(fetched, ['https://api.shipengine.com/jwks']);
+});
+
+t.test('deliveries that arrive together wait for one fetch', async (t) => {
+  const { source, fetched } = fetchingSource(jwks('k1'));
+  const verdicts = await Promise.all([1, 2, 3].map(() => verifyDelivery(source, delivery)));
+  t.match(verdicts, [{ ok: true }, { ok: true }, { ok: true }]);
+  t.equal(fetched.length, 1);
+});
+
+t.test('forged key ids do not make us fetch again and again', async (t) => {
+  const { source, fetched } = fetchingSource(jwks('k1'));
+  await verifyDelivery(source, delivery);
+  for (let i = 0; i < 100; i += 1) {
+    const forged = withHeaders(delivery, { [KEY_ID]: [`forged-${i}`] });
+    t.match(await verifyDelivery(source, forged), { ok: false, reason: 'wrong_signature' });
+  }
+  t.equal(fetched.length, 1);
+});
+
+t.test('a new key of the provider is found after a while', async (t) => {
+  const { source, fetched } = fetchingSource(jwks('k0'), jwks('k1'));
+  t.match(await verifyDelivery(source, delivery), { ok: false, reason: 'wrong_signature' });
+  t.match(await verifyDelivery(source, later(MIN_REFETCH_MS - 1)), { ok: false });
+  t.match(await verifyDelivery(source, later(MIN_REFETCH_MS)), { ok: true });
+  t.equal(fetched.length, 2);
+});
+
+t.test('while the keys cannot be fetched, that is the reason, and old keys stay in force', async (t) => {
+  const { source } = fetchingSource(new Error('getaddrinfo ENOTFOUND'), jwks('k1'), new Error('down'));
+  t.match(await verifyDelivery(source, delivery), {
+    ok: false,
+    reason: 'key_unavailable',
+    detail: /ENOTFOUND/,
+  });
+  t.match(await verifyDelivery(source, later(MIN_REFETCH_MS)), { ok: true });
+  const pinnedTime = withHeaders(delivery, { [KEY_ID]: ['k2'] });
+  const muchLater = { ...pinnedTime, receivedAt: new Date(NOW.getTime() + 3 * MIN_REFETCH_MS) };
+  t.match(await verifyDelivery(source, muchLater), { ok: false, reason: 'key_unavailable' });
+  t.match(await verifyDelivery(source, later(3 * MIN_REFETCH_MS)), { ok: true });
+});
+
+t.test('a fetch that throws at once is tried again later', async (t) => {
+  let calls = 0;
+  const source: Source = {
+    ...makeSource(shipstation, 'published'),
+    fetchText: () => {
+      calls += 1;
+      if (calls === 1) throw new Error('at once');
+      return Promise.resolve(jwks('k1'));
+    },
+  };
+  t.match(await verifyDelivery(source, delivery), { reason: 'key_unavailable' });
+  t.match(await verifyDelivery(source, later(MIN_REFETCH_MS)), { ok: true });
+});
+
+t.test('a JWKS gives its public keys and nothing else', (t) => {
+  const jwk = pair.publicKey.export({ format: 'jwk' });
+  const full = pair.privateKey.export({ format: 'jwk' });
+  const keys = [
+    { ...jwk, kid: 'a' },
+    jwk,
+    { ...full, kid: 'private' },
+    { kty: 'oct', k: 'AAAA', kid: 'b' },
+    null,
+    { kid: 'c' },
+  ];
+  t.strictSame([...parseJwks(JSON.stringify({ keys })).keys()], ['a']);
+  for (const text of ['', '{}', 'null', '[]', '{"keys":{}}']) t.throws(() => parseJwks(text));
+  t.end();
+});
