@@ -1,0 +1,45 @@
+// Is the schema there, does the queue do what the settings say, does every event have its job?
+import { readSchemaState, type SchemaState, schemaProblem } from '../../migrate.ts';
+import { differencesFromPolicy, openQueue } from '../../queue.ts';
+import { countVanishedJobs } from '../../reconcile.ts';
+import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
+
+export async function checkSchema({ database, log }: CheckContext): Promise<Check[]> {
+  const state = await readSchemaState(database, log);
+  const problem = schemaProblem(state);
+  if (problem) {
+    const [message = problem, remedy = 'run: postbell migrate'] = problem.split('; ');
+    return [fail('schema', message, remedy)];
+  }
+  return [ok('schema', describe(state))];
+}
+
+function describe({ installed, needed, queueInstalled, queueNeeded }: SchemaState): string {
+  const isNewer = installed > needed || (queueInstalled ?? 0) > queueNeeded;
+  return `version ${installed}, pg-boss ${queueInstalled}${isNewer ? ' (newer than this code, which is fine)' : ''}`;
+}
+
+/** Only with the schema in place: opening a queue would create pg-boss's. */
+export async function checkQueue({ database, config, log }: CheckContext): Promise<Check[]> {
+  const queue = await openQueue(database, log, { supervise: false });
+  try {
+    return [
+      checkPolicy(await differencesFromPolicy(database, config, log)),
+      checkJobs(await countVanishedJobs({ database, queue })),
+    ];
+  } finally {
+    await queue.stop();
+  }
+}
+
+function checkPolicy(differences: readonly string[]): Check {
+  if (differences.length === 0) return ok('queue', 'follows the settings');
+  const message = `differs from the settings: ${differences.join(', ')}`;
+  return warn('queue', message, 'restart a worker with these settings, or run: postbell migrate');
+}
+
+function checkJobs({ vanished, examined }: { vanished: number; examined: number }): Check {
+  if (vanished === 0) return ok('jobs', 'every pending event has its job');
+  const message = `${vanished} of the ${examined} oldest pending events have lost their job`;
+  return warn('jobs', message, 'a running worker restores them by itself: run: postbell worker');
+}

@@ -1,0 +1,98 @@
+// Is the database one that Postbell can live in: version, clock, connections, LISTEN?
+import { randomBytes } from 'node:crypto';
+import type { Config } from '../../config.ts';
+import type { Database } from '../../database.ts';
+import { clockDifference, countSessions, readServerFacts } from '../../server-facts.ts';
+import { connectionsOfWorker } from '../worker.ts';
+import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
+
+const oldestVersion = 15;
+const newestTestedVersion = 18;
+const clockToleranceSeconds = 5;
+const listenTimeoutMs = 3_000;
+
+export async function checkServer({ database, config }: CheckContext): Promise<Check[]> {
+  const facts = await readServerFacts(database);
+  const checks = [checkVersion(facts.majorVersion, facts.version)];
+  if (facts.isReadOnly) {
+    checks.push(fail('database', 'it is read only', 'give DATABASE_URL of the primary, not of a standby'));
+  }
+  if (!config.DATABASE_POOLER) checks.push(checkConnections(config, facts));
+  return checks;
+}
+
+function checkVersion(major: number, version: string): Check {
+  if (major < oldestVersion) {
+    return fail('database', `Postgres ${version} is too old`, `use Postgres ${oldestVersion} or newer`);
+  }
+  if (major > newestTestedVersion) {
+    const remedy = `tested are ${oldestVersion} to ${newestTestedVersion}; look for a newer Postbell`;
+    return warn('database', `Postgres ${version} was not tested`, remedy);
+  }
+  return ok('database', `Postgres ${version}`);
+}
+
+/** Twice: a rolling deploy runs the old and the new processes side by side. */
+function checkConnections(
+  config: Config,
+  { connectionLimit, connectionLimitName }: { connectionLimit: number; connectionLimitName: string },
+): Check {
+  const once = config.WEB_CONNECTIONS + connectionsOfWorker(config);
+  const budget = `${connectionLimit} (${connectionLimitName})`;
+  const needs = `one web and one worker take up to ${once}`;
+  const remedy = 'lower WEB_CONNECTIONS or WORKER_CONCURRENCY, or raise the limit';
+  if (once > connectionLimit) return fail('connections', `${needs}, of ${budget}`, remedy);
+  if (once * 2 > connectionLimit) {
+    return warn('connections', `${needs}, twice that during a deploy, of ${budget}`, remedy);
+  }
+  return ok('connections', `${needs}, twice that during a deploy, of ${budget}`);
+}
+
+export async function checkClock({ database }: CheckContext): Promise<Check[]> {
+  const { aheadSeconds, uncertaintySeconds } = await clockDifference(database);
+  const off = Math.abs(aheadSeconds);
+  const side = aheadSeconds > 0 ? 'ahead of' : 'behind';
+  if (off - uncertaintySeconds > clockToleranceSeconds) {
+    const message = `this machine is ${off.toFixed(1)} s ${side} the database`;
+    return [warn('clock', message, 'let both machines keep time by NTP: signatures carry timestamps')];
+  }
+  return [ok('clock', `within ${Math.max(0.1, off).toFixed(1)} s of the database`)];
+}
+
+export async function checkListen({ database, config }: CheckContext): Promise<Check[]> {
+  if (config.DATABASE_POOLER) {
+    return [ok('listen', `not used behind a pooler; workers look every ${config.POLL_SECONDS} s`)];
+  }
+  if (await hearsNotifications(database)) return [ok('listen', 'notifications arrive')];
+  const message = `no notification within ${listenTimeoutMs / 1_000} s: workers only look every ${config.POLL_SECONDS} s`;
+  const remedy =
+    'is a transaction pooler in front? Set DATABASE_POOLER=true, or give the direct DATABASE_URL';
+  return [warn('listen', message, remedy)];
+}
+
+async function hearsNotifications(database: Database): Promise<boolean> {
+  const channel = `postbell_doctor_${randomBytes(6).toString('hex')}`;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const listener = database.listen(channel, (payload) => {
+    if (payload !== undefined) resolve(true);
+    else database.query('SELECT pg_notify($1, $2)', [channel, 'ring']).catch(() => resolve(false));
+  });
+  const timer = setTimeout(() => resolve(false), listenTimeoutMs);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    await listener.close();
+  }
+}
+
+/** Sessions tell whose they are, except behind a pooler. */
+export async function checkProcesses({ database, config }: CheckContext): Promise<Check[]> {
+  const sessions = await countSessions(database);
+  return (['web', 'worker'] as const).map((name) => {
+    const count = sessions.get(`postbell ${name}`) ?? 0;
+    if (count > 0) return ok(name, `${count} connection${count === 1 ? '' : 's'} to this database`);
+    if (config.DATABASE_POOLER) return ok(name, 'cannot be seen behind a pooler');
+    return warn(name, 'none is connected to this database', `run: postbell ${name}`);
+  });
+}

@@ -1,0 +1,61 @@
+// Is the environment sound: every setting, every source?
+import { type Config, configKeys, type Environment, parseConfig } from '../../config.ts';
+import type { Source } from '../../providers/index.ts';
+import { parseSources, variableOf } from '../../sources.ts';
+import { databaseUrlProblem } from '../connection.ts';
+import { type Check, fail, ok, warn } from './check.ts';
+
+const remedy = 'correct the variable, then run doctor again';
+
+/** The usable part of the configuration too: a bad PORT must not keep the database from being looked at. */
+export function checkSettings(env: Environment): { config: Config | undefined; checks: Check[] } {
+  const { config, problems } = parseConfig(env);
+  const all = [...databaseUrlProblem(env), ...problems];
+  if (all.length > 0) {
+    const sound = Object.fromEntries(
+      Object.entries(env).filter(([name]) => !problems.some((problem) => problem.startsWith(`${name} `))),
+    );
+    return {
+      config: config ?? parseConfig(sound).config,
+      checks: all.map((problem) => fail('settings', problem, remedy)),
+    };
+  }
+  const given = configKeys.filter((key) => env[key]);
+  return {
+    config,
+    checks: [ok('settings', `${given.length} set (${given.join(', ')}), defaults for the rest`)],
+  };
+}
+
+/** @param only the one source that was asked for */
+export function checkSources(
+  env: Environment,
+  only: string | undefined,
+): { sources: ReadonlyMap<string, Source>; checks: Check[] } {
+  const { sources, problems } = parseSources(env);
+  const checks = problems.map((problem) => fail('sources', problem, remedy));
+  if (only !== undefined && !sources.has(only)) {
+    checks.push(
+      fail('sources', `${only} is not on: it answers 404`, `set ${variableOf(only)}_WEBHOOK_SECRET`),
+    );
+  } else if (sources.size === 0 && problems.length === 0) {
+    const how = 'set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET; all providers: postbell providers';
+    checks.push(warn('sources', 'no source is on: every delivery is answered 404', how));
+  }
+  for (const source of sources.values()) {
+    if (only === undefined || source.name === only)
+      checks.push(ok(`source ${source.name}`, describe(source)));
+  }
+  return { sources, checks };
+}
+
+function describe({ name, provider, secrets, verifyToken, webhookUrl }: Source): string {
+  const parts = [
+    provider.scheme.summary,
+    secrets.length === 1 ? '1 secret' : `${secrets.length} secrets (rotation)`,
+  ];
+  if (name !== provider.name) parts.unshift(`as ${provider.name}`);
+  if (verifyToken !== undefined) parts.push('verify token set');
+  if (provider.scheme.signsUrl && webhookUrl) parts.push(`signs ${new URL(webhookUrl).origin}…`);
+  return parts.join(', ');
+}

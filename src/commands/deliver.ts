@@ -1,0 +1,45 @@
+// One POST over HTTP as a provider makes it: the headers that were signed and no others, any port, no redirect followed.
+import http from 'node:http';
+import https from 'node:https';
+import { text } from 'node:stream/consumers';
+import { CommandError, describeError } from '../errors.ts';
+import type { OutgoingRequest } from '../providers/index.ts';
+import { firstOf } from './database-problem.ts';
+
+export interface Answer {
+  status: number;
+  body: string;
+}
+
+const answerTimeoutMs = 30_000;
+
+/** @throws CommandError with the remedy when there was no answer */
+export async function deliver({ url, method, headers, body }: OutgoingRequest): Promise<Answer> {
+  const { request } = url.startsWith('https:') ? https : http;
+  const signal = AbortSignal.timeout(answerTimeoutMs);
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  // With the body's length, so that it does not travel in chunks.
+  const outgoing = request(url, { method, headers: { ...headers, 'content-length': body.length }, signal });
+  outgoing.on('error', reject);
+  outgoing.on('response', (response) => {
+    text(response).then(
+      (answer) => resolve({ status: response.statusCode ?? 0, body: answer.trim() }),
+      reject,
+    );
+  });
+  outgoing.end(body);
+  try {
+    return await promise;
+  } catch (error) {
+    throw new CommandError(`nothing was delivered to ${new URL(url).origin}: ${whyNot(error, signal)}`);
+  }
+}
+
+function whyNot(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return `no answer within ${answerTimeoutMs / 1_000} s`;
+  const cause = firstOf(error);
+  if ((cause as NodeJS.ErrnoException).code === 'ECONNREFUSED') {
+    return 'nothing listens there. Run: postbell web (or postbell dev), or give --url';
+  }
+  return describeError(cause).text;
+}

@@ -1,0 +1,110 @@
+// The ledger: what the client knows it sent, line by line beside what the receiver and Postgres say.
+import type { EventFigures } from './event-queries.ts';
+import { expectedShop } from './expected-shop.ts';
+import type { Journal } from './journal.ts';
+import type { ShopFigures } from './shop-queries.ts';
+
+export interface BookLine {
+  what: string;
+  /** From the client's journal. */
+  expected: number;
+  /** From the answers, the receiver's metrics or the database. */
+  found: number;
+}
+
+export interface Found {
+  events: EventFigures;
+  shop: ShopFigures;
+  /** Refused requests by reason, as the receiver's metrics count them. */
+  refusals: ReadonlyMap<string, number>;
+}
+
+/** The books balance when every line has the same number on both sides. */
+export function unbalancedLines(lines: readonly BookLine[]): BookLine[] {
+  return lines.filter(({ expected, found }) => expected !== found);
+}
+
+export function makeBooks(journal: Journal, found: Found): BookLine[] {
+  return [
+    ...answerLines(journal),
+    ...refusalLines(journal, found),
+    ...eventLines(journal, found),
+    ...shopLines(journal, found),
+  ];
+}
+
+function answerLines(journal: Journal): BookLine[] {
+  const { genuine, accepted, duplicates, toRefuse, refused, wrong } = journal.answers();
+  const events = journal.events().length;
+  const sent = journal.deliveries.length;
+  return [
+    { what: 'deliveries sent, and answered', expected: sent, found: accepted + duplicates + refused },
+    { what: 'deliveries answered 200: a new event', expected: events, found: accepted },
+    { what: 'deliveries answered 200: a duplicate', expected: genuine - events, found: duplicates },
+    { what: 'deliveries answered 401: refused', expected: sum(toRefuse.values()), found: refused },
+    { what: 'deliveries answered otherwise than they must be', expected: 0, found: wrong },
+  ];
+}
+
+function refusalLines(journal: Journal, { refusals }: Found): BookLine[] {
+  const { toRefuse } = journal.answers();
+  const reasons = [...new Set<string>([...toRefuse.keys(), ...refusals.keys()])].sort();
+  return reasons.map((reason) => ({
+    what: `refused by the receiver: ${reason}`,
+    expected: new Map<string, number>(toRefuse).get(reason) ?? 0,
+    found: refusals.get(reason) ?? 0,
+  }));
+}
+
+function eventLines(journal: Journal, { events }: Found): BookLine[] {
+  const sent = journal.events();
+  const answers = journal.answers();
+  const ended = (fate: string) => sent.filter((event) => event.fate === fate).length;
+  return [
+    { what: 'events stored', expected: answers.accepted, found: events.stored },
+    { what: 'events answered 200 and lost', expected: 0, found: events.lost },
+    { what: 'events stored and never answered 200', expected: 0, found: events.unknown },
+    { what: 'duplicates counted on their events', expected: answers.duplicates, found: events.duplicates },
+    { what: 'events PROCESSED', expected: ended('PROCESSED'), found: events.processed },
+    { what: 'events IGNORED (stale, or no handler)', expected: ended('IGNORED'), found: events.ignored },
+    { what: 'events FAILED (dead letters)', expected: ended('FAILED'), found: events.failed },
+    { what: 'events still PENDING', expected: 0, found: events.pending },
+    { what: 'events that ended otherwise than they must', expected: 0, found: events.otherwise },
+    {
+      what: 'failed attempts recorded',
+      expected: sum(sent.map((event) => event.failures)),
+      found: events.failures,
+    },
+  ];
+}
+
+function shopLines(journal: Journal, { shop }: Found): BookLine[] {
+  const { orders, points, shipments } = expectedShop(journal.events());
+  const inState = (status: string) => orders.filter((order) => order.status === status).length;
+  const booked = orders.filter((order) => order.paid > 0);
+  const givenPoints = sum(points.map((given) => given.points));
+  return [
+    { what: 'orders paid', expected: inState('paid'), found: shop.paid },
+    { what: 'orders awaiting funds', expected: inState('awaiting funds'), found: shop.awaiting },
+    { what: 'orders refunded', expected: inState('refunded'), found: shop.refunded },
+    { what: 'orders in another state than they must be', expected: 0, found: shop.wrongOrders },
+    { what: 'payments booked', expected: booked.length, found: shop.payments },
+    {
+      what: 'payments booked, cents',
+      expected: sum(booked.map((order) => order.paid)),
+      found: shop.amountBooked,
+    },
+    { what: 'orders that gave loyalty points', expected: points.length, found: shop.pointRows },
+    { what: 'loyalty points given', expected: givenPoints, found: shop.points },
+    { what: 'loyalty points on the balances', expected: givenPoints, found: shop.balances },
+    { what: 'orders that gave points twice, never or wrongly', expected: 0, found: shop.wrongPoints },
+    { what: 'tracking scans', expected: sum(shipments.map((parcel) => parcel.scans)), found: shop.scans },
+    { what: 'parcels not where their newest scan is', expected: 0, found: shop.wrongShipments },
+  ];
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}

@@ -1,0 +1,13 @@
+// Why the receiver refused requests, as its own metrics count them.
+
+const sample = /^postbell_signature_failures_total\{.*?reason="([a-z_]+)".*?\} (\d+)$/gm;
+
+/** By reason, over all sources. */
+export async function readRefusals(webUrl: string, metricsToken: string): Promise<Map<string, number>> {
+  const response = await fetch(`${webUrl}/metrics`, { headers: { authorization: `Bearer ${metricsToken}` } });
+  const refusals = new Map<string, number>();
+  for (const [, reason, count] of (await response.text()).matchAll(sample)) {
+    refusals.set(reason!, (refusals.get(reason!) ?? 0) + Number(count));
+  }
+  return refusals;
+}

@@ -1,0 +1,152 @@
+// What the demo plays on: a database of its own, and web and worker as real processes.
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Config, type Environment, parseConfig } from '../../config.ts';
+import { type Database, openDatabase } from '../../database.ts';
+import { startEmbeddedPostgres } from '../../embedded-postgres.ts';
+import { CommandError, ConfigError } from '../../errors.ts';
+import { createLogger } from '../../logger.ts';
+import { migrateDatabase } from '../../migrate.ts';
+import { providers, type Source } from '../../providers/index.ts';
+import { parseSources, variableOf } from '../../sources.ts';
+import { startChild } from '../child-process.ts';
+import { acceptsSelfSigned } from '../connection.ts';
+import type { StopSignal } from '../stop-signal.ts';
+
+export interface Stage extends AsyncDisposable {
+  webUrl: string;
+  metricsToken: string;
+  sources: ReadonlyMap<string, Source>;
+  database: Database;
+  maxAttempts: number;
+  /** Rejects when web or worker ends by itself; never fulfilled. */
+  broken: Promise<never>;
+}
+
+const repositoryFolder = fileURLToPath(new URL('../../../', import.meta.url));
+const handlersModule = path.join(repositoryFolder, 'handlers/index.ts');
+const playedProviders = ['stripe', 'shopify', 'fedex'] as const;
+
+/** Starts everything; what was started is stopped again when a later part fails, or somebody wants it to end. */
+export async function openStage(
+  env: Environment,
+  say: (text: string) => void,
+  stop: StopSignal,
+): Promise<Stage> {
+  if (!existsSync(handlersModule)) {
+    throw new CommandError(
+      `the demo plays the example shop, and ${handlersModule} is missing: clone the repository`,
+    );
+  }
+  const metricsToken = randomBytes(16).toString('hex');
+  const stageEnv = environmentOf(env, metricsToken);
+  const config = configOf({ ...stageEnv, DATABASE_URL: env.DATABASE_URL });
+  await using stack = new AsyncDisposableStack();
+  const databaseUrl = env.DATABASE_URL
+    ? await createDatabase(env.DATABASE_URL, config, stack)
+    : await startPostgres(stack, say);
+  stop.signal.throwIfAborted();
+  const log = createLogger('warn', 'demo', { toStandardError: true });
+  await migrateDatabase({
+    databaseUrl,
+    policy: config,
+    log,
+    acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
+    tablesFile: path.join(path.dirname(handlersModule), 'tables.sql'),
+  });
+  stop.signal.throwIfAborted();
+  say('the tables are there (postbell migrate)');
+
+  const childEnv = { ...stageEnv, DATABASE_URL: databaseUrl };
+  const start = (verb: 'web' | 'worker') => startChild({ verb, env: childEnv, folder: repositoryFolder });
+  const web = start('web');
+  const worker = start('worker');
+  stack.defer(async () => {
+    await Promise.all([web.stop(), worker.stop()]);
+  });
+  const ready = Promise.all([
+    web.waitForLog('listening'),
+    web.waitForLog('ready'),
+    worker.waitForLog('ready'),
+  ]);
+  const [{ address }] = await Promise.race([ready, stop.stopped]);
+  say(`web (process ${web.pid}) and worker (process ${worker.pid}) are up: ${address}`);
+  const broken = Promise.race([web.broken, worker.broken]);
+  broken.catch(() => {}); // they end at the end, too, when nobody asks any more
+  const database = openDatabase({
+    url: databaseUrl,
+    applicationName: 'postbell demo',
+    maxConnections: 3,
+    acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
+    log,
+  });
+  stack.defer(() => database.close());
+  const cleanUp = stack.move();
+  return {
+    webUrl: String(address),
+    metricsToken,
+    sources: parseSources(stageEnv).sources,
+    database,
+    maxAttempts: config.MAX_ATTEMPTS,
+    broken,
+    [Symbol.asyncDispose]: () => cleanUp.disposeAsync(),
+  };
+}
+
+/** Nothing of the caller's own settings: the demo shall be the same on every machine. Fast where production is patient. */
+function environmentOf(env: Environment, metricsToken: string): Record<string, string> {
+  const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'DATABASE_POOLER', 'DYNO'].flatMap((name) =>
+    env[name] === undefined ? [] : [[name, env[name]]],
+  );
+  const secrets = playedProviders.map((name) => [
+    `${variableOf(name)}_WEBHOOK_SECRET`,
+    providers[name].secret.generate().secret,
+  ]);
+  return {
+    ...Object.fromEntries([...kept, ...secrets]),
+    HOST: '127.0.0.1',
+    PORT: '0',
+    POSTBELL_HANDLERS: handlersModule,
+    METRICS_TOKEN: metricsToken,
+    RETRY_DELAY_SECONDS: '1',
+    RETRY_DELAY_MAX_SECONDS: '1',
+    POLL_SECONDS: '1',
+    SUPERVISE_SECONDS: '1',
+  };
+}
+
+function configOf(env: Environment): Config {
+  const { config, problems } = parseConfig(env);
+  if (!config) throw new ConfigError(problems);
+  return config;
+}
+
+async function startPostgres(stack: AsyncDisposableStack, say: (text: string) => void): Promise<string> {
+  const postgres = await startEmbeddedPostgres();
+  stack.defer(() => postgres.stop('immediate'));
+  say(`Postgres is up, embedded and temporary (process ${postgres.pid})`);
+  return postgres.url;
+}
+
+/** A fresh database beside the caller's own, which the demo must not touch. */
+async function createDatabase(url: string, config: Config, stack: AsyncDisposableStack): Promise<string> {
+  const name = `postbell_demo_${randomBytes(6).toString('hex')}`;
+  const run = async (statement: string) => {
+    const log = createLogger('warn', 'demo', { toStandardError: true });
+    const acceptSelfSigned = acceptsSelfSigned(config, url);
+    const options = { url, applicationName: 'postbell demo', maxConnections: 1, timeoutMs: 60_000, log };
+    const server = openDatabase({ ...options, acceptSelfSigned });
+    try {
+      await server.query(statement);
+    } finally {
+      await server.close();
+    }
+  };
+  await run(`CREATE DATABASE ${name}`);
+  stack.defer(() => run(`DROP DATABASE ${name} WITH (FORCE)`));
+  const own = new URL(url);
+  own.pathname = `/${name}`;
+  return own.href;
+}

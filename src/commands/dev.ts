@@ -1,0 +1,127 @@
+// `postbell dev`: Postgres, web and worker on this machine, kept running, with reload of handlers.
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import type { Environment } from '../config.ts';
+import { startEmbeddedPostgres } from '../embedded-postgres.ts';
+import { CommandError } from '../errors.ts';
+import { findHandlersModule } from '../handlers.ts';
+import { startChild } from './child-process.ts';
+import { announceRunning, openDevFolder, withdrawRunning } from './dev/dev-folder.ts';
+import { printWelcome } from './dev/print-welcome.ts';
+import { readableLine } from './dev/readable-log.ts';
+import { createReloadingWorker } from './dev/reloading-worker.ts';
+import { ensureSecrets } from './dev/trial-secrets.ts';
+import { watchFolder } from './dev/watch-folder.ts';
+import type { OutputStream } from './io.ts';
+import { runMigrate } from './migrate.ts';
+import { printJson, printLine } from './print.ts';
+import { loadSettings } from './settings.ts';
+import { listenForStop } from './stop-signal.ts';
+
+export interface DevOptions {
+  output: OutputStream;
+  /** The project's; default: where the process runs. */
+  folder?: string;
+  /** Every line a JSON document. */
+  json?: boolean;
+}
+
+const interruptedExitCode = 0; // Ctrl-C is how it is meant to end
+const usualPort = 3_000;
+
+/**
+ * Runs until Ctrl-C, and then ends everything it started.
+ * @throws ConfigError, CommandError
+ */
+export async function runDev(env: Environment, options: DevOptions): Promise<number> {
+  const { output, folder = process.cwd(), json = false } = options;
+  const say = (text: string) =>
+    json
+      ? printJson(output, { name: 'dev', msg: text })
+      : printLine(output, readableLine('dev', text, false));
+  const passOn = (name: string) => (line: string) =>
+    printLine(output, json ? line : readableLine(name, line, output.isTTY === true && !env.NO_COLOR));
+  const handlersModule = findHandlersModule(env.POSTBELL_HANDLERS, folder);
+  if (!handlersModule) {
+    throw new CommandError(
+      'there are no handlers: make handlers/index.ts, or set POSTBELL_HANDLERS to your module',
+    );
+  }
+  using stop = listenForStop();
+  await using started = new AsyncDisposableStack();
+  try {
+    const devFolder = openDevFolder(folder);
+    const secrets = ensureSecrets(devFolder, env);
+    const { sources, config } = loadSettings({ ...secrets, ...env });
+    const postgres = env.DATABASE_URL
+      ? undefined
+      : await startEmbeddedPostgres({ dataDir: path.join(devFolder, 'postgres'), durable: true });
+    started.defer(() => postgres?.stop());
+    stop.signal.throwIfAborted();
+
+    const childEnv = {
+      ...secrets,
+      ...env,
+      HOST: env.HOST || '127.0.0.1',
+      PORT: String(env.PORT ? config.PORT : await freePort(say)),
+      ...(postgres ? { DATABASE_URL: postgres.url } : {}),
+    };
+    const migrate = () => runMigrate(childEnv, folder);
+    await migrate();
+    stop.signal.throwIfAborted();
+
+    const web = startChild({ verb: 'web', env: childEnv, folder, onLine: passOn('web') });
+    const worker = createReloadingWorker({ env: childEnv, folder, onLine: passOn('worker'), say, migrate });
+    started.defer(async () => {
+      await Promise.all([web.stop(), worker.stop()]);
+    });
+    const opening = Promise.all([web.waitForLog('listening'), web.waitForLog('ready'), worker.reload()]);
+    const [{ address }] = await Promise.race([opening, stop.stopped]);
+    const webUrl = String(address);
+    announceRunning(devFolder, { port: Number(new URL(webUrl).port), databaseUrl: postgres?.url });
+    started.defer(() => withdrawRunning(devFolder));
+    started.defer(watchFolder(path.dirname(handlersModule), worker.reload));
+    if (json)
+      printJson(output, {
+        name: 'dev',
+        msg: 'up',
+        webUrl,
+        databaseUrl: postgres?.url,
+        sources: [...sources.keys()],
+      });
+    else
+      printWelcome(output, {
+        webUrl,
+        databaseUrl: postgres?.url,
+        sources: [...sources.keys()],
+        handlersModule,
+        folder,
+      });
+    return await Promise.race([web.broken, stop.stopped]);
+  } catch (error) {
+    // Ctrl-C reaches the child processes as well: whatever that broke, it was wanted.
+    if (!stop.signal.aborted) throw error;
+    say('stopping');
+    return interruptedExitCode;
+  }
+}
+
+/** The usual one, or another where it is taken. */
+async function freePort(say: (text: string) => void): Promise<number> {
+  const server = createServer();
+  try {
+    server.listen(usualPort, '127.0.0.1');
+    await once(server, 'listening');
+    return usualPort;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    say(`port ${usualPort} is taken: another one is used (set PORT to choose)`);
+    return 0;
+  } finally {
+    if (server.listening) {
+      server.close();
+      await once(server, 'close');
+    }
+  }
+}

@@ -1,0 +1,40 @@
+// What dev prints once it is up: where to ring, how to try it, how to look into the database.
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { OutputStream } from '../io.ts';
+import { printLine } from '../print.ts';
+
+export interface Welcome {
+  webUrl: string;
+  /** Of the embedded Postgres; undefined where DATABASE_URL names another. */
+  databaseUrl: string | undefined;
+  sources: readonly string[];
+  handlersModule: string;
+  folder: string;
+}
+
+const packageFolder = fileURLToPath(new URL('../../../', import.meta.url));
+
+export function printWelcome(out: OutputStream, welcome: Welcome): void {
+  const { webUrl, databaseUrl, sources, handlersModule, folder } = welcome;
+  const isOwnRepository = path.resolve(folder) === path.resolve(packageFolder);
+  const command = isOwnRepository ? 'npm run postbell --' : 'npx postbell';
+  const width = Math.max(...sources.map((source) => source.length));
+  const lines = [
+    '',
+    'Postbell is up. Ctrl-C ends it.',
+    '',
+    ...sources.map((source) => `  ${source.padEnd(width)}  ${webUrl}/api/webhooks/${source}`),
+    '',
+    `  handlers: ${path.dirname(handlersModule)} (loaded again when a file there changes)`,
+    `  database: psql ${databaseUrl ? `'${databaseUrl}'` : '"$DATABASE_URL"'}`,
+    '',
+    'Ring it, from another terminal in this folder:',
+    '',
+    `  ${command} send stripe payment_intent.succeeded`,
+    `  ${command} send shopify orders/create`,
+    `  ${command} status`,
+    '',
+  ];
+  for (const line of lines) printLine(out, line);
+}

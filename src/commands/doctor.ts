@@ -1,0 +1,107 @@
+// `postbell doctor`: looks at everything that can be wrong, and says how to mend it.
+import type { Environment } from '../config.ts';
+import { describeError } from '../errors.ts';
+import { createLogger } from '../logger.ts';
+import type { Check, CheckContext } from './checks/check.ts';
+import { fail } from './checks/check.ts';
+import { checkBacklog, checkDeadLetters, checkHandlers, checkTopics } from './checks/inbox.ts';
+import { checkQueue, checkSchema } from './checks/queue.ts';
+import { checkRefusals } from './checks/refusals.ts';
+import { checkClock, checkListen, checkProcesses, checkServer } from './checks/server.ts';
+import { checkSettings, checkSources } from './checks/settings.ts';
+import { connect } from './connection.ts';
+import { databaseProblem, firstOf } from './database-problem.ts';
+import type { CommandIo, CommonOptions } from './io.ts';
+import { printable, printJson, printLine } from './print.ts';
+
+const maxConnections = 2;
+const statementTimeoutMs = 30_000;
+
+/** @param only a source to look at closely @returns 1 when a check failed; warnings do not count */
+export async function runDoctor(
+  io: CommandIo,
+  only: string | undefined,
+  { json }: CommonOptions,
+): Promise<number> {
+  const checks: Check[] = [];
+  const add = (found: readonly Check[]) => {
+    checks.push(...found);
+    if (!json) for (const check of found) printCheck(io, check);
+  };
+  await examine(io.env, io.folder, only, add);
+  const count = (status: Check['status']) => checks.filter((check) => check.status === status).length;
+  const isSound = !hasFailed(checks);
+  if (json) printJson(io.out, { ok: isSound, checks });
+  else printLine(io.out, `\n${count('ok')} ok, ${count('warn')} to look at, ${count('fail')} failed`);
+  return isSound ? 0 : 1;
+}
+
+async function examine(
+  env: Environment,
+  folder: string,
+  only: string | undefined,
+  add: (checks: readonly Check[]) => void,
+): Promise<void> {
+  const settings = checkSettings(env);
+  add(settings.checks);
+  const { sources, checks } = checkSources(env, only);
+  add(checks);
+  const { config } = settings;
+  if (!config) return;
+  const { handlers, checks: handlerChecks } = await checkHandlers(config, folder);
+  add(handlerChecks);
+  if (!config.DATABASE_URL) return;
+  // What goes wrong is told by the checks themselves.
+  const log = createLogger(config.LOG_LEVEL === 'debug' ? 'debug' : 'silent', 'doctor', {
+    toStandardError: true,
+  });
+  const database = connect(
+    { config, databaseUrl: config.DATABASE_URL },
+    { applicationName: 'postbell doctor', maxConnections, timeoutMs: statementTimeoutMs, log },
+  );
+  const context: CheckContext = { config, database, sources, log };
+  try {
+    if (!(await attempt('database', () => checkServer(context), add))) return;
+    await attempt('clock', () => checkClock(context), add);
+    await attempt('listen', () => checkListen(context), add);
+    const schema = await attempt('schema', () => checkSchema(context), add);
+    if (!schema || hasFailed(schema)) return;
+    await attempt('queue', () => checkQueue(context), add);
+    await attempt('processes', () => checkProcesses(context), add);
+    await attempt('backlog', () => checkBacklog(context), add);
+    await attempt('dead letters', () => checkDeadLetters(context), add);
+    if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);
+    await attempt('refused requests', () => checkRefusals(context, only), add);
+  } finally {
+    await database.close();
+  }
+}
+
+/** A check that cannot be made has failed (undefined), and the others go on. */
+async function attempt(
+  name: string,
+  check: () => Promise<Check[]>,
+  add: (checks: readonly Check[]) => void,
+): Promise<Check[] | undefined> {
+  try {
+    const checks = await check();
+    add(checks);
+    return checks;
+  } catch (error) {
+    const { message, remedy } = databaseProblem(error) ?? {
+      message: describeError(firstOf(error)).text,
+      remedy: 'run it again; with LOG_LEVEL=debug it tells more',
+    };
+    add([fail(name, message, remedy)]);
+    return undefined;
+  }
+}
+
+function hasFailed(checks: readonly Check[]): boolean {
+  return checks.some(({ status }) => status === 'fail');
+}
+
+function printCheck({ out }: CommandIo, { check, status, message, remedy }: Check): void {
+  printLine(out, `${status.padEnd(5)} ${printable(check).padEnd(16)} ${printable(message)}`);
+  if (remedy !== undefined) printLine(out, `${' '.repeat(23)}→ ${printable(remedy)}`);
+}

@@ -1,0 +1,40 @@
+// `postbell events`: the events that a filter chooses, newest first.
+import { type EventSummary, listEvents } from '../event-queries.ts';
+import { type FilterOptions, filterOf } from './filter-options.ts';
+import type { CommandIo, CommonOptions } from './io.ts';
+import { printJson, printLine, printTable, timeText } from './print.ts';
+import { withDatabase } from './with-database.ts';
+
+export interface EventsOptions extends FilterOptions, CommonOptions {
+  limit: number;
+}
+
+/** @returns 1 when nothing was found */
+export async function runEvents(io: CommandIo, options: EventsOptions): Promise<number> {
+  const events = await withDatabase(io.env, 'events', ({ database }) =>
+    listEvents(database, filterOf(options), options.limit),
+  );
+  if (options.json) for (const event of events) printJson(io.out, event);
+  else if (events.length > 0) printEvents(io, events, options.limit);
+  else printLine(io.err, 'no event matches');
+  return events.length > 0 ? 0 : 1;
+}
+
+function printEvents({ out, err }: CommandIo, events: readonly EventSummary[], limit: number): void {
+  printTable(out, events, [
+    { title: 'RECEIVED', value: (event) => timeText(event.receivedAt), isWhole: true },
+    { title: 'STATUS', value: (event) => event.status },
+    { title: 'SOURCE', value: (event) => event.source },
+    { title: 'EVENT', value: (event) => event.eventId },
+    { title: 'TOPIC', value: (event) => event.topic },
+    { title: 'TRIES', value: (event) => String(event.attempts), isNumber: true },
+    { title: 'WHY', value: why },
+  ]);
+  if (events.length === limit) printLine(err, `the newest ${limit}; there may be more: --limit, or a filter`);
+}
+
+/** An older error of an event that was PROCESSED in the end is history, which `show` tells. */
+function why({ status, ignoredReason, lastError }: EventSummary): string {
+  if (status === 'IGNORED') return ignoredReason ?? '';
+  return status === 'PROCESSED' ? '' : (lastError ?? '');
+}

@@ -1,0 +1,56 @@
+// `postbell migrate`: brings the database to the schema this code needs. For the release phase.
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Config, Environment } from '../config.ts';
+import { findHandlersModule } from '../handlers.ts';
+import type { Logger } from '../logger.ts';
+import { migrateDatabase } from '../migrate.ts';
+import { acceptsSelfSigned } from './connection.ts';
+import type { CommandIo, CommonOptions } from './io.ts';
+import { printJson, printLine } from './print.ts';
+import { loadConnectedSettings } from './settings.ts';
+import { commandLogger } from './with-database.ts';
+
+export interface Migration {
+  /** Files of sql/. */
+  applied: string[];
+  schema: number;
+  queueSchema: number;
+}
+
+/** @throws ConfigError, CommandError */
+export async function runMigrate(env: Environment, folder = process.cwd()): Promise<Migration> {
+  const { config, databaseUrl } = loadConnectedSettings(env);
+  return migrateAll(config, databaseUrl, folder, commandLogger(config, 'migrate'));
+}
+
+export async function runMigrateVerb(io: CommandIo, { json }: CommonOptions): Promise<number> {
+  const result = await runMigrate(io.env, io.folder);
+  if (json) {
+    printJson(io.out, result);
+    return 0;
+  }
+  for (const name of result.applied) printLine(io.out, `applied ${name}`);
+  const outcome = result.applied.length > 0 ? 'migrated' : 'nothing to do';
+  printLine(io.out, `${outcome}: schema version ${result.schema}, pg-boss ${result.queueSchema}`);
+  return 0;
+}
+
+/** Ours, pg-boss's, and `tables.sql` beside the handlers if there is one. */
+export async function migrateAll(
+  config: Config,
+  databaseUrl: string,
+  folder: string,
+  log: Logger,
+): Promise<Migration> {
+  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
+  const tablesFile = modulePath ? join(dirname(modulePath), 'tables.sql') : undefined;
+  const { applied, state } = await migrateDatabase({
+    databaseUrl,
+    policy: config,
+    log,
+    acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
+    ...(tablesFile && existsSync(tablesFile) ? { tablesFile } : {}),
+  });
+  return { applied, schema: state.installed, queueSchema: state.queueInstalled ?? 0 };
+}

@@ -1,0 +1,122 @@
+// What commands print: JSON for machines, lines and aligned tables for people, never a raw control character.
+import type { OutputStream } from './io.ts';
+
+// C0, DEL and C1 steer terminals; line separators and bidi marks reorder what a reader sees.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
+const unsafe = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+// Those of them that JSON.stringify leaves as they are.
+const unsafeInJson = /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+const hex = (character: string, digits: number) => character.charCodeAt(0).toString(16).padStart(digits, '0');
+
+/** Foreign text on one line of a terminal: control characters as `\x1b`. */
+export function printable(text: string): string {
+  return text.replace(unsafe, (found) =>
+    found.charCodeAt(0) < 0x100 ? `\\x${hex(found, 2)}` : `\\u${hex(found, 4)}`,
+  );
+}
+
+/** The same for a JSON text, which stays the same JSON. */
+export function printableJson(json: string): string {
+  return json.replace(unsafeInJson, (found) => `\\u${hex(found, 4)}`);
+}
+
+/** One document on one line. */
+export function printJson(out: OutputStream, value: unknown): void {
+  out.write(`${printableJson(JSON.stringify(value))}\n`);
+}
+
+/** `text` may hold line breaks of ours; foreign text must have gone through `printable`. */
+export function printLine(out: OutputStream, text = ''): void {
+  out.write(`${text}\n`);
+}
+
+export interface Column<T> {
+  title: string;
+  value: (row: T) => string;
+  isNumber?: boolean;
+  /** Never cut where the line is too long: half a time tells nothing. */
+  isWhole?: boolean;
+}
+
+/** Aligned columns; on a terminal the widest are cut until a line fits, or else the line. */
+export function printTable<T>(out: OutputStream, rows: readonly T[], columns: readonly Column<T>[]): void {
+  const cells = rows.map((row) => columns.map((column) => printable(column.value(row))));
+  const lines = [columns.map((column) => column.title), ...cells];
+  const widths = columns.map((_, index) => Math.max(...lines.map((line) => widthOf(line[index] ?? ''))));
+  fitWidths(
+    widths,
+    columns.map((column) => !column.isWhole),
+    out,
+  );
+  for (const line of lines) {
+    const padded = line.map((text, index) => {
+      const cell = cutText(text, widths[index]!);
+      const space = ' '.repeat(widths[index]! - widthOf(cell));
+      return columns[index]?.isNumber ? space + cell : cell + space;
+    });
+    printLine(out, cutText(padded.join(columnGap).trimEnd(), terminalWidth(out)));
+  }
+}
+
+const columnGap = '  ';
+const narrowestCut = 12;
+
+function fitWidths(widths: number[], isCuttable: readonly boolean[], out: OutputStream): void {
+  const lineWidth = () => widths.reduce((sum, width) => sum + width + columnGap.length, -columnGap.length);
+  while (lineWidth() > terminalWidth(out)) {
+    const widest = Math.max(...widths.filter((_, index) => isCuttable[index]));
+    if (widest <= narrowestCut) return;
+    widths[widths.findIndex((width, index) => isCuttable[index] && width === widest)] = widest - 1;
+  }
+}
+
+function terminalWidth({ isTTY, columns }: OutputStream): number {
+  return isTTY && columns ? columns : Number.POSITIVE_INFINITY;
+}
+
+function cutText(text: string, maxWidth: number): string {
+  if (widthOf(text) <= maxWidth) return text;
+  let kept = '';
+  let width = 1; // the mark's
+  for (const { segment } of segmenter.segment(text)) {
+    width += widthOf(segment);
+    if (width > maxWidth) break;
+    kept += segment;
+  }
+  return `${kept}…`;
+}
+
+/** `2026-11-23 23:41:05Z`; `-` for none. */
+export function timeText(time: Date | null | undefined): string {
+  return time ? `${time.toISOString().slice(0, 19).replace('T', ' ')}Z` : '-';
+}
+
+/** `45 s`, `12 min`, `3 h`, `9 d`. */
+export function durationText(seconds: number): string {
+  const units = [
+    [86_400 * 2, 86_400, 'd'],
+    [3_600 * 2, 3_600, 'h'],
+    [60 * 2, 60, 'min'],
+  ] as const;
+  const [, size, unit] = units.find(([from]) => seconds >= from) ?? [0, 1, 's'];
+  return `${Math.round(seconds / size)} ${unit}`;
+}
+
+/** `1 event`, `3 events`, `12,000 events`. */
+export function countText(count: number, noun: string): string {
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
+const wide =
+  /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u;
+const isAscii = /^[\x20-\x7e]*$/;
+
+/** Columns that a terminal gives to the text. */
+function widthOf(text: string): number {
+  if (isAscii.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of segmenter.segment(text)) width += wide.test(segment) ? 2 : 1;
+  return width;
+}

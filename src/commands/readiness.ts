@@ -1,0 +1,59 @@
+// Whether this process can do its work: database reachable, schema new enough. Cached, one question at a time.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '../database.ts';
+import { CommandError, describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { readSchemaState, schemaProblem } from '../migrate.ts';
+
+const cacheMs = 2_000;
+const questionTimeoutMs = 1_000;
+
+export function createReadiness(
+  database: Database,
+  isReady: () => boolean,
+): () => Promise<string | undefined> {
+  let answer: Promise<string | undefined> | undefined;
+  let askedAt = 0;
+  const ask = async () => {
+    if (!isReady()) return 'starting or stopping';
+    try {
+      await database.query({ text: 'SELECT 1 FROM webhook_events LIMIT 1', timeoutMs: questionTimeoutMs });
+      return undefined;
+    } catch (error) {
+      return describeError(error).text;
+    }
+  };
+  return () => {
+    const now = performance.now();
+    if (!answer || now - askedAt > cacheMs) {
+      askedAt = now;
+      answer = Promise.race([
+        ask(),
+        delay(questionTimeoutMs, 'the database did not answer in time', { ref: false }),
+      ]);
+    }
+    return answer;
+  };
+}
+
+/**
+ * Waits until the database answers, with pauses of up to 5 s: it must not be noticed late that it is back.
+ * @throws CommandError with the remedy when it answers and its schema is too old: waiting would not mend that
+ */
+export async function waitForSchema(
+  database: Database,
+  log: Logger,
+  isStopping: () => boolean,
+): Promise<void> {
+  for (let tries = 0; !isStopping(); tries++) {
+    try {
+      const problem = schemaProblem(await readSchemaState(database, log));
+      if (problem) throw new CommandError(problem);
+      return;
+    } catch (error) {
+      if (error instanceof CommandError) throw error;
+      log.error({ error: describeError(error).text }, 'the database cannot be reached; trying again');
+      await delay(Math.min(5_000, 500 * 2 ** tries));
+    }
+  }
+}

@@ -1,0 +1,120 @@
+// `postbell replay`: sets events to PENDING, one by its id or many by a filter, which is counted first.
+import { createInterface } from 'node:readline/promises';
+import type { Database } from '../database.ts';
+import { CommandError } from '../errors.ts';
+import type { EventFilter } from '../event-filter.ts';
+import { countMatching, findEvents } from '../event-queries.ts';
+import type { EventStatus } from '../events.ts';
+import { replay } from '../replay.ts';
+import { type FilterOptions, filterOf } from './filter-options.ts';
+import type { CommandIo, CommonOptions } from './io.ts';
+import { countText, printJson, printLine } from './print.ts';
+import { withDatabase } from './with-database.ts';
+
+export interface ReplayOptions extends FilterOptions, CommonOptions {
+  yes?: boolean;
+}
+
+const interruptedExitCode = 130;
+const eraseLine = '\r\x1b[K';
+/** What is never replayed by accident is what already took effect. */
+const defaultForMany: readonly EventStatus[] = ['FAILED'];
+const defaultForOne: readonly EventStatus[] = ['FAILED', 'IGNORED'];
+
+/** @returns 1 when nothing matched or not all could be replayed, 130 when it was interrupted */
+export async function runReplay(
+  io: CommandIo,
+  eventId: string | undefined,
+  options: ReplayOptions,
+): Promise<number> {
+  return withDatabase(io.env, 'replay', async ({ database }) => {
+    const filter: EventFilter = {
+      ...filterOf(options),
+      statuses: options.status ?? (eventId === undefined ? defaultForMany : defaultForOne),
+      ...(eventId === undefined ? {} : { eventId }),
+    };
+    if (eventId !== undefined) await checkOne(database, eventId, options, filter.statuses!);
+    const matched = await countMatching(database, filter);
+    if (matched === 0) {
+      if (options.json) printJson(io.out, { matched, replayed: 0 });
+      else printLine(io.err, 'no event matches: nothing was replayed');
+      return 1;
+    }
+    if (eventId === undefined) await confirm(io, matched, filter.statuses!, options);
+    return replayAll(io, database, filter, matched, options);
+  });
+}
+
+/** An id that stands for none or for several events is refused before anything is touched. */
+async function checkOne(
+  database: Database,
+  eventId: string,
+  { source }: ReplayOptions,
+  statuses: readonly string[],
+): Promise<void> {
+  const events = await findEvents(database, eventId, source);
+  const [event] = events;
+  if (!event) return;
+  if (events.length > 1) {
+    const sources = events.map((found) => found.source).join(', ');
+    throw new CommandError(
+      `${eventId} is an event of several sources: choose one with --source (${sources})`,
+    );
+  }
+  if (statuses.includes(event.status)) return;
+  throw new CommandError(
+    event.status === 'PENDING'
+      ? `${eventId} is PENDING already: a worker will run it`
+      : `${eventId} is ${event.status}: add --status ${event.status} to run it again`,
+  );
+}
+
+/** @throws CommandError unless `--yes` or a person at the terminal agrees */
+async function confirm(
+  { input, err }: CommandIo,
+  matched: number,
+  statuses: readonly string[],
+  { yes }: ReplayOptions,
+): Promise<void> {
+  const what = `${countText(matched, `${statuses.join(' or ')} event`)}`;
+  if (yes) return;
+  if (!input.isTTY || !err.isTTY) throw new CommandError(`${what} would be replayed: add --yes to do it`);
+  const questions = createInterface({ input, output: err as NodeJS.WritableStream });
+  try {
+    const answer = await questions.question(`Replay ${what}? [y/N] `);
+    if (!/^y(es)?$/i.test(answer.trim())) throw new CommandError('nothing was replayed');
+  } finally {
+    questions.close();
+  }
+}
+
+async function replayAll(
+  { out, err, interrupted }: CommandIo,
+  database: Database,
+  filter: EventFilter,
+  matched: number,
+  { json }: ReplayOptions,
+): Promise<number> {
+  const signal = interrupted();
+  signal.addEventListener('abort', () => printLine(err, 'stopping after the batch in hand'));
+  const isWatched = !json && err.isTTY && matched > 1;
+  const replayed = await replay(database, filter, {
+    signal,
+    onProgress: (count) => {
+      if (isWatched) err.write(`\r${count} of ${matched} `);
+    },
+  });
+  if (isWatched) err.write(eraseLine);
+  if (json) printJson(out, { matched, replayed, ...(signal.aborted ? { interrupted: true } : {}) });
+  else printLine(out, `${countText(replayed, 'event')} set to PENDING; a running worker takes over at once`);
+  if (signal.aborted) {
+    printLine(err, `interrupted: ${countText(Math.max(0, matched - replayed), 'event')} left as before`);
+    return interruptedExitCode;
+  }
+  if (replayed >= matched) return 0;
+  printLine(
+    err,
+    `${matched - replayed} were locked or changed by somebody else meanwhile: look at them again`,
+  );
+  return 1;
+}

@@ -1,0 +1,26 @@
+// Prints why a command failed, without a stack, and says with which exit code it ends.
+import { CommandError, ConfigError, describeError } from '../errors.ts';
+import { databaseProblem, firstOf } from './database-problem.ts';
+import type { CommandIo } from './io.ts';
+import { printable, printLine } from './print.ts';
+
+/** As in sysexits.h: the configuration is wrong; restarting will not help. */
+const configExitCode = 78;
+
+export function reportError({ env, err }: Pick<CommandIo, 'env' | 'err'>, error: unknown): number {
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) printLine(err, printable(problem));
+    return configExitCode;
+  }
+  if (error instanceof CommandError) {
+    for (const line of error.message.split('\n')) printLine(err, printable(line));
+    return 1;
+  }
+  const { text, stack } = describeError(firstOf(error));
+  const problem = databaseProblem(error);
+  printLine(err, printable(problem ? `the database: ${problem.message}; ${problem.remedy}` : text));
+  if (env.LOG_LEVEL === 'debug' || env.LOG_LEVEL === 'trace') {
+    for (const line of [text, ...(stack?.split('\n') ?? [])]) printLine(err, printable(line));
+  }
+  return 1;
+}

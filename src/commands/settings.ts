@@ -1,0 +1,39 @@
+// Joins the parts of the configuration, so that all of its problems come at once.
+import { type Config, type Environment, parseConfig } from '../config.ts';
+import { ConfigError } from '../errors.ts';
+import type { Source } from '../providers/index.ts';
+import { parseSources } from '../sources.ts';
+import { databaseUrlProblem } from './connection.ts';
+
+export { acceptsSelfSigned } from './connection.ts';
+
+export interface Settings {
+  config: Config;
+  sources: ReadonlyMap<string, Source>;
+}
+
+export interface ConnectedSettings extends Settings {
+  databaseUrl: string;
+}
+
+/** @throws ConfigError with every problem of every part */
+export function loadSettings(env: Environment): Settings {
+  const { config, problems } = parseConfig(env);
+  const { sources, problems: sourceProblems } = parseSources(env);
+  const all = [...problems, ...sourceProblems];
+  if (!config || all.length) throw new ConfigError(all);
+  return { config, sources };
+}
+
+/** For processes that cannot do without a database. */
+export function loadConnectedSettings(env: Environment): ConnectedSettings {
+  const problems = databaseUrlProblem(env);
+  try {
+    const settings = loadSettings(env);
+    if (problems.length === 0) return { ...settings, databaseUrl: env.DATABASE_URL as string };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+  }
+  throw new ConfigError(problems);
+}

@@ -1,0 +1,98 @@
+// `postbell show <id>`: one event whole, with its payload and every failed attempt.
+import { type EventDetail, findEvents } from '../event-queries.ts';
+import type { CommandIo, CommonOptions, OutputStream } from './io.ts';
+import { countText, printable, printableJson, printLine, timeText } from './print.ts';
+import { withDatabase } from './with-database.ts';
+
+export interface ShowOptions extends CommonOptions {
+  source?: string;
+}
+
+/** An event id is unique per source: where several have it, all are shown. @returns 1 when nothing was found */
+export async function runShow(io: CommandIo, eventId: string, options: ShowOptions): Promise<number> {
+  const events = await withDatabase(io.env, 'show', ({ database }) =>
+    findEvents(database, eventId, options.source),
+  );
+  for (const [index, event] of events.entries()) {
+    if (options.json) printDocument(io.out, event);
+    else {
+      if (index > 0) printLine(io.out);
+      printEvent(io.out, event);
+    }
+  }
+  if (events.length > 0) return 0;
+  if (options.json) return 1;
+  const where = options.source === undefined ? '' : ` of ${options.source}`;
+  printLine(io.err, printable(`there is no event ${eventId}${where}`));
+  return 1;
+}
+
+/** The payload goes in as text: JavaScript would round its large numbers. */
+function printDocument(out: OutputStream, { payloadText, rawBody, ...event }: EventDetail): void {
+  const rest = JSON.stringify({ ...event, rawBody: rawBody?.toString('base64') ?? null });
+  printLine(out, printableJson(`${rest.slice(0, -1)},"payload":${payloadText ?? 'null'}}`));
+}
+
+function printEvent(out: OutputStream, event: EventDetail): void {
+  const fields: [string, string | null][] = [
+    ['source', event.source === event.provider ? event.source : `${event.source} (${event.provider})`],
+    ['event', event.eventId],
+    ['topic', event.topic],
+    ['status', event.status],
+    ['reason', event.ignoredReason],
+    ['last error', event.lastError],
+    ['received', timeText(event.receivedAt)],
+    ['occurred', event.occurredAt && timeText(event.occurredAt)],
+    ['processed', event.processedAt && timeText(event.processedAt)],
+    ['entity', event.entity],
+    ['attempts', String(event.attempts)],
+    ['put off', event.deferrals ? countText(event.deferrals, 'time') : null],
+    ['duplicates', String(event.duplicates)],
+    ['job', event.jobId],
+    ['body sha256', event.bodySha256],
+  ];
+  for (const [name, value] of fields) {
+    if (value !== null) printLine(out, `${name.padEnd(12)} ${printable(value)}`);
+  }
+  printBlock(
+    out,
+    'headers',
+    Object.entries(event.headers).map(([name, value]) => `${name}: ${value}`),
+  );
+  const title = event.payloadError ? `body, not kept as JSON (${event.payloadError})` : 'payload';
+  printBlock(out, title, bodyLines(event));
+  if (event.failures.length > 0) printBlock(out, 'failed attempts, oldest first', failureLines(event));
+}
+
+function printBlock(out: OutputStream, title: string, lines: readonly string[]): void {
+  printLine(out, `\n${title}`);
+  for (const line of lines) printLine(out, `  ${printable(line)}`);
+}
+
+function bodyLines({ payloadText, rawBody }: EventDetail): string[] {
+  if (payloadText !== null) return indented(payloadText).split('\n');
+  return (rawBody?.toString('utf8') ?? '').split('\n');
+}
+
+function failureLines({ failures }: EventDetail): string[] {
+  return failures.flatMap(({ error, stack, startedAt, failedAt }) => {
+    const seconds =
+      startedAt === null ? '' : ` after ${((failedAt.getTime() - startedAt.getTime()) / 1_000).toFixed(1)} s`;
+    return [`${timeText(failedAt)}${seconds}  ${error}`, ...(stack?.split('\n') ?? [])];
+  });
+}
+
+// TypeScript's library does not know these yet (ECMAScript "JSON.parse source text access").
+type SourceReviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+const exactJson = JSON as unknown as {
+  parse(text: string, reviver: SourceReviver): unknown;
+  rawJSON(text: string): unknown;
+};
+
+/** Indented for people, numbers as they are written. */
+function indented(json: string): string {
+  const value = exactJson.parse(json, (_key, item, { source }) =>
+    typeof item === 'number' && source !== undefined ? exactJson.rawJSON(source) : item,
+  );
+  return JSON.stringify(value, null, 2);
+}

@@ -1,0 +1,68 @@
+// `postbell status`: how many events each source has in each status, and how long the oldest waits.
+import { countByStatus, type StatusCount } from '../event-queries.ts';
+import type { EventStatus } from '../events.ts';
+import type { CommandIo, CommonOptions } from './io.ts';
+import { durationText, printJson, printLine, printTable } from './print.ts';
+import { withDatabase } from './with-database.ts';
+
+interface SourceStatus {
+  source: string;
+  pending: number;
+  processed: number;
+  failed: number;
+  ignored: number;
+  /** When the oldest PENDING event came in. */
+  oldestPendingAt: Date | null;
+}
+
+const keys = {
+  PENDING: 'pending',
+  PROCESSED: 'processed',
+  FAILED: 'failed',
+  IGNORED: 'ignored',
+} as const satisfies Record<EventStatus, keyof SourceStatus>;
+
+export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
+  const counts = await withDatabase(io.env, 'status', ({ database }) => countByStatus(database));
+  const sources = bySource(counts);
+  if (options.json) printJson(io.out, { sources });
+  else if (sources.length === 0) printLine(io.out, 'no event yet');
+  else printStatus(io, sources);
+  return 0;
+}
+
+function bySource(counts: readonly StatusCount[]): SourceStatus[] {
+  const sources = new Map<string, SourceStatus>();
+  for (const { source, status, count, oldestReceivedAt } of counts) {
+    const row = sources.get(source) ?? {
+      source,
+      pending: 0,
+      processed: 0,
+      failed: 0,
+      ignored: 0,
+      oldestPendingAt: null,
+    };
+    sources.set(source, row);
+    row[keys[status]] = count;
+    if (status === 'PENDING') row.oldestPendingAt = oldestReceivedAt;
+  }
+  return [...sources.values()];
+}
+
+function printStatus({ out }: CommandIo, sources: readonly SourceStatus[]): void {
+  const now = Date.now();
+  printTable(out, sources, [
+    { title: 'SOURCE', value: (row) => row.source },
+    { title: 'PENDING', value: (row) => String(row.pending), isNumber: true },
+    { title: 'PROCESSED', value: (row) => String(row.processed), isNumber: true },
+    { title: 'FAILED', value: (row) => String(row.failed), isNumber: true },
+    { title: 'IGNORED', value: (row) => String(row.ignored), isNumber: true },
+    {
+      title: 'OLDEST PENDING',
+      value: ({ oldestPendingAt: at }) => (at ? durationText((now - at.getTime()) / 1_000) : '-'),
+      isNumber: true,
+    },
+  ]);
+  const failed = sources.reduce((sum, row) => sum + row.failed, 0);
+  if (failed > 0) printLine(out, '\nwhy they failed: postbell events --status FAILED');
+}

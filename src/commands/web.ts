@@ -1,0 +1,90 @@
+// `postbell web`: the receiver. Listens at once and answers 503 until the database is there.
+import type { Config, Environment } from '../config.ts';
+import { CommandError } from '../errors.ts';
+import { createServer } from '../http/server.ts';
+import { createLogger } from '../logger.ts';
+import { createMetrics } from '../metrics.ts';
+import { openQueue, type Queue } from '../queue.ts';
+import { createReceiver, type Receiver, UnavailableError } from '../receive.ts';
+import { createRejectionLog } from '../rejections.ts';
+import { connect } from './connection.ts';
+import type { CommonOptions } from './io.ts';
+import { createReadiness, waitForSchema } from './readiness.ts';
+import { loadConnectedSettings } from './settings.ts';
+import { exitGracefully } from './shutdown.ts';
+
+/** @throws ConfigError, CommandError */
+export async function runWeb(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
+  const settings = loadConnectedSettings(env);
+  const { config, sources } = settings;
+  const log = createLogger(config.LOG_LEVEL, 'web', { isJson: json });
+  const database = connect(settings, {
+    applicationName: 'postbell web',
+    maxConnections: config.WEB_CONNECTIONS,
+    log,
+  });
+  let queue: Queue | undefined;
+  let receiver: Receiver | undefined;
+  let isStopping = false;
+  // Until the database was seen there is nobody to hand a delivery to.
+  const front: Receiver = {
+    submit: (events, body) =>
+      receiver?.submit(events, body) ??
+      Promise.reject(new UnavailableError('the database was not reached yet')),
+    waiting: () => receiver?.waiting() ?? 0,
+    close: async () => receiver?.close(),
+  };
+  const metrics = createMetrics();
+  metrics.watch(database, front);
+  const app = createServer({
+    sources,
+    receiver: front,
+    rejections: createRejectionLog(database, log),
+    metrics,
+    metricsToken: config.METRICS_TOKEN,
+    readinessProblem: createReadiness(database, () => receiver !== undefined && !isStopping),
+    storesRawBody: config.STORE_RAW_BODY,
+    bodyLimitBytes: config.BODY_LIMIT_BYTES,
+    log,
+  });
+  exitGracefully({
+    log,
+    timeoutMs: config.SHUTDOWN_TIMEOUT_SECONDS * 1_000,
+    phases: () => {
+      isStopping = true;
+      return [
+        { name: 'http', run: () => app.close() },
+        { name: 'receiver', run: () => front.close() },
+        { name: 'queue', run: async () => queue?.stop() },
+        { name: 'database', run: () => database.close() },
+      ];
+    },
+  });
+
+  const address = await app.listen({ port: config.PORT, host: config.HOST }).catch((error) => {
+    throw listenProblem(error, config) ?? error;
+  });
+  log.info({ address, sources: [...sources.keys()] }, 'listening');
+  if (sources.size === 0)
+    log.warn('no source is on: set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET');
+
+  await waitForSchema(database, log, () => isStopping);
+  queue = await openQueue(database, log, { supervise: false });
+  receiver = createReceiver({
+    database,
+    queue,
+    log,
+    timeoutMs: config.RECEIVE_TIMEOUT_MS,
+    queueMax: config.RECEIVE_QUEUE_MAX,
+  });
+  log.info('ready');
+}
+
+function listenProblem({ code }: NodeJS.ErrnoException, { PORT, HOST }: Config): CommandError | undefined {
+  if (code === 'EADDRINUSE') return new CommandError(`port ${PORT} is taken: set PORT, or end what holds it`);
+  if (code === 'EACCES')
+    return new CommandError(`port ${PORT} needs rights that we lack: set PORT above 1023`);
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return new CommandError(`HOST ${HOST} is no address of this machine: leave it unset for all`);
+  return undefined;
+}

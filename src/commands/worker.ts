@@ -1,0 +1,125 @@
+// `postbell worker`: runs the handlers, and keeps rows and jobs together.
+import type { Config, Environment } from '../config.ts';
+import type { Database } from '../database.ts';
+import { CommandError } from '../errors.ts';
+import { workerSessionSettings } from '../handle.ts';
+import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';
+import { createLogger, type Logger } from '../logger.ts';
+import { openQueue, type Queue } from '../queue.ts';
+import { type Reconciler, startReconciler } from '../reconcile.ts';
+import { startWorker, type Worker } from '../worker.ts';
+import { connect } from './connection.ts';
+import type { CommonOptions } from './io.ts';
+import { waitForSchema } from './readiness.ts';
+import { loadConnectedSettings } from './settings.ts';
+import { exitGracefully } from './shutdown.ts';
+
+/** Beside one connection per handler: fetching, settling and heartbeats must get through when all are busy. */
+const spareConnections = 2;
+/** Of the time to shut down, kept for rolling back and handing back. */
+const shutdownReserveMs = 4_000;
+
+/** Connections that one worker opens at most; one more listens. */
+export function connectionsOfWorker(config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER'>): number {
+  return config.WORKER_CONCURRENCY + spareConnections + (config.DATABASE_POOLER ? 0 : 1);
+}
+
+/** @throws ConfigError, CommandError */
+export async function runWorker(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
+  const settings = loadConnectedSettings(env);
+  const { config } = settings;
+  const log = createLogger(config.LOG_LEVEL, 'worker', { isJson: json });
+  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, process.cwd());
+  if (!modulePath) {
+    throw new CommandError(
+      'there are no handlers: make handlers/index.ts, or set POSTBELL_HANDLERS to your module',
+    );
+  }
+  const handlers = await loadHandlers(modulePath);
+  const database = connect(settings, {
+    applicationName: 'postbell worker',
+    maxConnections: config.WORKER_CONCURRENCY + spareConnections,
+    sessionSettings: workerSessionSettings(config.HANDLER_TIMEOUT_SECONDS * 1_000),
+    log,
+  });
+  let parts: WorkerParts | undefined;
+  let isStopping = false;
+  const timeoutMs = config.SHUTDOWN_TIMEOUT_SECONDS * 1_000;
+  exitGracefully({
+    log,
+    timeoutMs,
+    survivesRejections: true,
+    phases: () => {
+      isStopping = true;
+      return [
+        { name: 'worker', run: async () => parts?.stop(Math.max(0, timeoutMs - shutdownReserveMs)) },
+        { name: 'database', run: () => database.close() },
+      ];
+    },
+  });
+  await waitForSchema(database, log, () => isStopping);
+  parts = await startWorkerParts({ config, database, handlers: () => handlers, log });
+  log.info({ handlers: handlers.length, concurrency: config.WORKER_CONCURRENCY }, 'ready');
+}
+
+interface WorkerParts {
+  worker: Worker;
+  reconciler: Reconciler;
+  queue: Queue;
+  stop(graceMs: number): Promise<void>;
+}
+
+async function startWorkerParts({
+  config,
+  database,
+  handlers,
+  log,
+}: {
+  config: Config;
+  database: Database;
+  handlers: () => readonly Handler[];
+  log: Logger;
+}): Promise<WorkerParts> {
+  const queue = await openQueue(database, log, {
+    supervise: true,
+    superviseSeconds: config.SUPERVISE_SECONDS,
+  });
+  await queue.applyPolicy(config);
+  const reconciler = startReconciler({
+    database,
+    queue,
+    log,
+    intervalMs: config.RECONCILE_SECONDS * 1_000,
+    deadIntervalMs: config.SUPERVISE_SECONDS * 1_000,
+  });
+  const worker = startWorker({
+    database,
+    queue,
+    log,
+    handlers,
+    concurrency: config.WORKER_CONCURRENCY,
+    timeoutMs: config.HANDLER_TIMEOUT_SECONDS * 1_000,
+    maxDeferrals: config.MAX_DEFERRALS,
+    heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
+    pollMs: config.POLL_SECONDS * 1_000,
+    onDead: reconciler.wakeForDead,
+  });
+  // Behind a transaction pooler LISTEN does not last: the worker polls.
+  const listener = config.DATABASE_POOLER
+    ? undefined
+    : database.listen('postbell', (payload) => {
+        if (payload !== 'jobs') reconciler.wake();
+        worker.wake();
+      });
+  return {
+    worker,
+    reconciler,
+    queue,
+    stop: async (graceMs) => {
+      await listener?.close();
+      await reconciler.stop();
+      await worker.stop(graceMs);
+      await queue.stop();
+    },
+  };
+}

@@ -1,0 +1,41 @@
+// The filter that `events`, `replay` and the operators' page share, as SQL conditions with parameters.
+
+export interface EventFilter {
+  source?: string;
+  provider?: string;
+  /** Exact, or a prefix that ends in `*`. */
+  topic?: string;
+  eventId?: string;
+  entity?: string;
+  statuses?: readonly string[];
+  /** Part of last_error, case-insensitive. */
+  error?: string;
+  receivedSince?: Date;
+  receivedBefore?: Date;
+}
+
+const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&');
+
+/** `conditions` is safe to put after WHERE; `values` belong to its placeholders, numbered from `firstNumber`. */
+export function filterConditions(
+  filter: EventFilter,
+  firstNumber = 1,
+): { conditions: string; values: unknown[] } {
+  const conditions: string[] = ['true'];
+  const values: unknown[] = [];
+  const add = (condition: (placeholder: string) => string, value: unknown) => {
+    values.push(value);
+    conditions.push(condition(`$${firstNumber + values.length - 1}`));
+  };
+  if (filter.source !== undefined) add((n) => `source = ${n}`, filter.source);
+  if (filter.provider !== undefined) add((n) => `provider = ${n}`, filter.provider);
+  if (filter.eventId !== undefined) add((n) => `event_id = ${n}`, filter.eventId);
+  if (filter.entity !== undefined) add((n) => `entity = ${n}`, filter.entity);
+  if (filter.topic?.endsWith('*')) add((n) => `topic LIKE ${n}`, `${escapeLike(filter.topic.slice(0, -1))}%`);
+  else if (filter.topic !== undefined) add((n) => `topic = ${n}`, filter.topic);
+  if (filter.statuses?.length) add((n) => `status = ANY(${n}::text[])`, filter.statuses);
+  if (filter.error !== undefined) add((n) => `last_error ILIKE ${n}`, `%${escapeLike(filter.error)}%`);
+  if (filter.receivedSince) add((n) => `received_at >= ${n}`, filter.receivedSince);
+  if (filter.receivedBefore) add((n) => `received_at < ${n}`, filter.receivedBefore);
+  return { conditions: conditions.join(' AND '), values };
+}

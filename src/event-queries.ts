@@ -1,0 +1,193 @@
+// What operators ask of webhook_events: lists, one event whole, counts, replays, refused requests.
+import type { Queryable } from './database.ts';
+import { type EventFilter, filterConditions } from './event-filter.ts';
+import type { EventStatus } from './events.ts';
+import type { EventKey } from './queue.ts';
+
+export interface EventSummary extends EventKey {
+  provider: string;
+  topic: string;
+  status: EventStatus;
+  receivedAt: Date;
+  processedAt: Date | null;
+  occurredAt: Date | null;
+  entity: string | null;
+  attempts: number;
+  deferrals: number;
+  duplicates: number;
+  lastError: string | null;
+  ignoredReason: string | null;
+  payloadError: string | null;
+  jobId: string | null;
+}
+
+export interface EventDetail extends EventSummary {
+  headers: Record<string, string>;
+  /** JSON text: parsed, its large numbers would be rounded. */
+  payloadText: string | null;
+  rawBody: Buffer | null;
+  bodySha256: string;
+  failures: FailedAttempt[];
+}
+
+export interface FailedAttempt {
+  error: string;
+  stack: string | null;
+  startedAt: Date | null;
+  failedAt: Date;
+  jobId: string | null;
+}
+
+const summaryColumns = `source, event_id AS "eventId", provider, topic, status, received_at AS "receivedAt",
+  processed_at AS "processedAt", occurred_at AS "occurredAt", entity, attempts, deferrals, duplicates,
+  last_error AS "lastError", ignored_reason AS "ignoredReason", payload_error AS "payloadError", job_id AS "jobId"`;
+
+/** Newest first. */
+export async function listEvents(
+  database: Queryable,
+  filter: EventFilter,
+  limit: number,
+): Promise<EventSummary[]> {
+  const { conditions, values } = filterConditions(filter, 2);
+  const { rows } = await database.query<EventSummary & Record<string, unknown>>({
+    text: `SELECT ${summaryColumns} FROM webhook_events WHERE ${conditions}
+      ORDER BY received_at DESC, source, event_id LIMIT $1`,
+    values: [limit, ...values],
+  });
+  return rows;
+}
+
+/** Every event with that id, one per source, with its failed attempts oldest first. */
+export async function findEvents(
+  database: Queryable,
+  eventId: string,
+  source: string | undefined,
+): Promise<EventDetail[]> {
+  type Found = Omit<EventDetail, 'failures'> & { failures: Record<keyof FailedAttempt, string | null>[] };
+  const { rows } = await database.query<Found & Record<string, unknown>>({
+    text: `SELECT ${summaryColumns}, headers, payload::text AS "payloadText", raw_body AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
+        (SELECT coalesce(json_agg(json_build_object('error', f.error, 'stack', f.stack, 'startedAt', f.started_at,
+           'failedAt', f.failed_at, 'jobId', f.job_id) ORDER BY f.id), '[]')
+         FROM failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
+      FROM webhook_events e WHERE event_id = $1 AND ($2::text IS NULL OR source = $2) ORDER BY source`,
+    values: [eventId, source ?? null],
+  });
+  return rows.map((row) => ({
+    ...row,
+    // Times inside JSON come as text.
+    failures: row.failures.map((failure) => ({
+      error: failure.error ?? '',
+      stack: failure.stack,
+      startedAt: failure.startedAt === null ? null : new Date(failure.startedAt),
+      failedAt: new Date(failure.failedAt ?? Number.NaN),
+      jobId: failure.jobId,
+    })),
+  }));
+}
+
+export async function countMatching(database: Queryable, filter: EventFilter): Promise<number> {
+  const { conditions, values } = filterConditions(filter);
+  const { rows } = await database.query<{ count: number }>({
+    text: `SELECT count(*)::int AS count FROM webhook_events WHERE status <> 'PENDING' AND ${conditions}`,
+    values,
+  });
+  return rows[0]!.count;
+}
+
+/** Where a replay goes on: after this event, in order of arrival. */
+export interface ReplayCursor extends EventKey {
+  receivedAt: string;
+}
+
+/**
+ * Sets up to `limit` matching events to PENDING, oldest first after `after`; rows locked by others are left out.
+ * The cursor keeps a replay from meeting again what it has set to PENDING and a worker has finished since.
+ */
+export async function replayMatching(
+  database: Queryable,
+  filter: EventFilter,
+  limit: number,
+  after: ReplayCursor | undefined,
+): Promise<{ count: number; next: ReplayCursor | undefined }> {
+  const { conditions, values } = filterConditions(filter, 5);
+  const { rows } = await database.query<ReplayCursor & Record<string, unknown>>({
+    text: `
+      WITH target AS (
+        SELECT source, event_id FROM webhook_events
+        WHERE status <> 'PENDING' AND ${conditions}
+          AND ($2::timestamptz IS NULL OR (received_at, source, event_id) > ($2, $3, $4))
+        ORDER BY received_at, source, event_id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+      ), replayed AS (
+        UPDATE webhook_events e SET status = 'PENDING' FROM target t
+        WHERE e.source = t.source AND e.event_id = t.event_id
+        RETURNING e.source, e.event_id, e.received_at
+      )
+      SELECT source, event_id AS "eventId", received_at::text AS "receivedAt" FROM replayed
+      ORDER BY received_at, source, event_id`,
+    values: [limit, after?.receivedAt ?? null, after?.source ?? '', after?.eventId ?? '', ...values],
+  });
+  return { count: rows.length, next: rows.at(-1) };
+}
+
+export interface StatusCount {
+  source: string;
+  status: EventStatus;
+  count: number;
+  oldestReceivedAt: Date;
+}
+
+export async function countByStatus(database: Queryable): Promise<StatusCount[]> {
+  const { rows } = await database.query<StatusCount & Record<string, unknown>>(
+    `SELECT source, status, count(*)::int AS count, min(received_at) AS "oldestReceivedAt"
+     FROM webhook_events GROUP BY source, status ORDER BY source, status`,
+  );
+  return rows;
+}
+
+export interface RejectedRequest {
+  source: string;
+  reason: string;
+  detail: string | null;
+  requestId: string;
+  receivedAt: Date;
+  bodyBytes: number;
+  /** Refused since the previous row, counted and not written. */
+  skipped: number;
+}
+
+const keptRejections = 1_000;
+
+/** Writes one refusal and keeps the newest 1,000. */
+export async function recordRejection(database: Queryable, rejected: RejectedRequest): Promise<void> {
+  await database.query({
+    text: `WITH added AS (
+        INSERT INTO rejected_requests (source, reason, detail, request_id, received_at, body_bytes, skipped)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+      )
+      DELETE FROM rejected_requests WHERE id <= (SELECT id FROM added) - ${keptRejections}`,
+    values: [
+      rejected.source,
+      rejected.reason,
+      rejected.detail,
+      rejected.requestId,
+      rejected.receivedAt,
+      rejected.bodyBytes,
+      rejected.skipped,
+    ],
+  });
+}
+
+/** Newest first. */
+export async function listRejections(
+  database: Queryable,
+  source: string | undefined,
+  limit: number,
+): Promise<RejectedRequest[]> {
+  const { rows } = await database.query<RejectedRequest & Record<string, unknown>>({
+    text: `SELECT source, reason, detail, request_id AS "requestId", received_at AS "receivedAt",
+        body_bytes AS "bodyBytes", skipped
+      FROM rejected_requests WHERE $1::text IS NULL OR source = $1 ORDER BY id DESC LIMIT $2`,
+    values: [source ?? null, limit],
+  });
+  return rows;
+}

@@ -1,0 +1,60 @@
+// How the inbox is doing: its backlog, why events failed, which topics arrive. Reads only.
+import type { Queryable } from './database.ts';
+
+export interface Backlog {
+  pending: number;
+  /** Of these: failed at least once. */
+  retrying: number;
+  /** Of these: their handler threw Later. */
+  deferred: number;
+  /** Of these: without a job for longer than a minute; a reconciler would have given them one. */
+  withoutJob: number;
+  /** How long the oldest that was never tried has waited. */
+  oldestUntriedSeconds: number | null;
+}
+
+export async function readBacklog(database: Queryable): Promise<Backlog> {
+  const { rows } = await database.query<Backlog & Record<string, unknown>>(
+    `SELECT count(*)::int AS pending, count(*) FILTER (WHERE attempts > 0)::int AS retrying,
+       count(*) FILTER (WHERE deferrals > 0)::int AS deferred,
+       count(*) FILTER (WHERE job_id IS NULL AND received_at < now() - interval '1 minute')::int AS "withoutJob",
+       extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0))::float8
+         AS "oldestUntriedSeconds"
+     FROM webhook_events WHERE status = 'PENDING'`,
+  );
+  return rows[0]!;
+}
+
+export interface FailureReason {
+  error: string;
+  count: number;
+  newestReceivedAt: Date;
+}
+
+/** The dead letters by their last error, most frequent first. */
+export async function countFailureReasons(database: Queryable, limit: number): Promise<FailureReason[]> {
+  const { rows } = await database.query<FailureReason & Record<string, unknown>>({
+    text: `SELECT left(last_error, 200) AS error, count(*)::int AS count, max(received_at) AS "newestReceivedAt"
+      FROM webhook_events WHERE status = 'FAILED' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $1`,
+    values: [limit],
+  });
+  return rows;
+}
+
+export interface TopicCount {
+  provider: string;
+  source: string;
+  topic: string;
+  count: number;
+}
+
+/** What arrived in the last `days`, most frequent first. */
+export async function countTopics(database: Queryable, days: number, limit: number): Promise<TopicCount[]> {
+  const { rows } = await database.query<TopicCount & Record<string, unknown>>({
+    text: `SELECT provider, source, topic, count(*)::int AS count FROM webhook_events
+      WHERE received_at > now() - make_interval(days => $1)
+      GROUP BY provider, source, topic ORDER BY count DESC, source, topic LIMIT $2`,
+    values: [days, limit],
+  });
+  return rows;
+}

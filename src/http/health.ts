@@ -1,0 +1,40 @@
+// For platforms and monitors: alive, ready, metrics. They say no more than they must.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import type { Metrics } from '../metrics.ts';
+import { refuse } from './refusals.ts';
+
+export interface HealthDeps {
+  /** Database reachable and schema new enough; why not, or undefined. Its answer is cached. */
+  readinessProblem: () => Promise<string | undefined>;
+  metrics: Metrics;
+  /** As METRICS_TOKEN; undefined: no metrics. */
+  metricsToken: string | undefined;
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest();
+
+export function registerHealth(
+  app: FastifyInstance,
+  { readinessProblem, metrics, metricsToken }: HealthDeps,
+): void {
+  // No I/O: an outage of the database must not make the platform restart every web process.
+  app.get('/healthz', async () => ({ status: 'ok' }));
+
+  app.get('/readyz', async (request, reply) => {
+    const problem = await readinessProblem();
+    if (problem === undefined) return { status: 'ok' };
+    request.log.warn({ problem }, 'not ready');
+    return reply.code(503).header('retry-after', '5').send({ status: 'unavailable' });
+  });
+
+  app.get('/metrics', async (request, reply) => {
+    if (metricsToken === undefined) return reply.callNotFound();
+    const given = /^Bearer (.{1,500})$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    if (!timingSafeEqual(sha256(given), sha256(metricsToken))) {
+      return refuse(reply.header('www-authenticate', 'Bearer'), 401, 'unauthorized');
+    }
+    const { contentType, text } = await metrics.render();
+    return reply.type(contentType).send(text);
+  });
+}

@@ -1,0 +1,167 @@
+// The webhook route: verify, hand over to the receiver, answer once it is committed. Never runs a handler.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { NewEvent } from '../events.ts';
+import { failpoint, isArmed } from '../failpoint.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../metrics.ts';
+import {
+  answerHandshake,
+  type Delivery,
+  type HandshakeAnswer,
+  handshakeMethods,
+  keptHeaders,
+  type Refusal,
+  readEvents,
+  type Source,
+  verifyDelivery,
+} from '../providers/index.ts';
+import { newJobId } from '../queue.ts';
+import { type Receiver, UnavailableError } from '../receive.ts';
+import type { RejectionLog } from '../rejections.ts';
+import { refuse } from './refusals.ts';
+
+export interface WebhookDeps {
+  sources: ReadonlyMap<string, Source>;
+  receiver: Receiver;
+  rejections: RejectionLog;
+  metrics: Metrics;
+  log: Logger;
+  /** As STORE_RAW_BODY. */
+  storesRawBody: boolean;
+  now?: () => Date;
+}
+
+const noBody = Buffer.alloc(0);
+const retryAfterSeconds = 5;
+
+export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void {
+  const route = {
+    method: app.supportedMethods,
+    onRequest: refuseEarly,
+    handler: receive,
+    ...(isArmed && { onResponse: async () => failpoint('web.after-reply') }),
+  };
+  app.route({ ...route, url: '/api/webhooks/:source' });
+  app.route({ ...route, url: '/webhooks/:source' });
+
+  /** What can be refused before a byte of the body is read. */
+  async function refuseEarly(request: FastifyRequest, reply: FastifyReply) {
+    const source = sourceOf(request);
+    if (!source) {
+      deps.metrics.countRequest('unknown', 'not_found');
+      return refuse(reply, 404, 'not_found');
+    }
+    const methods = ['POST', ...handshakeMethods(source)];
+    if (!methods.includes(request.method)) {
+      deps.metrics.countRequest(source.name, 'method_not_allowed');
+      return refuse(reply.header('allow', methods.join(', ')), 405, 'method_not_allowed');
+    }
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
+      // Never inflated: the signature is over the bytes as sent, and a small bomb grows to gigabytes.
+      deps.metrics.countRequest(source.name, 'unsupported_encoding');
+      return refuse(reply.header('connection', 'close'), 415, 'unsupported_encoding');
+    }
+  }
+
+  async function receive(request: FastifyRequest, reply: FastifyReply) {
+    const source = sourceOf(request)!;
+    const startedAt = performance.now();
+    const delivery: Delivery = {
+      method: request.method,
+      url: request.raw.url ?? '',
+      headers: request.raw.headersDistinct,
+      body: Buffer.isBuffer(request.body) ? request.body : noBody,
+      receivedAt: deps.now?.() ?? new Date(),
+    };
+    const unsigned = answerHandshake(source, delivery, 'unsigned');
+    if (unsigned) return answer(request, reply, source, unsigned, startedAt);
+    if (request.method !== 'POST') return refuse(reply, 400, 'bad_request');
+
+    const verdict = await verifyDelivery(source, delivery);
+    if (!verdict.ok) return refuseSignature(request, reply, source, delivery, verdict);
+    const signed = answerHandshake(source, delivery, 'verified');
+    if (signed) return answer(request, reply, source, signed, startedAt);
+
+    const headers = keptHeaders(source, delivery);
+    const events = readEvents(source, delivery).map(
+      (draft): NewEvent => ({
+        ...draft,
+        source: source.name,
+        provider: source.provider.name,
+        rawBody: draft.rawBody ?? (deps.storesRawBody ? delivery.body : null),
+        headers,
+        jobId: newJobId(),
+      }),
+    );
+    await failpoint('web.verified');
+    try {
+      const { duplicate } = await deps.receiver.submit(events, delivery.body);
+      finish(request, source, duplicate ? 'duplicate' : 'accepted', startedAt, events);
+      return { ok: true, duplicate };
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      request.log.warn({ source: source.name, reason: error.message }, 'unavailable');
+      finish(request, source, 'unavailable', startedAt, events);
+      return refuse(reply.header('retry-after', String(retryAfterSeconds)), 503, 'unavailable');
+    }
+  }
+
+  function sourceOf(request: FastifyRequest): Source | undefined {
+    return deps.sources.get((request.params as { source: string }).source);
+  }
+
+  function refuseSignature(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    source: Source,
+    delivery: Delivery,
+    { reason, detail }: Refusal,
+  ) {
+    deps.metrics.countRequest(source.name, 'invalid_signature');
+    deps.metrics.countSignatureFailure(source.name, reason);
+    deps.rejections.record({
+      source: source.name,
+      reason,
+      detail: detail ?? null,
+      requestId: request.id,
+      receivedAt: delivery.receivedAt,
+      bodyBytes: delivery.body.length,
+    });
+    return refuse(reply, 401, 'invalid_signature');
+  }
+
+  function answer(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    source: Source,
+    { status, contentType, body, headers = {} }: HandshakeAnswer,
+    startedAt: number,
+  ) {
+    finish(request, source, 'handshake', startedAt, []);
+    return reply.code(status).headers(headers).type(contentType).send(body);
+  }
+
+  function finish(
+    request: FastifyRequest,
+    source: Source,
+    outcome: string,
+    startedAt: number,
+    events: readonly NewEvent[],
+  ) {
+    const ms = performance.now() - startedAt;
+    deps.metrics.countRequest(source.name, outcome);
+    deps.metrics.observeAck(source.name, ms / 1_000);
+    const first = events[0];
+    request.log.info(
+      {
+        source: source.name,
+        outcome,
+        ...(first ? { eventId: first.eventId, topic: first.topic } : {}),
+        ...(events.length > 1 ? { events: events.length } : {}),
+        ms: Math.round(ms * 10) / 10,
+      },
+      'delivery',
+    );
+  }
+}

@@ -1,0 +1,100 @@
+// The Prometheus metrics of one process; label sets are closed, so that no caller can grow them.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Database } from './database.ts';
+import type { Receiver } from './receive.ts';
+
+export interface Metrics {
+  /** One per request: accepted, duplicate, invalid_signature, too_large, unavailable, … */
+  countRequest(source: string, outcome: string): void;
+  countSignatureFailure(source: string, reason: string): void;
+  observeAck(source: string, seconds: number): void;
+  countAttempt(
+    source: string,
+    outcome: string,
+    seconds: number,
+    sinceReceivedSeconds: number | undefined,
+  ): void;
+  countReconciled(action: string, count: number): void;
+  /** The text that GET /metrics answers. */
+  render(): Promise<{ contentType: string; text: string }>;
+}
+
+const ackBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const attemptBuckets = [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60, 300];
+const endToEndBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 3_600];
+
+export function createMetrics(): Metrics & { watch(database: Database, receiver?: Receiver): void } {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const requests = new Counter({
+    name: 'postbell_requests_total',
+    help: 'Requests on webhook routes, by source and outcome',
+    labelNames: ['source', 'outcome'] as const,
+    registers,
+  });
+  const signatureFailures = new Counter({
+    name: 'postbell_signature_failures_total',
+    help: 'Refused requests, by source and reason',
+    labelNames: ['source', 'reason'] as const,
+    registers,
+  });
+  const ack = new Histogram({
+    name: 'postbell_ack_duration_seconds',
+    help: 'From the arrival of a request to its answer',
+    labelNames: ['source'] as const,
+    buckets: ackBuckets,
+    registers,
+  });
+  const attempts = new Histogram({
+    name: 'postbell_attempt_duration_seconds',
+    help: 'Attempts, by source and outcome',
+    labelNames: ['source', 'outcome'] as const,
+    buckets: attemptBuckets,
+    registers,
+  });
+  const endToEnd = new Histogram({
+    name: 'postbell_end_to_end_seconds',
+    help: 'From the arrival of an event to the commit of its handler',
+    labelNames: ['source'] as const,
+    buckets: endToEndBuckets,
+    registers,
+  });
+  const reconciled = new Counter({
+    name: 'postbell_reconciled_total',
+    help: 'Events that the reconciler enqueued (replays) or healed (should stay 0)',
+    labelNames: ['action'] as const,
+    registers,
+  });
+  return {
+    countRequest: (source, outcome) => requests.inc({ source, outcome }),
+    countSignatureFailure: (source, reason) => signatureFailures.inc({ source, reason }),
+    observeAck: (source, seconds) => ack.observe({ source }, seconds),
+    countAttempt: (source, outcome, seconds, sinceReceivedSeconds) => {
+      attempts.observe({ source, outcome }, seconds);
+      if (sinceReceivedSeconds !== undefined) endToEnd.observe({ source }, sinceReceivedSeconds);
+    },
+    countReconciled: (action, count) => reconciled.inc({ action }, count),
+    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    watch: (database, receiver) => {
+      new Gauge({
+        name: 'postbell_database_connections',
+        help: 'Connections of this process, by state',
+        labelNames: ['state'] as const,
+        registers,
+        collect() {
+          for (const [state, count] of Object.entries(database.counts())) this.set({ state }, count);
+        },
+      });
+      if (!receiver) return;
+      new Gauge({
+        name: 'postbell_receive_queue',
+        help: 'Verified deliveries that wait for their commit',
+        registers,
+        collect() {
+          this.set(receiver.waiting());
+        },
+      });
+    },
+  };
+}

@@ -1,0 +1,92 @@
+// Decides, before any transaction is open, what an event needs: which handlers, with which payload and entity.
+import { PermanentError } from './errors.ts';
+import type { StoredEvent } from './events.ts';
+import { type Handler, type HandlerEvent, handlersFor } from './handlers.ts';
+
+export interface PlannedRun {
+  handler: Handler;
+  handlerEvent: HandlerEvent;
+  /** Validated by the handler's schema. */
+  payload: unknown;
+  /** null: neither serialised nor ordered. */
+  entity: string | null;
+}
+
+export type Plan =
+  | { kind: 'run'; runs: readonly PlannedRun[] }
+  | { kind: 'ignore'; reason: string }
+  | { kind: 'reject'; error: unknown };
+
+const maxEntityLength = 255;
+
+/** Never throws: what a schema or an `entity` function throws becomes a rejection. */
+export function planEvent(handlers: readonly Handler[], event: StoredEvent, attempt: number): Plan {
+  const matching = handlersFor(handlers, event);
+  const { payload, isReadable } = readPayload(event);
+  if (matching.length === 0) {
+    // Unreadable and unknown is not "nobody wants it": its topic was in the body. An operator has to look.
+    if (!isReadable && event.topic === 'unknown') return { kind: 'reject', error: unreadable(event) };
+    return { kind: 'ignore', reason: `no handler for ${event.provider} ${event.topic}` };
+  }
+  const handlerEvent: HandlerEvent = {
+    id: event.eventId,
+    source: event.source,
+    provider: event.provider,
+    topic: event.topic,
+    receivedAt: event.receivedAt,
+    occurredAt: event.occurredAt,
+    attempt,
+    headers: event.headers,
+    rawBody: event.rawBody,
+  };
+  try {
+    const runs = matching.map((handler): PlannedRun => {
+      const valid = validate(handler, payload, isReadable, event);
+      return { handler, handlerEvent, payload: valid, entity: entityOf(handler, valid, handlerEvent) };
+    });
+    return { kind: 'run', runs };
+  } catch (error) {
+    return { kind: 'reject', error };
+  }
+}
+
+/** What jsonb could not hold may still be JSON: a NUL, a lone surrogate. */
+function readPayload(event: StoredEvent): { payload: unknown; isReadable: boolean } {
+  if (event.payloadError === null) return { payload: event.payload, isReadable: true };
+  if (event.payloadError === 'too_deep' || !event.rawBody) return { payload: null, isReadable: false };
+  try {
+    return { payload: JSON.parse(event.rawBody.toString('utf8')), isReadable: true };
+  } catch {
+    return { payload: null, isReadable: false }; // payloadError says why; a handler without a schema gets the bytes
+  }
+}
+
+function validate(handler: Handler, payload: unknown, isReadable: boolean, event: StoredEvent): unknown {
+  if (!handler.payload) return payload;
+  if (!isReadable) throw unreadable(event);
+  const result = handler.payload.safeParse(payload);
+  if (result.success) return result.data;
+  // Paths and expectations only: the values are the provider's data.
+  const issues = result.error.issues
+    .slice(0, 10)
+    .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
+  throw new PermanentError(`the payload does not match the handler's schema: ${issues.join('; ')}`);
+}
+
+function unreadable(event: StoredEvent): PermanentError {
+  return new PermanentError(`the body could not be read (${event.payloadError}); its bytes are in raw_body`);
+}
+
+function entityOf(handler: Handler, payload: unknown, event: HandlerEvent): string | null {
+  const entity = handler.entity?.(payload, event) ?? null;
+  if (entity === null) return null;
+  if (
+    typeof entity !== 'string' ||
+    entity.length === 0 ||
+    entity.length > maxEntityLength ||
+    entity.includes('\0')
+  ) {
+    throw new PermanentError(`entity() must return a text of 1 to ${maxEntityLength} characters, or nothing`);
+  }
+  return entity;
+}

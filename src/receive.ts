@@ -1,0 +1,292 @@
+// Group commit: verified deliveries wait at most for the transaction in flight, then go together in one commit.
+import type { Database, Transaction } from './database.ts';
+import { describeError, sqlState } from './errors.ts';
+import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from './events.ts';
+import { failpoint } from './failpoint.ts';
+import type { Logger } from './logger.ts';
+import type { Queue } from './queue.ts';
+
+/** The database could not commit in time: answered 503, and the provider tries again. */
+export class UnavailableError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'UnavailableError';
+  }
+}
+
+export interface Receipt {
+  /** True when every event of the delivery was stored before. */
+  duplicate: boolean;
+}
+
+export interface Receiver {
+  /**
+   * Resolves once the events and their jobs are committed.
+   * @param events of one verified delivery, all or none of them stored
+   * @param body its exact bytes
+   * @throws UnavailableError
+   */
+  submit(events: readonly NewEvent[], body: Buffer): Promise<Receipt>;
+  /** Deliveries that wait or are in flight. */
+  waiting(): number;
+  /** Refuses new deliveries and resolves when those in hand are answered. */
+  close(): Promise<void>;
+}
+
+export interface ReceiverOptions {
+  database: Database;
+  queue: Pick<Queue, 'enqueue'>;
+  log: Logger;
+  /** As RECEIVE_TIMEOUT_MS. */
+  timeoutMs: number;
+  /** As RECEIVE_QUEUE_MAX. */
+  queueMax: number;
+}
+
+interface Pending {
+  events: readonly NewEvent[];
+  body: Buffer;
+  deadline: number;
+  answer(receipt: Receipt): void;
+  refuse(error: UnavailableError): void;
+}
+
+// Beyond this a transaction gets long enough to hurt the latency of those that wait for it.
+const maxBatchEvents = 1_000;
+const maxBatchBytes = 8 * 1_048_576;
+// Bodies of up to 25 MB may wait: their number alone would not bound the memory.
+const maxWaitingBytes = 64 * 1_048_576;
+const maxUncounted = 10_000;
+// Another process's transaction got in the way; nothing was wrong with the data.
+const maxTries = 3;
+const isRetryable = (error: unknown) => ['40001', '40P01'].includes(sqlState(error) ?? '');
+const sweepIntervalMs = 50;
+const recountDelayMs = 250;
+
+const settings = {
+  // The 200 is a promise: it must not rest on a database set to asynchronous commit.
+  synchronous_commit: 'on',
+  lock_timeout: '2s',
+  statement_timeout: '4s',
+  // A connection that died without a sign would hold the locks of its events: no retry of them could be stored.
+  idle_in_transaction_session_timeout: '4s',
+  // Plans are kept: one made while the table was small must not read it whole once it is large.
+  enable_seqscan: 'off',
+};
+
+export function createReceiver({ database, queue, log, timeoutMs, queueMax }: ReceiverOptions): Receiver {
+  let waiting: Pending[] = [];
+  let inFlight: Pending[] = [];
+  let uncounted: DuplicateCount[] = [];
+  let running: Promise<void> | undefined;
+  let sweep: NodeJS.Timeout | undefined;
+  let recount: NodeJS.Timeout | undefined;
+  let isClosed = false;
+  let waitingBytes = 0;
+
+  function submit(events: readonly NewEvent[], body: Buffer): Promise<Receipt> {
+    if (events.length === 0) return Promise.resolve({ duplicate: false });
+    if (isClosed) return Promise.reject(new UnavailableError('the receiver is shutting down'));
+    if (waiting.length >= queueMax || waitingBytes > maxWaitingBytes) {
+      return Promise.reject(new UnavailableError('the receive queue is full'));
+    }
+    return new Promise((answer, refuse) => {
+      waitingBytes += body.length;
+      waiting.push({ events, body, deadline: performance.now() + timeoutMs, answer, refuse });
+      sweep ??= setInterval(refuseOverdue, sweepIntervalMs);
+      running ??= run();
+    });
+  }
+
+  // One timer for all instead of one per delivery.
+  function refuseOverdue(): void {
+    const now = performance.now();
+    const isOverdue = (pending: Pending) => pending.deadline <= now;
+    // What is in flight may still be committed; the provider's retry is then a duplicate.
+    for (const pending of [...waiting, ...inFlight].filter(isOverdue)) {
+      pending.refuse(new UnavailableError(`the database did not commit within ${timeoutMs} ms`));
+    }
+    waiting = waiting.filter((pending) => !isOverdue(pending));
+    waitingBytes = waiting.reduce((sum, pending) => sum + pending.body.length, 0);
+    if (!waiting.length && !inFlight.length) {
+      clearInterval(sweep);
+      sweep = undefined;
+    }
+  }
+
+  async function run(): Promise<void> {
+    // Lets the requests that were read in the same turn of the event loop join the first batch.
+    await Promise.resolve();
+    while (waiting.length) {
+      inFlight = takeBatch();
+      await commit(inFlight);
+      inFlight = [];
+    }
+    running = undefined;
+    if (uncounted.length && !recount) recount = setTimeout(recountDuplicates, recountDelayMs);
+  }
+
+  function takeBatch(): Pending[] {
+    let events = 0;
+    let bytes = 0;
+    let count = 0;
+    for (const pending of waiting) {
+      events += pending.events.length;
+      bytes += pending.body.length;
+      if (count > 0 && (events > maxBatchEvents || bytes > maxBatchBytes)) break;
+      count++;
+    }
+    const batch = waiting.splice(0, count);
+    waitingBytes -= batch.reduce((sum, pending) => sum + pending.body.length, 0);
+    return batch;
+  }
+
+  /** Commits the batch, or finds the delivery that cannot be stored and answers the others. Never throws. */
+  async function commit(batch: readonly Pending[], tries = 1): Promise<void> {
+    try {
+      const receipts = await store(batch.map((pending) => pending.events));
+      for (const [index, pending] of batch.entries()) pending.answer(receipts[index]!);
+    } catch (error) {
+      if (isRetryable(error) && tries < maxTries) {
+        await commit(batch, tries + 1);
+      } else if (!isRefusedData(error)) {
+        log.error(
+          { error: describeError(error).text, deliveries: batch.length },
+          'a batch could not be committed',
+        );
+        const unavailable = new UnavailableError('the database is unavailable', { cause: error });
+        for (const pending of batch) pending.refuse(unavailable);
+      } else if (batch.length > 1) {
+        // One row that Postgres refuses must fail alone.
+        const middle = batch.length >> 1;
+        await commit(batch.slice(0, middle));
+        await commit(batch.slice(middle));
+      } else {
+        await commitWithoutPayload(batch[0]!, error);
+      }
+    }
+  }
+
+  /** Postgres refused the delivery's data although our checks passed it: keep the bytes, drop the JSON. */
+  async function commitWithoutPayload(pending: Pending, cause: unknown): Promise<void> {
+    log.error({ error: describeError(cause).text }, 'Postgres refused a payload; stored as raw bytes');
+    const events = pending.events.map((event) => ({
+      ...event,
+      payloadText: null,
+      payloadError: event.payloadError ?? 'refused',
+      rawBody: event.rawBody ?? pending.body,
+    }));
+    try {
+      const [receipt] = await store([events]);
+      pending.answer(receipt!);
+    } catch (error) {
+      log.error({ error: describeError(error).text }, 'a delivery could not be stored');
+      pending.refuse(new UnavailableError('the delivery could not be stored', { cause: error }));
+    }
+  }
+
+  async function store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]> {
+    const { firsts, repeats } = withoutRepeats(deliveries);
+    const carried = uncounted;
+    const { inserted, left } = await database.transaction(
+      async (tx) => {
+        await failpoint('web.after-begin');
+        const inserted = await insertEvents(tx, firsts);
+        await failpoint('web.after-insert');
+        const created = firsts.filter((event) => inserted.has(event.jobId));
+        await queue.enqueue(tx, created);
+        await failpoint('web.after-enqueue');
+        const known = firsts.filter((event) => !inserted.has(event.jobId));
+        const left = await count(tx, [...known, ...repeats], carried);
+        return { inserted, left };
+      },
+      { settings, commitSite: 'web.commit-sent' },
+    );
+    await failpoint('web.after-commit');
+    uncounted = left;
+    return deliveries.map((events) => ({ duplicate: !events.some((event) => inserted.has(event.jobId)) }));
+  }
+
+  async function count(
+    tx: Transaction,
+    duplicates: readonly NewEvent[],
+    carried: readonly DuplicateCount[],
+  ): Promise<DuplicateCount[]> {
+    const counts = new Map<string, DuplicateCount>();
+    for (const { source, eventId, bodySha256, uniqueBody, count = 1 } of [
+      ...carried,
+      ...duplicates,
+    ] as (DuplicateCount & { count?: number })[]) {
+      const key = JSON.stringify([source, eventId, uniqueBody && bodySha256.toString('base64')]);
+      const entry = counts.get(key);
+      if (entry) entry.count += count;
+      else counts.set(key, { source, eventId, bodySha256, uniqueBody, count });
+    }
+    const left = await countDuplicates(tx, [...counts.values()]);
+    return left.slice(0, maxUncounted);
+  }
+
+  /** Counts what was locked by somebody when it came in; a count is not worth making a provider wait. */
+  async function recountDuplicates(): Promise<void> {
+    recount = undefined;
+    if (running || !uncounted.length) return;
+    running = store([]).then(
+      () => undefined,
+      (error) =>
+        log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again'),
+    );
+    await running;
+    running = undefined;
+    if (waiting.length) running = run();
+    else if (uncounted.length && !isClosed) recount = setTimeout(recountDuplicates, recountDelayMs);
+  }
+
+  return {
+    submit,
+    waiting: () => waiting.length + inFlight.length,
+    close: async () => {
+      isClosed = true;
+      while (running) await running;
+      clearTimeout(recount);
+      clearInterval(sweep);
+      if (uncounted.length) await recountDuplicates();
+    },
+  };
+}
+
+/** The same event twice in one batch: the first is inserted, the others are its duplicates. */
+function withoutRepeats(deliveries: readonly (readonly NewEvent[])[]): {
+  firsts: NewEvent[];
+  repeats: NewEvent[];
+} {
+  const seen = new Set<string>();
+  const firsts: NewEvent[] = [];
+  const repeats: NewEvent[] = [];
+  for (const event of deliveries.flat()) {
+    const idKey = `id/${event.source}/${event.eventId}`;
+    const bodyKey = event.uniqueBody ? `body/${event.source}/${event.bodySha256.toString('base64')}` : idKey;
+    if (seen.has(idKey) || seen.has(bodyKey)) {
+      repeats.push(event);
+    } else {
+      seen.add(idKey).add(bodyKey);
+      firsts.push(event);
+    }
+  }
+  // One order in all processes: two batches that share events in opposite orders would deadlock.
+  firsts.sort((a, b) =>
+    a.source === b.source ? compare(a.eventId, b.eventId) : compare(a.source, b.source),
+  );
+  return { firsts, repeats };
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+/**
+ * True when the data itself was refused, so that trying the same bytes again cannot help: data exceptions (22),
+ * program limits (54), CHECK and NOT NULL. Everything else is the database's trouble and is answered 503.
+ */
+function isRefusedData(error: unknown): boolean {
+  return /^(22|54|23502|23514)/.test(sqlState(error) ?? '');
+}

@@ -1,0 +1,188 @@
+// Keeps row and job together: enqueues replays, heals jobs that vanished, gives the dead letters their verdict.
+import type { Database } from './database.ts';
+import { describeError } from './errors.ts';
+import {
+  assignJobs,
+  clearJobs,
+  type EnqueuedEvent,
+  lockEventsWithoutJob,
+  markFailed,
+  pageOfEnqueued,
+} from './events.ts';
+import { failpoint } from './failpoint.ts';
+import type { Logger } from './logger.ts';
+import { newJobId, type Queue } from './queue.ts';
+
+const batchSize = 500;
+const healPageSize = 1_000;
+/** Pages compared per pass: a backlog of a million is gone through in slices, not at once. */
+const healPagesPerPass = 20;
+const deadBatchSize = 100;
+
+export interface ReconcileDeps {
+  database: Database;
+  queue: Queue;
+  log: Logger;
+}
+
+/** Enqueues PENDING events that have no job: replays, and those whose job was lost. @returns how many */
+export async function enqueueEventsWithoutJob({ database, queue }: ReconcileDeps): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const count = await database.transaction(async (tx) => {
+      const events = await lockEventsWithoutJob(tx, batchSize);
+      const jobs = events.map(({ source, eventId }) => ({ source, eventId, jobId: newJobId() }));
+      if (jobs.length === 0) return 0;
+      await assignJobs(tx, jobs);
+      await failpoint('worker.redrive');
+      await queue.enqueue(tx, jobs);
+      return jobs.length;
+    });
+    total += count;
+    if (count < batchSize) return total;
+  }
+}
+
+/**
+ * Finds PENDING events whose job does not exist any more (deleted by hand, a restored dump) and takes the dead
+ * job id from them. @returns how many, and where the next pass goes on
+ */
+export async function clearVanishedJobs(
+  { database, queue }: ReconcileDeps,
+  from: EnqueuedEvent | undefined,
+): Promise<{ cleared: number; next: EnqueuedEvent | undefined }> {
+  let cleared = 0;
+  let after = from;
+  for (let page = 0; page < healPagesPerPass; page++) {
+    const events = await pageOfEnqueued(database, after, healPageSize);
+    if (events.length > 0) {
+      // Read after the events: a job that was there with its event is seen, or its event is settled by now.
+      const living = await queue.livingJobs(events.map((event) => event.jobId));
+      const lost = events.filter((event) => !living.has(event.jobId));
+      if (lost.length > 0) cleared += await clearJobs(database, lost);
+      if (lost.length > 0) await failpoint('worker.reconcile');
+    }
+    if (events.length < healPageSize) return { cleared, next: undefined };
+    after = events.at(-1);
+  }
+  return { cleared, next: after };
+}
+
+/** Of the oldest pending events, for `doctor`: how many have lost their job. Changes nothing. */
+export async function countVanishedJobs({
+  database,
+  queue,
+}: Pick<ReconcileDeps, 'database' | 'queue'>): Promise<{ vanished: number; examined: number }> {
+  let vanished = 0;
+  let examined = 0;
+  let after: EnqueuedEvent | undefined;
+  for (let page = 0; page < healPagesPerPass; page++) {
+    const events = await pageOfEnqueued(database, after, healPageSize);
+    const living = await queue.livingJobs(events.map((event) => event.jobId));
+    examined += events.length;
+    vanished += events.filter((event) => !living.has(event.jobId)).length;
+    if (events.length < healPageSize) break;
+    after = events.at(-1);
+  }
+  return { vanished, examined };
+}
+
+/** FAILED for the events of dead-lettered jobs, also where a crash left no JavaScript to say so. @returns how many */
+export async function settleDeadLetters({ database, queue, log }: ReconcileDeps): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const dead = await queue.fetchDead(deadBatchSize);
+    for (const job of dead) {
+      await database.transaction(async (tx) => {
+        const fallbackError = `AttemptLost: ${job.output}`;
+        const { jobId, attempts } = job;
+        const isFailed =
+          jobId !== null && (await markFailed(tx, { ...job.key, jobId, attempts, fallbackError }));
+        await failpoint('worker.dead-letter');
+        await queue.completeDead(tx, [job]);
+        if (isFailed) log.error({ ...job.key, attempts }, 'the event is a dead letter');
+      });
+    }
+    total += dead.length;
+    if (dead.length < deadBatchSize) return total;
+  }
+}
+
+export interface Reconciler {
+  /** Replays were announced: look at once. */
+  wake(): void;
+  /** A job was dead-lettered: look at once. */
+  wakeForDead(): void;
+  stop(): Promise<void>;
+}
+
+export interface ReconcilerOptions extends ReconcileDeps {
+  /** As RECONCILE_SECONDS, in ms. */
+  intervalMs: number;
+  /** As SUPERVISE_SECONDS, in ms: how often other workers' dead letters are looked for. */
+  deadIntervalMs: number;
+  onReconciled?: (action: 'enqueued' | 'healed', count: number) => void;
+}
+
+/** Runs the three at their intervals and when woken, one pass of each at a time. */
+export function startReconciler(options: ReconcilerOptions): Reconciler {
+  const { log, onReconciled = () => {} } = options;
+  let cursor: EnqueuedEvent | undefined;
+
+  const replays = repeat(options.intervalMs, log, 'replays could not be enqueued', async () => {
+    const count = await enqueueEventsWithoutJob(options);
+    if (count) log.info({ count }, 'events without a job were enqueued');
+    onReconciled('enqueued', count);
+  });
+  const healing = repeat(options.intervalMs, log, 'vanished jobs could not be looked for', async () => {
+    const { cleared, next } = await clearVanishedJobs(options, cursor);
+    cursor = next;
+    if (cleared === 0) return;
+    log.warn({ count: cleared }, 'events had lost their job; they are enqueued again');
+    onReconciled('healed', cleared);
+    replays.wake();
+  });
+  const verdicts = repeat(options.deadIntervalMs, log, 'dead letters could not be settled', async () => {
+    await settleDeadLetters(options);
+  });
+  return {
+    wake: replays.wake,
+    wakeForDead: verdicts.wake,
+    stop: async () => {
+      await Promise.all([replays.stop(), healing.stop(), verdicts.stop()]);
+    },
+  };
+}
+
+function repeat(intervalMs: number, log: Logger, whatFailed: string, pass: () => Promise<void>) {
+  let isStopped = false;
+  let isWoken = false;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> | undefined;
+
+  const run = () => {
+    clearTimeout(timer);
+    isWoken = false;
+    running = pass()
+      .catch((error) => log.error({ error: describeError(error).text }, whatFailed))
+      .finally(() => {
+        running = undefined;
+        if (isStopped) return;
+        if (isWoken) run();
+        else timer = setTimeout(run, intervalMs);
+      });
+  };
+  run();
+  return {
+    wake: () => {
+      if (isStopped) return;
+      isWoken = true;
+      if (!running) run();
+    },
+    stop: async () => {
+      isStopped = true;
+      clearTimeout(timer);
+      await running;
+    },
+  };
+}

@@ -1,0 +1,193 @@
+// Reads the environment's sources: which endpoints are on, with which provider, secrets and URL.
+import { findProvider, type Provider, providers, type Source } from './providers/index.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const SOURCE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const SECRET_SUFFIX = '_WEBHOOK_SECRET';
+
+/**
+ * The sources that are on and sound, and everything that is wrong, each with its variable and the remedy. With any
+ * problem the start must be refused. A problem never holds a secret's value.
+ */
+export function parseSources(env: Environment): { sources: Map<string, Source>; problems: string[] } {
+  const problems: string[] = [];
+  const declared = declaredSources(env, problems);
+  const publicUrl = readPublicUrl(env, problems);
+  const sources = new Map<string, Source>();
+  for (const [name, declaredProvider] of declared) {
+    const variable = variableOf(name) + SECRET_SUFFIX;
+    const text = env[variable];
+    const settings = readSettings(env, name, declaredProvider);
+    if (text === undefined) {
+      if (Object.keys(settings).length > 0)
+        problems.push(`${variable} is missing; the source ${name} has settings but no secret: set it`);
+      continue;
+    }
+    const problemsBefore = problems.length;
+    const provider = configured(name, declaredProvider, settings, problems);
+    const secrets = readSecrets(text, variable, provider, problems);
+    const webhookUrl = readWebhookUrl(env, name, publicUrl, provider, problems);
+    const verifyToken = env[`${variableOf(name)}_VERIFY_TOKEN`]?.trim();
+    if (problems.length > problemsBefore) continue;
+    sources.set(name, {
+      name,
+      provider,
+      secrets,
+      ...(verifyToken ? { verifyToken } : {}),
+      ...(webhookUrl === undefined ? {} : { webhookUrl }),
+    });
+  }
+  problems.push(...straySecrets(env, declared));
+  return { sources, problems };
+}
+
+/** `stripe-eu` → `STRIPE_EU`, the front of its variables. */
+export function variableOf(sourceName: string): string {
+  return sourceName.toUpperCase().replaceAll('-', '_');
+}
+
+/** Every provider under its own name, and those of POSTBELL_SOURCES. */
+function declaredSources(env: Environment, problems: string[]): Map<string, Provider> {
+  const declared = new Map<string, Provider>();
+  for (const provider of Object.values<Provider>(providers))
+    if (!provider.configure) declared.set(provider.name, provider);
+  const named = new Set<string>();
+  for (const entry of (env.POSTBELL_SOURCES ?? '').split(',')) {
+    if (entry.trim() === '') continue;
+    const [name = '', providerName = '', ...rest] = entry.split('=').map((part) => part.trim());
+    const provider = findProvider(providerName);
+    if (rest.length > 0 || providerName === '')
+      problems.push(`POSTBELL_SOURCES: "${entry.trim()}" must be <source>=<provider>, e.g. stripe-eu=stripe`);
+    else if (!SOURCE_NAME.test(name))
+      problems.push(
+        `POSTBELL_SOURCES: "${name}" is no source name; use 1 to 63 of a-z, 0-9 and -, not beginning with -`,
+      );
+    else if (!provider)
+      problems.push(
+        `POSTBELL_SOURCES: there is no provider "${providerName}"${didYouMean(providerName, Object.keys(providers))}`,
+      );
+    else if (named.has(name)) problems.push(`POSTBELL_SOURCES: ${name} is declared twice; remove one`);
+    else if (findProvider(name) && findProvider(name) !== provider)
+      problems.push(
+        `POSTBELL_SOURCES: ${name} is itself a provider; name the ${providerName} source otherwise`,
+      );
+    else declared.set(name, provider);
+    named.add(name);
+  }
+  return declared;
+}
+
+function readSecrets(text: string, variable: string, provider: Provider, problems: string[]): string[] {
+  const secrets = text.split(',').map((secret) => secret.trim());
+  const place = (index: number) => (secrets.length === 1 ? variable : `${variable}, item ${index + 1},`);
+  for (const [index, secret] of secrets.entries()) {
+    const problem = provider.secret.check(secret);
+    if (problem === undefined) continue;
+    const hint =
+      secrets.length === 1 ? '' : ' (commas separate several secrets, newest first; none may hold one)';
+    problems.push(`${place(index)} ${problem}${hint}`);
+  }
+  return secrets;
+}
+
+function readSettings(env: Environment, name: string, provider: Provider): Record<string, string> {
+  const settings: Record<string, string> = {};
+  for (const setting of provider.settings ?? []) {
+    const value = env[`${variableOf(name)}_${setting}`]?.trim();
+    if (value) settings[setting] = value;
+  }
+  return settings;
+}
+
+function configured(
+  name: string,
+  provider: Provider,
+  settings: Record<string, string>,
+  problems: string[],
+): Provider {
+  const made = provider.configure?.(settings) ?? { provider };
+  if ('provider' in made) return made.provider;
+  for (const { name: setting, problem } of made.problems)
+    problems.push(`${variableOf(name)}_${setting} ${problem}`);
+  return provider;
+}
+
+function readPublicUrl(env: Environment, problems: string[]): string | undefined {
+  const text = env.PUBLIC_URL?.trim();
+  if (!text) return undefined;
+  const url = parseHttpUrl(text);
+  if (url && url.search === '' && url.hash === '') return text.replace(/\/+$/, '');
+  problems.push('PUBLIC_URL must be the address the providers see, e.g. https://shop.example.com');
+  return undefined;
+}
+
+/** Kept as typed: a signature is over the characters, not over what a URL parser makes of them. */
+function readWebhookUrl(
+  env: Environment,
+  name: string,
+  publicUrl: string | undefined,
+  provider: Provider,
+  problems: string[],
+): string | undefined {
+  const variable = `${variableOf(name)}_WEBHOOK_URL`;
+  const text = env[variable]?.trim();
+  if (text) {
+    if (parseHttpUrl(text)) return text;
+    problems.push(`${variable} must be the exact URL typed in at ${provider.title}, beginning with https://`);
+    return undefined;
+  }
+  if (publicUrl !== undefined) return `${publicUrl}/api/webhooks/${name}`;
+  if (provider.scheme.signsUrl)
+    problems.push(
+      `${variable} is missing; ${provider.title} signs the URL: set it, or PUBLIC_URL for all sources`,
+    );
+  return undefined;
+}
+
+function parseHttpUrl(text: string): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url?.protocol === 'https:' || url?.protocol === 'http:' ? url : undefined;
+}
+
+/** A secret that belongs to no source would leave an endpoint shut without a word. */
+function straySecrets(env: Environment, declared: Map<string, Provider>): string[] {
+  const known = new Set([...declared.keys()].map(variableOf));
+  const problems: string[] = [];
+  for (const variable of Object.keys(env)) {
+    if (!variable.endsWith(SECRET_SUFFIX) || env[variable] === undefined) continue;
+    const prefix = variable.slice(0, -SECRET_SUFFIX.length);
+    if (known.has(prefix)) continue;
+    const name = prefix.toLowerCase().replaceAll('_', '-');
+    const parent = [...declared.keys()].find((source) => name.startsWith(`${source}-`));
+    const remedy = parent
+      ? `; declare it with POSTBELL_SOURCES=${name}=${parent}`
+      : didYouMean(name, [...declared.keys()]) || `; declare it with POSTBELL_SOURCES=${name}=<provider>`;
+    problems.push(`${variable} belongs to no source${remedy}`);
+  }
+  return problems;
+}
+
+function didYouMean(wrong: string, known: readonly string[]): string {
+  let best = '';
+  let bestDistance = Math.max(2, Math.floor(wrong.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(wrong, candidate);
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  return best === '' ? '' : `; did you mean ${best}?`;
+}
+
+/** Levenshtein's. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + cost));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,302 @@
+// Takes jobs as slots come free, runs attempts side by side, settles their jobs in groups.
+import { setTimeout as delay } from 'node:timers/promises';
+import { describeError } from './errors.ts';
+import { readEvents } from './events.ts';
+import { failpoint } from './failpoint.ts';
+import {
+  type Assignment,
+  type AttemptDeps,
+  assign,
+  handBack,
+  InterruptedError,
+  type Outcome,
+  runAttempt,
+} from './handle.ts';
+import { batchHandlerOf, runBatch } from './handle-batch.ts';
+import type { Handler } from './handlers.ts';
+import type { ClaimedJob } from './queue.ts';
+
+export interface WorkerOptions extends AttemptDeps {
+  /** The list in force; a function, so that `dev` can reload it. */
+  handlers: () => readonly Handler[];
+  concurrency: number;
+  /** As HEARTBEAT_SECONDS, in ms. */
+  heartbeatMs: number;
+  /** Longest wait of an idle worker. */
+  pollMs: number;
+  /** Told of each attempt's end, for metrics. */
+  onOutcome?: (assignment: Assignment, outcome: Outcome, durationMs: number) => void;
+  /** A job went to the dead-letter queue: somebody should look there. */
+  onDead?: () => void;
+}
+
+export interface Worker {
+  /** There may be work: a notification, a replay. */
+  wake(): void;
+  running(): number;
+  /**
+   * Takes no new work, hands back what has not begun, waits `graceMs` for what runs, then interrupts it.
+   * An interrupted attempt is rolled back and costs no failure.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+const maxInHand = 500;
+const maxBatch = 200;
+/** Jobs are fetched ahead for about so long; one fetched too early would wait here while another worker is idle. */
+const prefetchMs = 250;
+const handBackAfterMs = 5_000;
+const completionsPerStatement = 500;
+/** Completions wait so long for company: nobody waits for them, and a statement each would cost more than the attempts. */
+const completionDelayMs = 20;
+
+interface Held {
+  assignment: Assignment;
+  heldSince: number;
+}
+
+export function startWorker(options: WorkerOptions): Worker {
+  const { database, queue, log, concurrency } = options;
+  const stopping = new AbortController();
+  const ready: Held[] = [];
+  const held = new Map<string, ClaimedJob>(); // every job that is ours, until it is settled
+  const running = new Set<Promise<void>>();
+  const busyEntities = new Set<string>();
+  const completions: ClaimedJob[] = [];
+  let completing: Promise<void> | undefined;
+  let averageMs = 50;
+  let isStopping = false;
+  let wakeUp = Promise.withResolvers<void>();
+
+  const signalChange = () => wakeUp.resolve();
+
+  async function loop(): Promise<void> {
+    let failures = 0;
+    while (!isStopping) {
+      wakeUp = Promise.withResolvers();
+      const room = roomForMore();
+      try {
+        const isFull = room > 0 ? (await take(room)) === room : true;
+        failures = 0;
+        // A short fetch means that nothing is left; a full one, or no room, goes on as soon as a slot is free.
+        if (isStopping || (isFull && roomForMore() > 0)) continue;
+      } catch (error) {
+        failures++;
+        log.error({ error: describeError(error).text }, 'jobs could not be fetched; trying again');
+        await Promise.race([delay(Math.min(5_000, 250 * 2 ** failures)), stopped]);
+        continue;
+      }
+      await Promise.race([wakeUp.promise, delay(options.pollMs, undefined, { ref: false }), stopped]);
+    }
+  }
+
+  /**
+   * Fast handlers get a queue in front of them, slow ones only free slots. It is filled up when it is half empty, since
+   * a fetch costs about the same for one job as for a hundred. Powers of two keep the statements few.
+   */
+  function roomForMore(): number {
+    const ahead = Math.min(maxInHand, concurrency * (1 + Math.floor(prefetchMs / Math.max(averageMs, 0.5))));
+    const room = ahead - ready.length - running.size;
+    const isWorthIt = room > ahead / 2 || ready.length === 0;
+    return room < 1 || !isWorthIt ? 0 : Math.min(256, 2 ** Math.floor(Math.log2(room)));
+  }
+
+  async function take(limit: number): Promise<number> {
+    const jobs = await queue.fetch(limit);
+    if (jobs.length === 0) return 0;
+    for (const job of jobs) held.set(job.id, job);
+    const events = await readEvents(
+      database,
+      jobs.map((job) => job.key),
+    ).catch((error: unknown) => {
+      // Without their events they cannot be run here: their heartbeat ends and they come back.
+      for (const job of jobs) held.delete(job.id);
+      throw error;
+    });
+    const byKey = new Map(events.map((event) => [`${event.source}/${event.eventId}`, event]));
+    for (const job of jobs) {
+      const event = byKey.get(`${job.key?.source}/${job.key?.eventId}`);
+      if (event) {
+        ready.push({ assignment: assign(job, event, options.handlers()), heldSince: performance.now() });
+      } else {
+        log.warn({ jobId: job.id }, 'a job names an event that does not exist; completed');
+        settle(job);
+      }
+    }
+    pump();
+    return jobs.length;
+  }
+
+  function pump(): void {
+    while (running.size < concurrency && !isStopping) {
+      const index = ready.findIndex(({ assignment }) =>
+        entitiesOf(assignment).every((entity) => !busyEntities.has(entity)),
+      );
+      if (index === -1) return;
+      const [{ assignment }] = ready.splice(index, 1) as [Held];
+      const handler = batchHandlerOf(assignment);
+      const batch = handler ? [assignment, ...takeBatch(handler)] : [assignment];
+      const task = (handler && batch.length > 1 ? runMany(handler, batch) : runOne(assignment)).finally(
+        () => {
+          running.delete(task);
+          pump();
+          signalChange();
+        },
+      );
+      running.add(task);
+    }
+  }
+
+  function takeBatch(handler: Handler): Assignment[] {
+    const taken: Assignment[] = [];
+    for (let index = 0; index < ready.length && taken.length < maxBatch - 1; ) {
+      if (batchHandlerOf(ready[index]!.assignment) === handler)
+        taken.push(ready.splice(index, 1)[0]!.assignment);
+      else index++;
+    }
+    return taken;
+  }
+
+  async function runMany(handler: Handler, batch: Assignment[]): Promise<void> {
+    const startedAt = performance.now();
+    const isDone = await runBatch(handler, batch, options, stopping.signal);
+    const eachMs = (performance.now() - startedAt) / batch.length;
+    for (const assignment of batch) {
+      if (isDone) finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
+      else await runOne(assignment);
+    }
+  }
+
+  async function runOne(assignment: Assignment): Promise<void> {
+    const entities = entitiesOf(assignment);
+    for (const entity of entities) busyEntities.add(entity);
+    const startedAt = performance.now();
+    try {
+      const outcome = await runAttempt(assignment, options, stopping.signal);
+      finish(assignment, outcome, performance.now() - startedAt);
+    } catch (error) {
+      // The outcome could not be recorded: the job stays active, and its heartbeat's end brings it back.
+      held.delete(assignment.job.id);
+      log.error(
+        {
+          source: assignment.event.source,
+          eventId: assignment.event.eventId,
+          error: describeError(error).text,
+        },
+        'an attempt could not be recorded; the job comes back when its heartbeat has ended',
+      );
+    } finally {
+      for (const entity of entities) busyEntities.delete(entity);
+    }
+  }
+
+  function finish(assignment: Assignment, outcome: Outcome, durationMs: number): void {
+    averageMs = averageMs * 0.95 + durationMs * 0.05;
+    const { source, eventId, topic } = assignment.event;
+    const level = outcome.kind === 'failed' ? 'warn' : 'info';
+    log[level](
+      {
+        source,
+        eventId,
+        topic,
+        attempt: assignment.job.retryCount + 1,
+        outcome: outcome.kind,
+        ms: Math.round(durationMs),
+        ...(outcome.reason ? { reason: outcome.reason } : {}),
+      },
+      'attempt',
+    );
+    if (outcome.isJobSettled) held.delete(assignment.job.id);
+    else settle(assignment.job);
+    options.onOutcome?.(assignment, outcome, durationMs);
+    if (outcome.isDead) options.onDead?.();
+  }
+
+  function settle(job: ClaimedJob): void {
+    completions.push(job);
+    completing ??= flushCompletions();
+  }
+
+  /** The effects are committed: a completion that is late, or lost, costs a look at a settled event and no more. */
+  async function flushCompletions(): Promise<void> {
+    while (completions.length) {
+      if (completions.length < completionsPerStatement && !isStopping) await delay(completionDelayMs);
+      const batch = completions.splice(0, completionsPerStatement);
+      try {
+        await queue.complete(batch);
+        await failpoint('worker.after-complete');
+      } catch (error) {
+        log.warn(
+          { error: describeError(error).text, jobs: batch.length },
+          'jobs could not be completed; they come back',
+        );
+      }
+      for (const job of batch) held.delete(job.id);
+    }
+    completing = undefined;
+  }
+
+  async function beat(): Promise<void> {
+    const ended = await database.endDeadTransactions();
+    if (ended)
+      log.warn({ count: ended }, 'attempts had lost their connection without a sign; they were ended');
+    const now = performance.now();
+    const tooLong = ready.filter(({ heldSince }) => now - heldSince > handBackAfterMs);
+    if (tooLong.length && !isStopping) {
+      for (const waiting of tooLong) ready.splice(ready.indexOf(waiting), 1);
+      await handBackAll(tooLong, 'its worker is busy');
+      averageMs = Math.max(averageMs, handBackAfterMs);
+    }
+    if (held.size) await queue.touch([...held.values()]);
+  }
+
+  async function handBackAll(waiting: readonly Held[], reason: string): Promise<void> {
+    for (const { assignment } of waiting) {
+      await handBack(assignment, options, 0, reason);
+      held.delete(assignment.job.id);
+    }
+  }
+
+  const stopped = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const beating = setInterval(
+    () => {
+      beat().catch((error) =>
+        log.warn({ error: describeError(error).text }, 'the heartbeat failed; trying again'),
+      );
+    },
+    Math.min(options.heartbeatMs / 3, handBackAfterMs),
+  );
+  const looping = loop();
+
+  return {
+    wake: signalChange,
+    running: () => running.size,
+    stop: async (graceMs) => {
+      if (isStopping) return;
+      isStopping = true;
+      signalChange();
+      const waiting = ready.splice(0);
+      await handBackAll(waiting, 'its worker stops').catch((error) =>
+        log.warn(
+          { error: describeError(error).text },
+          'waiting jobs could not be handed back; their heartbeat ends instead',
+        ),
+      );
+      const ended = Promise.all([...running]).then(() => {});
+      await Promise.race([ended, delay(graceMs, undefined, { ref: false })]);
+      stopping.abort(new InterruptedError('its worker stops'));
+      await Promise.all([...running]);
+      await looping;
+      await handBackAll(ready.splice(0), 'its worker stops').catch(() => {}); // as above: the heartbeat's end does it
+      while (completing) await completing;
+      clearInterval(beating);
+    },
+  };
+}
+
+function entitiesOf({ event, plan }: Assignment): string[] {
+  if (plan.kind !== 'run') return [];
+  return plan.runs.flatMap(({ entity }) => (entity === null ? [] : [`${event.source}/${entity}`]));
+}
