@@ -1,0 +1,228 @@
+// dev as its users have it: real processes in a project's folder, rung and changed from another terminal.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import t, { type Test } from 'tap';
+import { createTestDatabase } from '../support/database.ts';
+import { temporaryFolder } from '../support/folders.ts';
+import { isRunning, runProcess, startProcess, type TestProcess } from '../support/processes.ts';
+import { waitFor } from '../support/wait.ts';
+
+const api = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
+const reloaded = /the worker runs the handlers as they are now/g;
+
+/** A project with one handler, which notes `word` for each payment. */
+function createProject(t: Test): string {
+  const folder = temporaryFolder(t);
+  mkdirSync(path.join(folder, 'handlers'));
+  writeTables(folder, 'CREATE TABLE IF NOT EXISTS notes (event_id text, word text);');
+  writeHandler(folder, 'first');
+  return folder;
+}
+
+function writeHandler(folder: string, word: string, table = 'notes'): void {
+  replaceFile(
+    folder,
+    'handlers/index.ts',
+    `import { defineHandler } from '${api}';
+    export default [defineHandler({
+      provider: 'stripe',
+      topic: 'payment_intent.succeeded',
+      async handle({ event, tx }) {
+        await tx.query('INSERT INTO ${table} VALUES ($1, $2)', [event.id, '${word}']);
+      },
+    })];`,
+  );
+}
+
+function writeTables(folder: string, sql: string): void {
+  replaceFile(folder, 'handlers/tables.sql', sql);
+}
+
+/** At once, as editors do: a moment in which the file is empty would be a change of its own. */
+function replaceFile(folder: string, name: string, text: string): void {
+  const draft = path.join(folder, 'draft');
+  writeFileSync(draft, text);
+  renameSync(draft, path.join(folder, name));
+}
+
+async function startDev(t: Test, folder: string, env: Record<string, string> = {}): Promise<TestProcess> {
+  const dev = startProcess(t, ['dev'], { cwd: folder, env: { PORT: '0', ...env } });
+  await seen(dev, /Postbell is up[\s\S]*postbell status\n/);
+  return dev;
+}
+
+async function seen(dev: TestProcess, text: RegExp): Promise<RegExpExecArray> {
+  return waitFor(() => text.exec(dev.output()), { what: `dev to print ${text}`, timeoutMs: 40_000 });
+}
+
+async function seenTimes(dev: TestProcess, text: RegExp, times: number): Promise<void> {
+  await waitFor(() => (dev.output().match(text) ?? []).length >= times, {
+    what: `${times} × ${text}`,
+    timeoutMs: 40_000,
+  });
+}
+
+/** The line that dev prints to be tried, run in another process in the same folder. */
+async function ringAsPrinted(dev: TestProcess, folder: string): Promise<string> {
+  const [, line] = await seen(dev, /^ +npx postbell (send stripe .+)$/m);
+  const { code, stdout, stderr } = await runProcess(line!.split(' '), { cwd: folder });
+  if (code !== 0) throw new Error(`${line} ended with ${code}: ${stdout}${stderr}`);
+  return /(evt_\w+)/.exec(stdout)![1]!;
+}
+
+async function databaseOf(dev: TestProcess): Promise<string> {
+  const [, url] = await seen(dev, /psql '(postgres:[^']+)'/);
+  return url!;
+}
+
+async function query(url: string, sql: string, values: unknown[] = []): Promise<Record<string, string>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** What the handler noted for an event, once it did. */
+async function noteOf(url: string, eventId: string, table = 'notes'): Promise<string> {
+  const [note] = await waitFor(
+    async () => {
+      const rows = await query(url, `SELECT word FROM ${table} WHERE event_id = $1`, [eventId]);
+      return rows.length > 0 ? rows : undefined;
+    },
+    { what: 'the handler to note the event' },
+  );
+  return note!.word!;
+}
+
+function childrenOf(pid: number): number[] {
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid=']).toString().trim().split('\n');
+  const pairs = lines.map((line) => line.trim().split(/\s+/).map(Number));
+  const children = pairs.filter(([, parent]) => parent === pid).map(([child]) => child!);
+  return [...children, ...children.flatMap(childrenOf)];
+}
+
+t.test(
+  'it rings as printed, reloads, keeps the old handlers when the new ones are broken, and stops',
+  async (t) => {
+    const folder = createProject(t);
+    const dev = await startDev(t, folder);
+    const { output } = dev;
+    const database = await databaseOf(dev);
+    t.match(output(), /stripe +http:\/\/127\.0\.0\.1:\d+\/api\/webhooks\/stripe/);
+    t.match(output(), /shopify +http:/);
+    t.equal(await noteOf(database, await ringAsPrinted(dev, folder)), 'first');
+    await seen(dev, /worker +attempt source=stripe .*outcome=processed/);
+
+    const status = await runProcess(['status', '--json'], { cwd: folder });
+    t.equal(status.code, 0, status.stderr);
+    t.match(status.stdout, /"processed":1/);
+
+    t.test('a new table and a changed handler are loaded', async (t) => {
+      writeTables(folder, 'CREATE TABLE IF NOT EXISTS more_notes (event_id text, word text);');
+      await seenTimes(dev, reloaded, 2);
+      writeHandler(folder, 'second', 'more_notes');
+      await seenTimes(dev, reloaded, 3);
+      t.equal(await noteOf(database, await ringAsPrinted(dev, folder), 'more_notes'), 'second');
+    });
+
+    t.test('handlers that do not load are told, and the ones before go on', async (t) => {
+      writeFileSync(path.join(folder, 'handlers/index.ts'), 'export default [oops');
+      await seen(dev, /could not be loaded: SyntaxError/);
+      await seen(dev, /the worker that runs is kept/);
+      t.equal(await noteOf(database, await ringAsPrinted(dev, folder), 'more_notes'), 'second');
+    });
+
+    t.test('so are tables that do not work', async (t) => {
+      writeTables(folder, 'CREATE TABEL oops;'); // before the handlers are whole again: no moment is loadable
+      await seen(dev, /syntax error at or near "TABEL"/);
+      writeHandler(folder, 'third');
+      await seenTimes(dev, /syntax error at or near "TABEL"/g, 2);
+      t.equal(await noteOf(database, await ringAsPrinted(dev, folder), 'more_notes'), 'second');
+      writeTables(folder, '');
+      await seenTimes(dev, reloaded, 4);
+      t.equal(await noteOf(database, await ringAsPrinted(dev, folder)), 'third');
+    });
+
+    t.test('a second dev in the folder is refused', async (t) => {
+      const { code, stdout, stderr } = await runProcess(['dev'], { cwd: folder, env: { PORT: '0' } });
+      t.equal(code, 1);
+      t.match(stdout + stderr, /is in use by process \d+/);
+    });
+
+    t.test('Ctrl-C ends all of it', async (t) => {
+      const pids = childrenOf(dev.pid);
+      t.ok(pids.length >= 4, 'Postgres, its guardian, web, worker');
+      dev.kill('SIGINT');
+      t.same(await dev.exited, { code: 0, signal: null });
+      t.notOk(pids.some(isRunning));
+      t.notOk(existsSync(path.join(folder, '.postbell/running.env')));
+      const { code, stderr } = await runProcess(['send', 'stripe', 'invoice.paid'], { cwd: folder });
+      t.equal(code, 1);
+      t.match(stderr, /the source stripe is not on/);
+    });
+
+    t.test('started again, it has the same secrets and the same events', async (t) => {
+      const secrets = () => readFileSync(path.join(folder, '.postbell/dev.env'), 'utf8');
+      const before = secrets();
+      const again = await startDev(t, folder);
+      t.equal(secrets(), before);
+      const [row] = await query(await databaseOf(again), 'SELECT count(*) FROM webhook_events');
+      t.equal(row?.count, '5');
+      t.equal(readFileSync(path.join(folder, '.postbell/.gitignore'), 'utf8'), '*\n');
+    });
+  },
+);
+
+t.test('killed, it leaves no process; what is set goes before what it makes up', async (t) => {
+  const { url } = await createTestDatabase(t, { migrated: false });
+  const folder = createProject(t);
+  const secret = `whsec_${'x'.repeat(30)}`;
+  const dev = await startDev(t, folder, { DATABASE_URL: url, STRIPE_WEBHOOK_SECRET: secret });
+  t.match(dev.output(), /psql "\$DATABASE_URL"/);
+  t.notMatch(dev.output(), url);
+  const kept = readFileSync(path.join(folder, '.postbell/dev.env'), 'utf8');
+  t.match(kept, /SHOPIFY_WEBHOOK_SECRET=/);
+  t.notMatch(kept, /STRIPE/);
+  const env = { STRIPE_WEBHOOK_SECRET: secret };
+  const send = await runProcess(['send', 'stripe', 'invoice.paid'], { cwd: folder, env });
+  t.equal(send.code, 0, send.stderr);
+
+  const pids = childrenOf(dev.pid);
+  t.ok(pids.length >= 2, 'web, worker');
+  dev.kill('SIGKILL');
+  await waitFor(() => !pids.some(isRunning), { what: 'web and worker to end' });
+  // What it could not remove does not mislead anybody.
+  t.ok(existsSync(path.join(folder, '.postbell/running.env')));
+  const later = await runProcess(['send', 'shopify', 'orders/create'], { cwd: folder });
+  t.match(later.stderr, /the source shopify is not on/);
+});
+
+t.test('a worker that ends by itself is started again', async (t) => {
+  const { url } = await createTestDatabase(t, { migrated: false });
+  const folder = createProject(t);
+  const dev = await startDev(t, folder, { DATABASE_URL: url });
+  const [, pid] = await seen(dev, /as they are now \(process (\d+)\)/);
+  process.kill(Number(pid), 'SIGKILL');
+  await seen(dev, /the worker ended \(signal SIGKILL\); starting it again/);
+  t.equal(await noteOf(url, await ringAsPrinted(dev, folder)), 'first');
+});
+
+t.test('without handlers, and with a wrong setting, it says what to do', async (t) => {
+  const folder = temporaryFolder(t);
+  const without = await runProcess(['dev'], { cwd: folder });
+  t.equal(without.code, 1);
+  t.match(without.stderr, /there are no handlers: make handlers\/index.ts/);
+  t.notOk(existsSync(path.join(folder, '.postbell')));
+  const wrong = await runProcess(['dev'], {
+    cwd: createProject(t),
+    env: { PORT: 'x', STRIPE_WEBHOOK_SECRET: 'short' },
+  });
+  t.equal(wrong.code, 78);
+  t.match(wrong.stderr, /PORT must be[\s\S]*STRIPE_WEBHOOK_SECRET/);
+});

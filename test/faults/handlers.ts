@@ -1,0 +1,100 @@
+// The handlers of the fault tests: each writes its effect through tx, and a journal that no rollback can undo.
+import { randomUUID } from 'node:crypto';
+import { openSync, writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Later, PermanentError } from '../../src/errors.ts';
+import { defineHandler, type HandlerContext } from '../../src/handlers.ts';
+import { badErrors, misuses } from './misuse.ts';
+
+interface Payload {
+  data: {
+    object: {
+      /** Names what to do besides writing the effect; default: nothing. */
+      do?: string;
+      ms?: number;
+      times?: number;
+      entity?: string;
+    };
+  };
+}
+type Context = HandlerContext<unknown>;
+
+const journalFile = process.env.FAULTS_JOURNAL;
+if (!journalFile) throw new Error('FAULTS_JOURNAL is not set');
+// The kernel keeps what a killed process wrote; one write per line, so that processes do not mix theirs.
+const journal = openSync(journalFile, 'a');
+
+async function handle(context: Context): Promise<unknown> {
+  const { event, tx } = context;
+  const attemptId = randomUUID();
+  const note = (kind: string) => {
+    const at = performance.timeOrigin + performance.now();
+    const line = { at, kind, eventId: event.id, attemptId, pid: process.pid, attempt: event.attempt };
+    writeSync(journal, `${JSON.stringify(line)}\n`);
+  };
+  note('start');
+  try {
+    await tx.query('INSERT INTO effects (event_id, attempt_id, pid) VALUES ($1, $2, $3)', [
+      event.id,
+      attemptId,
+      process.pid,
+    ]);
+    return await act(context);
+  } finally {
+    note('end');
+  }
+}
+
+async function act(context: Context): Promise<unknown> {
+  const { event, tx, signal, payload } = context;
+  const { do: what, ms = 0, times = 1 } = (payload as Payload).data.object;
+  if (what === undefined) return undefined;
+  if (what === 'wait') return delay(ms, undefined, { signal });
+  if (what === 'wait-deaf') return delay(ms);
+  if (what === 'wait-until-allowed') return waitUntilAllowed(context, ms, signal);
+  if (what === 'wait-deaf-until-allowed') return waitUntilAllowed(context, ms);
+  if (what === 'spin') for (const until = Date.now() + ms; Date.now() < until; );
+  if (what === 'spin') return undefined;
+  if (what === 'throw') throw new Error('the handler wanted to fail');
+  if (what === 'throw-times' && event.attempt <= times)
+    throw new Error(`failure ${event.attempt} of ${times}`);
+  if (what === 'throw-until-allowed') {
+    const { rowCount } = await tx.query('SELECT FROM allowed WHERE event_id = $1', [event.id]);
+    if (rowCount === 0) throw new Error('it is not allowed yet');
+  }
+  if (what === 'permanent') throw new PermanentError('never');
+  if (what === 'later-times' && event.attempt <= times) throw new Later({ afterSeconds: 1 });
+  if (what === 'kill') process.kill(process.pid, 'SIGKILL');
+  if (what === 'exit') process.exit(7);
+  const misuse = misuses[what];
+  if (misuse) return misuse(context);
+  const badError = badErrors[what];
+  if (badError) throw badError();
+  return undefined;
+}
+
+async function waitUntilAllowed({ event, tx }: Context, ms: number, signal?: AbortSignal): Promise<void> {
+  for (const until = Date.now() + ms; Date.now() < until; ) {
+    const { rowCount } = await tx.query('SELECT FROM allowed WHERE event_id = $1', [event.id]);
+    if (rowCount) return;
+    await delay(100, undefined, signal && { signal });
+  }
+}
+
+export default [
+  defineHandler({ provider: 'stripe', topic: 'ledger.event', handle }),
+  defineHandler({
+    provider: 'stripe',
+    topic: 'ledger.entity',
+    entity: (payload) => (payload as Payload).data.object.entity,
+    handle,
+  }),
+  defineHandler({
+    provider: 'stripe',
+    topic: 'ledger.batch',
+    handle,
+    batch: async ({ items, ...rest }) => {
+      for (const { event, payload } of items) await handle({ event, payload, ...rest });
+    },
+  }),
+];

@@ -1,0 +1,68 @@
+// A steady stream of events, each sent until it is accepted, and what an outage may look like from outside.
+import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '../support/wait.ts';
+import type { Violation } from './ledger.ts';
+import type { Rig } from './rig.ts';
+import { clock, isAck, type Order, type Sent } from './sender.ts';
+
+export interface Load {
+  /** Sends no further events and waits until all that were begun are accepted. @returns how many events */
+  stop(): Promise<number>;
+}
+
+export function startLoad(
+  rig: Rig,
+  options: { prefix: string; perSecond: number; order?: (index: number) => Omit<Order, 'id'> },
+): Load {
+  const { prefix, perSecond, order = () => ({}) } = options;
+  const stopped = new AbortController();
+  const pending: Promise<Sent>[] = [];
+  const sending = (async () => {
+    const startedAt = clock();
+    for (let index = 0; !stopped.signal.aborted; index++) {
+      pending.push(rig.sender.deliverUntilAcked({ id: `${prefix}_${index}`, ...order(index) }, 120_000));
+      pending.at(-1)!.catch(() => {}); // told by stop()
+      const dueInMs = startedAt + ((index + 1) * 1_000) / perSecond - clock();
+      if (dueInMs > 0) await delay(dueInMs, undefined, { signal: stopped.signal }).catch(() => {});
+    }
+  })();
+  return {
+    stop: async () => {
+      stopped.abort();
+      await sending;
+      await Promise.all(pending);
+      return pending.length;
+    },
+  };
+}
+
+/** While the database is away a delivery is answered 503 in time, or late 200; never refused, never left hanging (A10). */
+export function dishonestAnswers(sent: readonly Sent[], limitMs: number): Violation[] {
+  return sent.flatMap(({ eventId, status, sentAt, repliedAt, retryAfter }) => {
+    const ms = Math.round(repliedAt - sentAt);
+    const isHonest = (status === 200 || (status === 503 && retryAfter !== null)) && ms <= limitMs;
+    const detail = `${eventId}: ${status} after ${ms} ms, Retry-After ${retryAfter}`;
+    return isHonest ? [] : [{ invariant: 'A10', detail }];
+  });
+}
+
+/** How long after `healedAt` the first delivery sent since was accepted, and the first such event was PROCESSED. */
+export async function timeRecovery(
+  rig: Rig,
+  healedAt: number,
+  prefix: string,
+): Promise<{ ackMs: number; processedMs: number }> {
+  let ackedAt = 0;
+  let eventId = '';
+  await waitFor(
+    async () => {
+      eventId = `${prefix}_${Math.round(clock())}`;
+      const sent = await rig.sender.deliver({ id: eventId });
+      ackedAt = sent.repliedAt;
+      return isAck(sent);
+    },
+    { what: 'the first 200 after the fault', timeoutMs: 60_000, intervalMs: 100 },
+  );
+  await rig.waitForStatus(eventId, 'PROCESSED', 60_000);
+  return { ackMs: Math.round(ackedAt - healedAt), processedMs: Math.round(clock() - healedAt) };
+}

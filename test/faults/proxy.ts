@@ -1,0 +1,129 @@
+// A TCP proxy in front of Postgres that can lose, delay, cut and withhold.
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Test } from 'tap';
+import { atEnd } from '../support/at-end.ts';
+
+export interface Proxy {
+  /** `databaseUrl` with the proxy's address in it. */
+  url: string;
+  /** Bytes vanish in both directions, new connections are accepted and never served. */
+  blackHole(): void;
+  /** Bytes pass again: on connections made from now on, and with `revive` on the old ones as well. */
+  heal(options?: { revive?: boolean }): void;
+  /** Every connection ends at once, by RST or by FIN. */
+  cut(how: 'reset' | 'end'): void;
+  /** Each chunk comes so much later, in both directions. */
+  delayBy(ms: number): void;
+  /** The next `count` answers to COMMIT never arrive: Postgres has committed, and the connection is reset. */
+  swallowCommits(count: number): void;
+  swallowed(): number;
+  connections(): number;
+}
+
+interface Link {
+  client: Socket;
+  server: Socket;
+  /** Loses what it is given, for ever or until it is healed. */
+  isLost: boolean;
+  held: (() => void)[];
+}
+
+// CommandComplete with the tag COMMIT.
+const commitAnswer = Buffer.from('C\0\0\0\x0bCOMMIT\0', 'latin1');
+
+export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
+  const target = new URL(databaseUrl);
+  const links = new Set<Link>();
+  let isHole = false;
+  let delayMs = 0;
+  let toSwallow = 0;
+  let swallowed = 0;
+
+  const server = createServer({ noDelay: true }, (client) => {
+    const upstream = createConnection({
+      host: target.hostname,
+      port: Number(target.port || 5432),
+      noDelay: true,
+    });
+    const link: Link = { client, server: upstream, isLost: isHole, held: [] };
+    links.add(link);
+    join(link, client, upstream, () => false);
+    join(link, upstream, client, (chunk) => {
+      if (toSwallow === 0 || !chunk.includes(commitAnswer)) return false;
+      toSwallow--;
+      swallowed++;
+      client.resetAndDestroy();
+      upstream.destroy();
+      return true;
+    });
+  });
+
+  function join(link: Link, from: Socket, to: Socket, mayTake: (chunk: Buffer) => boolean): void {
+    from.on('data', async (chunk: Buffer) => {
+      if (link.isLost) {
+        link.held.push(() => to.write(chunk));
+        return;
+      }
+      if (delayMs) await delay(delayMs);
+      if (!mayTake(chunk)) to.write(chunk);
+    });
+    from.on('error', () => {}); // `close` follows
+    from.on('end', () => {
+      if (!link.isLost) to.end();
+    });
+    from.on('close', () => {
+      links.delete(link);
+      if (!link.isLost) to.destroy();
+    });
+  }
+
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  atEnd(t, async () => {
+    for (const { client, server: upstream } of links) {
+      client.destroy();
+      upstream.destroy();
+    }
+    server.close();
+    await once(server, 'close');
+  });
+  const url = new URL(databaseUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String((server.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    blackHole: () => {
+      isHole = true;
+      for (const link of links) link.isLost = true;
+    },
+    heal: ({ revive = false } = {}) => {
+      isHole = false;
+      if (!revive) return;
+      for (const link of links) {
+        link.isLost = false;
+        for (const send of link.held.splice(0)) send();
+      }
+    },
+    cut: (how) => {
+      for (const { client, server: upstream } of links) {
+        if (how === 'reset') {
+          client.resetAndDestroy();
+          upstream.resetAndDestroy();
+        } else {
+          client.end();
+          upstream.end();
+        }
+      }
+    },
+    delayBy: (ms) => {
+      delayMs = ms;
+    },
+    swallowCommits: (count) => {
+      toSwallow = count;
+    },
+    swallowed: () => swallowed,
+    connections: () => links.size,
+  };
+}

@@ -1,0 +1,209 @@
+// One installation under test: its database, web and worker processes, the provider that sends, and the books.
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import type { Test } from 'tap';
+import { atEnd } from '../support/at-end.ts';
+import { startProcess, type TestProcess } from '../support/processes.ts';
+import { waitFor } from '../support/wait.ts';
+import { type Attempt, readJournal } from './journal.ts';
+import {
+  atomicityViolations,
+  type Books,
+  checkBooks,
+  ledgerTables,
+  unsettled,
+  type Violation,
+} from './ledger.ts';
+import { createSender, type Sender, secret } from './sender.ts';
+
+export interface Rig {
+  /** Straight to the database, whatever stands between it and the processes. */
+  pool: pg.Pool;
+  sender: Sender;
+  /** Starts one and waits until it can work; `wait: false` where it cannot yet, or is to die before. */
+  web(env?: Record<string, string>, options?: StartOptions): Promise<WebProcess>;
+  worker(env?: Record<string, string>, options?: StartOptions): Promise<TestProcess>;
+  /** Further provider, e.g. with another secret. */
+  newSender(options?: Partial<Parameters<typeof createSender>[0]>): Sender;
+  attempts(): Attempt[];
+  status(eventId: string): Promise<string | undefined>;
+  waitForStatus(eventId: string, status: string, timeoutMs?: number): Promise<void>;
+  /** Until Postgres has noticed that a killed process is gone: what it had sent is done by then. */
+  settleSessions(applicationName: string): Promise<void>;
+  /** Until nothing is PENDING and no job lives. */
+  drain(timeoutMs?: number): Promise<void>;
+  /** Whether the books balance: what does not, with what was seen while the faults went on. */
+  check(expected?: Partial<Books>): Promise<Violation[]>;
+}
+
+export interface WebProcess extends TestProcess {
+  url: string;
+}
+
+export interface StartOptions {
+  wait?: boolean;
+}
+
+export interface RigOptions {
+  /** The database as the tests see it. */
+  url: string;
+  /** The same as the processes see it, e.g. through a proxy; default: `url`. */
+  processUrl?: string;
+  env?: Record<string, string>;
+  /** Another copy of the source; default: this one. */
+  root?: string;
+}
+
+export const maxAttempts = 5;
+const ownRoot = fileURLToPath(new URL('../../', import.meta.url));
+/** Short intervals, so that recovery is seen in seconds; 10 s is the shortest heartbeat there is. */
+export const testProfile: Record<string, string> = {
+  NODE_ENV: 'test',
+  PORT: '0',
+  HOST: '127.0.0.1',
+  STRIPE_WEBHOOK_SECRET: secret,
+  STORE_RAW_BODY: 'true',
+  MAX_ATTEMPTS: String(maxAttempts),
+  RETRY_DELAY_SECONDS: '1',
+  RETRY_DELAY_MAX_SECONDS: '1',
+  HEARTBEAT_SECONDS: '10',
+  SUPERVISE_SECONDS: '1',
+  RECONCILE_SECONDS: '1',
+  POLL_SECONDS: '1',
+};
+const drainTimeoutMs = 45_000;
+const watchIntervalMs = 100;
+
+export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
+  const { root = ownRoot } = options;
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'postbell-faults-'));
+  atEnd(t, () => (t.passing() ? rm(folder, { recursive: true, force: true }) : keep(folder, processes)));
+  const processes: (TestProcess & { verb: string })[] = [];
+  const journalFile = path.join(folder, 'journal.jsonl');
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: 4,
+    application_name: 'postbell tests',
+    connectionTimeoutMillis: 2_000,
+    query_timeout: 20_000,
+  });
+  // The database is what the faults are done to.
+  pool.on('error', () => {});
+  atEnd(t, () => pool.end());
+  await pool.query(ledgerTables);
+
+  const webs: WebProcess[] = [];
+  const env = {
+    ...testProfile,
+    DATABASE_URL: options.processUrl ?? options.url,
+    POSTBELL_HANDLERS: path.join(root, 'test/faults/handlers.ts'),
+    FAULTS_JOURNAL: journalFile,
+    ...options.env,
+  };
+  const start = (verb: string, further: Record<string, string>) => {
+    const script = path.join(root, 'src/cli.ts');
+    const process = startProcess(t, [verb], {
+      script,
+      cwd: folder,
+      env: { ...env, ...further },
+      mayFail: true,
+    });
+    processes.push(Object.assign(process, { verb }));
+    return process;
+  };
+  const newSender: Rig['newSender'] = (own = {}) => {
+    const urls = () => webs.map(({ url }) => url);
+    const sender = createSender({ urls, file: path.join(folder, 'sent.jsonl'), ...own });
+    senders.push(sender);
+    atEnd(t, () => sender.close());
+    return sender;
+  };
+  const senders: Sender[] = [];
+  const seen = watchAtomicity(t, pool);
+
+  const rig: Rig = {
+    pool,
+    sender: newSender(),
+    newSender,
+    web: async (further = {}, { wait = true } = {}) => {
+      const process = start('web', further);
+      const { address } = await process.waitForLog((line) => line.msg === 'listening');
+      const web: WebProcess = Object.assign(process, { url: String(address) });
+      webs.push(web);
+      void process.exited.then(() => webs.splice(webs.indexOf(web), 1));
+      if (wait) await process.waitForLog('ready');
+      return web;
+    },
+    worker: async (further = {}, { wait = true } = {}) => {
+      const process = start('worker', further);
+      if (wait) await process.waitForLog('ready');
+      return process;
+    },
+    attempts: () => readJournal(journalFile),
+    status: async (eventId) => {
+      const { rows } = await pool.query<{ status: string }>(
+        'SELECT status FROM webhook_events WHERE event_id = $1',
+        [eventId],
+      );
+      return rows[0]?.status;
+    },
+    waitForStatus: async (eventId, status, timeoutMs) => {
+      await waitFor(async () => (await rig.status(eventId)) === status, {
+        what: `${eventId} to be ${status}`,
+        ...(timeoutMs ? { timeoutMs } : {}),
+      });
+    },
+    settleSessions: async (applicationName) => {
+      const open =
+        'SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1';
+      await waitFor(async () => (await pool.query(open, [applicationName])).rowCount === 0, {
+        what: `the sessions of ${applicationName} to end`,
+      });
+    },
+    drain: async (timeoutMs = drainTimeoutMs) => {
+      await waitFor(async () => (await unsettled(pool)) === 0, { what: 'the drain', timeoutMs });
+    },
+    check: async (expected = {}) => [
+      ...seen(),
+      ...(await checkBooks(pool, {
+        sent: senders.flatMap((sender) => sender.sent),
+        attempts: rig.attempts(),
+        maxAttempts,
+        output: processes.map((process) => process.output()).join('\n'),
+        ...expected,
+      })),
+    ],
+  };
+  return rig;
+}
+
+/** What was sent, the journal and every log, to find out what went wrong. */
+function keep(folder: string, processes: readonly (TestProcess & { verb: string })[]): void {
+  for (const { verb, pid, output } of processes)
+    writeFileSync(path.join(folder, `${verb}-${pid}.log`), output());
+  process.stderr.write(`kept ${folder}\n`);
+}
+
+/** Looks again and again, since a moment is enough; in one statement, since that is one snapshot. */
+function watchAtomicity(t: Test, pool: pg.Pool): () => Violation[] {
+  const seen = new Map<string, Violation>();
+  const stopped = new AbortController();
+  const watching = (async () => {
+    while (!stopped.signal.aborted) {
+      // No answer while the database is down is no violation.
+      const violations = await atomicityViolations(pool).catch(() => []);
+      for (const violation of violations) seen.set(violation.detail, violation);
+      await delay(watchIntervalMs, undefined, { signal: stopped.signal }).catch(() => {});
+    }
+  })();
+  atEnd(t, async () => {
+    stopped.abort();
+    await watching;
+  });
+  return () => [...seen.values()];
+}

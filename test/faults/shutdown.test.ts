@@ -1,0 +1,65 @@
+// SIGTERM, as at every deploy: what was accepted is answered, what runs is finished or given back uncharged.
+import t from 'tap';
+import { createTestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
+import { openRig } from './rig.ts';
+import { clock } from './sender.ts';
+
+t.test('SIGTERM to web: requests in flight on keep-alive connections are answered 200', async (t) => {
+  const rig = await openRig(t, await createTestDatabase(t));
+  await rig.worker();
+  for (const round of [1, 2]) {
+    const web = await rig.web({ POSTBELL_FAILPOINT: 'web.after-insert:delay 100' });
+    let isOver = false;
+    const clients = Array.from({ length: 50 }, async (_, client) => {
+      for (let index = 0; !isOver; index++) {
+        const { status } = await rig.sender.deliver({ id: `evt_${round}_${client}_${index}` });
+        if (status === 'reset') return; // it is gone, as it should be
+      }
+    });
+    await waitFor(() => rig.sender.sent.length > 200 * round, { what: 'the load to run' });
+    web.kill('SIGTERM');
+    web.kill('SIGTERM');
+    const { code } = await web.exited;
+    t.equal(code, 0);
+    isOver = true;
+    await Promise.all(clients);
+  }
+  const { sent } = rig.sender;
+  t.same([...new Set(sent.map(({ status }) => status))].sort(), [200, 'reset'], 'nobody was told 503');
+  const resets = sent.filter(({ status }) => status === 'reset').map(({ eventId }) => eventId);
+  const { rows } = await rig.pool.query('SELECT event_id FROM webhook_events WHERE event_id = ANY($1)', [
+    resets,
+  ]);
+  t.same(rows, [], 'what was reset had not been read');
+  await rig.drain();
+  t.same(await rig.check(), []);
+});
+
+t.test('SIGTERM to a worker: 3 s are waited for, 60 s are interrupted and not charged', async (t) => {
+  const rig = await openRig(t, await createTestDatabase(t));
+  await rig.web();
+  const first = await rig.worker({ SHUTDOWN_TIMEOUT_SECONDS: '10', MAX_ATTEMPTS: '1' });
+  await Promise.all([
+    rig.sender.deliverUntilAcked({ id: 'evt_3s', act: { do: 'wait', ms: 3_000 } }),
+    rig.sender.deliverUntilAcked({ id: 'evt_60s', act: { do: 'wait-until-allowed', ms: 60_000 } }),
+    rig.sender.deliverUntilAcked({ id: 'evt_deaf', act: { do: 'wait-deaf-until-allowed', ms: 60_000 } }),
+  ]);
+  await waitFor(() => rig.attempts().length === 3, { what: 'the handlers to start' });
+  const stoppedAt = clock();
+  first.kill('SIGTERM');
+  t.equal((await first.exited).code, 0);
+  t.ok(clock() - stoppedAt < 10_000, `it exited after ${Math.round(clock() - stoppedAt)} ms`);
+  t.equal(await rig.status('evt_3s'), 'PROCESSED');
+  const { rows } = await rig.pool.query(
+    `SELECT status, attempts, (SELECT count(*)::int FROM failed_attempts) AS failures FROM webhook_events
+     WHERE event_id IN ('evt_60s', 'evt_deaf')`,
+  );
+  const untouched = { status: 'PENDING', attempts: 0, failures: 0 };
+  t.same(rows, [untouched, untouched], 'a single allowed attempt is not used up by a deploy');
+
+  await rig.pool.query(`INSERT INTO allowed VALUES ('evt_60s'), ('evt_deaf')`);
+  await rig.worker({ MAX_ATTEMPTS: '1' });
+  await rig.drain();
+  t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 1, mayOverlap: true }), []);
+});

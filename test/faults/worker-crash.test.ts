@@ -1,0 +1,37 @@
+// A worker killed at each place of an attempt: the effect is there once, after a re-run where it was not yet (F2).
+import t from 'tap';
+import { createTestDatabase } from '../support/database.ts';
+import { openRig } from './rig.ts';
+import { clock } from './sender.ts';
+import { failureSites, workerSites } from './sites.ts';
+
+/** Heartbeat 10 s, supervised each second, back-off up to 2 s, poll 1 s, and as much again for a slow machine. */
+const recoveryLimitMs = 20_000;
+
+t.test('kill -9 of a worker at any place: every effect once', async (t) => {
+  const rig = await openRig(t, await createTestDatabase(t));
+  await rig.web();
+  const effects = async (eventId: string) =>
+    (await rig.pool.query('SELECT FROM effects WHERE event_id = $1', [eventId])).rowCount;
+  for (const { site, isDone } of workerSites) {
+    const victim = await rig.worker({ POSTBELL_FAILPOINT: `${site}:kill` });
+    await rig.sender.deliverUntilAcked({ id: site });
+    t.equal((await victim.exited).signal, 'SIGKILL', `${site}: it was killed`);
+    await rig.settleSessions('postbell worker');
+    t.equal(await effects(site), Number(isDone), `${site}: the effect is there only by the commit`);
+  }
+  for (const site of failureSites) {
+    const victim = await rig.worker({ POSTBELL_FAILPOINT: `${site}:kill` });
+    await rig.sender.deliverUntilAcked({ id: site, act: { do: 'throw-times', times: 1 } });
+    t.equal((await victim.exited).signal, 'SIGKILL', `${site}: it was killed`);
+  }
+  const killedAt = clock();
+  await rig.worker();
+  await rig.drain();
+  t.ok(clock() - killedAt < recoveryLimitMs, `all are done ${Math.round(clock() - killedAt)} ms later`);
+  for (const { site, isDone } of workerSites) {
+    const starts = rig.attempts().filter(({ eventId }) => eventId === site).length;
+    if (isDone) t.equal(starts, 1, `${site}: what was committed is not run again`);
+  }
+  t.same(await rig.check(), []);
+});

@@ -1,0 +1,222 @@
+// Who may commit: of several attempts of one event one at most, and none whose event was taken from it.
+import t from 'tap';
+import { readEvents } from '../src/events.ts';
+import { assign, runAttempt } from '../src/handle.ts';
+import { defineHandler } from '../src/handlers.ts';
+import { enqueueEventsWithoutJob } from '../src/reconcile.ts';
+import { failuresOf, openJobsOf, rowOf, runJob, runNext, takeJob } from './support/attempt.ts';
+import { type Gate, makeGate } from './support/gate.ts';
+import { newEvent, openInbox, openInboxOn, openSession, storeEvents } from './support/inbox.ts';
+import { waitFor } from './support/wait.ts';
+
+const inbox = await openInbox(t);
+await inbox.sql('CREATE TABLE effects (event_id text, note text)');
+
+/** Writes, then waits at the gate. */
+const slowHandler = (gate: Gate, note = 'effect') =>
+  defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async ({ event, tx }) => {
+      await tx.query('INSERT INTO effects VALUES ($1, $2)', [event.id, note]);
+      await gate.pass();
+    },
+  });
+const quickHandler = (note: string) => {
+  const gate = makeGate();
+  gate.open();
+  return slowHandler(gate, note);
+};
+
+async function effectsOf({ eventId }: { eventId: string }): Promise<unknown[]> {
+  const rows = await inbox.sql('SELECT note FROM effects WHERE event_id = $1', [eventId]);
+  return rows.map(({ note }) => note);
+}
+
+/** What pg-boss does when a heartbeat has ended: the attempt is lost, the job is due again. */
+async function loseAttempt(jobId: string): Promise<void> {
+  await inbox.sql(
+    `UPDATE pgboss.job SET state = 'retry', start_after = now() - interval '1 second' WHERE id = $1`,
+    [jobId],
+  );
+}
+
+t.test('two attempts of one event at the same time have their effects once', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const job = await takeJob(inbox);
+  const gate = makeGate();
+  const attempts = [1, 2, 3].map(async (n) => {
+    const [row] = await readEvents(inbox.database, [event]);
+    const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100 };
+    return runAttempt(
+      assign(job, row!, [slowHandler(gate, `effect of ${n}`)]),
+      deps,
+      new AbortController().signal,
+    );
+  });
+  await waitFor(() => gate.arrived() === 3, { what: 'all three to be inside' });
+  gate.open();
+  const outcomes = await Promise.all(attempts);
+  t.same(outcomes.map(({ kind }) => kind).sort(), ['processed', 'settled', 'settled']);
+  t.equal((await effectsOf(event)).length, 1);
+  t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1 });
+  t.same(await failuresOf(inbox, event), []);
+});
+
+t.test('an attempt whose job was taken away and finished by another worker does not commit', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const gate = makeGate();
+  const zombie = runJob(inbox, await takeJob(inbox), [slowHandler(gate, 'zombie')]);
+  await waitFor(() => gate.arrived() === 1, { what: 'the zombie to be inside' });
+  await loseAttempt(event.jobId);
+
+  const other = await openInboxOn(t, inbox.url);
+  t.match(await runNext(other, [quickHandler('second')]), { kind: 'processed' });
+  gate.open();
+  t.match(await zombie, { kind: 'settled' });
+  t.same(await effectsOf(event), ['second']);
+  t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1, last_error: null });
+  t.same(await openJobsOf(inbox, event), []);
+});
+
+t.test('a zombie that fails does not undo what another worker did', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const gate = makeGate();
+  const failing = defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async () => {
+      await gate.pass();
+      throw new Error('too late');
+    },
+  });
+  const zombie = runJob(inbox, await takeJob(inbox), [failing]);
+  await waitFor(() => gate.arrived() === 1, { what: 'the zombie to be inside' });
+  await loseAttempt(event.jobId);
+  t.match(await runNext(inbox, [quickHandler('second')]), { kind: 'processed' });
+  gate.open();
+  t.match(await zombie, { kind: 'settled' });
+  t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1, last_error: null });
+  t.same(await failuresOf(inbox, event), []);
+});
+
+t.test('a zombie that fails while the next attempt runs does not take its job from it', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const [zombieGate, secondGate] = [makeGate(), makeGate()];
+  const failing = defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async () => {
+      await zombieGate.pass();
+      throw new Error('too late');
+    },
+  });
+  const zombie = runJob(inbox, await takeJob(inbox), [failing]);
+  await waitFor(() => zombieGate.arrived() === 1, { what: 'the zombie to be inside' });
+  await loseAttempt(event.jobId);
+  const second = runJob(inbox, await takeJob(inbox), [slowHandler(secondGate, 'second')]);
+  await waitFor(() => secondGate.arrived() === 1, { what: 'the second attempt to be inside' });
+  zombieGate.open();
+  await zombie;
+  t.same(
+    (await openJobsOf(inbox, event)).map(({ state, retry_count }) => ({ state, retry_count })),
+    [{ state: 'active', retry_count: 1 }],
+    'the second attempt still has the job',
+  );
+  secondGate.open();
+  t.match(await second, { kind: 'processed' });
+  t.match(await rowOf(inbox, event), { status: 'PROCESSED' });
+  t.same(await effectsOf(event), ['second']);
+});
+
+for (const status of ['PROCESSED', 'IGNORED', 'FAILED']) {
+  t.test(
+    `an event set to ${status} by hand while its handler runs stays so, without the effects`,
+    async (t) => {
+      const event = newEvent();
+      await storeEvents(inbox, [event]);
+      const gate = makeGate();
+      const attempt = runNext(inbox, [slowHandler(gate)]);
+      await waitFor(() => gate.arrived() === 1, { what: 'the handler' });
+      const startedAt = performance.now();
+      await inbox.sql('UPDATE webhook_events SET status = $1 WHERE event_id = $2', [status, event.eventId]);
+      t.ok(performance.now() - startedAt < 2_000, 'the operator does not wait for the handler');
+      gate.open();
+      t.match(await attempt, { kind: 'settled' });
+      t.match(await rowOf(inbox, event), { status, attempts: 0 });
+      t.same(await effectsOf(event), []);
+    },
+  );
+}
+
+t.test('an event replayed by hand while its old attempt runs is run once', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const gate = makeGate();
+  const old = runJob(inbox, await takeJob(inbox), [slowHandler(gate, 'old')]);
+  await waitFor(() => gate.arrived() === 1, { what: 'the handler' });
+  for (const status of ['IGNORED', 'PENDING']) {
+    await inbox.sql('UPDATE webhook_events SET status = $1 WHERE event_id = $2', [status, event.eventId]);
+  }
+  t.equal(await enqueueEventsWithoutJob(inbox), 1);
+  gate.open();
+  t.match(await old, { kind: 'settled' });
+  t.match(await runNext(inbox, [quickHandler('new')]), { kind: 'processed' });
+  t.same(await effectsOf(event), ['new']);
+});
+
+t.test('an operator who holds the row makes the commit wait, and nothing is lost', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const operator = await openSession(t, inbox.url);
+  await operator('BEGIN');
+  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [event.eventId]);
+  const attempt = runNext(inbox, [quickHandler('waited')]);
+  await waitFor(
+    async () => {
+      const [row] = await inbox.sql(
+        `SELECT count(*)::int AS waiting FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'postbell test' AND wait_event_type = 'Lock'`,
+      );
+      return row?.waiting === 1;
+    },
+    { what: 'the attempt to wait for the row' },
+  );
+  await operator('COMMIT');
+  t.match(await attempt, { kind: 'processed' });
+  t.same(await effectsOf(event), ['waited']);
+});
+
+t.test("a handler's own division by zero is its failure, not a lost claim", async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const handler = defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async ({ tx }) => void (await tx.query('SELECT 1/0')),
+  });
+  t.match(await runNext(inbox, [handler]), { kind: 'failed' });
+  t.match(await rowOf(inbox, event), { attempts: 1, last_error: 'error: division by zero (SQLSTATE 22012)' });
+  await inbox.sql(`UPDATE webhook_events SET status = 'IGNORED' WHERE event_id = $1`, [event.eventId]);
+  t.match(await runNext(inbox, []), { kind: 'settled' });
+});
+
+t.test('what fails only at COMMIT is a failure, with its cause', async (t) => {
+  await inbox.sql('CREATE TABLE parents (id text PRIMARY KEY)');
+  await inbox.sql('CREATE TABLE children (parent text REFERENCES parents DEFERRABLE INITIALLY DEFERRED)');
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const handler = defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async ({ tx }) => void (await tx.query(`INSERT INTO children VALUES ('nobody')`)),
+  });
+  t.match(await runNext(inbox, [handler]), { kind: 'failed' });
+  const { status, attempts, last_error } = await rowOf(inbox, event);
+  t.same({ status, attempts }, { status: 'PENDING', attempts: 1 });
+  t.match(last_error, /violates foreign key constraint.*23503/);
+});

@@ -1,0 +1,94 @@
+// Part of `npm run lint`: imports go downward only, and each outside thing has one owner (DESIGN.md, Layout).
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../src/', import.meta.url));
+
+/** Top to bottom. A file may import from its own layer and from those below. */
+const layers: readonly (readonly string[])[] = [
+  ['cli.ts', 'index.ts', 'commands/'],
+  ['http/', 'ops/'],
+  [
+    'receive.ts',
+    'worker.ts',
+    'handle.ts',
+    'handle-batch.ts',
+    'plan.ts',
+    'guarded-transaction.ts',
+    'replay.ts',
+    'metrics.ts',
+  ],
+  ['reconcile.ts', 'rejections.ts', 'migrate.ts'],
+  [
+    'events.ts',
+    'event-queries.ts',
+    'event-statistics.ts',
+    'event-filter.ts',
+    'queue.ts',
+    'sources.ts',
+    'providers/',
+    'handlers.ts',
+  ],
+  [
+    'database.ts',
+    'dead-connections.ts',
+    'server-facts.ts',
+    'embedded-postgres.ts',
+    'postgres-binaries.ts',
+    'postgres-data-dir.ts',
+    'postgres-guardian.ts',
+  ],
+  ['failpoint.ts'],
+  ['config.ts', 'logger.ts', 'errors.ts'],
+];
+
+const owners: Record<string, readonly string[]> = {
+  pg: ['database.ts'],
+  'pg-boss': ['queue.ts'],
+  fastify: ['http/', 'ops/'],
+  'postgres-migrations': ['migrate.ts'],
+  pino: ['logger.ts'],
+  'prom-client': ['metrics.ts'],
+  commander: ['cli.ts', 'commands/'],
+};
+
+const matches = (file: string, pattern: string) =>
+  pattern.endsWith('/') ? file.startsWith(pattern) : file === pattern;
+const layerOf = (file: string) =>
+  layers.findIndex((layer) => layer.some((pattern) => matches(file, pattern)));
+
+const problems: string[] = [];
+for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+  if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
+  const path = join(entry.parentPath, entry.name);
+  const file = relative(root, path);
+  const text = readFileSync(path, 'utf8');
+  const layer = layerOf(file);
+  if (layer === -1) problems.push(`${file}: not in a layer; add it to test/imports.ts`);
+  for (const [, specifier] of text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)) {
+    if (specifier!.startsWith('.')) {
+      const target = relative(root, resolve(dirname(path), specifier!));
+      if (target.startsWith('..')) continue;
+      if (layerOf(target) < layer) problems.push(`${file}: imports ${target}, which is above it`);
+    } else {
+      const name = specifier!.startsWith('@')
+        ? specifier!.split('/').slice(0, 2).join('/')
+        : specifier!.split('/')[0]!;
+      const allowed = owners[name];
+      if (allowed && !allowed.some((pattern) => matches(file, pattern))) {
+        problems.push(`${file}: imports ${name}, which only ${allowed.join(', ')} may`);
+      }
+    }
+  }
+  if (file !== 'config.ts' && /\bprocess\.env\b/.test(text))
+    problems.push(`${file}: reads process.env; only config.ts may`);
+  if (
+    !/^events?(-queries|-filter)?\.ts$/.test(basename(file)) &&
+    /\b(INSERT INTO|UPDATE|DELETE FROM) webhook_events\b/.test(text)
+  ) {
+    problems.push(`${file}: writes webhook_events; its statements live in events.ts and event-queries.ts`);
+  }
+}
+for (const problem of problems) process.stderr.write(`${problem}\n`);
+process.exitCode = problems.length ? 1 : 0;

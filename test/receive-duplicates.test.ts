@@ -1,0 +1,197 @@
+// Further deliveries of one event: one row, the first body, and a count that keeps nobody waiting.
+import t, { type Test } from 'tap';
+import { countDuplicates, readEvents } from '../src/events.ts';
+import { assign, runAttempt } from '../src/handle.ts';
+import { defineHandler } from '../src/handlers.ts';
+import { newJobId } from '../src/queue.ts';
+import { createReceiver, type Receiver, type ReceiverOptions } from '../src/receive.ts';
+import { atEnd } from './support/at-end.ts';
+import { makeGate } from './support/gate.ts';
+import {
+  eventRows,
+  newEvent,
+  openInbox,
+  openInboxOn,
+  openSession,
+  sha256,
+  storeEvents,
+} from './support/inbox.ts';
+import { waitFor } from './support/wait.ts';
+
+const body = Buffer.from('{}');
+const inbox = await openInbox(t);
+
+function receiverOf(t: Test, overrides: Partial<ReceiverOptions> = {}): Receiver {
+  const receiver = createReceiver({ ...inbox, timeoutMs: 3_000, queueMax: 5_000, ...overrides });
+  atEnd(t, () => receiver.close());
+  return receiver;
+}
+
+/** Another delivery of the event, as a request of its own makes it. */
+const again = (event: ReturnType<typeof newEvent>) => ({ ...event, jobId: newJobId() });
+
+async function duplicatesOf(event: ReturnType<typeof newEvent>): Promise<unknown> {
+  return (await eventRows(inbox, [event]))[0]?.duplicates;
+}
+
+async function jobsOf(event: ReturnType<typeof newEvent>): Promise<number> {
+  const rows = await inbox.sql(`SELECT 1 FROM pgboss.job WHERE data->>'eventId' = $1`, [event.eventId]);
+  return rows.length;
+}
+
+t.test('100 identical deliveries at once are one row, one job and 99 duplicates', async (t) => {
+  const event = newEvent();
+  const receiver = receiverOf(t);
+  const receipts = await Promise.all(
+    Array.from({ length: 100 }, () => receiver.submit([again(event)], body)),
+  );
+  t.equal(receipts.filter(({ duplicate }) => !duplicate).length, 1);
+  t.equal(await duplicatesOf(event), 99);
+  t.equal(await jobsOf(event), 1);
+});
+
+t.test('100 identical deliveries at two processes are one row, one job and 99 duplicates', async (t) => {
+  const event = newEvent();
+  const other = await openInboxOn(t, inbox.url);
+  const receivers = [receiverOf(t), receiverOf(t, other)];
+  const receipts = await Promise.all(
+    Array.from({ length: 100 }, async (_, index) => {
+      if (index >= 50) await new Promise(setImmediate);
+      return receivers[index % 2]!.submit([again(event)], body);
+    }),
+  );
+  t.equal(receipts.filter(({ duplicate }) => !duplicate).length, 1);
+  await waitFor(async () => (await duplicatesOf(event)) === 99, { what: 'all duplicates to be counted' });
+  t.equal(await jobsOf(event), 1);
+});
+
+t.test('the same id with another body keeps the first body', async (t) => {
+  const receiver = receiverOf(t);
+  const first = newEvent({ payloadText: '{"n":1}', rawBody: Buffer.from('{"n":1}') });
+  const second = { ...newEvent({ payloadText: '{"n":2}' }), eventId: first.eventId };
+  t.same(await receiver.submit([first], body), { duplicate: false });
+  t.same(await receiver.submit([second], body), { duplicate: true });
+  const [row] = await eventRows(inbox, [first]);
+  t.match(row, { payload: { n: 1 }, body_sha256: first.bodySha256, job_id: first.jobId, duplicates: 1 });
+  const [a, b] = [newEvent({ payloadText: '{"n":3}' }), newEvent({ payloadText: '{"n":4}' })];
+  const together = await Promise.all([
+    receiver.submit([a], body),
+    receiver.submit([{ ...b, eventId: a.eventId }], body),
+  ]);
+  t.same(together, [{ duplicate: false }, { duplicate: true }], 'also within one transaction');
+  t.match((await eventRows(inbox, [a]))[0], { payload: { n: 3 }, duplicates: 1 });
+});
+
+t.test('one id at two sources is two events', async (t) => {
+  const event = newEvent();
+  const receiver = receiverOf(t);
+  const receipts = await Promise.all(
+    ['stripe', 'stripe-eu'].map((source) => receiver.submit([{ ...again(event), source }], body)),
+  );
+  t.same(receipts, [{ duplicate: false }, { duplicate: false }]);
+});
+
+t.test('where the id is not signed, the same body under another id is a duplicate', async (t) => {
+  const receiver = receiverOf(t);
+  const unsigned = {
+    uniqueBody: true,
+    source: 'github',
+    provider: 'github',
+    bodySha256: sha256('signed once'),
+  };
+  const event = newEvent(unsigned);
+  t.same(await receiver.submit([event], body), { duplicate: false });
+  const replayed = newEvent(unsigned);
+  t.same(await receiver.submit([replayed], body), { duplicate: true });
+  t.equal((await eventRows(inbox, [replayed])).length, 0);
+  t.equal(await duplicatesOf(event), 1, 'counted on the first');
+  t.equal(await jobsOf(replayed), 0);
+
+  const pair = [
+    newEvent({ ...unsigned, bodySha256: sha256('two') }),
+    newEvent({ ...unsigned, bodySha256: sha256('two') }),
+  ];
+  const receipts = await Promise.all(pair.map((event) => receiver.submit([event], body)));
+  t.same(receipts, [{ duplicate: false }, { duplicate: true }], 'also within one transaction');
+
+  const elsewhere = newEvent({ ...unsigned, source: 'github-eu' });
+  t.same(await receiver.submit([elsewhere], body), { duplicate: false }, 'another source has other secrets');
+});
+
+t.test('where the id is signed, two events may have the same body', async (t) => {
+  const bodySha256 = sha256('ping');
+  const receiver = receiverOf(t);
+  const receipts = await Promise.all([1, 2].map(() => receiver.submit([newEvent({ bodySha256 })], body)));
+  t.same(receipts, [{ duplicate: false }, { duplicate: false }]);
+});
+
+t.test('a duplicate is counted while the handler of its event runs', async (t) => {
+  const event = newEvent({ topic: 'slow' });
+  await storeEvents(inbox, [event]);
+  const gate = makeGate();
+  const handler = defineHandler({
+    provider: 'stripe',
+    topic: 'slow',
+    handle: async ({ tx }) => {
+      await tx.query('SELECT 1');
+      await gate.pass();
+    },
+  });
+  const [row] = await readEvents(inbox.database, [event]);
+  const job = { id: event.jobId, retryCount: 0, retryLimit: 4, key: event };
+  const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100 };
+  const attempt = runAttempt(assign(job, row!, [handler]), deps, new AbortController().signal);
+  await waitFor(() => gate.arrived() === 1, { what: 'the handler' });
+
+  t.same(await receiverOf(t).submit([again(event)], body), { duplicate: true });
+  t.equal(await duplicatesOf(event), 1);
+  gate.open();
+  t.match(await attempt, { kind: 'processed' });
+  t.match((await eventRows(inbox, [event]))[0], { status: 'PROCESSED', duplicates: 1 });
+});
+
+t.test(
+  'a duplicate of a row that an operator holds locked is answered at once and counted later',
+  async (t) => {
+    const event = newEvent({ uniqueBody: true });
+    const replayed = newEvent({ uniqueBody: true, bodySha256: event.bodySha256 });
+    const receiver = receiverOf(t);
+    await receiver.submit([event], body);
+    const operator = await openSession(t, inbox.url);
+    await operator('BEGIN');
+    await operator(`UPDATE webhook_events SET topic = 'mended' WHERE event_id = $1`, [event.eventId]);
+
+    const startedAt = performance.now();
+    const receipts = await Promise.all(
+      [event, event, replayed].map((event) => receiver.submit([again(event)], body)),
+    );
+    t.ok(receipts.every(({ duplicate }) => duplicate));
+    t.ok(performance.now() - startedAt < 1_800, 'without waiting for the lock');
+    t.equal(await duplicatesOf(event), 0);
+
+    await operator('COMMIT');
+    await waitFor(async () => (await duplicatesOf(event)) === 3, { what: 'the duplicates to be counted' });
+    t.equal((await eventRows(inbox, [event]))[0]?.topic, 'mended');
+  },
+);
+
+t.test('what could not be counted is counted when the receiver closes', async (t) => {
+  const event = newEvent();
+  const receiver = receiverOf(t);
+  await receiver.submit([event], body);
+  const operator = await openSession(t, inbox.url);
+  await operator('BEGIN');
+  await operator(`SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE`, [event.eventId]);
+  t.same(await receiver.submit([again(event)], body), { duplicate: true });
+  await operator('COMMIT');
+  await receiver.close();
+  t.equal(await duplicatesOf(event), 1);
+});
+
+t.test('duplicates of an event that was deleted are forgotten, not tried for ever', async (t) => {
+  const [kept, deleted] = [newEvent(), newEvent()];
+  await storeEvents(inbox, [kept]);
+  const counts = [kept, deleted].map((event) => ({ ...event, count: 2 }));
+  t.same(await countDuplicates(inbox.database, counts), []);
+  t.equal(await duplicatesOf(kept), 2);
+});

@@ -1,0 +1,50 @@
+// The README's table of settings, made from the comments and defaults of src/config.ts. `node test/settings-table.ts`
+// writes it; test/readme.test.ts checks that it was.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseConfig } from '../src/config.ts';
+
+const readme = new URL('../README.md', import.meta.url);
+const region = /(<!-- settings -->\n)[\s\S]*?(<!-- \/settings -->)/;
+
+/** Those that no schema lists, because their names depend on the sources. */
+const ofSources: readonly (readonly [string, string, string])[] = [
+  [
+    '`<SOURCE>_WEBHOOK_SECRET`',
+    '',
+    'Turns the source on. Comma-separated for rotation, newest first; a public key where the scheme has one.',
+  ],
+  ['`POSTBELL_SOURCES`', '', 'Further sources, `name=provider`, comma-separated.'],
+  ['`<SOURCE>_VERIFY_TOKEN`', '', "What a handshake of Meta's kind must repeat."],
+  ['`PUBLIC_URL`', '', 'Where the providers reach `web`, for schemes that sign the URL.'],
+  [
+    '`<SOURCE>_WEBHOOK_URL`',
+    '',
+    'The exact URL typed in at the provider, if it is not PUBLIC_URL plus the path.',
+  ],
+];
+
+export function settingsTable(): string {
+  const source = readFileSync(new URL('../src/config.ts', import.meta.url), 'utf8');
+  const { config } = parseConfig({});
+  const rows = [...source.matchAll(/^ {2}\/\*\* (.+?) \*\/\n {2}([A-Z_]+): /gm)].map(([, meaning, name]) => {
+    const fallback = config?.[name as keyof typeof config];
+    return [`\`${name}\``, fallback === undefined ? '' : `\`${fallback}\``, meaning!] as const;
+  });
+  return [['setting', 'default', 'meaning'], ['---', '---', '---'], ...rows, ...ofSources]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`)
+    .join('');
+}
+
+export function readmeTable(): string {
+  return (
+    region.exec(readFileSync(readme, 'utf8'))?.[0].split('\n').slice(1, -1).join('\n').concat('\n') ?? ''
+  );
+}
+
+if (import.meta.main) {
+  const text = readFileSync(readme, 'utf8');
+  writeFileSync(
+    readme,
+    text.replace(region, (_, start: string, end: string) => `${start}${settingsTable()}${end}`),
+  );
+}

@@ -1,0 +1,135 @@
+// The core's parts on a database of a test's own, and what tests need beside them: events, log lines, other sessions.
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+import pino from 'pino';
+import type { Test } from 'tap';
+import { type Database, openDatabase } from '../../src/database.ts';
+import { insertEvents, type NewEvent } from '../../src/events.ts';
+import type { Logger } from '../../src/logger.ts';
+import { newJobId, openQueue, type Queue, type RetryPolicy } from '../../src/queue.ts';
+import { atEnd } from './at-end.ts';
+import { createTestDatabase } from './database.ts';
+import type { LogLine } from './processes.ts';
+
+/** Retries after a second instead of a minute. */
+export const testPolicy: RetryPolicy = {
+  MAX_ATTEMPTS: 5,
+  RETRY_DELAY_SECONDS: 1,
+  RETRY_DELAY_MAX_SECONDS: 1,
+  HEARTBEAT_SECONDS: 10,
+  HANDLER_TIMEOUT_SECONDS: 300,
+};
+
+export interface Inbox {
+  url: string;
+  database: Database;
+  queue: Queue;
+  log: Logger;
+  /** What was logged so far. */
+  logs: LogLine[];
+  /** One statement on a session apart from the pool under test. */
+  sql(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
+}
+
+export interface InboxOptions {
+  policy?: Partial<RetryPolicy>;
+  maxConnections?: number;
+  /** As SUPERVISE_SECONDS; without it nobody looks for lost jobs. */
+  superviseSeconds?: number;
+  sessionSettings?: Record<string, string>;
+}
+
+/** A migrated database with the parts that the web process and the worker share; all closed when `t` ends. */
+export async function openInbox(t: Test, options: InboxOptions = {}): Promise<Inbox> {
+  const { url } = await createTestDatabase(t);
+  return openInboxOn(t, url, options);
+}
+
+/** The same on a database that is there: another process, as it were. */
+export async function openInboxOn(t: Test, url: string, options: InboxOptions = {}): Promise<Inbox> {
+  const { log, logs } = captureLog();
+  const { superviseSeconds, sessionSettings } = options;
+  const database = openDatabase({
+    url,
+    applicationName: 'postbell test',
+    maxConnections: options.maxConnections ?? 6,
+    ...(sessionSettings ? { sessionSettings } : {}),
+    log,
+  });
+  atEnd(t, () => database.close());
+  const queue = await openQueue(database, log, {
+    supervise: superviseSeconds !== undefined,
+    ...(superviseSeconds === undefined ? {} : { superviseSeconds }),
+  });
+  atEnd(t, () => queue.stop());
+  await queue.applyPolicy({ ...testPolicy, ...options.policy });
+  const session = await openSession(t, url);
+  return { url, database, queue, log, logs, sql: session };
+}
+
+/** A session of somebody else, e.g. an operator's psql. It survives that the server ends it. */
+export async function openSession(t: Test, url: string): Promise<Inbox['sql']> {
+  const client = new pg.Client({ connectionString: url, application_name: 'operator' });
+  client.on('error', () => {}); // the statement under way rejects
+  await client.connect();
+  atEnd(t, () => client.end());
+  return async (text, values) => (await client.query(text, values)).rows;
+}
+
+/** A logger whose lines a test can read. */
+export function captureLog(level = 'debug'): { log: Logger; logs: LogLine[] } {
+  const logs: LogLine[] = [];
+  const log = pino({ level }, { write: (line: string) => void logs.push(JSON.parse(line) as LogLine) });
+  return { log, logs };
+}
+
+let eventCount = 0;
+
+/** A verified event, each with an id and a body of its own unless told otherwise. */
+export function newEvent(overrides: Partial<NewEvent> = {}): NewEvent {
+  eventCount++;
+  const eventId = overrides.eventId ?? `evt_${process.pid}_${eventCount}`;
+  const payloadText = overrides.payloadText === undefined ? `{"id":"${eventId}"}` : overrides.payloadText;
+  return {
+    source: 'stripe',
+    provider: 'stripe',
+    eventId,
+    topic: 'invoice.paid',
+    occurredAt: null,
+    payloadText,
+    payloadError: null,
+    rawBody: null,
+    bodySha256: sha256(payloadText ?? overrides.rawBody ?? eventId),
+    uniqueBody: false,
+    headers: {},
+    jobId: newJobId(),
+    ...overrides,
+  };
+}
+
+export function sha256(data: string | Buffer): Buffer {
+  return createHash('sha256').update(data).digest();
+}
+
+/** Stores events with their jobs in one commit, as the receiver does. */
+export async function storeEvents(
+  { database, queue }: Pick<Inbox, 'database' | 'queue'>,
+  events: readonly NewEvent[],
+): Promise<void> {
+  await database.transaction(async (tx) => {
+    await insertEvents(tx, events);
+    await queue.enqueue(tx, events);
+  });
+}
+
+/** The rows of these events, in that order. */
+export async function eventRows(
+  inbox: Pick<Inbox, 'sql'>,
+  events: readonly Pick<NewEvent, 'source' | 'eventId'>[],
+): Promise<Record<string, unknown>[]> {
+  return inbox.sql(
+    `SELECT e.* FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS key (s, id, n)
+     JOIN webhook_events e ON e.source = s AND e.event_id = id ORDER BY n`,
+    [events.map((event) => event.source), events.map((event) => event.eventId)],
+  );
+}
