@@ -1,0 +1,4 @@
+// What both handlers read of the event.
+export interface Payment {
+  data: { object: { amount: number } };
+}

@@ -1,0 +1,138 @@
+// `npm run bench`: Postbell and what teams pick instead, side by side on this machine, in one session.
+import { describeMachine } from './machine/describe.ts';
+import { installMissing, installPackages, isInstalled } from './machine/tools.ts';
+import { measureAccept } from './measure/accept.ts';
+import { measureFlood } from './measure/flood.ts';
+import { measureFloor } from './measure/floor.ts';
+import { measureFootprint } from './measure/footprint.ts';
+import { measureGenerator } from './measure/generator.ts';
+import { measureGrowth } from './measure/growth.ts';
+import { measureLatency } from './measure/latency.ts';
+import { measureProcess } from './measure/process.ts';
+import { type Measure, type Options, parseOptions, usage } from './options.ts';
+import { noResults, type Results } from './report/results.ts';
+import { writeResults } from './report/write.ts';
+import { withSession } from './session.ts';
+import { systems as allSystems } from './systems/index.ts';
+import { postbell } from './systems/postbell.ts';
+import type { Session, System } from './systems/system.ts';
+import { verifyOnly } from './systems/verify-only.ts';
+
+/** Whatever hangs: everything that was started ends with us. */
+const longestMinutes = 40;
+/** No further round is begun later than this; the other measures still need their time. */
+const roundsEndMinutes = 14;
+
+const startedAt = performance.now();
+const minutes = () => (performance.now() - startedAt) / 60_000;
+const say = (text: string) => void process.stdout.write(`${text}\n`);
+
+async function main(options: Options): Promise<void> {
+  const results = noResults(options);
+  if (!options.isQuick) installMissing(['wrk', 'redis-server'], say);
+  const systems = chooseSystems(options, results);
+  if (systems.some((system) => system.needsPackages)) installPackages(say);
+
+  await withSession({ ...options, systems, watches: false, say }, async (session) => {
+    results.machine = await describeMachine(session.cluster);
+    say('the load generator');
+    results.generator = await measureGenerator(session, options.isQuick ? 1 : 3);
+    await measureRounds(session, systems, options, results);
+    await measureOnce(session, systems, options, results);
+  });
+  if (has(options, 'c') || has(options, 'd')) {
+    await withSession({ ...options, systems, watches: true, say }, (session) =>
+      measureWatched(session, systems, options, results),
+    );
+  }
+  results.minutes = minutes();
+  if (options.out) for (const file of writeResults(options.out, results, systems)) say(`written: ${file}`);
+  say(`done in ${results.minutes.toFixed(1)} minutes`);
+}
+
+const has = ({ measures }: Options, measure: Measure) => measures.includes(measure);
+
+function chooseSystems(options: Options, results: Results): System[] {
+  const unknown = options.systems?.filter((name) => !allSystems.some((system) => system.name === name));
+  if (unknown?.length) throw new Error(`--systems: there is no ${unknown.join(', ')}\n\n${usage}`);
+  return allSystems.filter((system) => {
+    if (system !== postbell && options.systems && !options.systems.includes(system.name)) return false;
+    if (!system.needsRedis || isInstalled('redis-server')) return true;
+    results.notes.push(`${system.title}: left out, there is no redis-server here`);
+    say(results.notes.at(-1)!);
+    return false;
+  });
+}
+
+/** Interleaved: every round runs every system, so that a slower quarter of an hour hits all of them. */
+async function measureRounds(session: Session, systems: System[], options: Options, results: Results) {
+  if (!has(options, 'a') && !has(options, 'b')) return;
+  for (let round = 1; round <= options.repeat; round++) {
+    if (round > 1 && minutes() > roundsEndMinutes) {
+      results.notes.push(`only ${round - 1} of ${options.repeat} rounds: the time was up`);
+      return;
+    }
+    say(`round ${round} of ${options.repeat}: ${has(options, 'a') ? 'accepting' : ''}`);
+    for (const system of systems) {
+      if (has(options, 'a')) results.accept.push(...(await measureAccept(session, system, options)));
+    }
+    if (has(options, 'b')) say(`round ${round} of ${options.repeat}: processing`);
+    for (const system of systems) {
+      for (const variant of has(options, 'b') ? system.workers : []) {
+        const events = options.queueEvents;
+        results.process.push(await measureProcess(session, system, variant, { ...options, events }));
+      }
+    }
+    results.rounds = round;
+  }
+}
+
+async function measureOnce(session: Session, systems: System[], options: Options, results: Results) {
+  if (has(options, 'f')) {
+    say('start and memory');
+    for (const system of systems) results.footprint.push(...(await measureFootprint(session, system)));
+  }
+  if (has(options, 'g')) {
+    say('the floor');
+    results.floor = await measureFloor(session, postbell, options);
+  }
+  if (has(options, 'e')) {
+    say('full tables');
+    const connections = options.connections.includes(256) ? 256 : options.connections[0]!;
+    results.growth = await measureGrowth(session, postbell, { ...options, ...options.growth, connections });
+  }
+}
+
+/** On a Postgres that keeps the times of commits and counts statements, which costs it a little. */
+async function measureWatched(session: Session, systems: System[], options: Options, results: Results) {
+  if (has(options, 'c')) {
+    say('latency at 200/s');
+    for (const system of systems) {
+      const variant = system.workers[0];
+      if (variant) results.latency.push(await measureLatency(session, system, variant, options));
+    }
+  }
+  if (has(options, 'd')) {
+    say('a flood of forgeries');
+    for (const system of [postbell, verifyOnly]) {
+      if (systems.includes(system)) results.flood.push(await measureFlood(session, system, options));
+    }
+  }
+}
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  if (options) {
+    setTimeout(() => {
+      say(`not done after ${longestMinutes} minutes: ending`);
+      process.exit(1);
+    }, longestMinutes * 60_000).unref();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+    await main(options);
+    process.exit(0);
+  }
+  say(usage);
+} catch (error) {
+  say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.exit(1);
+}

@@ -1,0 +1,121 @@
+// (b) Events processed a second from a full queue, by a handler that writes one row.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Usage } from '../machine/process.ts';
+import type { Run, Session, System, WorkerVariant } from '../systems/system.ts';
+import { withRun, withWorker } from './stage.ts';
+
+const startTimeoutMs = 60_000;
+
+export interface ProcessResult {
+  system: string;
+  variant: string;
+  processedPerSecond: number;
+  processed: number;
+  workerCpuUs: number | undefined;
+  /** Of Postgres and Redis. */
+  storeCpuUs: number | undefined;
+  usage: Usage;
+  startMs: number;
+  /** The queue was empty before the time was up. */
+  isDrained: boolean;
+}
+
+export interface ProcessOptions {
+  /** Most events put into the queue beforehand. */
+  events: number;
+  seconds: number;
+  warmUpSeconds: number;
+}
+
+export function measureProcess(
+  session: Session,
+  system: System,
+  variant: WorkerVariant,
+  options: ProcessOptions,
+): Promise<ProcessResult> {
+  return withRun(session, system, async (run) => {
+    await system.fill?.(
+      run,
+      Math.min(options.events, variant.mostPerSecond * (options.seconds + options.warmUpSeconds)),
+    );
+    // As autovacuum has long done with the tables of a queue that was filled over hours.
+    await run.cluster.within(run.database, (query) => query('VACUUM ANALYZE'));
+    await run.cluster.query('CHECKPOINT');
+    return processOn(run, system, variant, options);
+  });
+}
+
+/** With the queue that is there. */
+export async function processOn(
+  run: Run,
+  system: System,
+  variant: WorkerVariant,
+  options: Pick<ProcessOptions, 'seconds' | 'warmUpSeconds'>,
+): Promise<ProcessResult> {
+  await run.cluster.within(run.database, (query) => query('TRUNCATE effects'));
+  return withWorker(run, system, variant, async (worker) => {
+    await firstEffect(run);
+    await delay(options.warmUpSeconds * 1_000);
+    const from = await countEffects(run);
+    const before = { worker: worker.usage().cpuMs, store: run.storeCpuMs() };
+    await delay(options.seconds * 1_000);
+    const usage = worker.usage();
+    const storeAfter = run.storeCpuMs();
+    const to = await countEffects(run);
+    // With the queue empty, time goes on and nothing is done: then from the first effect to the last.
+    const isDrained = to.lastMs < to.nowMs - 300;
+    const processed = isDrained ? to.count : to.count - from.count;
+    const ms = isDrained ? to.lastMs - to.firstMs : to.nowMs - from.nowMs;
+    const perEvent = (after: number | undefined, start: number | undefined) =>
+      isDrained || after === undefined || start === undefined
+        ? undefined
+        : ((after - start) * 1_000) / processed;
+    const result: ProcessResult = {
+      system: system.name,
+      variant: variant.name,
+      processed,
+      processedPerSecond: (processed * 1_000) / ms,
+      workerCpuUs: perEvent(usage.cpuMs, before.worker),
+      storeCpuUs: perEvent(storeAfter, before.store),
+      usage,
+      startMs: worker.readyMs,
+      isDrained,
+    };
+    run.say(line(result));
+    return result;
+  });
+}
+
+async function firstEffect(run: Run): Promise<void> {
+  const deadline = performance.now() + startTimeoutMs;
+  while ((await countEffects(run)).count === 0) {
+    if (performance.now() > deadline) throw new Error('the worker did nothing for 60 s; see its log');
+    await delay(20);
+  }
+}
+
+interface Effects {
+  count: number;
+  nowMs: number;
+  firstMs: number;
+  lastMs: number;
+}
+
+async function countEffects(run: Run): Promise<Effects> {
+  const [row] = await run.cluster.within(run.database, (query) =>
+    query<Effects>(`
+      SELECT count(*)::int AS count, extract(epoch FROM clock_timestamp())::float8 * 1000 AS "nowMs",
+        extract(epoch FROM min(at))::float8 * 1000 AS "firstMs",
+        extract(epoch FROM max(at))::float8 * 1000 AS "lastMs" FROM effects`),
+  );
+  return row!;
+}
+
+function line(result: ProcessResult): string {
+  const { system, variant, processedPerSecond, workerCpuUs, storeCpuUs, isDrained } = result;
+  const cpu = (value: number | undefined) => (value === undefined ? '?' : value.toFixed(0));
+  return (
+    `  ${`${system} ${variant}`.padEnd(28)} ${processedPerSecond.toFixed(0).padStart(6)}/s` +
+    `  CPU per event: worker ${cpu(workerCpuUs)} µs, store ${cpu(storeCpuUs)} µs${isDrained ? '  (queue ran empty)' : ''}`
+  );
+}

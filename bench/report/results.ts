@@ -1,0 +1,51 @@
+// Everything that a session measured; results.json holds exactly this.
+import type { Description } from '../machine/describe.ts';
+import type { AcceptResult } from '../measure/accept.ts';
+import type { FloodResult } from '../measure/flood.ts';
+import type { FloorResult } from '../measure/floor.ts';
+import type { FootprintResult } from '../measure/footprint.ts';
+import type { GeneratorResult } from '../measure/generator.ts';
+import type { GrowthResult } from '../measure/growth.ts';
+import type { LatencyResult } from '../measure/latency.ts';
+import type { ProcessResult } from '../measure/process.ts';
+
+export interface Results {
+  machine?: Description;
+  isQuick: boolean;
+  rounds: number;
+  seconds: number;
+  minutes: number;
+  generator?: GeneratorResult;
+  accept: AcceptResult[];
+  process: ProcessResult[];
+  latency: LatencyResult[];
+  flood: FloodResult[];
+  growth: GrowthResult[];
+  footprint: FootprintResult[];
+  floor: FloorResult[];
+  /** What could not be measured, and why. */
+  notes: string[];
+}
+
+export function noResults(options: { isQuick: boolean; seconds: number }): Results {
+  return {
+    isQuick: options.isQuick,
+    seconds: options.seconds,
+    rounds: 0,
+    minutes: 0,
+    accept: [],
+    process: [],
+    latency: [],
+    flood: [],
+    growth: [],
+    footprint: [],
+    floor: [],
+    notes: [],
+  };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}

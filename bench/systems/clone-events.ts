@@ -1,0 +1,50 @@
+// Fills Postbell's tables with copies of the one event, and its job, that the real receiver stored.
+import type { Query } from '../machine/postgres.ts';
+import { type CopyStatement, copyRows } from './copy-rows.ts';
+
+const perStatement = 25_000;
+
+/** What must differ from copy to copy; the other columns are the real event's. */
+const eventColumns = {
+  event_id: `'evt_' || substr(md5('event' || n), 1, 24)`,
+  job_id: `md5('job' || n)::uuid`,
+  body_sha256: `sha256(int8send(n))`,
+};
+const jobColumns = {
+  id: `md5('job' || n)::uuid`,
+  data: `jsonb_build_object('source', 'stripe', 'eventId', 'evt_' || substr(md5('event' || n), 1, 24))`,
+};
+
+/** A finished event: its job is gone, pg-boss deletes completed ones after an hour. */
+const finishedColumns = { ...eventColumns, status: `'PROCESSED'`, processed_at: 'now()', attempts: '1' };
+
+export async function clonePending(query: Query, count: number, from = 1): Promise<void> {
+  await clone(query, await pendingStatements(query), count, from);
+}
+
+export async function cloneFinished(query: Query, count: number, from = 1): Promise<void> {
+  await clone(query, [await copyRows(query, 'webhook_events', finishedColumns)], count, from);
+}
+
+/** @param parsesJson the payload is read from JSON text again, as the receiver has it */
+export async function pendingStatements(query: Query, parsesJson = false): Promise<CopyStatement[]> {
+  const payload = parsesJson ? { payload: '(pattern.payload::text)::jsonb' } : {};
+  return [
+    await copyRows(query, 'webhook_events', { ...eventColumns, ...payload }),
+    await copyRows(query, 'pgboss.job', jobColumns),
+  ];
+}
+
+async function clone(
+  query: Query,
+  statements: readonly CopyStatement[],
+  count: number,
+  first: number,
+): Promise<void> {
+  await query('SET synchronous_commit = off');
+  for (let from = first; from < first + count; from += perStatement) {
+    const to = Math.min(from + perStatement, first + count) - 1;
+    for (const statement of statements) await query(statement(from, to));
+  }
+  await query('RESET synchronous_commit');
+}
