@@ -1,6 +1,12 @@
 // `postbell providers`: all providers, how each proves its requests, and where its secret is found.
 import { CommandError } from '../errors.ts';
-import { findProvider, type Provider, providers } from '../providers/index.ts';
+import {
+  describeHandshakes,
+  describeId,
+  findProvider,
+  type Provider,
+  providers,
+} from '../providers/index.ts';
 import { variableOf } from '../sources.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { printable, printJson, printLine, printTable } from './print.ts';
@@ -17,7 +23,7 @@ export async function runProviders(
     printTable(out, chosen, [
       { title: 'PROVIDER', value: (provider) => provider.name },
       { title: 'SCHEME', value: (provider) => provider.scheme.summary },
-      { title: 'HANDSHAKE', value: (provider) => handshakesOf(provider).join(', ') || '-' },
+      { title: 'HANDSHAKE', value: (provider) => describeHandshakes(provider).join(', ') || '-' },
       { title: 'SECRET', value: (provider) => `${provider.secret.label}: ${provider.secret.format}` },
       { title: 'WHERE', value: (provider) => provider.secret.where },
     ]);
@@ -38,11 +44,12 @@ function describe(provider: Provider) {
     scheme: provider.scheme.summary,
     signsBody: provider.scheme.signsBody,
     signsUrl: provider.scheme.signsUrl,
-    handshakes: handshakesOf(provider),
+    handshakes: describeHandshakes(provider),
     secretVariable: `${variableOf(provider.name)}_WEBHOOK_SECRET`,
     secretLabel: provider.secret.label,
     secretFormat: provider.secret.format,
     secretWhere: provider.secret.where,
+    eventId: describeId(provider),
     idIsSigned: provider.idIsSigned,
     retries: provider.retries,
     sampleTopics: sampleTopics(provider),
@@ -57,6 +64,7 @@ function printOne(out: CommandIo['out'], provider: Provider): void {
     ['scheme', shown.scheme],
     ['signs URL', shown.signsUrl ? 'yes: set PUBLIC_URL or <SOURCE>_WEBHOOK_URL' : 'no'],
     ['handshake', shown.handshakes.join(', ') || 'none'],
+    ['event id', shown.eventId],
     ['variable', shown.secretVariable],
     ['secret', `${shown.secretLabel}: ${shown.secretFormat}`],
     ['where', shown.secretWhere],
@@ -65,10 +73,6 @@ function printOne(out: CommandIo['out'], provider: Provider): void {
     ['docs', shown.docsUrl ?? '-'],
   ];
   for (const [name, value] of fields) printLine(out, `${name.padEnd(10)} ${printable(value)}`);
-}
-
-function handshakesOf({ handshakes = [] }: Provider): string[] {
-  return handshakes.map(({ method, phase }) => (phase === 'verified' ? `${method} (signed)` : method));
 }
 
 function sampleTopics({ samples }: Provider): string[] {

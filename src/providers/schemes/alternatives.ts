@@ -16,7 +16,7 @@ export function alternatives(...choices: readonly [Alternative, ...Alternative[]
   const [first] = choices;
   const freshness: Freshness | undefined = first.scheme.freshness;
   return {
-    summary: schemes.map((scheme) => scheme.summary).join(', or '),
+    summary: [...new Set(schemes.map((scheme) => scheme.summary))].join(', or '),
     proofHeaders: schemes.flatMap((scheme) => scheme.proofHeaders),
     proofParams: schemes.flatMap((scheme) => scheme.proofParams),
     signsBody: schemes.every((scheme) => scheme.signsBody),

@@ -3,7 +3,7 @@ import { sameText } from '../equal.ts';
 import type { Part } from '../parts.ts';
 import type { Scheme, Verdict } from '../provider.ts';
 import { readPart, startReading } from '../reading.ts';
-import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
+import { MAX_SIGNATURE_CHARS, placeName, placeValue, proofHeadersOf } from './signature.ts';
 
 export interface CredentialSpec {
   /** A header, a query parameter or a field of the body. */
@@ -16,9 +16,8 @@ export interface CredentialSpec {
 
 export function credential(spec: CredentialSpec): Scheme {
   const expected = spec.expected ?? ((secret: string) => secret);
-  const place = typeof spec.at === 'object' && 'name' in spec.at ? spec.at.name : 'the body';
   return {
-    summary: `${spec.name ?? 'static secret'} in ${place}`,
+    summary: `${spec.name ?? 'static secret'} in ${placeName(spec.at)}`,
     proofHeaders: proofHeadersOf(spec.at),
     proofParams: typeof spec.at === 'object' && spec.at.kind === 'query' ? [spec.at.name] : [],
     signsBody: false,

@@ -13,7 +13,7 @@ export function perSecret(...choices: readonly [SecretChoice, ...SecretChoice[]]
   const [first] = schemes as [Scheme];
   const schemeOf = (secret: string) => choices.find(({ when }) => !when || when(secret))?.scheme ?? first;
   return {
-    summary: schemes.map((scheme) => scheme.summary).join(', or '),
+    summary: [...new Set(schemes.map((scheme) => scheme.summary))].join(', or '),
     proofHeaders: schemes.flatMap((scheme) => scheme.proofHeaders),
     proofParams: schemes.flatMap((scheme) => scheme.proofParams),
     signsBody: first.signsBody,

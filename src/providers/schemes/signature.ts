@@ -113,6 +113,16 @@ export function proofHeadersOf(at: SignatureSpec['at']): string[] {
   return at.kind === 'header' ? [at.name] : [];
 }
 
+/** For people: `x-signature`, `the query parameter token`, `signature.token of the body`. */
+export function placeName(at: SignatureSpec['at']): string {
+  if (typeof at === 'string') return at;
+  if ('headers' in at) return at.headers.join(' or ');
+  if ('path' in at) return `${at.path.join('.')} of the body`;
+  if (!('name' in at)) return 'the body';
+  if (at.kind === 'query') return `the query parameter ${at.name}`;
+  return at.kind === 'formField' ? `the form field ${at.name}` : at.name;
+}
+
 function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Refusal {
   if (spec.repeats && typeof spec.at === 'object' && 'kind' in spec.at && spec.at.kind === 'header') {
     const values = reading.delivery.headers[spec.at.name] ?? [];

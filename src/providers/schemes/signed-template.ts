@@ -7,6 +7,7 @@ import { checkAge, formatTimestamp, freshnessOf, type TimestampSpec } from './fr
 import {
   composeSignature,
   isEncoded,
+  placeName,
   placeValue,
   proofHeadersOf,
   readSignatures,
@@ -120,13 +121,6 @@ function placeStamp(request: OutgoingRequest, spec: TimestampSpec, stamp: string
 /** What is signed is the URL the receiver was told of; without one, the URL we send to. */
 function withUrl(source: Source, request: OutgoingRequest): Source {
   return source.webhookUrl === undefined ? { ...source, webhookUrl: request.url } : source;
-}
-
-function placeName(at: SignatureSpec['at']): string {
-  if (typeof at === 'string') return at;
-  if ('headers' in at) return at.headers.join(' or ');
-  if ('name' in at) return at.kind === 'header' ? at.name : `${at.kind} ${at.name}`;
-  return 'path' in at ? `body ${at.path.join('.')}` : at.kind;
 }
 
 /** True if a part of this kind is somewhere in the template. */
