@@ -80,7 +80,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
 
     const verdict = await verifyDelivery(source, delivery);
     if (!verdict.ok) return refuseSignature(request, reply, source, delivery, verdict);
-    const signed = answerHandshake(source, delivery, 'verified');
+    const signed = answerHandshake(source, delivery, 'verified', verdict.secretIndex);
     if (signed) return answer(request, reply, source, signed, startedAt);
 
     const headers = keptHeaders(source, delivery);
@@ -98,7 +98,8 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     try {
       const { duplicate } = await deps.receiver.submit(events, delivery.body);
       finish(request, source, duplicate ? 'duplicate' : 'accepted', startedAt, events);
-      return { ok: true, duplicate };
+      const { acceptedAnswer } = source.provider;
+      return acceptedAnswer ? sendAnswer(reply, acceptedAnswer) : { ok: true, duplicate };
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
       request.log.warn({ source: source.name, reason: error.message }, 'unavailable');
@@ -135,10 +136,17 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     request: FastifyRequest,
     reply: FastifyReply,
     source: Source,
-    { status, contentType, body, headers = {} }: HandshakeAnswer,
+    handshakeAnswer: HandshakeAnswer,
     startedAt: number,
   ) {
     finish(request, source, 'handshake', startedAt, []);
+    return sendAnswer(reply, handshakeAnswer);
+  }
+
+  function sendAnswer(
+    reply: FastifyReply,
+    { status, contentType, body, headers = {} }: HandshakeAnswer,
+  ): FastifyReply {
     return reply.code(status).headers(headers).type(contentType).send(body);
   }
 

@@ -1,0 +1,138 @@
+// Every provider of the registry through the real route: `keys` makes its secret, `send` signs, `web` stores rows.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import t from 'tap';
+import { deliver } from '../../src/commands/deliver.ts';
+import {
+  answerHandshake,
+  asDelivery,
+  type OutgoingRequest,
+  type Provider,
+  providers,
+  readEvents,
+  type Source,
+  signDelivery,
+} from '../../src/providers/index.ts';
+import { parseSources, variableOf } from '../../src/sources.ts';
+import { createCli } from '../support/cli.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { openSession } from '../support/inbox.ts';
+import { startProcess } from '../support/processes.ts';
+
+interface Endpoint {
+  name: string;
+  provider: Provider;
+  variable: string;
+  /** Set where it signs with a pair. */
+  privateKeyFile?: string;
+}
+
+const { url } = await createTestDatabase(t);
+const sql = await openSession(t, url);
+const cli = createCli(t);
+const { env, endpoints } = await configureAll();
+const { sources, problems } = parseSources(env);
+// In the middle of a rotation: the provider still signs with the older one, which must also key its handshakes.
+const rotated = Object.fromEntries(
+  endpoints.map(({ variable, provider }) => [
+    variable,
+    `${provider.secret.generate().secret},${env[variable]}`,
+  ]),
+);
+const web = startProcess(t, ['web'], {
+  env: { ...env, ...rotated, DATABASE_URL: url, PORT: '0', HOST: '127.0.0.1' },
+});
+const webUrl = String((await web.waitForLog(({ msg }) => msg === 'listening')).address);
+await web.waitForLog(({ msg }) => msg === 'ready');
+
+t.test('the secrets that `keys` makes turn every provider on', (t) => {
+  t.same(problems, []);
+  t.same([...sources.keys()].sort(), endpoints.map(({ name }) => name).sort());
+  t.ok(endpoints.length >= Object.keys(providers).length);
+  t.end();
+});
+
+for (const { name, provider, privateKeyFile } of endpoints)
+  t.test(name, async (t) => {
+    const source = sources.get(name)!;
+    const privateKey = privateKeyFile && readFileSync(join(cli.folder, privateKeyFile), 'utf8');
+    for (const key of Object.keys(provider.samples)) {
+      const topic = key === '*' ? 'bell.rung' : key;
+      const request = signedBy(source, topic, privateKey);
+      const delivery = asDelivery(request, new Date());
+      const answer = await deliver(request);
+      const handshake = answerHandshake(source, delivery, 'verified', 0);
+      const expected = handshake ?? provider.acceptedAnswer;
+      t.equal(answer.status, expected?.status ?? 200, `${topic}: ${answer.body}`);
+      t.equal(answer.body, expected ? expected.body : '{"ok":true,"duplicate":false}', topic);
+      const events = handshake ? [] : readEvents(source, delivery);
+      t.same(await storedIds(name, topic), events.map(({ eventId }) => eventId).sort(), `rows of ${topic}`);
+    }
+
+    const forged = await deliver(forgedFor(source));
+    t.equal(forged.status, 401, 'signed with another secret');
+    t.match(JSON.parse(forged.body), { error: 'invalid_signature', requestId: String });
+    t.same(await storedIds(name, 'forged'), [], 'and nothing of it is stored');
+
+    const topic = Object.keys(provider.samples).find((key) => key !== '*') ?? 'bell.rung';
+    const pair = privateKeyFile ? ['--private-key', privateKeyFile] : [];
+    const sent = await cli.inside(['send', name, topic, '--json', '--url', webUrl, ...pair], { env });
+    t.match(sent, { code: 0 }, 'postbell send');
+    t.match(sent.documents(), [{ source: name, status: 200 }]);
+  });
+
+/** A secret for each provider, as a newcomer gets it; those that variables describe get a name of their own. */
+async function configureAll(): Promise<{ env: Record<string, string>; endpoints: Endpoint[] }> {
+  const env: Record<string, string> = {
+    PUBLIC_URL: 'https://shop.example.com',
+    ACME_GENERIC_HEADER: 'x-acme-signature',
+  };
+  const endpoints: Endpoint[] = [];
+  const named: string[] = [];
+  for (const provider of Object.values<Provider>(providers)) {
+    const name = provider.configure ? `acme-${provider.name}` : provider.name;
+    const privateKeyFile = `${name}.pem`;
+    const args = ['keys', provider.name, '--source', name];
+    const made = await cli.inside(args);
+    const isPair = made.stderr.includes('--private-key <file>');
+    const { code, stdout, stderr } = isPair
+      ? await cli.inside([...args, '--private-key', privateKeyFile])
+      : made;
+    if (code !== 0) throw new Error(`postbell keys ${provider.name}: ${stderr}`);
+    const { POSTBELL_SOURCES, ...variables } = parseEnv(stdout) as Record<string, string>;
+    if (POSTBELL_SOURCES) named.push(POSTBELL_SOURCES);
+    Object.assign(env, variables);
+    endpoints.push({
+      name,
+      provider,
+      variable: `${variableOf(name)}_WEBHOOK_SECRET`,
+      ...(isPair ? { privateKeyFile } : {}),
+    });
+  }
+  return { env: { ...env, POSTBELL_SOURCES: named.join(',') }, endpoints };
+}
+
+function signedBy(source: Source, topic: string, privateKey: string | undefined): OutgoingRequest {
+  return signDelivery(source, {
+    topic,
+    now: new Date(),
+    url: `${webUrl}/api/webhooks/${source.name}`,
+    ...(privateKey === undefined ? {} : { privateKey }),
+  });
+}
+
+/** As the provider would send it, but with a key that is not ours. */
+function forgedFor(source: Source): OutgoingRequest {
+  const { secret, privateKey } = source.provider.secret.generate();
+  return signedBy({ ...source, secrets: [secret] }, 'forged', privateKey);
+}
+
+async function storedIds(source: string, topic: string): Promise<unknown[]> {
+  const rows = await sql(
+    `SELECT event_id FROM webhook_events
+     WHERE source = $1 AND topic = $2 AND payload IS NOT NULL AND job_id IS NOT NULL ORDER BY event_id COLLATE "C"`,
+    [source, topic],
+  );
+  return rows.map((row) => row.event_id);
+}
