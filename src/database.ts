@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { endDeadTransactions, type OpenTransaction, type Sessions } from './dead-connections.ts';
 import { CommitRolledBackError, describeError, sqlState } from './errors.ts';
-import { type FailpointSite, failpoint } from './failpoint.ts';
+import { type FailpointSite, failpoint, isArmedAt } from './failpoint.ts';
 import type { Logger } from './logger.ts';
 
 export type Row = Record<string, unknown>;
@@ -61,6 +61,8 @@ export interface TransactionOptions {
   timeoutMs?: number;
   /** Passed when COMMIT was sent and its answer not yet read. */
   commitSite?: FailpointSite;
+  /** Passed when the `atCommit` statements were answered and COMMIT is not sent; they go in two packets only if it is armed. */
+  beforeCommitSite?: FailpointSite;
 }
 
 export interface Database extends Queryable {
@@ -172,7 +174,12 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   async function transaction<T>(
     work: (tx: Transaction) => Promise<T>,
-    { settings = {}, timeoutMs: statementTimeoutMs = timeoutMs, commitSite }: TransactionOptions = {},
+    {
+      settings = {},
+      timeoutMs: statementTimeoutMs = timeoutMs,
+      commitSite,
+      beforeCommitSite,
+    }: TransactionOptions = {},
   ): Promise<T> {
     const client = await pool.connect().catch((error: unknown) => {
       throw new ConnectionLostError(error);
@@ -246,6 +253,12 @@ export function openDatabase(options: DatabaseOptions): Database {
           throw new AtCommitError(error);
         }),
       );
+      if (beforeCommitSite && isArmedAt(beforeCommitSite)) {
+        stream.uncork();
+        await allOrFirstError(guards);
+        await failpoint(beforeCommitSite);
+        stream.cork();
+      }
       const ending = [...guards, run('COMMIT')];
       stream.uncork();
       const [ended] = await Promise.all([allOrFirstError(ending), commitSite && failpoint(commitSite)]);

@@ -13,11 +13,13 @@ export const failpointSites = [
   'worker.fetched',
   'worker.after-begin',
   'worker.after-handler',
+  'worker.marked',
   'worker.commit-sent',
   'worker.after-commit',
   'worker.after-complete',
   'worker.before-fail',
   'worker.after-fail',
+  'worker.moved',
   'worker.dead-letter',
   'worker.redrive',
   'worker.reconcile',
@@ -57,6 +59,8 @@ async function pass({ site, action, delayMs, nth }: Armed): Promise<void> {
 }
 
 export const isArmed: boolean = armed !== undefined;
+
+export const isArmedAt = (site: FailpointSite): boolean => armed?.site === site;
 
 /** To be awaited where a test may want this process to end, stop, fail or wait. */
 export const failpoint: (site: FailpointSite) => Promise<void> | undefined = armed

@@ -156,7 +156,11 @@ async function runInTransaction(
         markProcessed(tx, event, job.id, entity);
         return { kind: 'processed', isJobSettled: false };
       },
-      { timeoutMs: statementTimeoutMs(deps.timeoutMs), commitSite: 'worker.commit-sent' },
+      {
+        timeoutMs: statementTimeoutMs(deps.timeoutMs),
+        beforeCommitSite: 'worker.marked',
+        commitSite: 'worker.commit-sent',
+      },
     );
   } catch (error) {
     // An aborted transaction refuses every statement (25P02): what aborted it is the error to be told.
@@ -373,6 +377,7 @@ async function replaceJob(
     // The attempt is fenced: if pg-boss gave the job to another worker, it is no longer ours to replace.
     if (!(await queue.completeIn(tx, job))) return;
     if (!(await moveToJob(tx, event, job.id, jobId, isDeferral))) return;
+    await failpoint('worker.moved');
     const failuresLeft = job.retryLimit - job.retryCount + 1;
     const { source, eventId } = event;
     await queue.enqueue(tx, [{ source, eventId, jobId, afterSeconds, failuresLeft }]);

@@ -14,6 +14,8 @@ interface Payload {
       ms?: number;
       times?: number;
       entity?: string;
+      /** Rows of `allowed`, to be locked in this order. */
+      locks?: string[];
     };
   };
 }
@@ -47,7 +49,7 @@ async function handle(context: Context): Promise<unknown> {
 
 async function act(context: Context): Promise<unknown> {
   const { event, tx, signal, payload } = context;
-  const { do: what, ms = 0, times = 1 } = (payload as Payload).data.object;
+  const { do: what, ms = 0, times = 1, locks = [] } = (payload as Payload).data.object;
   if (what === undefined) return undefined;
   if (what === 'wait') return delay(ms, undefined, { signal });
   if (what === 'wait-deaf') return delay(ms);
@@ -58,6 +60,8 @@ async function act(context: Context): Promise<unknown> {
   if (what === 'throw') throw new Error('the handler wanted to fail');
   if (what === 'throw-times' && event.attempt <= times)
     throw new Error(`failure ${event.attempt} of ${times}`);
+  if (what === 'throw-times') return delay(ms);
+  if (what === 'lock') return lockInOrder(context, locks);
   if (what === 'throw-until-allowed') {
     const { rowCount } = await tx.query('SELECT FROM allowed WHERE event_id = $1', [event.id]);
     if (rowCount === 0) throw new Error('it is not allowed yet');
@@ -71,6 +75,13 @@ async function act(context: Context): Promise<unknown> {
   const badError = badErrors[what];
   if (badError) throw badError();
   return undefined;
+}
+
+async function lockInOrder({ tx, signal }: Context, keys: readonly string[]): Promise<void> {
+  for (const key of keys) {
+    await tx.query('UPDATE allowed SET event_id = event_id WHERE event_id = $1', [key]);
+    await delay(200, undefined, { signal });
+  }
 }
 
 async function waitUntilAllowed({ event, tx }: Context, ms: number, signal?: AbortSignal): Promise<void> {

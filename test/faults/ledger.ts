@@ -13,6 +13,7 @@ export interface Violation {
 export const ledgerTables = `
   CREATE TABLE effects (event_id text NOT NULL, attempt_id uuid NOT NULL, pid int NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp());
+  CREATE INDEX ON effects (event_id);
   CREATE TABLE allowed (event_id text PRIMARY KEY);
   CREATE TABLE status_history (event_id text NOT NULL, was text NOT NULL, is_now text NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp());
@@ -53,7 +54,7 @@ export async function atomicityViolations(pool: pg.Pool): Promise<Violation[]> {
     WHERE status = 'PENDING' AND job_id IS NOT NULL AND NOT EXISTS (SELECT FROM living l WHERE l.id = e.job_id)
     UNION ALL
     SELECT 'a job without an event', l.event_id FROM living l
-    WHERE NOT EXISTS (SELECT FROM webhook_events e WHERE e.event_id = l.event_id)
+    WHERE NOT EXISTS (SELECT FROM webhook_events e WHERE e.source = 'stripe' AND e.event_id = l.event_id)
     LIMIT 5`);
   return rows.map(({ problem, event_id }) => ({ invariant: 'A2', detail: `${problem}: ${event_id}` }));
 }
@@ -66,6 +67,34 @@ export async function unsettled(pool: pg.Pool): Promise<number> {
   return rows[0]!.count;
 }
 
+/** What the report counts; all but `acked` must be 0. */
+export interface Tally {
+  /** Events that were answered 2xx. */
+  acked: number;
+  /** Of these: not stored, or PROCESSED without their effect. */
+  lost: number;
+  /** Events stored twice, or with more effects than one. */
+  doubled: number;
+  /** Events still PENDING after the drain. */
+  stuck: number;
+}
+
+export async function tallyBooks(pool: pg.Pool, sent: readonly Sent[]): Promise<Tally> {
+  const acked = new Set(sent.filter(isAck).map(({ eventId }) => eventId));
+  const { rows } = await pool.query<{ id: string; rows: number; effects: number; status: string }>(`
+    SELECT event_id AS id, count(*)::int AS rows, min(status) AS status,
+      (SELECT count(*)::int FROM effects f WHERE f.event_id = e.event_id) AS effects
+    FROM webhook_events e GROUP BY event_id`);
+  const stored = new Set(rows.map(({ id }) => id));
+  const without = rows.filter(({ status, effects }) => status === 'PROCESSED' && effects === 0);
+  return {
+    acked: acked.size,
+    lost: [...acked].filter((id) => !stored.has(id)).length + without.length,
+    doubled: rows.filter((row) => row.rows > 1 || row.effects > 1).length,
+    stuck: rows.filter(({ status }) => status === 'PENDING').length,
+  };
+}
+
 /** To be called after the drain. */
 export async function checkBooks(pool: pg.Pool, books: Books): Promise<Violation[]> {
   const violations: Violation[] = [];
@@ -76,7 +105,8 @@ export async function checkBooks(pool: pg.Pool, books: Books): Promise<Violation
     SELECT event_id AS id, status, encode(body_sha256, 'hex') AS sha256, attempts, job_id IS NULL AS has_no_job,
       encode(sha256(raw_body), 'hex') AS raw_sha256,
       (SELECT count(*)::int FROM effects f WHERE f.event_id = e.event_id) AS effects,
-      (SELECT count(*)::int FROM failed_attempts f WHERE f.event_id = e.event_id AND f.job_id = e.job_id) AS failures,
+      (SELECT count(*)::int FROM failed_attempts f
+        WHERE f.source = e.source AND f.event_id = e.event_id AND f.job_id = e.job_id) AS failures,
       last_error LIKE 'PermanentError%' AS is_permanent
     FROM webhook_events e`);
   const acked = Map.groupBy(books.sent.filter(isAck), (sent) => sent.eventId);

@@ -19,6 +19,11 @@ export interface Proxy {
   /** The next `count` answers to COMMIT never arrive: Postgres has committed, and the connection is reset. */
   swallowCommits(count: number): void;
   swallowed(): number;
+  /** The next `count` COMMITs arrive as ROLLBACK: what COMMIT of an aborted transaction does, tag and all. */
+  rollBackCommits(count: number): void;
+  rolledBack(): number;
+  /** Connections that LISTEN go silent; all others go on. @returns how many */
+  loseListeners(): number;
   connections(): number;
 }
 
@@ -28,10 +33,14 @@ interface Link {
   /** Loses what it is given, for ever or until it is healed. */
   isLost: boolean;
   held: (() => void)[];
+  isListener: boolean;
 }
 
 // CommandComplete with the tag COMMIT.
 const commitAnswer = Buffer.from('C\0\0\0\x0bCOMMIT\0', 'latin1');
+// Query with the text COMMIT, and with the text ROLLBACK.
+const commitQuery = Buffer.from('Q\0\0\0\x0bCOMMIT\0', 'latin1');
+const rollbackQuery = Buffer.from('Q\0\0\0\x0dROLLBACK\0', 'latin1');
 
 export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
   const target = new URL(databaseUrl);
@@ -40,6 +49,8 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
   let delayMs = 0;
   let toSwallow = 0;
   let swallowed = 0;
+  let toRollBack = 0;
+  let rolledBack = 0;
 
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = createConnection({
@@ -47,27 +58,36 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
       port: Number(target.port || 5432),
       noDelay: true,
     });
-    const link: Link = { client, server: upstream, isLost: isHole, held: [] };
+    const link: Link = { client, server: upstream, isLost: isHole, held: [], isListener: false };
     links.add(link);
-    join(link, client, upstream, () => false);
+    join(link, client, upstream, (chunk) => {
+      if (chunk.includes('LISTEN ')) link.isListener = true;
+      const at = toRollBack > 0 ? chunk.indexOf(commitQuery) : -1;
+      if (at === -1) return chunk;
+      toRollBack--;
+      rolledBack++;
+      return Buffer.concat([chunk.subarray(0, at), rollbackQuery, chunk.subarray(at + commitQuery.length)]);
+    });
     join(link, upstream, client, (chunk) => {
-      if (toSwallow === 0 || !chunk.includes(commitAnswer)) return false;
+      if (toSwallow === 0 || !chunk.includes(commitAnswer)) return chunk;
       toSwallow--;
       swallowed++;
       client.resetAndDestroy();
       upstream.destroy();
-      return true;
+      return undefined;
     });
   });
 
-  function join(link: Link, from: Socket, to: Socket, mayTake: (chunk: Buffer) => boolean): void {
+  /** `change` gives what is to be sent on; undefined: nothing. */
+  function join(link: Link, from: Socket, to: Socket, change: (chunk: Buffer) => Buffer | undefined): void {
     from.on('data', async (chunk: Buffer) => {
       if (link.isLost) {
         link.held.push(() => to.write(chunk));
         return;
       }
       if (delayMs) await delay(delayMs);
-      if (!mayTake(chunk)) to.write(chunk);
+      const changed = change(chunk);
+      if (changed) to.write(changed);
     });
     from.on('error', () => {}); // `close` follows
     from.on('end', () => {
@@ -124,6 +144,15 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
       toSwallow = count;
     },
     swallowed: () => swallowed,
+    rollBackCommits: (count) => {
+      toRollBack = count;
+    },
+    rolledBack: () => rolledBack,
+    loseListeners: () => {
+      const listeners = [...links].filter((link) => link.isListener);
+      for (const link of listeners) link.isLost = true;
+      return listeners.length;
+    },
     connections: () => links.size,
   };
 }

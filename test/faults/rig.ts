@@ -16,6 +16,8 @@ import {
   type Books,
   checkBooks,
   ledgerTables,
+  type Tally,
+  tallyBooks,
   unsettled,
   type Violation,
 } from './ledger.ts';
@@ -39,6 +41,7 @@ export interface Rig {
   drain(timeoutMs?: number): Promise<void>;
   /** Whether the books balance: what does not, with what was seen while the faults went on. */
   check(expected?: Partial<Books>): Promise<Violation[]>;
+  tally(): Promise<Tally>;
 }
 
 export interface WebProcess extends TestProcess {
@@ -178,6 +181,11 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
         ...expected,
       })),
     ],
+    tally: () =>
+      tallyBooks(
+        pool,
+        senders.flatMap((sender) => sender.sent),
+      ),
   };
   return rig;
 }

@@ -17,6 +17,7 @@ export const workerSites: readonly { site: FailpointSite; isDone: boolean }[] = 
   { site: 'worker.fetched', isDone: false },
   { site: 'worker.after-begin', isDone: false },
   { site: 'worker.after-handler', isDone: false },
+  { site: 'worker.marked', isDone: false },
   { site: 'worker.commit-sent', isDone: true },
   { site: 'worker.after-commit', isDone: true },
   { site: 'worker.after-complete', isDone: true },
@@ -24,3 +25,11 @@ export const workerSites: readonly { site: FailpointSite; isDone: boolean }[] = 
 
 /** Passed only when the handler fails. */
 export const failureSites: readonly FailpointSite[] = ['worker.before-fail', 'worker.after-fail'];
+
+/** Passed when an event is put off, replayed, found without its job, or given up. */
+export const movingSites: readonly FailpointSite[] = [
+  'worker.moved',
+  'worker.redrive',
+  'worker.reconcile',
+  'worker.dead-letter',
+];

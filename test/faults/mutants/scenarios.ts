@@ -1,0 +1,155 @@
+// The faults that the mutants are held against; each gives what the ledger finds, [] for code that keeps the promise.
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Test } from 'tap';
+import { createTestDatabase } from '../../support/database.ts';
+import { waitFor } from '../../support/wait.ts';
+import { startCluster } from '../cluster.ts';
+import type { Books, Violation } from '../ledger.ts';
+import { startLoad } from '../load.ts';
+import { startProxy } from '../proxy.ts';
+import { openRig, type Rig } from '../rig.ts';
+import { isAck } from '../sender.ts';
+
+export interface Subject {
+  t: Test;
+  /** The copy of the source that is under test. */
+  root: string;
+  prepare: (pool: pg.Pool) => Promise<unknown>;
+}
+export type Scenario = (subject: Subject) => Promise<Violation[]>;
+
+const drainTimeoutMs = 25_000;
+
+async function open(
+  { t, root, prepare }: Subject,
+  options: { url?: string; processUrl?: string; env?: Record<string, string> } = {},
+): Promise<Rig> {
+  const url = options.url ?? (await createTestDatabase(t)).url;
+  const rig = await openRig(t, { ...options, url, root });
+  await prepare(rig.pool);
+  return rig;
+}
+
+/** What does not drain is PENDING, which the books say in their own words. */
+async function close(rig: Rig, expected: Partial<Books> = {}): Promise<Violation[]> {
+  await rig.drain(drainTimeoutMs).catch(() => {});
+  return rig.check(expected);
+}
+
+export const noFault: Scenario = async (subject) => {
+  const rig = await open(subject);
+  await Promise.all([rig.web(), rig.worker()]);
+  await rig.sender.deliverUntilAcked({ id: 'evt_plain' });
+  return close(rig);
+};
+
+/** After the jobs were inserted: several round trips behind the moment at which a hasty answer leaves. */
+export const webKilledBeforeCommit: Scenario = async (subject) => {
+  const rig = await open(subject);
+  const victim = await rig.web({ POSTBELL_FAILPOINT: 'web.after-enqueue:kill' });
+  await rig.sender.deliver({ id: 'evt_unsafe' });
+  await victim.exited;
+  return close(rig);
+};
+
+export const webKilledAfterCommit: Scenario = async (subject) => {
+  const rig = await open(subject);
+  const victim = await rig.web({ POSTBELL_FAILPOINT: 'web.after-commit:kill' });
+  await rig.sender.deliver({ id: 'evt_jobless' });
+  await victim.exited;
+  await rig.settleSessions('postbell web');
+  await delay(500); // several looks of those who watch
+  await Promise.all([rig.web(), rig.worker()]);
+  await rig.sender.deliverUntilAcked({ id: 'evt_jobless' });
+  return close(rig);
+};
+
+export const concurrentDuplicates: Scenario = async (subject) => {
+  const rig = await open(subject);
+  await Promise.all([rig.web(), rig.web(), rig.worker()]);
+  for (let round = 0; round < 10; round++) {
+    const id = `evt_twin_${round}`;
+    await Promise.all(Array.from({ length: 40 }, () => rig.sender.deliver({ id })));
+  }
+  return close(rig);
+};
+
+export const workerKilledBeforeCommit: Scenario = (subject) => killWorker(subject, 'worker.after-handler');
+export const workerKilledAfterCommit: Scenario = (subject) => killWorker(subject, 'worker.after-commit');
+
+async function killWorker(subject: Subject, site: string): Promise<Violation[]> {
+  const rig = await open(subject);
+  await rig.web();
+  const victim = await rig.worker({ POSTBELL_FAILPOINT: `${site}:kill` });
+  await rig.sender.deliverUntilAcked({ id: 'evt_interrupted' });
+  await victim.exited;
+  await rig.worker();
+  return close(rig);
+}
+
+/** The queue swallows what it is given, for a while. */
+export const jobsNotInserted: Scenario = async (subject) => {
+  const rig = await open(subject);
+  await Promise.all([rig.web(), rig.worker()]);
+  await rig.pool.query(`
+    CREATE FUNCTION swallow_job() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER swallow_job BEFORE INSERT ON pgboss.job FOR EACH ROW EXECUTE FUNCTION swallow_job()`);
+  await rig.sender.deliver({ id: 'evt_swallowed' });
+  await delay(500); // several looks of those who watch
+  await rig.pool.query('DROP TRIGGER swallow_job ON pgboss.job');
+  await rig.sender.deliverUntilAcked({ id: 'evt_swallowed' });
+  return close(rig);
+};
+
+export const commitRolledBack: Scenario = async (subject) => {
+  const { url } = await createTestDatabase(subject.t);
+  const proxy = await startProxy(subject.t, url);
+  const rig = await open(subject, { url, processUrl: proxy.url });
+  await rig.web();
+  proxy.rollBackCommits(1);
+  await rig.sender.deliver({ id: 'evt_rolled_back' });
+  if (proxy.rolledBack() !== 1) throw new Error('no COMMIT came by');
+  return close(rig);
+};
+
+/**
+ * A worker freezes with a failure in hand until its job has gone to another worker, then wakes and wants to have the
+ * job retried, which would start a third attempt beside the second.
+ */
+export const zombieFails: Scenario = async (subject) => {
+  const rig = await open(subject);
+  await rig.web();
+  const zombie = await rig.worker({ POSTBELL_FAILPOINT: 'worker.before-fail:stop:1' });
+  await rig.sender.deliverUntilAcked({ id: 'evt_zombie', act: { do: 'throw-times', times: 1, ms: 8_000 } });
+  await waitFor(() => rig.attempts()[0]?.endedAt !== undefined, { what: 'the first attempt to fail' });
+  await rig.worker();
+  await waitFor(() => rig.attempts().length === 2, { what: 'the second attempt to start' });
+  zombie.kill('SIGCONT');
+  return close(rig);
+};
+
+/** Each attempt takes its process with it: nobody is left to say so. */
+export const crashOnEveryAttempt: Scenario = async (subject) => {
+  const rig = await open(subject, { env: { MAX_ATTEMPTS: '1' } });
+  await rig.web();
+  const victim = await rig.worker({ POSTBELL_FAILPOINT: 'worker.after-handler:kill' });
+  await rig.sender.deliverUntilAcked({ id: 'evt_lethal' });
+  await victim.exited;
+  await rig.worker();
+  return close(rig, { maxAttempts: 1 });
+};
+
+/** The log is written late, so that whoever does not wait for it loses much. */
+export const databaseCrash: Scenario = async (subject) => {
+  const cluster = await startCluster(subject.t, { settings: { wal_writer_delay: '10s' } });
+  const rig = await open(subject, { url: cluster.url });
+  await rig.pool.query('ALTER DATABASE postgres SET synchronous_commit = off');
+  await rig.web();
+  const load = startLoad(rig, { prefix: 'evt', perSecond: 50 });
+  await waitFor(() => rig.sender.sent.filter(isAck).length > 40, { what: 'the load to run' });
+  await cluster.restart('immediate');
+  await load.stop();
+  await rig.worker();
+  return close(rig, { mayExceedAttemptsBy: 5 });
+};
