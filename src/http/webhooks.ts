@@ -1,5 +1,6 @@
 // The webhook route: verify, hand over to the receiver, answer once it is committed. Never runs a handler.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { describeError } from '../errors.ts';
 import type { NewEvent } from '../events.ts';
 import { failpoint, isArmed } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
@@ -33,6 +34,8 @@ export interface WebhookDeps {
 
 const noBody = Buffer.alloc(0);
 const retryAfterSeconds = 5;
+/** Errands that may be under way at a time, see `HandshakeAnswer.afterwards`. */
+const maxErrands = 10;
 
 export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void {
   const route = {
@@ -43,6 +46,8 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
   };
   app.route({ ...route, url: '/api/webhooks/:source' });
   app.route({ ...route, url: '/webhooks/:source' });
+  const errands = new Set<Promise<void>>();
+  app.addHook('onClose', () => Promise.all(errands));
 
   /** What can be refused before a byte of the body is read. */
   async function refuseEarly(request: FastifyRequest, reply: FastifyReply) {
@@ -104,7 +109,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
       if (!(error instanceof UnavailableError)) throw error;
       request.log.warn({ source: source.name, reason: error.message }, 'unavailable');
       finish(request, source, 'unavailable', startedAt, events);
-      return refuse(reply.header('retry-after', String(retryAfterSeconds)), 503, 'unavailable');
+      return refuseForNow(reply);
     }
   }
 
@@ -129,6 +134,9 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
       receivedAt: delivery.receivedAt,
       bodyBytes: delivery.body.length,
     });
+    // Nobody can say whether the signature is right while the provider's key cannot be had. A 401 would lose the event at
+    // senders that take any 4xx for the last word (SNS does); a 503 makes all of them try again.
+    if (reason === 'key_unavailable') return refuseForNow(reply);
     return refuse(reply, 401, 'invalid_signature');
   }
 
@@ -140,7 +148,21 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     startedAt: number,
   ) {
     finish(request, source, 'handshake', startedAt, []);
-    return sendAnswer(reply, handshakeAnswer);
+    const sent = sendAnswer(reply, handshakeAnswer);
+    if (handshakeAnswer.afterwards) runErrand(request, source, handshakeAnswer.afterwards);
+    return sent;
+  }
+
+  /** Never waited for by an answer, only by the shutdown. */
+  function runErrand(request: FastifyRequest, source: Source, errand: () => Promise<string>) {
+    const log = request.log.child({ source: source.name });
+    if (errands.size >= maxErrands) return log.error('too many confirmations at once; have it sent again');
+    const running = errand().then(
+      (done) => log.info(done),
+      (error) => log.error({ error: describeError(error).text }, 'a confirmation failed; have it sent again'),
+    );
+    errands.add(running);
+    void running.finally(() => errands.delete(running));
   }
 
   function sendAnswer(
@@ -172,4 +194,8 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
       'delivery',
     );
   }
+}
+
+function refuseForNow(reply: FastifyReply) {
+  return refuse(reply.header('retry-after', String(retryAfterSeconds)), 503, 'unavailable');
 }

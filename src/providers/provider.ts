@@ -24,7 +24,9 @@ export interface Source {
   /** The exact URL typed in at the provider (`<SOURCE>_WEBHOOK_URL`, or PUBLIC_URL plus the path). */
   webhookUrl?: string;
   /** How public keys are fetched; by default over HTTPS with a time limit. Tests put their own here. */
-  fetchText?: (url: string) => Promise<string>;
+  fetchText?: (url: string, jsonBody?: string) => Promise<string>;
+  /** PEM certificates that may end a chain; by default those that Node trusts. Tests put their own here. */
+  trustedRoots?: readonly string[];
 }
 
 /** Why a request was refused. For operators only: the caller sees one body for all of them. */
@@ -169,6 +171,11 @@ export interface HandshakeAnswer {
   /** At most 1 KB. */
   body: string;
   headers?: Record<string, string>;
+  /**
+   * What has to be done once the answer is on its way, e.g. confirming a subscription: never waited for. It resolves to
+   * what was done, for the log, and must end by itself within seconds. Only in the phase `verified`.
+   */
+  afterwards?: () => Promise<string>;
 }
 
 /** A set-up request that wants an exact answer and is no event. */

@@ -34,11 +34,14 @@ export function perSecret(...choices: readonly [SecretChoice, ...SecretChoice[]]
   };
 }
 
-/** Acceptance by any; else the refusal that says more than that a header is missing. */
+/** Acceptance by any; else that one of them could not be asked; else what says more than that a header is missing. */
 function combined(verdicts: readonly Verdict[]): Verdict {
   const secretIndex = verdicts.findIndex((verdict) => verdict.ok);
   if (secretIndex >= 0) return { ok: true, secretIndex };
   const refusals = verdicts.filter((verdict) => !verdict.ok);
-  const telling = refusals.find((refusal) => refusal.reason !== 'missing_header') ?? refusals[0];
+  const telling =
+    refusals.find((refusal) => refusal.reason === 'key_unavailable') ??
+    refusals.find((refusal) => refusal.reason !== 'missing_header') ??
+    refusals[0];
   return telling ?? { ok: false, reason: 'key_unavailable' };
 }

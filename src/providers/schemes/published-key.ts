@@ -1,10 +1,11 @@
 // A public-key signature whose key is published: the request names it, the provider's JWKS holds it.
 import type { Template } from '../parts.ts';
-import type { Scheme, Verdict } from '../provider.ts';
+import type { Scheme } from '../provider.ts';
 import { readPart, startReading } from '../reading.ts';
+import { withKey } from './key-source.ts';
 import { perSecret } from './per-secret.ts';
 import { type PublicKeySpec, publicKey, publicKeyAlgorithm } from './public-key.ts';
-import { type KeyOrRefusal, remoteKeys } from './remote-keys.ts';
+import { remoteKeys } from './remote-keys.ts';
 import { verifySigned } from './signed-template.ts';
 
 export interface PublishedKeySpec extends PublicKeySpec {
@@ -30,14 +31,13 @@ function byKeyId(spec: PublishedKeySpec, pinned: Scheme): Scheme {
     summary: `${pinned.summary}, key from ${new URL(spec.jwksUrl).host}`,
     prepare(source) {
       const keys = remoteKeys(spec.jwksUrl, source);
-      return (delivery): Verdict | Promise<Verdict> => {
+      return (delivery) => {
         const reading = startReading(delivery, source);
         const id = readPart(spec.keyId, reading);
         if (typeof id !== 'string') return id;
-        const check = (found: KeyOrRefusal): Verdict =>
-          'key' in found ? verifySigned(spec, algorithm, [found.key], reading) : found;
-        const found = keys.find(id, delivery.receivedAt);
-        return found instanceof Promise ? found.then(check) : check(found);
+        return withKey(keys.find(id, delivery.receivedAt), (key) =>
+          verifySigned(spec, algorithm, [key], reading),
+        );
       };
     },
   };

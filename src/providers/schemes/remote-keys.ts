@@ -1,25 +1,18 @@
 // Public keys that a provider publishes: fetched from the one address it names, cached, and never on demand of a
 // flood of forged key ids.
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import type { Refusal, Source } from '../provider.ts';
+import type { Source } from '../provider.ts';
+import { fetchText } from './fetch-text.ts';
+import { type KeyOrRefusal, type KeySource, unfetchedKey, unpublishedKey } from './key-source.ts';
 
-export const FETCH_TIMEOUT_MS = 3_000;
-export const MAX_KEY_BYTES = 256 * 1024;
 /** Kept so long; after that they are fetched anew, and used on while that fails. */
 export const KEYS_FRESH_MS = 6 * 3600 * 1000;
 /** An unknown key id makes us look again, but not more often than this. */
 export const MIN_REFETCH_MS = 30_000;
 
-export interface RemoteKeys {
-  /** At once if the key is cached; a promise if the keys have to be fetched. */
-  find(id: string, now: Date): KeyOrRefusal | Promise<KeyOrRefusal>;
-}
-
-export type KeyOrRefusal = { key: KeyObject } | Refusal;
-
 /** The keys of a JWKS document by their `kid`. One per source: it is made when the source is prepared. */
-export function remoteKeys(url: string, source: Source): RemoteKeys {
-  const fetchText = source.fetchText ?? fetchHttps;
+export function remoteKeys(url: string, source: Source): KeySource {
+  const fetchJwks = source.fetchText ?? fetchText;
   let keys = new Map<string, KeyObject>();
   let fetchedAtMs = Number.NEGATIVE_INFINITY;
   let triedAtMs = Number.NEGATIVE_INFINITY;
@@ -29,7 +22,7 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
   async function fetchKeys(nowMs: number): Promise<void> {
     triedAtMs = nowMs;
     try {
-      keys = parseJwks(await fetchText(url));
+      keys = parseJwks(await fetchJwks(url));
       fetchedAtMs = nowMs;
       failure = undefined;
     } catch (error) {
@@ -41,13 +34,7 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
   function answer(id: string): KeyOrRefusal {
     const key = keys.get(id);
     if (key) return { key };
-    return failure === undefined
-      ? {
-          ok: false,
-          reason: 'wrong_signature',
-          detail: 'signed with a key that the provider does not publish',
-        }
-      : { ok: false, reason: 'key_unavailable', detail: `the provider's keys cannot be fetched: ${failure}` };
+    return failure === undefined ? unpublishedKey() : unfetchedKey(failure);
   }
 
   return {
@@ -79,17 +66,4 @@ export function parseJwks(text: string): Map<string, KeyObject> {
     }
   }
   return keys;
-}
-
-async function fetchHttps(url: string): Promise<string> {
-  if (!url.startsWith('https://')) throw new Error('keys are fetched over HTTPS only');
-  const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
-  if (!response.ok || !response.body) throw new Error(`the provider's keys answered ${response.status}`);
-  let text = '';
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > MAX_KEY_BYTES) throw new Error("the provider's keys are too long");
-  }
-  return text;
 }

@@ -1,0 +1,46 @@
+// The only way out of a scheme: one bounded HTTPS request to an address that our code or the configuration chose.
+export const FETCH_TIMEOUT_MS = 3_000;
+export const MAX_KEY_BYTES = 256 * 1024;
+const MAX_ERROR_BYTES = 4 * 1024;
+
+/** Answers the text of a URL; with `jsonBody` it is asked by POST. Rejects with `HttpStatusError` or whatever went wrong. */
+export type FetchText = (url: string, jsonBody?: string) => Promise<string>;
+
+/** An answer that is no 2xx. The beginning of its body says more, and must not be shown. */
+export class HttpStatusError extends Error {
+  readonly status: number;
+  readonly body: string;
+  constructor(status: number, body: string) {
+    super(`answered ${status}`);
+    this.name = 'HttpStatusError';
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** No redirects: where a key comes from is decided here, not by an answer. */
+export const fetchText: FetchText = async (url, jsonBody) => {
+  if (!url.startsWith('https://')) throw new Error('only HTTPS is asked');
+  const response = await fetch(url, {
+    redirect: 'error',
+    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+    ...(jsonBody === undefined
+      ? {}
+      : { method: 'POST', body: jsonBody, headers: { 'content-type': 'application/json' } }),
+  });
+  const text = await boundedText(response, response.ok ? MAX_KEY_BYTES : MAX_ERROR_BYTES);
+  if (!response.ok) throw new HttpStatusError(response.status, text);
+  return text;
+};
+
+async function boundedText({ body, ok }: Response, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length;
+    if (bytes > maxBytes && ok) throw new Error('the answer is too long');
+    chunks.push(chunk);
+    if (bytes > maxBytes) break;
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

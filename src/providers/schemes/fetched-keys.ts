@@ -1,0 +1,106 @@
+// Keys that are fetched one by one, each under the id that a request names: cached, bounded, and never one fetch per
+// forged id.
+import type { KeyObject } from 'node:crypto';
+import { type KeyOrRefusal, type KeySource, unfetchedKey, unpublishedKey } from './key-source.ts';
+
+/** A key is asked for again after so long, and used on while that fails. */
+export const KEY_FRESH_MS = 6 * 3600 * 1000;
+/** The provider said that there is no such key: it is not asked again for so long. */
+export const ABSENT_MS = 10 * 60_000;
+/** A fetch failed: no new one for that id for so long. */
+export const FAILED_MS = 10_000;
+/**
+ * Ids that are new to us: so many fetches at once, and one more each `FETCH_EVERY_MS`. A flood of forged ids uses this
+ * up, and then a new key of the provider's has to wait (503, tried again); keys already here are not touched by it.
+ */
+export const FETCH_BURST = 10;
+export const FETCH_EVERY_MS = 6_000;
+const MAX_KEYS = 50;
+const MAX_REMEMBERED = 1_000;
+const MAX_ID_CHARS = 1_000;
+
+export interface FetchedKey {
+  key: KeyObject;
+  /** Not before and not after these instants. */
+  validFromMs?: number;
+  validToMs?: number;
+}
+
+interface CachedKey extends FetchedKey {
+  fetchedAtMs: number;
+}
+
+/** @param load undefined: there is no such key, or none to be trusted; rejects where it could not be found out */
+export function fetchedKeys(load: (id: string, nowMs: number) => Promise<FetchedKey | undefined>): KeySource {
+  const keys = new Map<string, CachedKey>();
+  /** Refusals that hold until an instant. */
+  const refused = new Map<string, { refusal: KeyOrRefusal; untilMs: number }>();
+  const underWay = new Map<string, Promise<KeyOrRefusal>>();
+  let tokens = FETCH_BURST;
+  let filledAtMs = Number.NEGATIVE_INFINITY;
+
+  function mayFetch(nowMs: number): boolean {
+    const earned = Math.floor((nowMs - filledAtMs) / FETCH_EVERY_MS);
+    if (earned > 0) {
+      tokens = Math.min(FETCH_BURST, tokens + earned);
+      filledAtMs = tokens === FETCH_BURST ? nowMs : filledAtMs + earned * FETCH_EVERY_MS;
+    }
+    if (tokens < 1) return false;
+    tokens -= 1;
+    return true;
+  }
+
+  async function fetchKey(id: string, nowMs: number): Promise<KeyOrRefusal> {
+    try {
+      const found = await load(id, nowMs);
+      if (found) {
+        remember(keys, id, { ...found, fetchedAtMs: nowMs }, MAX_KEYS);
+        refused.delete(id);
+        return judge(found, nowMs);
+      }
+      keys.delete(id);
+      remember(refused, id, { refusal: unpublishedKey(), untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
+      return unpublishedKey();
+    } catch (error) {
+      const refusal = unfetchedKey(error instanceof Error ? error.message : 'unknown failure');
+      remember(refused, id, { refusal, untilMs: nowMs + FAILED_MS }, MAX_REMEMBERED);
+      const old = keys.get(id);
+      return old ? judge(old, nowMs) : refusal;
+    }
+  }
+
+  return {
+    find(id, now) {
+      if (id.length > MAX_ID_CHARS) return unpublishedKey();
+      const nowMs = now.getTime();
+      const cached = keys.get(id);
+      if (cached && nowMs - cached.fetchedAtMs < KEY_FRESH_MS) return judge(cached, nowMs);
+      const pending = underWay.get(id);
+      if (pending) return pending;
+      const known = refused.get(id);
+      if (known && nowMs < known.untilMs) return cached ? judge(cached, nowMs) : known.refusal;
+      if (!mayFetch(nowMs))
+        return cached ? judge(cached, nowMs) : unfetchedKey('too many unknown keys were named');
+      const fetching = fetchKey(id, nowMs).finally(() => underWay.delete(id));
+      underWay.set(id, fetching);
+      return fetching;
+    },
+  };
+}
+
+function judge({ key, validFromMs = 0, validToMs = Number.POSITIVE_INFINITY }: FetchedKey, nowMs: number) {
+  if (nowMs >= validFromMs && nowMs <= validToMs) return { key };
+  return {
+    ok: false,
+    reason: 'wrong_signature',
+    detail: "the signer's key is not valid at this time",
+  } as const;
+}
+
+/** The oldest goes first. */
+function remember<T>(map: Map<string, T>, id: string, value: T, max: number): void {
+  map.delete(id);
+  map.set(id, value);
+  const oldest = map.keys().next().value;
+  if (map.size > max && oldest !== undefined) map.delete(oldest);
+}

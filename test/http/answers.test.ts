@@ -1,0 +1,72 @@
+// What the route answers where it is neither our 200 nor our 401: a key out of reach, a provider's own wording.
+import t, { type Test } from 'tap';
+import { createServer } from '../../src/http/server.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { type OutgoingRequest, providers, type Source, signDelivery } from '../../src/providers/index.ts';
+import { makeSource } from '../providers/deliveries.ts';
+import { captureLog } from '../support/inbox.ts';
+
+/** The route without a database: what is accepted is only counted. */
+function openRoute(t: Test, ...sources: Source[]) {
+  const { log, logs } = captureLog();
+  let accepted = 0;
+  const refusals: string[] = [];
+  const app = createServer({
+    sources: new Map(sources.map((source) => [source.name, source])),
+    receiver: {
+      submit: async () => {
+        accepted += 1;
+        return { duplicate: false };
+      },
+      waiting: () => 0,
+      close: async () => {},
+    },
+    rejections: { record: ({ reason }) => void refusals.push(reason) },
+    metrics: createMetrics(),
+    metricsToken: undefined,
+    readinessProblem: async () => undefined,
+    storesRawBody: false,
+    bodyLimitBytes: 1_048_576,
+    log,
+  });
+  const listening = app.listen({ port: 0, host: '127.0.0.1' });
+  t.teardown(() => app.close());
+  const post = async ({ url, headers, body }: OutgoingRequest) => {
+    const address = await listening;
+    return fetch(address + new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
+  };
+  return { post, logs, refusals, accepted: () => accepted };
+}
+
+t.test('while the key of a provider is out of reach, the sender is asked to try again', async (t) => {
+  const { shipstation } = providers;
+  const pair = shipstation.secret.generate();
+  const request = signDelivery(makeSource(shipstation, pair.secret), {
+    topic: 'API_TRACK',
+    now: new Date(),
+    url: 'http://localhost/webhooks/shipstation',
+    privateKey: pair.privateKey ?? '',
+  });
+  const source: Source = {
+    ...makeSource(shipstation, 'published'),
+    fetchText: () => Promise.reject(new Error('getaddrinfo ENOTFOUND api.shipengine.com')),
+  };
+  const { post, refusals, accepted } = openRoute(t, source);
+  const answer = await post(request);
+  t.equal(answer.status, 503, 'a 401 would lose the event at senders that do not repeat after a 4xx');
+  t.equal(answer.headers.get('retry-after'), '5');
+  t.match(await answer.text(), /^\{"error":"unavailable","requestId":"[^"]+"\}$/);
+  t.strictSame(refusals, ['key_unavailable'], 'the operator reads why');
+  t.equal(accepted(), 0);
+});
+
+t.test('a provider that wants its own words gets them once the event is committed', async (t) => {
+  const { xero } = providers;
+  const source = makeSource(xero, xero.secret.generate().secret);
+  const wish = { topic: 'INVOICE.CREATE', now: new Date(), url: 'http://localhost/webhooks/xero' };
+  const { post, accepted } = openRoute(t, source);
+  const answer = await post(signDelivery(source, wish));
+  t.equal(answer.status, 200);
+  t.equal(await answer.text(), '');
+  t.equal(accepted(), 1);
+});
