@@ -17,22 +17,31 @@ import { github } from './catalogue/github.ts';
 import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
 import { hubspot } from './catalogue/hubspot.ts';
+import { intercom } from './catalogue/intercom.ts';
 import { intuit } from './catalogue/intuit.ts';
+import { klaviyo } from './catalogue/klaviyo.ts';
 import { lemonSqueezy } from './catalogue/lemon-squeezy.ts';
+import { line } from './catalogue/line.ts';
 import { lithic } from './catalogue/lithic.ts';
 import { livekit } from './catalogue/livekit.ts';
 import { mailchimp } from './catalogue/mailchimp.ts';
+import { mailgun } from './catalogue/mailgun.ts';
+import { mandrill } from './catalogue/mandrill.ts';
 import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
 import { orb } from './catalogue/orb.ts';
 import { paddle } from './catalogue/paddle.ts';
+import { pagerduty } from './catalogue/pagerduty.ts';
 import { paystack } from './catalogue/paystack.ts';
+import { plivo } from './catalogue/plivo.ts';
 import { polar } from './catalogue/polar.ts';
 import { portone } from './catalogue/portone.ts';
 import { postmark } from './catalogue/postmark.ts';
+import { pusher } from './catalogue/pusher.ts';
 import { razorpay } from './catalogue/razorpay.ts';
 import { recurly } from './catalogue/recurly.ts';
+import { retell } from './catalogue/retell.ts';
 import { sendgrid } from './catalogue/sendgrid.ts';
 import { shippo } from './catalogue/shippo.ts';
 import { shipstation } from './catalogue/shipstation.ts';
@@ -68,22 +77,31 @@ export const providers = {
   gitlab,
   gocardless,
   hubspot,
+  intercom,
   intuit,
+  klaviyo,
   'lemon-squeezy': lemonSqueezy,
+  line,
   lithic,
   livekit,
   mailchimp,
+  mailgun,
+  mandrill,
   meta,
   'modern-treasury': modernTreasury,
   mollie,
   orb,
   paddle,
+  pagerduty,
   paystack,
+  plivo,
   polar,
   portone,
   postmark,
+  pusher,
   razorpay,
   recurly,
+  retell,
   sendgrid,
   shippo,
   shipstation,

@@ -12,7 +12,8 @@ import {
 } from '../../src/providers/index.ts';
 import { makeSigned, makeSource, NOW, WEBHOOK_URL } from './deliveries.ts';
 
-const { braintree, discord, github, mailchimp, meta, slack, zoom } = providers;
+const { braintree, discord, github, intercom, line, mailchimp, mandrill, meta, pagerduty, slack, zoom } =
+  providers;
 
 t.test('Slack gets its challenge back as plain text, once the signature was found good', (t) => {
   const body = JSON.stringify({
@@ -109,6 +110,62 @@ t.test('Discord gets its PINGs answered, once they are verified', (t) => {
   t.equal(ping('{"type":1,"event":{"type":"APPLICATION_AUTHORIZED"}}'), undefined, 'an event');
   t.equal(ping('{"type":2}'), undefined, 'an interaction');
   t.equal(ping('{"type":1}', 'unsigned'), undefined);
+  t.end();
+});
+
+const head = { ...get('/'), method: 'HEAD' };
+const post = (body: string, contentType = 'application/json') => ({
+  ...get('/'),
+  method: 'POST',
+  headers: { 'content-type': [contentType] },
+  body: Buffer.from(body),
+});
+
+t.test('what only tries out the endpoint gets an empty 200 once it is verified, and is no event', (t) => {
+  const pings = [
+    [intercom, '{"type":"notification_event","data":{"item":{"type":"ping"}},"id":null,"topic":"ping"}'],
+    [line, '{"destination":"U1","events":[]}'],
+    [pagerduty, '{"event":{"id":"01","event_type":"pagey.ping","data":{"message":"Hello","type":"ping"}}}'],
+  ] as const;
+  const events = [
+    [intercom, '{"id":"notif_1","topic":"contact.user.created","data":{"item":{"topic":"ping"}}}'],
+    [line, '{"destination":"U1","events":[{"type":"message","message":{"text":"\\"events\\":[]"}}]}'],
+    [pagerduty, '{"event":{"id":"01","event_type":"incident.triggered","data":{"title":"pagey.ping"}}}'],
+  ] as const;
+  for (const [provider, body] of pings) {
+    const source = makeSource(provider, 'a-secret-of-sixteen');
+    t.strictSame(
+      answerHandshake(source, post(body), 'verified'),
+      { status: 200, contentType: 'text/plain; charset=utf-8', body: '' },
+      provider.name,
+    );
+    t.equal(answerHandshake(source, post(body), 'unsigned'), undefined, `${provider.name}, not verified`);
+  }
+  for (const [provider, body] of events)
+    t.equal(
+      answerHandshake(makeSource(provider, 'a-secret-of-sixteen'), post(body), 'verified'),
+      undefined,
+      `${provider.name}, an event`,
+    );
+  t.end();
+});
+
+t.test('Mandrill gets 200 for its HEAD, and for the empty batch that is signed with a key all know', (t) => {
+  const source = makeSource(mandrill, 'a-secret-of-sixteen');
+  const form = (body: string) =>
+    answerHandshake(source, post(body, 'application/x-www-form-urlencoded'), 'unsigned');
+  t.match(answerHandshake(source, head, 'unsigned'), { status: 200, body: '' });
+  t.strictSame(handshakeMethods(source), ['HEAD']);
+  t.match(form('mandrill_events=%5B%5D'), { status: 200, body: '' });
+  t.match(form('mandrill_events=[]'), { status: 200, body: '' });
+  for (const other of [
+    'mandrill_events=%5B%7B%7D%5D',
+    'mandrill_events=[]&mandrill_events=[]',
+    `mandrill_events=[]&more=${'x'.repeat(200)}`,
+    '',
+  ])
+    t.equal(form(other), undefined, other);
+  t.equal(answerHandshake(source, post('{"mandrill_events":[]}'), 'unsigned'), undefined, 'no form');
   t.end();
 });
 

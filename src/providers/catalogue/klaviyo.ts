@@ -1,0 +1,68 @@
+// Klaviyo system webhooks: hex HMAC over the body and then the timestamp header's text; a batch of events.
+import { splitBody } from '../batch.ts';
+import { header, json, rawBody } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId, unixSeconds } from './sample.ts';
+
+export const klaviyo: Provider = {
+  name: 'klaviyo',
+  title: 'Klaviyo',
+  docsUrl: 'https://developers.klaviyo.com/en/docs/working_with_system_webhooks',
+  facts:
+    'Headers, hex (of the example), body, external_id and topic D: developers.klaviyo.com, working with system webhooks. Body before timestamp T: Hookdeck and other implementations that agree. Flow webhooks are not signed T. Retries unknown.',
+  // Nothing is said of a tolerance, and genuine headers are reported that are hours off (test data of
+  // nickdnk/klaviyo): the age is not checked. The ids are signed, so an old delivery is a duplicate.
+  scheme: hmac({
+    message: [rawBody, header('klaviyo-timestamp')],
+    signature: { at: header('klaviyo-signature'), encoding: 'hex' },
+  }),
+  secret: textSecret({
+    label: 'Webhook secret',
+    where: 'Chosen by you: Integrations → Webhooks → your webhook, or secret_key in the Webhooks API',
+  }),
+  idIsSigned: true,
+  events: {
+    id: json('data.0.external_id'),
+    topic: json('data.0.topic'),
+    occurredAt: { at: json('data.0.payload.data.attributes.timestamp'), unit: 's' },
+    // Which account it was is said beside the events.
+    items: (body) => splitBody(body, 'data'),
+  },
+  headers: ['klaviyo-timestamp', 'klaviyo-webhook-id'],
+  retries: 'Wants a 2xx; whether it tries again is unknown.',
+  sending: { headers: ({ now }) => ({ 'klaviyo-timestamp': now.toUTCString() }) },
+  samples: {
+    'event:klaviyo.email_delivered': (draft) => batch(draft, [draft.id, randomId()]),
+    'event:klaviyo.opened_email': (draft) => batch(draft, [draft.id]),
+    'event:klaviyo.unsubscribed_from_email_marketing': (draft) => batch(draft, [draft.id]),
+    '*': (draft) => batch(draft, [draft.id]),
+  },
+};
+
+function batch({ topic, now }: SampleDraft, ids: readonly string[]): object {
+  return {
+    data: ids.map((id) => ({
+      topic,
+      external_id: id,
+      payload: {
+        data: {
+          type: 'event',
+          id,
+          attributes: {
+            timestamp: unixSeconds(now),
+            event_properties: { email_address: 'ada@example.com' },
+            datetime: now.toISOString(),
+          },
+        },
+      },
+    })),
+    meta: {
+      timestamp: now.toISOString(),
+      klaviyo_account_id: 'AbC123',
+      klaviyo_webhook_id: '01HQ3D1S8CG3RQE0RVKZR8D0XX',
+      version: '2024-06-28',
+    },
+  };
+}

@@ -1,0 +1,73 @@
+// Mandrill: base64 HMAC-SHA1 over the URL and the form fields; mandrill_events holds a JSON array of events.
+import { formFields } from '../body.ts';
+import { singleField } from '../form.ts';
+import { bareRequest, emptyAnswer } from '../handshake.ts';
+import { firstOf, header, json, optional, sortedForm, url } from '../parts.ts';
+import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId, unixSeconds } from './sample.ts';
+
+const EVENTS = 'mandrill_events';
+
+export const mandrill: Provider = {
+  name: 'mandrill',
+  title: 'Mailchimp Transactional (Mandrill)',
+  docsUrl: 'https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/',
+  facts:
+    'Signature D: mandrill.zendesk.com, how to authenticate webhook requests. HEAD and the empty POST under the key test-webhook D: the same, introduction to webhooks. Body, up to 1,000 events, event and ts D: the same, webhook format. Retries unknown.',
+  scheme: hmac({
+    hash: 'sha1',
+    message: [url, sortedForm],
+    signature: { at: header('x-mandrill-signature'), encoding: 'base64' },
+    signs: { body: true },
+  }),
+  secret: textSecret({
+    label: 'Webhook key',
+    where: 'mandrillapp.com → Settings → Webhooks → your webhook → Key',
+  }),
+  idIsSigned: true,
+  body: { form: 'flat', jsonField: EVENTS },
+  events: {
+    // All that happens to one message shares its _id, and a scanner may click two links in one second. Changes of
+    // the lists and inbound mail have no _id: the hash of the event stands in.
+    id: [
+      json('_id'),
+      ':',
+      json('event'),
+      ':',
+      json('ts'),
+      optional(':', json('ip')),
+      optional(':', json('url')),
+    ],
+    topic: firstOf(json('event'), [json('type'), '.', json('action')]),
+    occurredAt: { at: json('ts'), unit: 's' },
+    items: (body) => body,
+  },
+  handshakes: [bareRequest('HEAD'), { method: 'POST', phase: 'unsigned', answer: answerEmptyBatch }],
+  retries: 'Wants 200; tries again, schedule unknown.',
+  samples: {
+    send: (draft) => batch(draft, [{ _id: draft.id }, { _id: randomId() }]),
+    open: (draft) => batch(draft, [{ _id: draft.id, ip: '203.0.113.7' }]),
+    hard_bounce: (draft) => batch(draft, [{ _id: draft.id }]),
+    '*': (draft) => batch(draft, [{ _id: draft.id }]),
+  },
+};
+
+/** Sent when a webhook is made, signed with a key that everybody knows: it says nothing, and nothing is stored. */
+function answerEmptyBatch(delivery: Delivery): HandshakeAnswer | undefined {
+  if (delivery.body.length > 200) return undefined;
+  const fields = formFields(delivery);
+  return fields && singleField(fields, EVENTS) === '[]' ? emptyAnswer() : undefined;
+}
+
+function batch({ topic, now }: SampleDraft, events: readonly object[]): URLSearchParams {
+  const ts = unixSeconds(now);
+  const all = events.map((one) => ({
+    event: topic,
+    ts,
+    msg: { ts, subject: 'Ring', email: 'ada@example.com', state: 'sent', tags: ['bell'] },
+    ...one,
+  }));
+  return new URLSearchParams({ [EVENTS]: JSON.stringify(all) });
+}

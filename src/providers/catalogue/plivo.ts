@@ -1,0 +1,82 @@
+// Plivo v3: base64 HMAC over the URL, `?`, the sorted form fields, a dot and a nonce.
+import { formFields } from '../body.ts';
+import { computed, firstOf, header, json, type Reading, url } from '../parts.ts';
+import type { Provider, Refusal } from '../provider.ts';
+import { missing, readPart } from '../reading.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId } from './sample.ts';
+
+const NONCE = 'x-plivo-signature-v3-nonce';
+
+export const plivo: Provider = {
+  name: 'plivo',
+  title: 'Plivo',
+  docsUrl: 'https://www.plivo.com/docs/messaging/concepts/signature-validation',
+  facts: 'Signature L: npm plivo, validateV3Signature. Fields M. Retries unknown.',
+  scheme: hmac({
+    message: [computed(signedRequest), '.', header(NONCE)],
+    signature: { at: header('x-plivo-signature-v3'), encoding: 'base64', separator: ',' },
+    signs: { body: true, url: true },
+  }),
+  secret: textSecret({ label: 'Auth token', where: 'console.plivo.com → Overview → Auth Token' }),
+  // No id is sent for a callback, and the steps of one message share its MessageUUID: the body's hash is the id.
+  idIsSigned: true,
+  body: { form: 'flat' },
+  events: {
+    topic: firstOf(
+      json('Event'),
+      ['message.', json('Status')],
+      ['call.', json('CallStatus')],
+      ['message.', json('Type')],
+    ),
+  },
+  headers: [NONCE],
+  retries: 'Wants 200; whether it tries again is unknown.',
+  sending: { headers: () => ({ [NONCE]: randomId() }) },
+  samples: {
+    'message.delivered': () =>
+      new URLSearchParams({ ...message(), Status: 'delivered', TotalAmount: '0.00350' }),
+    'message.sms': () => new URLSearchParams({ ...message(), Type: 'sms', Text: 'Ring: ä & ö' }),
+    Hangup: ({ topic }) =>
+      new URLSearchParams({
+        Event: topic,
+        CallUUID: crypto.randomUUID(),
+        CallStatus: 'completed',
+        Direction: 'inbound',
+        Duration: '17',
+        From: '15005550006',
+        To: '14155238886',
+      }),
+    '*': ({ topic }) => new URLSearchParams({ Event: topic, CallUUID: crypto.randomUUID() }),
+  },
+};
+
+/** The configured URL with its query sorted, and the fields. A signature over the URL alone carries no body. */
+function signedRequest(reading: Reading): string | Refusal {
+  const configured = readPart(url, reading);
+  if (typeof configured !== 'string') return configured;
+  const mark = configured.indexOf('?');
+  const base = mark < 0 ? configured : configured.slice(0, mark);
+  const query = mark < 0 ? [] : [...new URLSearchParams(configured.slice(mark + 1))];
+  const fields = reading.delivery.body.length === 0 ? [] : formFields(reading.delivery);
+  if (!fields) return missing('a form');
+  const sortedQuery = sorted(query, '=').join('&');
+  if (fields.length === 0) return sortedQuery === '' ? base : `${base}?${sortedQuery}`;
+  return `${base}?${sortedQuery}${sortedQuery === '' ? '' : '.'}${sorted(fields, '').join('')}`;
+}
+
+function sorted(pairs: readonly (readonly [string, string])[], between: string): string[] {
+  return [...pairs]
+    .sort((a, b) => compare(a[0], b[0]) || compare(a[1], b[1]))
+    .map(([name, value]) => name + between + value);
+}
+
+/** By UTF-16 units, as their library sorts. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+function message(): Record<string, string> {
+  return { From: '15005550006', To: '14155238886', MessageUUID: crypto.randomUUID(), Units: '1' };
+}
