@@ -6,27 +6,48 @@ import type { Logger } from './logger.ts';
 
 const writeIntervalMs = 1_000;
 
+type Why = Pick<RejectedRequest, 'reason' | 'detail'>;
+
 export interface RejectionLog {
-  /** Never waits and never throws: at most one row a second is written, the others are counted on the next. */
-  record(rejected: Omit<RejectedRequest, 'skipped'>): void;
+  /**
+   * Never waits and never throws: at most one row a second is written, the others are counted on the next.
+   * @param lookCloser asked only for the row that is written; its answer stands for the reason first given
+   */
+  record(rejected: Omit<RejectedRequest, 'skipped'>, lookCloser?: () => Promise<Why>): void;
 }
 
 export function createRejectionLog(database: Queryable, log: Logger): RejectionLog {
   let nextWriteAt = 0;
   let skipped = 0;
+  let isWriting = false;
+
+  async function write(
+    rejected: RejectedRequest,
+    lookCloser: (() => Promise<Why>) | undefined,
+  ): Promise<void> {
+    try {
+      const { reason, detail } = (await lookCloser?.()) ?? rejected;
+      const { source, requestId } = rejected;
+      log.warn({ source, reason, detail, requestId, skipped: rejected.skipped }, 'refused');
+      await recordRejection(database, { ...rejected, reason, detail });
+    } catch (error) {
+      log.warn({ error: describeError(error).text }, 'a refusal could not be recorded');
+    }
+  }
+
   return {
-    record: (rejected) => {
+    record: (rejected, lookCloser) => {
       const now = performance.now();
-      if (now < nextWriteAt) {
+      // One at a time, too: while the database does not answer, writes must not pile up.
+      if (now < nextWriteAt || isWriting) {
         skipped++;
         return;
       }
       nextWriteAt = now + writeIntervalMs;
-      const { source, reason, detail, requestId } = rejected;
-      log.warn({ source, reason, detail, requestId, skipped }, 'refused');
-      recordRejection(database, { ...rejected, skipped }).catch((error) =>
-        log.warn({ error: describeError(error).text }, 'a refusal could not be recorded'),
-      );
+      isWriting = true;
+      write({ ...rejected, skipped }, lookCloser).finally(() => {
+        isWriting = false;
+      });
       skipped = 0;
     },
   };

@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.ts';
 import {
   answerHandshake,
   type Delivery,
+  diagnoseRefusal,
   type HandshakeAnswer,
   handshakeMethods,
   keptHeaders,
@@ -122,18 +123,20 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     reply: FastifyReply,
     source: Source,
     delivery: Delivery,
-    { reason, detail }: Refusal,
+    refusal: Refusal,
   ) {
+    const { reason, detail = null } = refusal;
     deps.metrics.countRequest(source.name, 'invalid_signature');
     deps.metrics.countSignatureFailure(source.name, reason);
-    deps.rejections.record({
+    const rejected = {
       source: source.name,
       reason,
-      detail: detail ?? null,
+      detail,
       requestId: request.id,
       receivedAt: delivery.receivedAt,
       bodyBytes: delivery.body.length,
-    });
+    };
+    deps.rejections.record(rejected, () => diagnoseRefusal(source, delivery, refusal, deps.sources.values()));
     // Nobody can say whether the signature is right while the provider's key cannot be had. A 401 would lose the event at
     // senders that take any 4xx for the last word (SNS does); a 503 makes all of them try again.
     if (reason === 'key_unavailable') return refuseForNow(reply);

@@ -75,7 +75,7 @@ function decodeJson(text: string): DecodedBody {
     text: problem ? null : text,
     error: problem,
     hasInexactNumbers,
-    exact: () => (hasInexactNumbers ? JSON.parse(text, keepNumberAsWritten) : value),
+    exact: () => (hasInexactNumbers ? parseExactly(text) : value),
   };
 }
 
@@ -97,6 +97,11 @@ function looksLikeForm(delivery: Delivery): boolean {
   if (contentType.includes('json')) return false;
   const first = delivery.body[0];
   return first !== undefined && first !== 123 && first !== 91;
+}
+
+/** Numbers that JavaScript would write otherwise become raw JSON objects. Throws where the text is no JSON. */
+export function parseExactly(text: string): unknown {
+  return JSON.parse(text, keepNumberAsWritten);
 }
 
 function keepNumberAsWritten(_key: string, value: unknown, context?: { source?: string }): unknown {

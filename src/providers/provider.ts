@@ -46,6 +46,10 @@ export interface Refusal {
   reason: RefusalReason;
   /** For the operator, e.g. `312 s old`; holds no secret, no body. */
   detail?: string;
+  /** With too_old and too_new: how far before the arrival the request was made; negative if after. */
+  ageMs?: number;
+  /** With wrong_signature: the proof is genuine, but for another body or URL than these. */
+  mismatch?: 'body' | 'url';
 }
 
 export type Verdict = { ok: true /** Index into `source.secrets`. */; secretIndex: number } | Refusal;

@@ -1,6 +1,6 @@
 // What the receiver refused lately, why, and what would mend it.
 import { listRejections, type RejectedRequest } from '../../event-queries.ts';
-import type { Source } from '../../providers/index.ts';
+import type { Diagnosis, Source } from '../../providers/index.ts';
 import { variableOf } from '../../sources.ts';
 import { countText, timeText } from '../print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
@@ -36,16 +36,27 @@ function groupByReason(refused: readonly RejectedRequest[]): Map<string, Rejecte
 function describe(group: readonly RejectedRequest[]): string {
   const [{ receivedAt, reason, detail, requestId, bodyBytes }] = group as [RejectedRequest];
   const why = detail === null ? reason : `${reason} (${detail})`;
-  if (group.length === 1) return `${timeText(receivedAt)} ${why}, ${bodyBytes} bytes, request ${requestId}`;
-  return `${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}`;
+  const skipped = group.reduce((sum, rejected) => sum + rejected.skipped, 0);
+  const more =
+    skipped === 0 ? '' : ` (and ${countText(skipped, 'request')} of any source that were only counted)`;
+  if (group.length === 1)
+    return `${timeText(receivedAt)} ${why}, ${bodyBytes} bytes, request ${requestId}${more}`;
+  return `${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}${more}`;
 }
 
 const clock =
   'compare the clock of this machine (see clock); a delivery that was recorded and sent again is refused, too';
 const sender = 'is it the provider that sends this? A proxy in front may drop or double headers';
 
-/** By RefusalReason. */
-const remedies: Record<string, (variable: string, source: Source | undefined) => string> = {
+type Remedy = (variable: string, source: Source | undefined) => string;
+
+const copySecret: Remedy = (variable, source) => {
+  const where = source ? ` (${source.provider.secret.where})` : '';
+  return `copy the secret once more into ${variable}_WEBHOOK_SECRET${where}; while it is rotated, list both, newest first`;
+};
+
+/** By the diagnosis. */
+const remedies: Record<Diagnosis['reason'], Remedy> = {
   missing_header: () => sender,
   repeated_header: () => sender,
   malformed_signature: (_, source) =>
@@ -55,12 +66,18 @@ const remedies: Record<string, (variable: string, source: Source | undefined) =>
   too_new: () => clock,
   missing_url: (variable) => `the URL is signed: set PUBLIC_URL or ${variable}_WEBHOOK_URL to it`,
   key_unavailable: () => "the provider's key could not be fetched: may this machine reach its host?",
+  wrong_signature: copySecret,
+  wrong_secret: copySecret,
+  other_secret: (variable) =>
+    `the secrets are mixed up: put that one into ${variable}_WEBHOOK_SECRET, or let the provider call the other source's path`,
+  wrong_path: () => "the path typed in at the provider is wrong: it must end with the other source's name",
+  altered_body: () =>
+    'something in front (proxy, gateway, framework) rewrites the body: let it pass the bytes as they are',
+  wrong_url: (variable) =>
+    `set ${variable}_WEBHOOK_URL to the URL exactly as it is typed in at the provider (or correct PUBLIC_URL)`,
 };
 
 function remedyFor({ source: name, reason }: RejectedRequest, source: Source | undefined): string {
-  const variable = variableOf(name);
-  const remedy = Object.hasOwn(remedies, reason) ? remedies[reason] : undefined;
-  if (remedy) return remedy(variable, source);
-  const where = source ? ` (${source.provider.secret.where})` : '';
-  return `copy the secret once more into ${variable}_WEBHOOK_SECRET${where}; while it is rotated, list both, newest first`;
+  const known = Object.hasOwn(remedies, reason) ? remedies[reason as Diagnosis['reason']] : copySecret;
+  return known(variableOf(name), source);
 }

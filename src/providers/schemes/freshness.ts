@@ -70,9 +70,9 @@ export function checkAgeMs(
   const nowMs = wholeSeconds ? Math.floor(receivedAt.getTime() / 1000) * 1000 : receivedAt.getTime();
   const ageMs = nowMs - sentMs;
   if (ageMs > pastSeconds * 1000)
-    return { ok: false, reason: 'too_old', detail: `${Math.ceil(ageMs / 1000)} s old` };
+    return { ok: false, reason: 'too_old', detail: `${Math.ceil(ageMs / 1000)} s old`, ageMs };
   if (-ageMs > futureSeconds * 1000)
-    return { ok: false, reason: 'too_new', detail: `${Math.ceil(-ageMs / 1000)} s ahead` };
+    return { ok: false, reason: 'too_new', detail: `${Math.ceil(-ageMs / 1000)} s ahead`, ageMs };
   return undefined;
 }
 

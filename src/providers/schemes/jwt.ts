@@ -131,13 +131,13 @@ function checkContent(
 ): Refusal | undefined {
   const claimed = claims[spec.bodyHash.claim];
   if (typeof claimed !== 'string' || !sameText(hashed(delivery.body, spec.bodyHash.encoding), claimed))
-    return wrong('the body is not the one that was signed');
+    return { ...wrong('the body is not the one that was signed'), mismatch: 'body' };
   if (!spec.url) return undefined;
   if (source.webhookUrl === undefined)
     return { ok: false, reason: 'missing_url', detail: 'the URL is signed' };
   const url = claims[spec.url.claim];
   const isSame = typeof url === 'string' && sameText(urlClaim(spec.url.encoding, source.webhookUrl), url);
-  return isSame ? undefined : wrong('the URL is not the one that was signed');
+  return isSame ? undefined : { ...wrong('the URL is not the one that was signed'), mismatch: 'url' };
 }
 
 function parseObject(part: string): Claims | undefined {

@@ -1,0 +1,150 @@
+// Why a request was refused, looked at closely for the operator: never for the caller, and never for each one of a flood.
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { bodyAlterations, urlVariants } from './alterations.ts';
+import type { Delivery, Provider, Refusal, RefusalReason, Source } from './provider.ts';
+import { providers } from './registry.ts';
+import { verifyDelivery } from './verify.ts';
+
+/** What a closer look makes of a refusal; those of the verifier stay where it finds no more. */
+export type Finding =
+  | RefusalReason
+  /** Signed with none of our secrets, and altered in no way we know. */
+  | 'wrong_secret'
+  /** Signed with the secret of another source. */
+  | 'other_secret'
+  /** A right delivery of another source, sent to this one's path. */
+  | 'wrong_path'
+  /** Right but for what a proxy did to the body. */
+  | 'altered_body'
+  /** Right but for the URL that we think was signed. */
+  | 'wrong_url';
+
+export interface Diagnosis {
+  reason: Finding;
+  /** For the operator; holds no secret and nothing of the body. */
+  detail: string | null;
+}
+
+interface Attempt {
+  source: Source;
+  delivery: Delivery;
+  found: Diagnosis;
+}
+
+/** What all attempts may read together: about 10 ms of hashing, whatever was sent. */
+const BUDGET_BYTES = 4 * 1024 * 1024;
+/** Stands for what an attempt costs besides its body. */
+const ATTEMPT_BYTES = 4096;
+const MAX_DETAIL_CHARS = 500;
+
+const MISMATCHES = { body: 'altered_body', url: 'wrong_url' } as const;
+
+/** For a diagnosis nobody is called: keys that are not at hand stay unknown. */
+const offline = async (): Promise<string> => {
+  throw new Error('not for a diagnosis');
+};
+
+/**
+ * Tries out what would have made the delivery right. Yields to the event loop between the attempts, and gives up after
+ * a bounded amount of work.
+ * @param sources all that are on
+ */
+export async function diagnoseRefusal(
+  source: Source,
+  delivery: Delivery,
+  refusal: Refusal,
+  sources: Iterable<Source>,
+): Promise<Diagnosis> {
+  const { reason, detail = null } = refusal;
+  if (reason === 'too_old' || reason === 'too_new') return diagnoseAge(source, delivery, refusal);
+  let budget = BUDGET_BYTES;
+  for (const { source: tried, delivery: altered, found } of attempts(source, delivery, reason, [
+    ...sources,
+  ])) {
+    budget -= altered.body.length + ATTEMPT_BYTES;
+    if (budget < 0) return { reason, detail: bounded([detail, 'too much to look at closely']) };
+    if ((await verifyDelivery(tried, altered)).ok) return { ...found, detail: bounded([found.detail]) };
+    await nextTurn();
+  }
+  if (delivery.body.length === 0 && source.provider.scheme.signsBody)
+    return { reason, detail: bounded([detail, 'the body arrived empty']) };
+  if (reason !== 'wrong_signature')
+    return { reason, detail: bounded([detail, senderHint(source, delivery)]) };
+  if (refusal.mismatch) return { reason: MISMATCHES[refusal.mismatch], detail };
+  return { reason: 'wrong_secret', detail };
+}
+
+/** An old delivery that is right otherwise speaks for a clock or a late retry; any other is a forgery, too. */
+async function diagnoseAge(source: Source, delivery: Delivery, refusal: Refusal): Promise<Diagnosis> {
+  const { reason, detail, ageMs = 0 } = refusal;
+  const receivedAt = new Date(delivery.receivedAt.getTime() - ageMs);
+  const isRight = (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
+  const proof = isRight ? 'its signature is right' : 'its signature could not be confirmed';
+  return { reason, detail: bounded([detail, proof]) };
+}
+
+function* attempts(
+  source: Source,
+  delivery: Delivery,
+  reason: RefusalReason,
+  sources: readonly Source[],
+): Generator<Attempt> {
+  const others = sources.filter(({ name }) => name !== source.name);
+  const own = { ...source, fetchText: offline };
+  // Also where a proof is missing or malformed: it may stand in the body, which was altered.
+  if (reason !== 'missing_url' && reason !== 'key_unavailable') {
+    // With the source itself: keys that were fetched for its verifier are at hand.
+    if (source.provider.scheme.signsBody)
+      for (const { body, undoneBy } of bodyAlterations(delivery))
+        yield {
+          source,
+          delivery: { ...delivery, body },
+          found: { reason: 'altered_body', detail: `the signature is right once ${undoneBy}` },
+        };
+    if (source.provider.scheme.signsUrl && source.webhookUrl !== undefined)
+      for (const webhookUrl of urlVariants(source.webhookUrl, delivery))
+        yield {
+          source: { ...own, webhookUrl },
+          delivery,
+          found: {
+            reason: 'wrong_url',
+            detail: `signed for ${withoutQuery(webhookUrl)}, not for ${withoutQuery(source.webhookUrl)}`,
+          },
+        };
+    for (const { name, secrets } of others)
+      yield {
+        source: { ...own, secrets },
+        delivery,
+        found: { reason: 'other_secret', detail: `signed with the secret of ${name}` },
+      };
+  }
+  for (const other of others)
+    yield {
+      source: { ...other, fetchText: offline },
+      delivery,
+      found: { reason: 'wrong_path', detail: `a right delivery of the source ${other.name}` },
+    };
+}
+
+/** Whose headers these are, where they are not of this provider. */
+function senderHint(source: Source, { headers }: Delivery): string | null {
+  const own = new Set(source.provider.scheme.proofHeaders);
+  const isTelling = (name: string) =>
+    name !== 'authorization' && !own.has(name) && headers[name] !== undefined;
+  const hints = Object.values<Provider>(providers).flatMap(({ name, scheme }) => {
+    const header = scheme.proofHeaders.find(isTelling);
+    return header === undefined ? [] : [`${header}, as ${name} does`];
+  });
+  return hints.length === 0 ? null : `it carries ${hints.slice(0, 3).join(', or ')}`;
+}
+
+/** A query may hold a credential. */
+function withoutQuery(url: string): string {
+  const [base = '', query] = url.split('?', 2);
+  return query === undefined ? base : `${base}?…`;
+}
+
+function bounded(parts: readonly (string | null | undefined)[]): string | null {
+  const text = parts.filter((part) => part).join('; ');
+  return text === '' ? null : text.slice(0, MAX_DETAIL_CHARS);
+}

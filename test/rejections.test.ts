@@ -1,0 +1,159 @@
+// Refused requests: a sample of one a second is looked at and written, the rest are counted; `doctor` says what to do.
+import t from 'tap';
+import { deliver } from '../src/commands/deliver.ts';
+import { recordRejection } from '../src/event-queries.ts';
+import { providers, type Source, signDelivery } from '../src/providers/index.ts';
+import { createRejectionLog } from '../src/rejections.ts';
+import { createCli } from './support/cli.ts';
+import { createTestDatabase } from './support/database.ts';
+import { captureLog, openInbox } from './support/inbox.ts';
+import { startProcess } from './support/processes.ts';
+import { waitFor } from './support/wait.ts';
+
+const rejected = {
+  source: 'stripe',
+  reason: 'wrong_signature',
+  detail: null,
+  requestId: 'r',
+  receivedAt: new Date(),
+  bodyBytes: 1,
+};
+
+t.test('a flood costs one look and one row a second; the rest is counted', async (t) => {
+  const statements: unknown[][] = [];
+  let looks = 0;
+  const { log, logs } = captureLog();
+  const database = {
+    query: async (statement: unknown) => {
+      statements.push((statement as { values: unknown[] }).values);
+      return { rows: [], rowCount: 0, command: '' };
+    },
+  };
+  const rejections = createRejectionLog(database, log);
+  const lookCloser = async () => {
+    looks++;
+    return { reason: 'wrong_secret', detail: 'looked at' };
+  };
+  const startedAt = performance.now();
+  let sent = 0;
+  await waitFor(
+    () => {
+      for (let i = 0; i < 1_000; i++, sent++) rejections.record(rejected, lookCloser);
+      return statements.length === 3;
+    },
+    { what: 'three rows' },
+  );
+  t.ok(performance.now() - startedAt >= 2_000, 'three rows take two seconds');
+  t.equal(looks, 3);
+  t.equal(logs.filter(({ msg }) => msg === 'refused').length, 3);
+  const [first, , third] = statements;
+  t.strictSame(first?.slice(0, 3), ['stripe', 'wrong_secret', 'looked at']);
+  t.equal(first?.at(-1), 0);
+  t.ok(Number(third?.at(-1)) > 1_000, `${third?.at(-1)} of ${sent} were counted`);
+});
+
+t.test(
+  'while the database does not answer, no second write is begun; a failed look is no crash',
+  async (t) => {
+    const { log, logs } = captureLog();
+    const { promise, reject } = Promise.withResolvers<never>();
+    let writes = 0;
+    const query = () => {
+      writes++;
+      return promise;
+    };
+    const rejections = createRejectionLog({ query }, log);
+    rejections.record(rejected);
+    await waitFor(() => writes === 1, { what: 'the first write' });
+    const secondLater = performance.now() + 1_100;
+    await waitFor(
+      () => {
+        rejections.record(rejected);
+        return performance.now() > secondLater;
+      },
+      { what: 'a second to pass' },
+    );
+    t.equal(writes, 1);
+    reject(new Error('gone'));
+    await waitFor(() => logs.some(({ msg }) => msg === 'a refusal could not be recorded'), {
+      what: 'the log',
+    });
+    rejections.record(rejected, async () => {
+      throw new Error('no look');
+    });
+    await waitFor(() => logs.some(({ error }) => String(error).includes('no look')), { what: 'the other' });
+    t.equal(writes, 1);
+  },
+);
+
+t.test('the newest 1,000 are kept', async (t) => {
+  const { database, sql } = await openInbox(t);
+  await sql(`INSERT INTO rejected_requests (source, reason, request_id, received_at, body_bytes)
+    SELECT 'stripe', 'too_old', n, now(), 1 FROM generate_series(1, 1005) n`);
+  await recordRejection(database, { ...rejected, requestId: 'newest', skipped: 7 });
+  t.same(await sql('SELECT count(*)::int, max(request_id) AS newest FROM rejected_requests'), [
+    { count: 1_000, newest: 'newest' },
+  ]);
+});
+
+t.test('web finds out the cause, the caller learns nothing, doctor names it with its remedy', async (t) => {
+  const { url } = await createTestDatabase(t);
+  const env = {
+    DATABASE_URL: url,
+    PUBLIC_URL: 'https://shop.example.com',
+    POSTBELL_SOURCES: 'stripe-eu=stripe',
+    STRIPE_WEBHOOK_SECRET: 'whsec_0123456789abcdef',
+    STRIPE_EU_WEBHOOK_SECRET: 'whsec_fedcba9876543210',
+    SHOPIFY_WEBHOOK_SECRET: 'shopify-secret-0123456789',
+    SQUARE_WEBHOOK_SECRET: 'square-secret-0123456789',
+  };
+  const web = startProcess(t, ['web'], { env: { ...env, PORT: '0', HOST: '127.0.0.1' } });
+  const { address } = await web.waitForLog(({ msg }) => msg === 'listening');
+  await web.waitForLog(({ msg }) => msg === 'ready');
+  const cli = createCli(t, env);
+
+  const sign = (source: Source, topic: string, now = new Date()) =>
+    signDelivery(source, { topic, now, url: `${address}/api/webhooks/${source.name}` });
+  const { stripe, shopify, square } = providers;
+  const swapped = sign({ name: 'stripe', provider: stripe, secrets: [env.STRIPE_EU_WEBHOOK_SECRET] }, 'x');
+  const pretty = sign({ name: 'shopify', provider: shopify, secrets: [env.SHOPIFY_WEBHOOK_SECRET] }, 'x');
+  pretty.body = Buffer.from(JSON.stringify(JSON.parse(pretty.body.toString()), null, 3));
+  const typed = 'http://shop.example.com/api/webhooks/square/';
+  const elsewhere = sign(
+    { name: 'square', provider: square, secrets: [env.SQUARE_WEBHOOK_SECRET], webhookUrl: typed },
+    'payment.updated',
+  );
+  const cases = [
+    [
+      swapped,
+      'stripe',
+      /other_secret \(signed with the secret of stripe-eu\)/,
+      /mixed up.*STRIPE_WEBHOOK_SECRET/,
+    ],
+    [
+      pretty,
+      'shopify',
+      /altered_body \(the signature is right once the JSON is written again compactly\)/,
+      /proxy/,
+    ],
+    [elsewhere, 'square', /wrong_url \(signed for http:.*square\/, not for https:/, /set SQUARE_WEBHOOK_URL/],
+  ] as const;
+  const answers = new Set<string>();
+  for (const [request, source, message, remedy] of cases) {
+    const found = await waitFor(
+      async () => {
+        const { status, body } = await deliver(request);
+        t.equal(status, 401);
+        answers.add(body.replace(/"requestId":"[^"]+"/, ''));
+        const { documents } = await cli.inside(['doctor', source, '--json']);
+        const [{ checks }] = documents() as unknown as [
+          { checks: { check: string; message: string; remedy: string }[] },
+        ];
+        return checks.find((check) => check.check === `refused ${source}`);
+      },
+      { what: `the refusal of ${source}`, intervalMs: 300 },
+    );
+    t.match(found, { message, remedy });
+  }
+  t.equal(answers.size, 1, 'one body for every cause');
+});
