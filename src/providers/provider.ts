@@ -66,7 +66,7 @@ export interface EventDraft {
   payloadError: PayloadError | null;
   /** The exact bytes; set where `payloadText` is null. */
   rawBody: Buffer | null;
-  /** Of the raw body; in a batch, of the item's own JSON text. */
+  /** Of the raw body, after the signed time where `events.signedAt` says so; in a batch, of the item's own JSON text. */
   bodySha256: Buffer;
   /** True where the signature does not cover the id: the same body under a new id is a replay. */
   uniqueBody: boolean;
@@ -161,6 +161,11 @@ export interface EventSpec {
   id?: Template;
   /** Nothing stays over redeliveries: each becomes an event of its own, which handlers must bear. */
   idPerDelivery?: true;
+  /**
+   * Only where the id is not signed and bodies repeat ("this document changed"): the signed time. An equal body at
+   * another time is then an event of its own; at the same time it is a replay, whatever id it bears.
+   */
+  signedAt?: Template;
   topic: Template;
   occurredAt?: { at: Template; unit: TimeUnit };
   /** Several events in one body: its items; anything but an array means that the body is one event. */

@@ -33,8 +33,8 @@ export function readEvents(source: Source, delivery: Delivery): EventDraft[] {
 
 function wholeBody(reading: Reading, decoded: DecodedBody, error: PayloadError | null): EventDraft {
   const { body } = reading.delivery;
-  const bodySha256 = hash('sha256', body, 'buffer');
   reading.item = undefined;
+  const bodySha256 = hash('sha256', withSignedTime(reading, body), 'buffer');
   return {
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`),
     payloadText: error ? null : decoded.text,
@@ -42,6 +42,12 @@ function wholeBody(reading: Reading, decoded: DecodedBody, error: PayloadError |
     rawBody: error ? body : null,
     bodySha256,
   };
+}
+
+function withSignedTime(reading: Reading, body: Buffer): Buffer {
+  const { signedAt } = reading.source.provider.events;
+  const time = signedAt && readText(signedAt, reading);
+  return time === undefined ? body : Buffer.concat([Buffer.from(`${time}\n`), body]);
 }
 
 function readItems(reading: Reading, items: readonly unknown[]): EventDraft[] {

@@ -42,16 +42,25 @@ import { pusher } from './catalogue/pusher.ts';
 import { razorpay } from './catalogue/razorpay.ts';
 import { recurly } from './catalogue/recurly.ts';
 import { retell } from './catalogue/retell.ts';
+import { sanity } from './catalogue/sanity.ts';
 import { sendgrid } from './catalogue/sendgrid.ts';
+import { sentry } from './catalogue/sentry.ts';
 import { shippo } from './catalogue/shippo.ts';
 import { shipstation } from './catalogue/shipstation.ts';
 import { shopify } from './catalogue/shopify.ts';
 import { slack } from './catalogue/slack.ts';
+import { smartcar } from './catalogue/smartcar.ts';
 import { square } from './catalogue/square.ts';
 import { standardWebhooks } from './catalogue/standard-webhooks.ts';
 import { stripe } from './catalogue/stripe.ts';
 import { svix } from './catalogue/svix.ts';
+import { telnyx } from './catalogue/telnyx.ts';
+import { trello } from './catalogue/trello.ts';
 import { twilio } from './catalogue/twilio.ts';
+import { twitch } from './catalogue/twitch.ts';
+import { typeform } from './catalogue/typeform.ts';
+import { vercel } from './catalogue/vercel.ts';
+import { viber } from './catalogue/viber.ts';
 import { vonage } from './catalogue/vonage.ts';
 import { woocommerce } from './catalogue/woocommerce.ts';
 import { xero } from './catalogue/xero.ts';
@@ -102,16 +111,25 @@ export const providers = {
   razorpay,
   recurly,
   retell,
+  sanity,
   sendgrid,
+  sentry,
   shippo,
   shipstation,
   shopify,
   slack,
+  smartcar,
   square,
   'standard-webhooks': standardWebhooks,
   stripe,
   svix,
+  telnyx,
+  trello,
   twilio,
+  twitch,
+  typeform,
+  vercel,
+  viber,
   vonage,
   woocommerce,
   xero,

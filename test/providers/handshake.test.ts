@@ -7,13 +7,30 @@ import {
   asDelivery,
   handshakeMethods,
   providers,
+  readEvents,
   type Source,
   signDelivery,
+  verifyDelivery,
 } from '../../src/providers/index.ts';
 import { makeSigned, makeSource, NOW, WEBHOOK_URL } from './deliveries.ts';
 
-const { braintree, discord, github, intercom, line, mailchimp, mandrill, meta, pagerduty, slack, zoom } =
-  providers;
+const {
+  braintree,
+  discord,
+  github,
+  intercom,
+  line,
+  mailchimp,
+  mandrill,
+  meta,
+  pagerduty,
+  slack,
+  smartcar,
+  trello,
+  twitch,
+  viber,
+  zoom,
+} = providers;
 
 t.test('Slack gets its challenge back as plain text, once the signature was found good', (t) => {
   const body = JSON.stringify({
@@ -168,6 +185,92 @@ t.test('Mandrill gets 200 for its HEAD, and for the empty batch that is signed w
   t.equal(answerHandshake(source, post('{"mandrill_events":[]}'), 'unsigned'), undefined, 'no form');
   t.end();
 });
+
+t.test('Trello gets an empty 200 for its HEAD', (t) => {
+  const source = makeSource(trello, 'a-secret-of-sixteen');
+  t.strictSame(answerHandshake(source, head, 'unsigned'), {
+    status: 200,
+    contentType: 'text/plain; charset=utf-8',
+    body: '',
+  });
+  t.equal(answerHandshake(source, post('{}'), 'unsigned'), undefined);
+  t.strictSame(handshakeMethods(source), ['HEAD']);
+  t.end();
+});
+
+t.test('Viber gets 200 when a webhook is set, proven with the test vector of its own library', (t) => {
+  const source = makeSource(viber, '44dafb7e0f40021e-61a47a1e6778d187-f2c5a676a07050b3');
+  const setUp = {
+    ...post('{"event":"webhook","timestamp":4977069964384421269,"message_token":1478683725125}'),
+    headers: {
+      'x-viber-content-signature': ['d21b343448c8aee33b8e93768ef6ceb64a6ba6163099973a2b8bd028fea510ef'],
+    },
+  };
+  t.strictSame(verifyDelivery(source, setUp), { ok: true, secretIndex: 0 });
+  t.equal(answerHandshake(source, setUp, 'unsigned'), undefined);
+  t.match(answerHandshake(source, setUp, 'verified'), { status: 200, body: '' });
+  const event = post('{"event":"message","message":{"text":"webhook"},"message_token":1}');
+  t.equal(answerHandshake(source, event, 'verified'), undefined);
+  t.end();
+});
+
+t.test(
+  'Smartcar gets its challenge keyed with the token that was found right, and only once verified',
+  (t) => {
+    const source = makeSource(smartcar, 'another-management-token', 'smartcar-management-token');
+    // Computed by npm smartcar, hashChallenge.
+    const challenge = '512f82e8ee1a5d07277d67857b07edd2a4d08c7886d125908af35956648bf91b';
+    const bodies = [
+      '{"eventId":"1","eventType":"VERIFY","data":{"challenge":"3a5c8f72-e6d9-4b1a-9f2e-8c7d6a5b4e3f"}}',
+      '{"version":"2.0","eventName":"verify","payload":{"challenge":"3a5c8f72-e6d9-4b1a-9f2e-8c7d6a5b4e3f"}}',
+    ];
+    for (const body of bodies) {
+      const answer = answerHandshake(source, post(body), 'verified', 1);
+      t.match(answer, { status: 200, contentType: 'application/json; charset=utf-8' });
+      t.strictSame(JSON.parse(answer?.body ?? ''), { challenge });
+      t.equal(answerHandshake(source, post(body), 'unsigned'), undefined);
+    }
+    for (const event of [
+      '{"eventType":"VEHICLE_STATE","data":{"challenge":"x"}}',
+      '{"eventType":"VERIFY","data":{}}',
+      '{"eventType":"VERIFY","data":{"challenge":"a b"}}',
+    ])
+      t.equal(answerHandshake(source, post(event), 'verified', 1), undefined, event);
+    t.end();
+  },
+);
+
+t.test(
+  'Twitch gets its bare challenge once verified, told by the signed body; a revocation is an event',
+  (t) => {
+    const source = makeSource(twitch, 'a-secret-of-sixteen');
+    const pending =
+      '"subscription":{"status":"webhook_callback_verification_pending","type":"channel.follow"}';
+    const challenge = post(`{"challenge":"pogchamp-kappa-360noscope-vohiyo",${pending}}`);
+    t.equal(answerHandshake(source, challenge, 'unsigned'), undefined);
+    t.strictSame(answerHandshake(source, challenge, 'verified'), {
+      status: 200,
+      contentType: 'text/plain; charset=utf-8',
+      body: 'pogchamp-kappa-360noscope-vohiyo',
+      headers: { 'x-content-type-options': 'nosniff' },
+    });
+    const notification = {
+      ...post('{"challenge":"x","subscription":{"status":"enabled","type":"channel.follow"},"event":{}}'),
+      headers: { 'twitch-eventsub-message-type': ['webhook_callback_verification'] },
+    };
+    t.equal(answerHandshake(source, notification, 'verified'), undefined, 'the unsigned type says nothing');
+    t.equal(
+      answerHandshake(source, post(`{"challenge":"<b>",${pending}}`), 'verified'),
+      undefined,
+      'no HTML',
+    );
+    const revoked = post('{"subscription":{"status":"user_removed","type":"channel.follow"}}');
+    t.equal(answerHandshake(source, revoked, 'verified'), undefined);
+    t.match(readEvents(source, revoked), [{ topic: 'revocation' }]);
+    t.match(readEvents(source, notification), [{ topic: 'channel.follow' }]);
+    t.end();
+  },
+);
 
 t.test('Braintree gets its challenge signed, if it is one', (t) => {
   const source = makeSource(braintree, 'integration_public_key:integration_private_key');

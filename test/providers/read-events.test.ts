@@ -304,3 +304,19 @@ t.test('a batch of a thousand is split; one beyond the cap is stored whole and m
   t.ok(event?.rawBody?.equals(Buffer.from(over)));
   t.end();
 });
+
+t.test('where bodies repeat, the signed time tells a replay under a new id from another event', (t) => {
+  const { sanity } = providers;
+  const source = makeSource(sanity, 'a-secret-of-sixteen');
+  const event = (time: number, id?: string) =>
+    read('{"_id":"a1"}', source, {
+      'sanity-webhook-signature': `t=${time},v1=x`,
+      ...(id === undefined ? {} : { 'idempotency-key': id }),
+    });
+  const first = event(1795420800123, 'one');
+  t.match(first, { eventId: 'one', uniqueBody: true });
+  t.strictSame(event(1795420800123, 'two').bodySha256, first.bodySha256, 'a replay');
+  t.notSame(event(1795420800124, 'two').bodySha256, first.bodySha256, 'the same change, made again');
+  t.not(event(1795420800124).eventId, event(1795420800123).eventId, 'without an id, too');
+  t.end();
+});

@@ -1,0 +1,73 @@
+// Sanity: `t=…,v1=…` with base64url HMAC over `t.body`; the body is what your projection makes of a document.
+import { computed, firstOf, header, item, json, type Reading, rawBody, timestamp } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { readText } from '../reading.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId } from './sample.ts';
+
+const SIGNATURE = header('sanity-webhook-signature');
+
+export const sanity: Provider = {
+  name: 'sanity',
+  title: 'Sanity',
+  docsUrl: 'https://www.sanity.io/docs/content-lake/webhooks',
+  facts:
+    'Signature L: npm @sanity/webhook. Headers and that idempotency-key stays over retries T: several receivers that agree. _updatedAt for the order D: sanity.io, webhook best practices. Retries M.',
+  scheme: hmac({
+    message: [timestamp, '.', rawBody],
+    signature: { at: SIGNATURE, encoding: 'base64url', separator: ',', prefix: 'v1=' },
+    // Their library does not look at the age, and a retry may carry the first attempt's time.
+    timestamp: { at: item('t'), unit: 'ms', pastSeconds: 24 * 3600 },
+  }),
+  secret: textSecret({ label: 'Secret', where: 'Chosen by you: sanity.io/manage → API → Webhooks → Secret' }),
+  idIsSigned: false,
+  events: {
+    id: header('idempotency-key'),
+    // A projection such as {_id} gives equal bodies for every change of a document.
+    signedAt: computed(signedTime),
+    topic: firstOf([json('_type'), '.', header('sanity-operation')], header('sanity-operation')),
+    occurredAt: { at: json('_updatedAt'), unit: 'iso' },
+  },
+  headers: [
+    'idempotency-key',
+    'sanity-operation',
+    'sanity-document-id',
+    'sanity-dataset',
+    'sanity-project-id',
+    'sanity-transaction-id',
+    'sanity-transaction-time',
+    'sanity-webhook-id',
+  ],
+  retries: 'Wants a 2xx within 30 s; tries again with growing gaps for about 30 min.',
+  sending: {
+    newId: () => randomId(),
+    headers: ({ id, topic }) => ({
+      'idempotency-key': id,
+      'sanity-operation': topic.slice(topic.indexOf('.') + 1),
+      'sanity-dataset': 'production',
+      'sanity-project-id': 'bell1234',
+    }),
+  },
+  samples: {
+    'post.create': (draft) => document(draft, { title: 'Ring', slug: { _type: 'slug', current: 'ring' } }),
+    'post.update': (draft) => document(draft, { title: 'Ring twice' }),
+    'post.delete': (draft) => document(draft, {}),
+    '*': (draft) => document(draft, {}),
+  },
+};
+
+function signedTime(reading: Reading): string | undefined {
+  return /(?:^|,)[ \t]*t=(\d+)/.exec(readText(SIGNATURE, reading) ?? '')?.[1];
+}
+
+function document({ topic, now }: SampleDraft, more: object): object {
+  return {
+    _id: crypto.randomUUID(),
+    _type: topic.split('.')[0],
+    _rev: randomId(),
+    _createdAt: '2026-01-02T03:04:05Z',
+    _updatedAt: now.toISOString(),
+    ...more,
+  };
+}

@@ -1,0 +1,71 @@
+// Sentry: hex HMAC over the body; what happened is told by a header and `action` together.
+import { firstOf, header, json, rawBody } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId, randomNumber, unixSeconds } from './sample.ts';
+
+const RESOURCE = 'sentry-hook-resource';
+
+export const sentry: Provider = {
+  name: 'sentry',
+  title: 'Sentry',
+  docsUrl: 'https://docs.sentry.io/organization/integrations/integration-platform/webhooks/',
+  facts:
+    'Headers, what each is for and the deadline D: docs.sentry.io, integration platform webhooks, and its changelog of 2023-10-03. Signature over the bytes T: Nango, Trigger.dev. action and data T.',
+  scheme: hmac({
+    message: rawBody,
+    signature: { at: header('sentry-hook-signature'), encoding: 'hex' },
+  }),
+  secret: textSecret({
+    label: 'Client secret',
+    where: 'Settings → Developer Settings → your integration → Credentials → Client Secret',
+  }),
+  // Nothing but the body is signed: not the id, not the resource, not the time.
+  idIsSigned: false,
+  events: {
+    id: header('request-id'),
+    topic: firstOf([header(RESOURCE), '.', json('action')], header(RESOURCE)),
+    occurredAt: { at: header('sentry-hook-timestamp'), unit: 's' },
+  },
+  headers: ['request-id', RESOURCE, 'sentry-hook-timestamp'],
+  retries: 'Wants a 2xx within 1 s, and is not sent again; 1,000 timeouts in 24 h end the subscription.',
+  sending: {
+    newId: () => randomId(),
+    headers: ({ id, topic, now }) => ({
+      'request-id': id,
+      [RESOURCE]: topic.split('.')[0] ?? topic,
+      'sentry-hook-timestamp': String(unixSeconds(now)),
+    }),
+  },
+  samples: {
+    'issue.created': (draft) => event(draft, { issue: issue('unresolved') }),
+    'issue.resolved': (draft) => event(draft, { issue: issue('resolved') }),
+    'event_alert.triggered': (draft) =>
+      event(draft, {
+        event: { event_id: randomId(), title: 'Error: the bell is silent', level: 'error' },
+        triggered_rule: 'Every silent bell',
+      }),
+    '*': (draft) => event(draft, { id: randomId() }),
+  },
+};
+
+function issue(status: string): object {
+  return {
+    id: String(randomNumber(10)),
+    shortId: 'BELL-1A',
+    title: 'Error: the bell is silent',
+    status,
+    level: 'error',
+    project: { id: '1', name: 'bell', slug: 'bell' },
+  };
+}
+
+function event({ topic }: SampleDraft, data: object): object {
+  return {
+    action: topic.slice(topic.indexOf('.') + 1),
+    installation: { uuid: crypto.randomUUID() },
+    data,
+    actor: { type: 'application', id: 'sentry', name: 'Sentry' },
+  };
+}

@@ -1,0 +1,93 @@
+// Twitch EventSub: `sha256=` hex HMAC over id, timestamp and body; a signed challenge, and revocations.
+import { splitBody } from '../batch.ts';
+import { valueAt } from '../body.ts';
+import { smallJsonBody, textAnswer } from '../handshake.ts';
+import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../parts.ts';
+import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
+import { readText } from '../reading.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+
+const ID = 'twitch-eventsub-message-id';
+const TIME = 'twitch-eventsub-message-timestamp';
+const TYPE = 'twitch-eventsub-message-type';
+
+export const twitch: Provider = {
+  name: 'twitch',
+  title: 'Twitch EventSub',
+  docsUrl: 'https://dev.twitch.tv/docs/eventsub/handling-webhook-events/',
+  facts:
+    'Message types, nanoseconds, and that duplicates bear one message id D: dev.twitch.tv, handling webhook events and EventSub. Signature, 10 minutes, bare challenge and batches L: npm @twurple/eventsub-http (community). Deadline D, retries M.',
+  scheme: hmac({
+    message: [header(ID), timestamp, rawBody],
+    signature: { at: header('twitch-eventsub-message-signature'), encoding: 'hex', prefix: 'sha256=' },
+    timestamp: { at: header(TIME), unit: 'iso', pastSeconds: 600 },
+  }),
+  secret: textSecret({
+    label: 'Secret',
+    format: 'your own choice of 16 to 100 characters, used as text',
+    where: 'Chosen by you: transport.secret when you make the subscription',
+  }),
+  idIsSigned: true,
+  events: {
+    id: firstOf(json('events.0.id'), header(ID)),
+    topic: computed(topicOf),
+    occurredAt: { at: header(TIME), unit: 'iso' },
+    // drop.entitlement.grant may come in batches.
+    items: (body) => splitBody(body, 'events'),
+  },
+  headers: [ID, TIME, TYPE, 'twitch-eventsub-message-retry', 'twitch-eventsub-subscription-type'],
+  handshakes: [{ method: 'POST', phase: 'verified', answer: answerChallenge }],
+  retries: 'Wants a 2xx within a few seconds; tries again, and revokes subscriptions that fail too often.',
+  sending: {
+    newId: () => crypto.randomUUID(),
+    headers: ({ id, topic }) => ({
+      [ID]: id,
+      [TYPE]: topic === 'revocation' ? topic : 'notification',
+    }),
+  },
+  samples: {
+    'channel.follow': (draft) => notification(draft, { user_id: '1337', user_name: 'Ada' }),
+    'stream.online': (draft) => notification(draft, { id: '9001', type: 'live' }),
+    revocation: (draft) => ({ subscription: subscription(draft, 'channel.follow', 'authorization_revoked') }),
+    '*': (draft) => notification(draft, {}),
+  },
+};
+
+/** Told by the body: the header that says the same is not signed. */
+function answerChallenge(delivery: Delivery): HandshakeAnswer | undefined {
+  const body = smallJsonBody(delivery, '"webhook_callback_verification_pending"');
+  const status = valueAt(body, ['subscription', 'status']);
+  return status === 'webhook_callback_verification_pending'
+    ? textAnswer(valueAt(body, ['challenge']))
+    : undefined;
+}
+
+/** The subscription's type; where Twitch has ended the subscription, `revocation`: it brings no event. */
+function topicOf(reading: Reading): string | undefined {
+  const value = reading.item ?? reading.decoded?.value;
+  const hasEvent = valueAt(value, ['event']) !== undefined || valueAt(value, ['events']) !== undefined;
+  const status = readText(json('subscription.status'), reading);
+  if (!hasEvent && status !== undefined && status !== 'enabled') return 'revocation';
+  return readText(json('subscription.type'), reading);
+}
+
+function notification(draft: SampleDraft, event: object): object {
+  return {
+    subscription: subscription(draft, draft.topic, 'enabled'),
+    event: { broadcaster_user_id: '12826', broadcaster_user_name: 'Bells', ...event },
+  };
+}
+
+function subscription({ now }: SampleDraft, type: string, status: string): object {
+  return {
+    id: crypto.randomUUID(),
+    status,
+    type,
+    version: '1',
+    cost: 1,
+    condition: { broadcaster_user_id: '12826' },
+    transport: { method: 'webhook', callback: 'https://shop.example.com/api/webhooks/twitch' },
+    created_at: now.toISOString(),
+  };
+}
