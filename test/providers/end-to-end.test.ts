@@ -67,17 +67,23 @@ for (const { name, provider, privateKeyFile } of endpoints)
       t.equal(answer.status, expected?.status ?? 200, `${topic}: ${answer.body}`);
       t.equal(answer.body, expected ? expected.body : '{"ok":true,"duplicate":false}', topic);
       const events = handshake ? [] : readEvents(source, delivery);
-      t.same(await storedIds(name, topic), events.map(({ eventId }) => eventId).sort(), `rows of ${topic}`);
+      const ids = events.map(({ eventId }) => eventId).sort();
+      const stored = await storedIds(name, topic);
+      // An id that holds the time of arrival is the other process's to make.
+      if (provider.events.idPerDelivery) t.equal(stored.length, ids.length, `rows of ${topic}`);
+      else t.same(stored, ids, `rows of ${topic}`);
     }
 
-    const forged = await deliver(forgedFor(source));
+    const named = Object.keys(provider.samples).find((key) => key !== '*') ?? 'bell.rung';
+    const forgedTopic = '*' in provider.samples ? 'forged' : named;
+    const before = await storedIds(name, forgedTopic);
+    const forged = await deliver(forgedFor(source, forgedTopic));
     t.equal(forged.status, 401, 'signed with another secret');
     t.match(JSON.parse(forged.body), { error: 'invalid_signature', requestId: String });
-    t.same(await storedIds(name, 'forged'), [], 'and nothing of it is stored');
+    t.same(await storedIds(name, forgedTopic), before, 'and nothing of it is stored');
 
-    const topic = Object.keys(provider.samples).find((key) => key !== '*') ?? 'bell.rung';
     const pair = privateKeyFile ? ['--private-key', privateKeyFile] : [];
-    const sent = await cli.inside(['send', name, topic, '--json', '--url', webUrl, ...pair], { env });
+    const sent = await cli.inside(['send', name, named, '--json', '--url', webUrl, ...pair], { env });
     t.match(sent, { code: 0 }, 'postbell send');
     t.match(sent.documents(), [{ source: name, status: 200 }]);
   });
@@ -123,9 +129,9 @@ function signedBy(source: Source, topic: string, privateKey: string | undefined)
 }
 
 /** As the provider would send it, but with a key that is not ours. */
-function forgedFor(source: Source): OutgoingRequest {
+function forgedFor(source: Source, topic: string): OutgoingRequest {
   const { secret, privateKey } = source.provider.secret.generate();
-  return signedBy({ ...source, secrets: [secret] }, 'forged', privateKey);
+  return signedBy({ ...source, secrets: [secret] }, topic, privateKey);
 }
 
 async function storedIds(source: string, topic: string): Promise<unknown[]> {
