@@ -1,10 +1,12 @@
 // All providers, by name. A new one is one file in catalogue/ and one entry here.
 import { aftership } from './catalogue/aftership.ts';
+import { anthropic } from './catalogue/anthropic.ts';
 import { bigcommerce } from './catalogue/bigcommerce.ts';
 import { braintree } from './catalogue/braintree.ts';
 import { cashfree } from './catalogue/cashfree.ts';
 import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
+import { clerk } from './catalogue/clerk.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
 import { discord } from './catalogue/discord.ts';
@@ -23,6 +25,7 @@ import { klaviyo } from './catalogue/klaviyo.ts';
 import { lemonSqueezy } from './catalogue/lemon-squeezy.ts';
 import { line } from './catalogue/line.ts';
 import { lithic } from './catalogue/lithic.ts';
+import { liveblocks } from './catalogue/liveblocks.ts';
 import { livekit } from './catalogue/livekit.ts';
 import { mailchimp } from './catalogue/mailchimp.ts';
 import { mailgun } from './catalogue/mailgun.ts';
@@ -30,6 +33,7 @@ import { mandrill } from './catalogue/mandrill.ts';
 import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
+import { openai } from './catalogue/openai.ts';
 import { orb } from './catalogue/orb.ts';
 import { paddle } from './catalogue/paddle.ts';
 import { pagerduty } from './catalogue/pagerduty.ts';
@@ -41,8 +45,11 @@ import { postmark } from './catalogue/postmark.ts';
 import { pusher } from './catalogue/pusher.ts';
 import { razorpay } from './catalogue/razorpay.ts';
 import { recurly } from './catalogue/recurly.ts';
+import { replicate } from './catalogue/replicate.ts';
+import { resend } from './catalogue/resend.ts';
 import { retell } from './catalogue/retell.ts';
 import { sanity } from './catalogue/sanity.ts';
+import { seam } from './catalogue/seam.ts';
 import { sendgrid } from './catalogue/sendgrid.ts';
 import { sentry } from './catalogue/sentry.ts';
 import { shippo } from './catalogue/shippo.ts';
@@ -69,11 +76,13 @@ import type { Provider } from './provider.ts';
 
 export const providers = {
   aftership,
+  anthropic,
   bigcommerce,
   braintree,
   cashfree,
   chargebee,
   'checkout-com': checkoutCom,
+  clerk,
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
   discord,
@@ -92,6 +101,7 @@ export const providers = {
   'lemon-squeezy': lemonSqueezy,
   line,
   lithic,
+  liveblocks,
   livekit,
   mailchimp,
   mailgun,
@@ -99,6 +109,7 @@ export const providers = {
   meta,
   'modern-treasury': modernTreasury,
   mollie,
+  openai,
   orb,
   paddle,
   pagerduty,
@@ -110,8 +121,11 @@ export const providers = {
   pusher,
   razorpay,
   recurly,
+  replicate,
+  resend,
   retell,
   sanity,
+  seam,
   sendgrid,
   sentry,
   shippo,
