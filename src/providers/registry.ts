@@ -1,7 +1,11 @@
 // All providers, by name. A new one is one file in catalogue/ and one entry here.
 import { aftership } from './catalogue/aftership.ts';
+import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
+import { authsignal } from './catalogue/authsignal.ts';
 import { bigcommerce } from './catalogue/bigcommerce.ts';
+import { bitbucket } from './catalogue/bitbucket.ts';
+import { box } from './catalogue/box.ts';
 import { braintree } from './catalogue/braintree.ts';
 import { cashfree } from './catalogue/cashfree.ts';
 import { chargebee } from './catalogue/chargebee.ts';
@@ -10,20 +14,28 @@ import { clerk } from './catalogue/clerk.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
 import { discord } from './catalogue/discord.ts';
+import { docusign } from './catalogue/docusign.ts';
 import { dodopayments } from './catalogue/dodopayments.ts';
+import { doppler } from './catalogue/doppler.ts';
 import { easypost } from './catalogue/easypost.ts';
+import { elevenlabs } from './catalogue/elevenlabs.ts';
 import { fedex } from './catalogue/fedex.ts';
+import { fingerprint } from './catalogue/fingerprint.ts';
 import { fintoc } from './catalogue/fintoc.ts';
 import { generic } from './catalogue/generic.ts';
+import { getstream } from './catalogue/getstream.ts';
 import { github } from './catalogue/github.ts';
 import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
 import { hubspot } from './catalogue/hubspot.ts';
 import { intercom } from './catalogue/intercom.ts';
 import { intuit } from './catalogue/intuit.ts';
+import { jira } from './catalogue/jira.ts';
 import { klaviyo } from './catalogue/klaviyo.ts';
+import { kontentAi } from './catalogue/kontent-ai.ts';
 import { lemonSqueezy } from './catalogue/lemon-squeezy.ts';
 import { line } from './catalogue/line.ts';
+import { linear } from './catalogue/linear.ts';
 import { lithic } from './catalogue/lithic.ts';
 import { liveblocks } from './catalogue/liveblocks.ts';
 import { livekit } from './catalogue/livekit.ts';
@@ -33,6 +45,8 @@ import { mandrill } from './catalogue/mandrill.ts';
 import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
+import { mux } from './catalogue/mux.ts';
+import { onfido } from './catalogue/onfido.ts';
 import { openai } from './catalogue/openai.ts';
 import { orb } from './catalogue/orb.ts';
 import { paddle } from './catalogue/paddle.ts';
@@ -76,8 +90,12 @@ import type { Provider } from './provider.ts';
 
 export const providers = {
   aftership,
+  airtable,
   anthropic,
+  authsignal,
   bigcommerce,
+  bitbucket,
+  box,
   braintree,
   cashfree,
   chargebee,
@@ -86,20 +104,28 @@ export const providers = {
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
   discord,
+  docusign,
   dodopayments,
+  doppler,
   easypost,
+  elevenlabs,
   fedex,
+  fingerprint,
   fintoc,
   generic,
+  getstream,
   github,
   gitlab,
   gocardless,
   hubspot,
   intercom,
   intuit,
+  jira,
   klaviyo,
+  'kontent-ai': kontentAi,
   'lemon-squeezy': lemonSqueezy,
   line,
+  linear,
   lithic,
   liveblocks,
   livekit,
@@ -109,6 +135,8 @@ export const providers = {
   meta,
   'modern-treasury': modernTreasury,
   mollie,
+  mux,
+  onfido,
   openai,
   orb,
   paddle,

@@ -1,0 +1,56 @@
+// Box: base64 HMAC over `body timestamp`, once under each of two keys; one of the two suffices.
+import { header, json, rawBody, timestamp } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomNumber } from './sample.ts';
+
+export const box: Provider = {
+  name: 'box',
+  title: 'Box',
+  docsUrl: 'https://developer.box.com/guides/webhooks/v2/signatures-v2/',
+  facts:
+    'Signature and the ten minutes L: npm box-node-sdk, WebhooksManager.validateMessage. Headers, and that the id of the body stays over retries while BOX-DELIVERY-ID changes D: developer.box.com, V2 webhooks. Retries M.',
+  scheme: hmac({
+    message: [rawBody, timestamp],
+    signature: { at: { headers: ['box-signature-primary', 'box-signature-secondary'] }, encoding: 'base64' },
+    // Their library lets nothing of the future pass, which a clock that is a second slow would lose.
+    timestamp: { at: header('box-delivery-timestamp'), unit: 'iso', pastSeconds: 600 },
+  }),
+  secret: textSecret({
+    label: 'Primary and secondary signature key',
+    format: 'text; either key, or both with a comma between',
+    where: 'Box Developer Console → your app → Webhooks → Manage signature keys',
+  }),
+  idIsSigned: true,
+  events: { id: json('id'), topic: json('trigger'), occurredAt: { at: json('created_at'), unit: 'iso' } },
+  headers: ['box-delivery-id', 'box-delivery-timestamp', 'box-signature-version', 'box-signature-algorithm'],
+  retries: 'Wants a 2xx; tries again, under the same id in the body.',
+  sending: {
+    newId: () => crypto.randomUUID(),
+    headers: () => ({
+      'box-delivery-id': crypto.randomUUID(),
+      'box-signature-version': '1',
+      'box-signature-algorithm': 'HmacSHA256',
+    }),
+  },
+  samples: {
+    'FILE.UPLOADED': (draft) => event(draft, { type: 'file', name: 'bell.pdf', size: 4200 }),
+    'FILE.DELETED': (draft) => event(draft, { type: 'file', name: 'bell.pdf' }),
+    'FOLDER.CREATED': (draft) => event(draft, { type: 'folder', name: 'Bells' }),
+    '*': (draft) => event(draft, { type: 'file' }),
+  },
+};
+
+function event({ topic, id, now }: SampleDraft, source: object): object {
+  return {
+    type: 'webhook_event',
+    id,
+    created_at: now.toISOString(),
+    trigger: topic,
+    webhook: { id: '4137218', type: 'webhook' },
+    created_by: { type: 'user', id: '11446498', name: 'Ada', login: 'ada@example.com' },
+    source: { id: String(randomNumber(12)), ...source },
+    additional_info: [],
+  };
+}

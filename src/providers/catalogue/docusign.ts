@@ -1,0 +1,61 @@
+// DocuSign Connect: base64 HMAC over the body, in one numbered header per key of the account.
+import { json, optional, rawBody } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+
+/** An account may have up to 100 keys; more signatures than ten are not looked at. */
+const SIGNATURE_HEADERS = Array.from({ length: 10 }, (_, index) => `x-docusign-signature-${index + 1}`);
+
+export const docusign: Provider = {
+  name: 'docusign',
+  title: 'DocuSign Connect',
+  docsUrl: 'https://developers.docusign.com/platform/webhooks/connect/hmac/',
+  facts:
+    'Header, base64 and SHA-256 D: docusign.com/blog, manually authenticating HMAC signatures. One numbered header per key, and the key as text though it looks like base64 T: technicqa.com, pinter.org. JSON body T: five public listeners that agree. XML bodies are kept as they are. Whether generatedDateTime stays over retries is not documented. Retries M.',
+  scheme: {
+    ...hmac({ message: rawBody, signature: { at: { headers: SIGNATURE_HEADERS }, encoding: 'base64' } }),
+    summary: 'HMAC-SHA256 in x-docusign-signature-1 to -10',
+  },
+  secret: textSecret({
+    label: 'HMAC key',
+    format: 'text (looks like base64, and is used as it stands, with its =)',
+    where: 'Settings → Connect → Connect keys (one of the first ten)',
+  }),
+  idIsSigned: true,
+  events: {
+    // retryCount grows in the body, so its hash would make each retry an event of its own.
+    id: [
+      json('event'),
+      ':',
+      json('data.envelopeId'),
+      ':',
+      optional(json('data.recipientId'), ':'),
+      json('generatedDateTime'),
+    ],
+    topic: json('event'),
+    occurredAt: { at: json('generatedDateTime'), unit: 'iso' },
+  },
+  headers: ['x-authorization-digest'],
+  retries: 'Wants a 2xx; tries again for up to 15 days, counted in retryCount.',
+  samples: {
+    'envelope-completed': (draft) => event(draft, { envelopeSummary: { status: 'completed' } }),
+    'envelope-sent': (draft) => event(draft, { envelopeSummary: { status: 'sent' } }),
+    'recipient-completed': (draft) => event(draft, { recipientId: '1' }),
+    '*': (draft) => event(draft, {}),
+  },
+};
+
+function event({ topic, now }: SampleDraft, more: object): object {
+  const accountId = '24dfce13-9dce-4aa0-ba12-da5389bb9d8a';
+  const envelopeId = crypto.randomUUID();
+  return {
+    event: topic,
+    apiVersion: 'v2.1',
+    uri: `/restapi/v2.1/accounts/${accountId}/envelopes/${envelopeId}`,
+    retryCount: 0,
+    configurationId: 21752918,
+    generatedDateTime: now.toISOString(),
+    data: { accountId, userId: '8c531060-928e-471d-9cac-b829f616b0bf', envelopeId, ...more },
+  };
+}

@@ -1,0 +1,72 @@
+// Jira Cloud: `sha256=` hex HMAC over the body in X-Hub-Signature; the id comes in a header that is not signed.
+import { header, json, rawBody } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomNumber } from './sample.ts';
+
+export const jira: Provider = {
+  name: 'jira',
+  title: 'Jira Cloud',
+  docsUrl: 'https://developer.atlassian.com/cloud/jira/platform/webhooks/',
+  facts:
+    'Signature T: jira.js, n8n pull request 8822, Hookdeck and Trigger.dev agree. X-Atlassian-Webhook-Identifier kept over retries T: the documentation of jira.js. Webhooks of Connect apps carry a JWT instead T. Retries M.',
+  scheme: hmac({
+    message: rawBody,
+    signature: { at: header('x-hub-signature'), encoding: 'hex', prefix: 'sha256=' },
+  }),
+  secret: textSecret({
+    label: 'Secret',
+    where: 'Jira settings → System → WebHooks → your webhook → Secret (shown once)',
+  }),
+  idIsSigned: false,
+  events: {
+    id: header('x-atlassian-webhook-identifier'),
+    topic: json('webhookEvent'),
+    occurredAt: { at: json('timestamp'), unit: 'ms' },
+  },
+  headers: [
+    'x-atlassian-webhook-identifier',
+    'x-atlassian-webhook-flow',
+    'x-atlassian-webhook-retry',
+    'x-atlassian-webhook-trace',
+  ],
+  retries: 'Wants a 2xx; up to 5 retries, counted in X-Atlassian-Webhook-Retry.',
+  sending: {
+    newId: () => crypto.randomUUID(),
+    headers: ({ id }) => ({
+      'x-atlassian-webhook-identifier': id,
+      'x-atlassian-webhook-flow': 'Primary',
+    }),
+  },
+  samples: {
+    'jira:issue_created': (draft) => event(draft, { issue_event_type_name: 'issue_created', issue: issue() }),
+    'jira:issue_updated': (draft) =>
+      event(draft, {
+        issue_event_type_name: 'issue_generic',
+        issue: issue(),
+        changelog: { id: String(randomNumber(5)), items: [{ field: 'status', toString: 'Done' }] },
+      }),
+    comment_created: (draft) =>
+      event(draft, { comment: { id: String(randomNumber(5)), body: 'Ring' }, issue: issue() }),
+    '*': (draft) => event(draft, { id: String(randomNumber(9)) }),
+  },
+};
+
+function issue(): object {
+  const number = randomNumber(4);
+  return {
+    id: String(number),
+    key: `BELL-${number}`,
+    fields: { summary: 'The bell is silent', status: { name: 'To Do' }, project: { key: 'BELL' } },
+  };
+}
+
+function event({ topic, now }: SampleDraft, more: object): object {
+  return {
+    timestamp: now.getTime(),
+    webhookEvent: topic,
+    user: { accountId: '5b10a2844c20165700ede21g', displayName: 'Ada' },
+    ...more,
+  };
+}
