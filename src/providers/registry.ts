@@ -1,4 +1,5 @@
 // All providers, by name. A new one is one file in catalogue/ and one entry here.
+import { acuity } from './catalogue/acuity.ts';
 import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
@@ -7,12 +8,15 @@ import { bigcommerce } from './catalogue/bigcommerce.ts';
 import { bitbucket } from './catalogue/bitbucket.ts';
 import { box } from './catalogue/box.ts';
 import { braintree } from './catalogue/braintree.ts';
+import { calCom } from './catalogue/cal-com.ts';
+import { calendly } from './catalogue/calendly.ts';
 import { cashfree } from './catalogue/cashfree.ts';
 import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
 import { clerk } from './catalogue/clerk.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
+import { customerio } from './catalogue/customerio.ts';
 import { discord } from './catalogue/discord.ts';
 import { docusign } from './catalogue/docusign.ts';
 import { dodopayments } from './catalogue/dodopayments.ts';
@@ -22,6 +26,7 @@ import { elevenlabs } from './catalogue/elevenlabs.ts';
 import { fedex } from './catalogue/fedex.ts';
 import { fingerprint } from './catalogue/fingerprint.ts';
 import { fintoc } from './catalogue/fintoc.ts';
+import { formstack } from './catalogue/formstack.ts';
 import { generic } from './catalogue/generic.ts';
 import { getstream } from './catalogue/getstream.ts';
 import { github } from './catalogue/github.ts';
@@ -33,6 +38,7 @@ import { intuit } from './catalogue/intuit.ts';
 import { jira } from './catalogue/jira.ts';
 import { klaviyo } from './catalogue/klaviyo.ts';
 import { kontentAi } from './catalogue/kontent-ai.ts';
+import { lark } from './catalogue/lark.ts';
 import { lemonSqueezy } from './catalogue/lemon-squeezy.ts';
 import { line } from './catalogue/line.ts';
 import { linear } from './catalogue/linear.ts';
@@ -40,13 +46,16 @@ import { lithic } from './catalogue/lithic.ts';
 import { liveblocks } from './catalogue/liveblocks.ts';
 import { livekit } from './catalogue/livekit.ts';
 import { mailchimp } from './catalogue/mailchimp.ts';
+import { mailerlite } from './catalogue/mailerlite.ts';
 import { mailgun } from './catalogue/mailgun.ts';
 import { mandrill } from './catalogue/mandrill.ts';
+import { mautic } from './catalogue/mautic.ts';
 import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
 import { mux } from './catalogue/mux.ts';
 import { onfido } from './catalogue/onfido.ts';
+import { onfleet } from './catalogue/onfleet.ts';
 import { openai } from './catalogue/openai.ts';
 import { orb } from './catalogue/orb.ts';
 import { paddle } from './catalogue/paddle.ts';
@@ -75,6 +84,7 @@ import { square } from './catalogue/square.ts';
 import { standardWebhooks } from './catalogue/standard-webhooks.ts';
 import { stripe } from './catalogue/stripe.ts';
 import { svix } from './catalogue/svix.ts';
+import { taiga } from './catalogue/taiga.ts';
 import { telnyx } from './catalogue/telnyx.ts';
 import { trello } from './catalogue/trello.ts';
 import { twilio } from './catalogue/twilio.ts';
@@ -89,6 +99,7 @@ import { zoom } from './catalogue/zoom.ts';
 import type { Provider } from './provider.ts';
 
 export const providers = {
+  acuity,
   aftership,
   airtable,
   anthropic,
@@ -97,12 +108,15 @@ export const providers = {
   bitbucket,
   box,
   braintree,
+  'cal-com': calCom,
+  calendly,
   cashfree,
   chargebee,
   'checkout-com': checkoutCom,
   clerk,
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
+  customerio,
   discord,
   docusign,
   dodopayments,
@@ -112,6 +126,7 @@ export const providers = {
   fedex,
   fingerprint,
   fintoc,
+  formstack,
   generic,
   getstream,
   github,
@@ -123,6 +138,7 @@ export const providers = {
   jira,
   klaviyo,
   'kontent-ai': kontentAi,
+  lark,
   'lemon-squeezy': lemonSqueezy,
   line,
   linear,
@@ -130,13 +146,16 @@ export const providers = {
   liveblocks,
   livekit,
   mailchimp,
+  mailerlite,
   mailgun,
   mandrill,
+  mautic,
   meta,
   'modern-treasury': modernTreasury,
   mollie,
   mux,
   onfido,
+  onfleet,
   openai,
   orb,
   paddle,
@@ -165,6 +184,7 @@ export const providers = {
   'standard-webhooks': standardWebhooks,
   stripe,
   svix,
+  taiga,
   telnyx,
   trello,
   twilio,

@@ -1,0 +1,38 @@
+// Formstack: `sha256=` hex HMAC over a submission, sent as a form or as JSON; no id that is promised to stay.
+import { header, rawBody } from '../parts.ts';
+import type { Provider } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomNumber } from './sample.ts';
+
+export const formstack: Provider = {
+  name: 'formstack',
+  title: 'Formstack Forms',
+  docsUrl: 'https://developers.formstack.com/docs/webhook-setup',
+  facts:
+    'Signature T: n8n and Hookdeck. Form or JSON by choice D: developers.formstack.com, webhook setup. FormID and UniqueID M, and not relied upon: the hash of the body is the id. Retries unknown.',
+  scheme: hmac({
+    message: rawBody,
+    signature: { at: header('x-fs-signature'), encoding: 'hex', prefix: 'sha256=' },
+  }),
+  secret: textSecret({
+    label: 'HMAC key',
+    format: 'text, your own choice',
+    where: 'Your form → Settings → Emails & Actions → WebHook → HMAC key',
+  }),
+  idIsSigned: true,
+  body: { form: 'flat' },
+  // There is but one kind, and the body does not name it.
+  events: { topic: 'submission' },
+  retries: 'Wants a 2xx; schedule unknown.',
+  samples: {
+    submission: () =>
+      new URLSearchParams({
+        FormID: '1234567',
+        UniqueID: String(randomNumber(9)),
+        Name: 'Ada Lovelace',
+        Email: 'ada@example.com',
+        Message: 'Ring the bell: ä & ö',
+      }),
+  },
+};

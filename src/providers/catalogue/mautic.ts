@@ -1,0 +1,59 @@
+// Mautic: base64 HMAC over the body, a batch with one list of events per type.
+import { valueAt } from '../body.ts';
+import { computed, header, type Reading, rawBody } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomNumber } from './sample.ts';
+
+export const mautic: Provider = {
+  name: 'mautic',
+  title: 'Mautic',
+  docsUrl: 'https://mautic-developer.readthedocs.io/en/latest/webhooks/getting_started.html',
+  facts:
+    'Header, raw body and shape of a batch D: mautic-developer.readthedocs.io, webhooks. base64 of HMAC-SHA256 T: n8n. Time in an event M. No id is sent: the hash of one event is the id. Retries unknown.',
+  // GoCardless sends hex under this header name, Standard Webhooks a list.
+  scheme: hmac({ message: rawBody, signature: { at: header('webhook-signature'), encoding: 'base64' } }),
+  secret: textSecret({ label: 'Secret', where: 'Settings → Webhooks → your webhook → Secret' }),
+  idIsSigned: true,
+  events: {
+    topic: computed(typeOf),
+    occurredAt: { at: computed(timeOf), unit: 'iso' },
+    items: splitTypes,
+  },
+  retries: 'Wants a 2xx; queued events are sent together by the next cron job.',
+  samples: {
+    'mautic.lead_post_save_update': (draft) => batch(draft, 2),
+    'mautic.form_on_submit': (draft) => batch(draft, 1),
+    '*': (draft) => batch(draft, 1),
+  },
+};
+
+/** Each event becomes a body of Mautic's own shape with one type and one event, so that nothing of it is lost. */
+function splitTypes(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return undefined;
+  return Object.entries(body).flatMap(([type, events]) =>
+    Array.isArray(events) ? events.map((event) => ({ [type]: [event] })) : [],
+  );
+}
+
+function typeOf(reading: Reading): string | undefined {
+  return Object.keys(reading.item ?? {})[0];
+}
+
+function timeOf(reading: Reading): string | undefined {
+  const time = valueAt(reading.item, [typeOf(reading) ?? '', '0', 'timestamp']);
+  return typeof time === 'string' ? time : undefined;
+}
+
+function batch({ topic, now }: SampleDraft, count: number): object {
+  const events = Array.from({ length: count }, () => ({
+    contact: {
+      id: randomNumber(6),
+      points: 0,
+      fields: { core: { email: { alias: 'email', value: 'ada@example.com' } } },
+    },
+    timestamp: now.toISOString(),
+  }));
+  return { [topic]: events };
+}

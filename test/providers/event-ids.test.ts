@@ -1,0 +1,90 @@
+// Ids where providers send none: what is one event stays one, and what only looks the same does not become one.
+import t from 'tap';
+import { answerHandshake, type Provider, providers, readEvents } from '../../src/providers/index.ts';
+import { makeSigned, makeSource, NOW } from './deliveries.ts';
+
+const { acuity, docusign, doppler, kontentAi, mailerlite, mautic, mux, onfleet } = {
+  ...providers,
+  kontentAi: providers['kontent-ai'],
+};
+
+function idsOf(provider: Provider, body: string, secondsLater = 0): string[] {
+  const now = new Date(NOW.getTime() + secondsLater * 1000);
+  const { source, delivery } = makeSigned(provider, { body, now });
+  return readEvents(source, delivery).map(({ eventId }) => eventId);
+}
+
+t.test('Acuity: what happens once is one event, what can happen again is not', (t) => {
+  const form = (action: string) => `action=${action}&id=1019381837&calendarID=1&appointmentTypeID=10`;
+  for (const action of ['scheduled', 'order.completed'])
+    t.same(
+      [idsOf(acuity, form(action)), idsOf(acuity, form(action), 60)],
+      [[`${action}:1019381837`], [`${action}:1019381837`]],
+    );
+  for (const action of ['changed', 'rescheduled', 'canceled'])
+    t.notSame(idsOf(acuity, form(action)), idsOf(acuity, form(action), 60), action);
+  t.end();
+});
+
+t.test('Doppler and Kontent.ai: equal bodies at another time are other events', (t) => {
+  const doppled = '{"type":"config.secrets.update","config":{"name":"dev"}}';
+  t.notSame(idsOf(doppler, doppled), idsOf(doppler, doppled, 1));
+  t.notSame(idsOf(doppler, doppled), idsOf(doppler, '{"custom":1}'), 'at one time two bodies are two events');
+  const notification = (id: string) =>
+    `{"data":{"system":{"id":"${id}"}},"message":{"object_type":"asset","action":"created"}}`;
+  const batch = `{"notifications":[${notification('a')},${notification('b')}]}`;
+  const ids = idsOf(kontentAi, batch);
+  t.equal(new Set(ids).size, 2);
+  t.notSame(ids, idsOf(kontentAi, batch, 1));
+  t.end();
+});
+
+t.test('DocuSign and Mux: counting the attempts in the body makes no new event', (t) => {
+  const attempt = (retryCount: number, recipient = '') =>
+    `{"event":"envelope-sent","retryCount":${retryCount},"generatedDateTime":"2026-11-23T09:59:00.1Z","data":{"envelopeId":"e"${recipient}}}`;
+  t.same(idsOf(docusign, attempt(3)), idsOf(docusign, attempt(0)));
+  const recipients = ['1', '2'].map((id) => idsOf(docusign, attempt(0, `,"recipientId":"${id}"`)));
+  t.notSame(recipients[0], recipients[1], 'two recipients at one time are two events');
+  const event = (attempts: string) => `{"id":"evt","type":"video.asset.ready","attempts":[${attempts}]}`;
+  t.same(idsOf(mux, event('{"id":"1"}')), idsOf(mux, event('')));
+  t.end();
+});
+
+t.test('Mautic: every event of every type is read, and other keys are none', (t) => {
+  const body =
+    '{"mautic.a":[{"timestamp":"2026-11-23T09:59:00+00:00"},{"n":2}],"mautic.b":[{"n":3}],"note":"x","mautic.c":[]}';
+  const { source, delivery } = makeSigned(mautic, { body });
+  const events = readEvents(source, delivery);
+  t.match(events, [
+    { topic: 'mautic.a', occurredAt: new Date('2026-11-23T09:59:00Z') },
+    { topic: 'mautic.a', occurredAt: null, payloadText: '{"mautic.a":[{"n":2}]}' },
+    { topic: 'mautic.b' },
+  ]);
+  t.equal(events.length, 3);
+  t.end();
+});
+
+t.test('MailerLite: one event or a batch', (t) => {
+  const { source, delivery } = makeSigned(mailerlite, { body: '{"event":"subscriber.created","id":"1"}' });
+  t.match(readEvents(source, delivery), [{ topic: 'subscriber.created' }]);
+  t.equal(
+    idsOf(mailerlite, '{"events":[{"type":"campaign.open","n":1},{"type":"campaign.open","n":2}]}').length,
+    2,
+  );
+  t.end();
+});
+
+t.test('Onfleet gets its check back as plain text', (t) => {
+  const source = makeSource(onfleet, '00'.repeat(32));
+  const ask = (query: string) =>
+    answerHandshake(
+      source,
+      { method: 'GET', url: `/x${query}`, headers: {}, body: Buffer.alloc(0), receivedAt: NOW },
+      'unsigned',
+    );
+  t.match(ask('?check=12ab'), { status: 200, body: '12ab', contentType: /^text\/plain/ });
+  t.equal(ask(''), undefined);
+  t.equal(ask('?check=%3Cscript%3E'), undefined, 'no HTML');
+  t.equal(ask('?check=a&check=b'), undefined);
+  t.end();
+});
