@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { GeneratedSecret, SecretSpec } from './provider.ts';
 import {
+  CURVES,
   formatPublicKey,
   type PublicKeyFormat,
   type PublicKeyKind,
@@ -33,12 +34,13 @@ const KEY_FORMATS = {
   spki: 'public key: base64 (SPKI), or PEM',
 } as const;
 
-function generateKeyPair(kind: PublicKeyKind, key: PublicKeyFormat): GeneratedSecret {
+/** A pair for trials; its secret half is a PEM. */
+export function generateKeyPair(kind: PublicKeyKind, key: PublicKeyFormat): GeneratedSecret {
   const pair =
     kind === 'ed25519'
       ? generateKeyPairSync('ed25519')
-      : kind === 'ecdsa-p256'
-        ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+      : kind === 'ecdsa-p256' || kind === 'ecdsa-p521'
+        ? generateKeyPairSync('ec', { namedCurve: CURVES[kind] })
         : generateKeyPairSync('rsa', { modulusLength: 2048 });
   const privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   return { secret: formatPublicKey(pair.publicKey, key), privateKey };

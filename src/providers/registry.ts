@@ -4,6 +4,7 @@ import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
 import { authsignal } from './catalogue/authsignal.ts';
+import { awsSns } from './catalogue/aws-sns.ts';
 import { bigcommerce } from './catalogue/bigcommerce.ts';
 import { bitbucket } from './catalogue/bitbucket.ts';
 import { box } from './catalogue/box.ts';
@@ -60,6 +61,7 @@ import { openai } from './catalogue/openai.ts';
 import { orb } from './catalogue/orb.ts';
 import { paddle } from './catalogue/paddle.ts';
 import { pagerduty } from './catalogue/pagerduty.ts';
+import { paypal } from './catalogue/paypal.ts';
 import { paystack } from './catalogue/paystack.ts';
 import { plivo } from './catalogue/plivo.ts';
 import { polar } from './catalogue/polar.ts';
@@ -104,6 +106,7 @@ export const providers = {
   airtable,
   anthropic,
   authsignal,
+  'aws-sns': awsSns,
   bigcommerce,
   bitbucket,
   box,
@@ -160,6 +163,7 @@ export const providers = {
   orb,
   paddle,
   pagerduty,
+  paypal,
   paystack,
   plivo,
   polar,

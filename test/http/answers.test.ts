@@ -3,8 +3,10 @@ import t, { type Test } from 'tap';
 import { createServer } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { type OutgoingRequest, providers, type Source, signDelivery } from '../../src/providers/index.ts';
+import type { Handshake } from '../../src/providers/provider.ts';
 import { makeSource } from '../providers/deliveries.ts';
 import { captureLog } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 /** The route without a database: what is accepted is only counted. */
 function openRoute(t: Test, ...sources: Source[]) {
@@ -69,4 +71,37 @@ t.test('a provider that wants its own words gets them once the event is committe
   t.equal(answer.status, 200);
   t.equal(await answer.text(), '');
   t.equal(accepted(), 1);
+});
+
+t.test('a subscription is confirmed after the answer, and the log says whether it was', async (t) => {
+  const { 'aws-sns': awsSns } = providers;
+  const pair = awsSns.secret.generate();
+  const confirmed = Promise.withResolvers<string>();
+  const asking = Promise.withResolvers<void>();
+  const source: Source = {
+    ...makeSource({ ...awsSns, handshakes: [confirmingWith(() => confirmed.promise)] }, pair.secret),
+    name: 'aws-sns',
+  };
+  const request = signDelivery(source, {
+    topic: 'orders',
+    now: new Date(),
+    url: 'http://localhost/webhooks/aws-sns',
+    privateKey: pair.privateKey ?? '',
+  });
+  const { post, logs, accepted } = openRoute(t, source);
+  const answer = await post(request);
+  t.equal(answer.status, 200, 'while the confirmation is still under way');
+  t.equal(accepted(), 0, 'it is no event');
+  await asking.promise;
+  confirmed.resolve('subscribed to it');
+  await waitFor(() => logs.some(({ msg }) => msg === 'subscribed to it'), { what: 'the log line' });
+
+  function confirmingWith(afterwards: () => Promise<string>): Handshake {
+    const answer = { status: 200, contentType: 'text/plain', body: '' };
+    const errand = () => {
+      asking.resolve();
+      return afterwards();
+    };
+    return { method: 'POST', phase: 'verified', answer: () => ({ ...answer, afterwards: errand }) };
+  }
 });

@@ -1,6 +1,7 @@
 // Keys that are fetched one by one, each under the id that a request names: cached, bounded, and never one fetch per
 // forged id.
 import type { KeyObject } from 'node:crypto';
+import type { Refusal } from '../provider.ts';
 import { type KeyOrRefusal, type KeySource, unfetchedKey, unpublishedKey } from './key-source.ts';
 
 /** A key is asked for again after so long, and used on while that fails. */
@@ -26,15 +27,20 @@ export interface FetchedKey {
   validToMs?: number;
 }
 
+/** There is no such key, or none to be believed; said to the operator. */
+export interface Untrusted {
+  untrusted: string;
+}
+
 interface CachedKey extends FetchedKey {
   fetchedAtMs: number;
 }
 
-/** @param load undefined: there is no such key, or none to be trusted; rejects where it could not be found out */
-export function fetchedKeys(load: (id: string, nowMs: number) => Promise<FetchedKey | undefined>): KeySource {
+/** @param load rejects where it could not be found out whether there is such a key */
+export function fetchedKeys(load: (id: string, nowMs: number) => Promise<FetchedKey | Untrusted>): KeySource {
   const keys = new Map<string, CachedKey>();
   /** Refusals that hold until an instant. */
-  const refused = new Map<string, { refusal: KeyOrRefusal; untilMs: number }>();
+  const refused = new Map<string, { refusal: Refusal; untilMs: number }>();
   const underWay = new Map<string, Promise<KeyOrRefusal>>();
   let tokens = FETCH_BURST;
   let filledAtMs = Number.NEGATIVE_INFINITY;
@@ -53,14 +59,15 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
   async function fetchKey(id: string, nowMs: number): Promise<KeyOrRefusal> {
     try {
       const found = await load(id, nowMs);
-      if (found) {
+      if ('key' in found) {
         remember(keys, id, { ...found, fetchedAtMs: nowMs }, MAX_KEYS);
         refused.delete(id);
         return judge(found, nowMs);
       }
       keys.delete(id);
-      remember(refused, id, { refusal: unpublishedKey(), untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
-      return unpublishedKey();
+      const refusal: Refusal = { ok: false, reason: 'wrong_signature', detail: found.untrusted };
+      remember(refused, id, { refusal, untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
+      return refusal;
     } catch (error) {
       const refusal = unfetchedKey(error instanceof Error ? error.message : 'unknown failure');
       remember(refused, id, { refusal, untilMs: nowMs + FAILED_MS }, MAX_REMEMBERED);

@@ -5,7 +5,7 @@ import type { Scheme } from '../provider.ts';
 import { decodeBytes, encodeBytes } from './signature.ts';
 import { type Algorithm, type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 
-export type PublicKeyKind = 'ed25519' | 'ecdsa-p256' | 'rsa-sha256' | 'rsa-sha1';
+export type PublicKeyKind = 'ed25519' | 'ecdsa-p256' | 'ecdsa-p521' | 'rsa-sha256' | 'rsa-sha1';
 
 /**
  * `raw-hex`, `raw-base64`: the 32 bytes of an Ed25519 key, after `prefix` if one is given. `spki`: base64 of the
@@ -24,15 +24,18 @@ export interface PublicKeySpec extends SignedTemplateSpec {
 const NAMES = {
   ed25519: 'Ed25519',
   'ecdsa-p256': 'ECDSA P-256 with SHA-256',
+  'ecdsa-p521': 'ECDSA P-521 with SHA-512',
   'rsa-sha256': 'RSA with SHA-256',
   'rsa-sha1': 'RSA with SHA-1',
 } as const;
 const DIGESTS = {
   ed25519: null,
   'ecdsa-p256': 'sha256',
+  'ecdsa-p521': 'sha512',
   'rsa-sha256': 'sha256',
   'rsa-sha1': 'sha1',
 } as const;
+export const CURVES = { 'ecdsa-p256': 'prime256v1', 'ecdsa-p521': 'secp521r1' } as const;
 /** What DER puts before the 32 bytes of an Ed25519 public key. */
 const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 const MIN_RSA_BITS = 2048;
@@ -56,13 +59,17 @@ export function publicKeyAlgorithm(spec: PublicKeySpec): Algorithm<KeyObject> {
       });
     },
     sign(_publicKey, pieces, { privateKey }) {
-      if (privateKey === undefined)
-        throw new Error(
-          'only the provider holds the private key: make a pair for testing with `postbell keys` and pass its private key',
-        );
-      return encodeBytes(sign(DIGESTS[kind], joined(pieces), createPrivateKey(privateKey)), encoding);
+      return encodeBytes(sign(DIGESTS[kind], joined(pieces), privateKeyOf(privateKey)), encoding);
     },
   };
+}
+
+/** Throws with the remedy where there is none: only the provider holds the real one. */
+export function privateKeyOf(pem: string | undefined): KeyObject {
+  if (pem !== undefined) return createPrivateKey(pem);
+  throw new Error(
+    'only the provider holds the private key: make a pair for testing with `postbell keys` and pass its private key',
+  );
 }
 
 /** Undefined where the text is no public key of that kind, or one too weak to trust. */
@@ -96,10 +103,12 @@ function keyInput(text: string, format: PublicKeyFormat['format']) {
   return { key: Buffer.concat([ED25519_SPKI, raw]), format: 'der', type: 'spki' } as const;
 }
 
-function isOfKind(key: KeyObject, kind: PublicKeyKind): boolean {
+/** Also refuses RSA keys below 2048 bits. */
+export function isOfKind(key: KeyObject, kind: PublicKeyKind): boolean {
   const details = key.asymmetricKeyDetails;
   if (kind === 'ed25519') return key.asymmetricKeyType === 'ed25519';
-  if (kind === 'ecdsa-p256') return key.asymmetricKeyType === 'ec' && details?.namedCurve === 'prime256v1';
+  if (kind === 'ecdsa-p256' || kind === 'ecdsa-p521')
+    return key.asymmetricKeyType === 'ec' && details?.namedCurve === CURVES[kind];
   return key.asymmetricKeyType === 'rsa' && (details?.modulusLength ?? 0) >= MIN_RSA_BITS;
 }
 

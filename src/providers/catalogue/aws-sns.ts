@@ -1,0 +1,125 @@
+// Amazon SNS: an RSA signature over fields of the body, and subscriptions that want to be confirmed.
+import { setTimeout as pause } from 'node:timers/promises';
+import { decodeBody, valueAt } from '../body.ts';
+import { emptyAnswer } from '../handshake.ts';
+import { computed, json, type Reading } from '../parts.ts';
+import type { Delivery, HandshakeAnswer, Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
+import { generateKeyPair } from '../public-key-secrets.ts';
+import { fetchText } from '../schemes/fetch-text.ts';
+import { snsSignature } from './aws-sns-signature.ts';
+import { isTopicOf, parseTopics } from './aws-sns-topic.ts';
+import { randomId } from './sample.ts';
+
+const TRIAL_ACCOUNT = 'arn:aws:sns:us-east-1:000000000000:';
+const CONFIRM_TRIES = 3;
+const CONFIRM_PAUSE_MS = 2_000;
+
+const secret: SecretSpec = {
+  label: 'Topic ARN',
+  format:
+    'arn:aws:sns:<region>:<account>:<topic>, or * as the topic for all of the account (no secret: it says whose messages count); for trials followed by ; and a public key',
+  where:
+    'AWS console → SNS → Topics → your topic → ARN; subscribe the URL as HTTPS, without raw message delivery',
+  check(text) {
+    if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
+    return parseTopics(text)
+      ? undefined
+      : 'is no ARN of an SNS topic; it looks like arn:aws:sns:eu-west-1:123456789012:orders';
+  },
+  generate() {
+    const pair = generateKeyPair('rsa-sha256', { format: 'spki' });
+    return { ...pair, secret: `${TRIAL_ACCOUNT}*;${pair.secret}` };
+  },
+};
+
+export const awsSns: Provider = {
+  name: 'aws-sns',
+  title: 'Amazon SNS',
+  docsUrl: 'https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html',
+  facts:
+    "Signed fields, both versions, pinned hosts and names in the certificates L+D: AWS's validators for JavaScript and Java, checked against real messages of the latter's tests; the page above, which also asks to refuse foreign topics. MessageId kept over retries and confirmation by GET D: docs.aws.amazon.com/sns/latest/dg/SendMessageToHttp.prepare.html. MessageAttributes and UnsubscribeURL are not signed.",
+  scheme: snsSignature(),
+  secret,
+  idIsSigned: true,
+  events: {
+    id: json('MessageId'),
+    // The type of a message is the topic it was published to; what Type says is the same for all events.
+    topic: computed(topicName),
+    occurredAt: { at: json('Timestamp'), unit: 'iso' },
+  },
+  headers: ['x-amz-sns-message-id', 'x-amz-sns-topic-arn', 'x-amz-sns-subscription-arn'],
+  handshakes: [{ method: 'POST', phase: 'verified', answer: answerConfirmation }],
+  retries:
+    'Wants a 2xx within 15 s; tries again for about an hour unless the topic says otherwise, but not after a 4xx.',
+  sending: {
+    newId: () => crypto.randomUUID(),
+    contentType: 'text/plain; charset=UTF-8',
+    headers: ({ id }) => ({ 'x-amz-sns-message-type': 'Notification', 'x-amz-sns-message-id': id }),
+  },
+  samples: {
+    orders: (draft) => notification(draft, { order_id: randomId('ord_'), status: 'placed' }),
+    alarms: (draft) => ({
+      ...notification(draft, { AlarmName: 'bell-silent', NewStateValue: 'ALARM' }),
+      Subject: 'ALARM: "bell-silent" in US East (N. Virginia)',
+    }),
+    '*': (draft) => notification(draft, { id: randomId() }),
+  },
+};
+
+function topicName(reading: Reading): string | undefined {
+  const arn = valueAt(reading.decoded?.value, ['TopicArn']);
+  return typeof arn === 'string' ? arn.slice(arn.lastIndexOf(':') + 1) : undefined;
+}
+
+/** Verified before this is asked; whatever is neither kind is an event. */
+function answerConfirmation(
+  delivery: Delivery,
+  source: Source,
+  secretIndex: number,
+): HandshakeAnswer | undefined {
+  if (!delivery.body.includes('Confirmation"')) return undefined;
+  const body = decodeBody(delivery, source).value;
+  const type = valueAt(body, ['Type']);
+  // Nothing to do: the subscription is gone because someone with the right to it wanted that.
+  if (type === 'UnsubscribeConfirmation') return emptyAnswer();
+  if (type !== 'SubscriptionConfirmation') return undefined;
+  const topicArn = valueAt(body, ['TopicArn']);
+  const token = valueAt(body, ['Token']);
+  const topics = parseTopics(source.secrets[secretIndex] ?? '');
+  if (!topics || typeof topicArn !== 'string' || typeof token !== 'string' || !isTopicOf(topics, topicArn))
+    return emptyAnswer();
+  if (topics.pinned) return emptyAnswer();
+  // SubscribeURL is never asked. The same address is put together from the host that the configuration names and the
+  // signed token: no message, however it came to be signed, can send us anywhere else.
+  const url = `https://${topics.host}/?Action=ConfirmSubscription&TopicArn=${encodeURIComponent(topicArn)}&Token=${encodeURIComponent(token)}`;
+  return { ...emptyAnswer(), afterwards: () => confirm(url, topicArn, source.fetchText ?? fetchText) };
+}
+
+async function confirm(url: string, topicArn: string, get: typeof fetchText): Promise<string> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await get(url);
+      return `subscribed to ${topicArn}`;
+    } catch (error) {
+      if (tries >= CONFIRM_TRIES)
+        throw new Error(
+          `${topicArn}: SNS was asked ${tries} times; request the confirmation again in its console`,
+          {
+            cause: error,
+          },
+        );
+    }
+    await pause(CONFIRM_PAUSE_MS);
+  }
+}
+
+function notification({ topic, id, now }: SampleDraft, message: object) {
+  return {
+    Type: 'Notification',
+    MessageId: id,
+    TopicArn: TRIAL_ACCOUNT + topic,
+    Message: JSON.stringify(message),
+    Timestamp: now.toISOString(),
+    UnsubscribeURL: 'https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn=trial',
+  };
+}

@@ -1,0 +1,145 @@
+// PayPal: RSA-SHA256 over `id|time|webhook id|CRC32 of the body`, by a key in the certificate that a header names.
+import { crc32 } from 'node:zlib';
+import { computed, header, json, timestamp } from '../parts.ts';
+import type { Provider, SampleDraft, Scheme, SecretSpec } from '../provider.ts';
+import { generateKeyPair } from '../public-key-secrets.ts';
+import { readPart, startReading } from '../reading.ts';
+import { certificateKeys } from '../schemes/certificates.ts';
+import { pinnedKey, withKey } from '../schemes/key-source.ts';
+import { perSecret } from '../schemes/per-secret.ts';
+import { type PublicKeySpec, parsePublicKey, publicKey, publicKeyAlgorithm } from '../schemes/public-key.ts';
+import { verifySigned } from '../schemes/signed-template.ts';
+import { randomId } from './sample.ts';
+
+const key = { format: 'spki' } as const;
+const CERTIFICATE_URL =
+  /^https:\/\/api(?:-m)?\.(sandbox\.)?paypal\.com\/v1\/notifications\/certs\/CERT-[A-Za-z0-9-]{1,100}$/;
+const ALGORITHM = 'SHA256withRSA';
+const SAMPLE_CERTIFICATE = 'https://api.sandbox.paypal.com/v1/notifications/certs/CERT-postbell-send';
+
+const spec: PublicKeySpec = {
+  kind: 'rsa-sha256',
+  key,
+  message: [
+    header('paypal-transmission-id'),
+    '|',
+    timestamp,
+    '|',
+    computed(({ source }) => webhookIdOf(source.secrets[0] ?? '')),
+    '|',
+    computed(({ delivery }) => String(crc32(delivery.body))),
+  ],
+  signature: { at: header('paypal-transmission-sig'), encoding: 'base64' },
+  // Retries go on for 3 days, and whether they carry a time of their own is not said.
+  timestamp: { at: header('paypal-transmission-time'), unit: 'iso', pastSeconds: 3 * 86_400 + 3_600 },
+  signs: { body: true },
+};
+
+const secret: SecretSpec = {
+  label: 'Webhook ID',
+  format:
+    'letters and digits (no secret: it says whose events count); for trials followed by ; and a public key',
+  where: 'developer.paypal.com → Apps & Credentials → your app → Webhooks → Webhook ID',
+  check(text) {
+    if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
+    if (!/^[A-Za-z0-9]{10,50}$/.test(webhookIdOf(text)))
+      return 'is no webhook ID; it looks like 8PT597110X687430LKGECATA';
+    if (text.includes(';') && !pinnedOf(text)) return 'has no public key after the ;';
+    return undefined;
+  },
+  generate() {
+    const pair = generateKeyPair('rsa-sha256', key);
+    return { ...pair, secret: `${randomId('TRIAL').slice(0, 17).toUpperCase()};${pair.secret}` };
+  },
+};
+
+export const paypal: Provider = {
+  name: 'paypal',
+  title: 'PayPal',
+  docsUrl: 'https://developer.paypal.com/api/rest/webhooks/rest/',
+  facts:
+    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event ids M. Only a CRC32 of the body is signed: whoever saw one delivery can make another body to its signature while its time is accepted, so take amounts from the API.",
+  scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
+  secret,
+  idIsSigned: true,
+  events: {
+    id: json('id'),
+    topic: json('event_type'),
+    occurredAt: { at: json('create_time'), unit: 'iso' },
+  },
+  headers: ['paypal-transmission-id', 'paypal-transmission-time'],
+  retries: 'Wants a 2xx; tries again up to 25 times over 3 days. Mock events of the simulator do not verify.',
+  sending: {
+    newId: () => randomId('WH-').toUpperCase(),
+    headers: () => ({
+      'paypal-transmission-id': crypto.randomUUID(),
+      'paypal-cert-url': SAMPLE_CERTIFICATE,
+      'paypal-auth-algo': ALGORITHM,
+    }),
+  },
+  samples: {
+    'PAYMENT.CAPTURE.COMPLETED': (draft) =>
+      event(draft, 'capture', { status: 'COMPLETED', amount: { currency_code: 'USD', value: '20.00' } }),
+    'CHECKOUT.ORDER.APPROVED': (draft) =>
+      event(draft, 'checkout-order', { status: 'APPROVED', intent: 'CAPTURE' }),
+    'BILLING.SUBSCRIPTION.CANCELLED': (draft) => event(draft, 'subscription', { status: 'CANCELLED' }),
+    '*': (draft) => event(draft, 'capture', {}),
+  },
+};
+
+/** With a key after the ID, that key; else the one in the certificate, from PayPal's hosts only. */
+function byCertificate(pinned: Scheme): Scheme {
+  const algorithm = publicKeyAlgorithm(spec);
+  return {
+    ...pinned,
+    summary: `${pinned.summary}, key from a certificate of api.paypal.com`,
+    prepare(source) {
+      const own = pinnedOf(source.secrets[0] ?? '');
+      const keys = own ? pinnedKey(own) : certificateKeys({ signersOf }, source);
+      return (delivery) => {
+        const reading = startReading(delivery, source);
+        const name = readPart(header('paypal-auth-algo'), reading);
+        if (typeof name !== 'string') return name;
+        if (name !== ALGORITHM)
+          return { ok: false, reason: 'malformed_signature', detail: `paypal-auth-algo is not ${ALGORITHM}` };
+        const url = readPart(header('paypal-cert-url'), reading);
+        if (typeof url !== 'string') return url;
+        if (!CERTIFICATE_URL.test(url))
+          return {
+            ok: false,
+            reason: 'malformed_signature',
+            detail: 'paypal-cert-url is not an address of PayPal',
+          };
+        return withKey(keys.find(url, delivery.receivedAt), (found) =>
+          verifySigned(spec, algorithm, [found], reading),
+        );
+      };
+    },
+  };
+}
+
+function signersOf(url: string): readonly string[] {
+  const match = CERTIFICATE_URL.exec(url);
+  return match ? [`messageverificationcerts.${match[1] ?? ''}paypal.com`] : [];
+}
+
+function webhookIdOf(text: string): string {
+  return text.split(';', 1)[0] ?? '';
+}
+
+function pinnedOf(text: string) {
+  const at = text.indexOf(';');
+  return at < 0 ? undefined : parsePublicKey(text.slice(at + 1), 'rsa-sha256', key);
+}
+
+function event({ topic, id, now }: SampleDraft, resourceType: string, resource: object): object {
+  return {
+    id,
+    event_version: '1.0',
+    create_time: now.toISOString(),
+    resource_type: resourceType,
+    event_type: topic,
+    summary: `${topic} for a trial`,
+    resource: { id: randomId().slice(0, 17).toUpperCase(), ...resource },
+  };
+}

@@ -1,0 +1,226 @@
+// Certificates that a delivery names: only the provider's, only sound ones, and never a fetch per forged address.
+import { createPublicKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { providers, type Source, signDelivery, verifyDelivery } from '../../src/providers/index.ts';
+import { HttpStatusError } from '../../src/providers/schemes/fetch-text.ts';
+import {
+  ABSENT_MS,
+  FAILED_MS,
+  FETCH_BURST,
+  FETCH_EVERY_MS,
+} from '../../src/providers/schemes/fetched-keys.ts';
+import { NOW, withHeaders } from './deliveries.ts';
+
+const { paypal, 'aws-sns': awsSns } = providers;
+const CERT_URL = 'paypal-cert-url';
+const certificate = (name: string) =>
+  readFileSync(new URL(`certificates/${name}.pem`, import.meta.url), 'utf8');
+const privateKey = certificate('signer-key');
+const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).toString('base64');
+const WEBHOOK_ID = '8PT597110X687430LKGECATA';
+const ARN = 'arn:aws:sns:us-east-1:123456789012:orders';
+
+type Answer = string | Error;
+
+/** Answers in turn, the last one again and again; an Error is thrown. */
+function fetchingSource(provider: Source['provider'], secret: string, ...answers: Answer[]) {
+  const fetched: string[] = [];
+  const source: Source = {
+    name: provider.name,
+    provider,
+    secrets: [secret],
+    trustedRoots: [certificate('root')],
+    fetchText: (url) => {
+      const answer = answers[Math.min(fetched.length, answers.length - 1)] ?? '';
+      fetched.push(url);
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+    },
+  };
+  return { source, fetched };
+}
+
+function signed(provider: Source['provider'], pinnedSecret: string, topic: string, body?: string) {
+  const source: Source = { name: provider.name, provider, secrets: [pinnedSecret] };
+  const request = signDelivery(source, {
+    topic,
+    now: NOW,
+    url: 'https://shop.example.com/hook',
+    privateKey,
+    ...(body === undefined ? {} : { body }),
+  });
+  const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, [value]]));
+  return { method: 'POST', url: '/hook', headers, body: request.body, receivedAt: NOW };
+}
+
+const byPaypal = withHeaders(signed(paypal, `${WEBHOOK_ID};${publicKey}`, 'CHECKOUT.ORDER.APPROVED'), {
+  [CERT_URL]: ['https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-7a93e8fa'],
+});
+const bySns = signed(awsSns, `${ARN};${publicKey}`, 'orders');
+const later = <T extends { receivedAt: Date }>(delivery: T, ms: number): T => ({
+  ...delivery,
+  receivedAt: new Date(NOW.getTime() + ms),
+});
+
+t.test('a certificate is fetched once, then its key is at hand', async (t) => {
+  for (const [provider, secret, delivery, pem] of [
+    [paypal, WEBHOOK_ID, byPaypal, certificate('paypal')],
+    [paypal, WEBHOOK_ID, byPaypal, certificate('paypal') + certificate('intermediate')],
+    [awsSns, ARN, bySns, certificate('sns')],
+    [awsSns, ARN, bySns, certificate('sns') + certificate('intermediate')],
+  ] as const) {
+    const { source, fetched } = fetchingSource(provider, secret, pem);
+    const first = verifyDelivery(source, delivery);
+    t.type(first, Promise);
+    t.match(await first, { ok: true, secretIndex: 0 });
+    t.match(verifyDelivery(source, delivery), { ok: true }, 'without a promise');
+    t.equal(fetched.length, 1);
+  }
+});
+
+t.test('a certificate that is not sound is not believed, and the operator reads why', async (t) => {
+  const sns: [pem: string, detail: RegExp][] = [
+    ['', /it is none/],
+    ['<html>not found</html>', /it is none/],
+    [certificate('sns').slice(0, 600), /it is none/],
+    ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', /it is none/],
+    [certificate('self-signed'), /no certificate of a signer/],
+    [certificate('other-name'), /not for sns\.amazonaws\.com/],
+    [certificate('paypal'), /not for sns\.amazonaws\.com/],
+    [certificate('expired'), /not valid at this time/],
+    [certificate('not-yet'), /not valid at this time/],
+    [certificate('short-key'), /2048 bits/],
+    [certificate('root'), /no certificate of a signer/],
+    [certificate('sns') + certificate('root'), /no chain/],
+    [certificate('sns') + certificate('intermediate').repeat(6), /it is none/],
+  ];
+  for (const [pem, detail] of sns) {
+    const { source } = fetchingSource(awsSns, ARN, pem);
+    t.match(await verifyDelivery(source, bySns), { ok: false, reason: 'wrong_signature', detail });
+  }
+  const withChain = (name: string, issuer: string) =>
+    certificate(name) + certificate(issuer) + certificate('intermediate');
+  const { source } = fetchingSource(paypal, WEBHOOK_ID, withChain('by-not-an-authority', 'not-an-authority'));
+  t.match(
+    await verifyDelivery(source, byPaypal),
+    { ok: false, detail: /no chain/ },
+    'an issuer that may not issue',
+  );
+  const foreign = fetchingSource(paypal, WEBHOOK_ID, certificate('paypal') + certificate('intermediate'));
+  const { trustedRoots: _, ...inProduction } = foreign.source;
+  t.match(await verifyDelivery(inProduction, byPaypal), { ok: false, detail: /no trusted root/ });
+});
+
+t.test('nothing is fetched from anywhere but the pinned addresses', async (t) => {
+  const { source, fetched } = fetchingSource(paypal, WEBHOOK_ID, certificate('paypal'));
+  for (const url of [
+    'http://api.paypal.com/v1/notifications/certs/CERT-1',
+    'https://api.paypal.com.example.net/v1/notifications/certs/CERT-1',
+    'https://evil.example.net/api.paypal.com/v1/notifications/certs/CERT-1',
+    'https://api.paypal.com@evil.example.net/v1/notifications/certs/CERT-1',
+    'https://api.paypal.com:8443/v1/notifications/certs/CERT-1',
+    'https://api.paypal.com/v1/notifications/certs/../../oauth2/CERT-1',
+    'https://api.paypal.com/v1/notifications/certs/CERT-1?x=1',
+    'https://API.paypal.com/v1/notifications/certs/CERT-1',
+    'https://www.paypal.com/v1/notifications/certs/CERT-1',
+    'https://169.254.169.254/latest/meta-data',
+  ]) {
+    const verdict = await verifyDelivery(source, withHeaders(byPaypal, { [CERT_URL]: [url] }));
+    t.match(verdict, { ok: false, reason: 'malformed_signature' }, url);
+  }
+  const sns = fetchingSource(awsSns, ARN, certificate('sns'));
+  const text = bySns.body.toString();
+  const [good = ''] = /https:\/\/sns[^"]+\.pem/.exec(text) ?? [];
+  for (const url of [
+    good.replace('https', 'http'),
+    good.replace('us-east-1', 'eu-west-1'),
+    good.replace('amazonaws.com', 'amazonaws.com.example.net'),
+    good.replace('https://', 'https://evil.example.net/'),
+    good.replace('sns.', 'bucket.s3.'),
+    good.replace('.com/', '.com:444/'),
+    good.replace('.pem', '.pem?x'),
+  ]) {
+    const body = Buffer.from(text.replace(good, url));
+    t.match(await verifyDelivery(sns.source, { ...bySns, body }), { reason: 'malformed_signature' }, url);
+  }
+  t.strictSame([fetched, sns.fetched], [[], []]);
+});
+
+t.test('a foreign topic is refused before anything is fetched', async (t) => {
+  for (const secret of [
+    ARN.replace('orders', 'orders2'),
+    ARN.replace('123456789012', '123456789013'),
+    ARN.replace('us-east-1', 'us-east-2'),
+  ]) {
+    const { source, fetched } = fetchingSource(awsSns, secret, certificate('sns'));
+    t.match(await verifyDelivery(source, bySns), {
+      reason: 'wrong_signature',
+      detail: 'it is for another topic',
+    });
+    t.equal(fetched.length, 0);
+  }
+  const { source } = fetchingSource(awsSns, ARN.replace('orders', '*'), certificate('sns'));
+  t.match(await verifyDelivery(source, bySns), { ok: true }, '* takes every topic of the account');
+});
+
+t.test('a flood of forged addresses is a handful of fetches, and touches no key that is here', async (t) => {
+  const { source, fetched } = fetchingSource(
+    paypal,
+    WEBHOOK_ID,
+    certificate('paypal'),
+    new HttpStatusError(404, 'no'),
+  );
+  t.match(await verifyDelivery(source, byPaypal), { ok: true });
+  const named = (n: number) =>
+    withHeaders(byPaypal, { [CERT_URL]: [`https://api.paypal.com/v1/notifications/certs/CERT-forged-${n}`] });
+  const reasons = new Map<string, number>();
+  for (let n = 0; n < 500; n += 1) {
+    const verdict = await verifyDelivery(source, named(n));
+    const reason = verdict.ok ? 'ok' : verdict.reason;
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  t.equal(fetched.length, FETCH_BURST);
+  t.strictSame(Object.fromEntries(reasons), {
+    wrong_signature: FETCH_BURST - 1,
+    key_unavailable: 501 - FETCH_BURST,
+  });
+  t.match(verifyDelivery(source, byPaypal), { ok: true }, 'genuine ones go on at once');
+  t.match(
+    await verifyDelivery(source, named(0)),
+    { reason: 'wrong_signature' },
+    'and is not asked for again',
+  );
+  t.equal(fetched.length, FETCH_BURST);
+  await verifyDelivery(source, later(named(1_000), FETCH_EVERY_MS));
+  t.equal(fetched.length, FETCH_BURST + 1, 'one more after a while');
+});
+
+t.test('a host that is down asks the sender to try again, one that answers 404 does not', async (t) => {
+  const down = fetchingSource(
+    awsSns,
+    ARN,
+    new Error('ECONNREFUSED'),
+    new HttpStatusError(503, ''),
+    certificate('sns'),
+  );
+  t.match(await verifyDelivery(down.source, bySns), { reason: 'key_unavailable', detail: /ECONNREFUSED/ });
+  t.match(await verifyDelivery(down.source, bySns), { reason: 'key_unavailable' }, 'remembered');
+  t.equal(down.fetched.length, 1);
+  t.match(await verifyDelivery(down.source, later(bySns, FAILED_MS)), { reason: 'key_unavailable' });
+  t.match(await verifyDelivery(down.source, later(bySns, 2 * FAILED_MS)), { ok: true });
+  const absent = fetchingSource(awsSns, ARN, new HttpStatusError(403, ''), certificate('sns'));
+  t.match(await verifyDelivery(absent.source, bySns), {
+    reason: 'wrong_signature',
+    detail: /no such certificate/,
+  });
+  t.match(await verifyDelivery(absent.source, later(bySns, ABSENT_MS - 1)), { reason: 'wrong_signature' });
+  t.equal(absent.fetched.length, 1);
+  t.match(await verifyDelivery(absent.source, later(bySns, ABSENT_MS)), { ok: true });
+});
+
+t.test('deliveries that arrive together wait for one fetch', async (t) => {
+  const { source, fetched } = fetchingSource(awsSns, ARN, certificate('sns'));
+  const verdicts = await Promise.all([1, 2, 3].map(() => verifyDelivery(source, bySns)));
+  t.match(verdicts, [{ ok: true }, { ok: true }, { ok: true }]);
+  t.equal(fetched.length, 1);
+});
