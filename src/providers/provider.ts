@@ -149,6 +149,11 @@ export interface GeneratedSecret {
 export interface BodySpec {
   /** Form-encoded bodies are expected too; `nested` turns `data[a]=1` into `{"data":{"a":"1"}}`. */
   form?: 'flat' | 'nested';
+  /**
+   * The signature is over the decoded fields, not over the bytes. One form can be spelled in many ways, and where a
+   * name ends is not signed either: so the hash of the body is made of the sorted fields, run together.
+   */
+  signsFields?: true;
   /** The form field whose JSON is the payload, e.g. Slack's `payload`. */
   jsonField?: string;
   /** For the odd ones (multipart, a JWT, encrypted): the JSON text, or undefined if it cannot be had. */

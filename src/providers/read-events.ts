@@ -1,6 +1,7 @@
 // Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
 import { hash } from 'node:crypto';
-import { type DecodedBody, decodeBody } from './body.ts';
+import { type DecodedBody, decodeBody, formFields } from './body.ts';
+import { sortedFields } from './form.ts';
 import { scanJson } from './jsonb.ts';
 import type { Reading } from './parts.ts';
 import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
@@ -34,7 +35,7 @@ export function readEvents(source: Source, delivery: Delivery): EventDraft[] {
 function wholeBody(reading: Reading, decoded: DecodedBody, error: PayloadError | null): EventDraft {
   const { body } = reading.delivery;
   reading.item = undefined;
-  const bodySha256 = hash('sha256', withSignedTime(reading, body), 'buffer');
+  const bodySha256 = hash('sha256', withSignedTime(reading, signedBody(reading)), 'buffer');
   return {
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`),
     payloadText: error ? null : decoded.text,
@@ -48,6 +49,11 @@ function withSignedTime(reading: Reading, body: Buffer): Buffer {
   const { signedAt } = reading.source.provider.events;
   const time = signedAt && readText(signedAt, reading);
   return time === undefined ? body : Buffer.concat([Buffer.from(`${time}\n`), body]);
+}
+
+function signedBody({ delivery, source }: Reading): Buffer {
+  const fields = source.provider.body?.signsFields && formFields(delivery);
+  return fields ? Buffer.from(sortedFields(fields)) : delivery.body;
 }
 
 function readItems(reading: Reading, items: readonly unknown[]): EventDraft[] {

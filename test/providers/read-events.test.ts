@@ -215,6 +215,19 @@ t.test('a form field that holds JSON is the payload', (t) => {
   t.end();
 });
 
+t.test('where the fields of a form are signed, its other spellings are the same event', (t) => {
+  const twilio = makeSource(providers.twilio, 'a-secret-of-sixteen');
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const spellings = ['Body=a+b&From=%2B1', 'From=%2b1&Body=a%20b', 'From=%2B1&Bod=ya+b'];
+  const hashes = spellings.map((body) => read(body, twilio, form).bodySha256.toString('hex'));
+  t.equal(new Set(hashes).size, 1, 'the guard against replay knows them all');
+  t.not(read('Body=a&From=%2B1', twilio, form).bodySha256.toString('hex'), hashes[0]);
+  const slackSource = makeSource(slack, 'a-secret-of-sixteen');
+  const raw = spellings.map((body) => read(body, slackSource, form).bodySha256.toString('hex'));
+  t.equal(new Set(raw).size, 3, 'where the bytes are signed, the bytes count');
+  t.end();
+});
+
 t.test('a big body of many keys is read within 100 ms', (t) => {
   const keys = Array.from({ length: 60_000 }, (_, index) => `"k${index}":{"a":1}`).join(',');
   t.ok(cpuMs(() => t.equal(read(`{"id":"evt_1",${keys}}`).eventId, 'evt_1')) < 100);

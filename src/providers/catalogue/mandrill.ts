@@ -27,7 +27,7 @@ export const mandrill: Provider = {
     where: 'mandrillapp.com → Settings → Webhooks → your webhook → Key',
   }),
   idIsSigned: true,
-  body: { form: 'flat', jsonField: EVENTS },
+  body: { form: 'flat', jsonField: EVENTS, signsFields: true },
   events: {
     // All that happens to one message shares its _id, and a scanner may click two links in one second. Changes of
     // the lists and inbound mail have no _id: the hash of the event stands in.

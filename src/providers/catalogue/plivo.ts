@@ -22,7 +22,7 @@ export const plivo: Provider = {
   secret: textSecret({ label: 'Auth token', where: 'console.plivo.com → Overview → Auth Token' }),
   // No id is sent for a callback, and the steps of one message share its MessageUUID: the body's hash is the id.
   idIsSigned: true,
-  body: { form: 'flat' },
+  body: { form: 'flat', signsFields: true },
   events: {
     topic: firstOf(
       json('Event'),
