@@ -336,11 +336,16 @@ export async function moveToJob(
 }
 
 /** PENDING events without a job, locked for this transaction; other workers' are skipped. */
-export async function lockEventsWithoutJob(tx: Queryable, limit: number): Promise<EventKey[]> {
-  const { rows } = await tx.query<EventKey & Record<string, unknown>>({
-    text: `SELECT source, event_id AS "eventId" FROM webhook_events
+export async function lockEventsWithoutJob(
+  tx: Queryable,
+  limit: number,
+): Promise<(EventKey & { endedItsProcess: boolean })[]> {
+  const { rows } = await tx.query<EventKey & { endedItsProcess: boolean } & Record<string, unknown>>({
+    text: `SELECT source, event_id AS "eventId", EXISTS (SELECT FROM lone_attempts m
+        WHERE m.source = e.source AND m.event_id = e.event_id) AS "endedItsProcess"
+      FROM webhook_events e
       WHERE status = 'PENDING' AND job_id IS NULL
-      ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`,
+      ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE OF e SKIP LOCKED`,
     values: [limit],
   });
   return rows;

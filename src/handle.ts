@@ -23,7 +23,14 @@ import { type GuardedTransaction, guardTransaction } from './guarded-transaction
 import type { HandlerContext, HandlerEvent } from './handlers.ts';
 import type { Logger } from './logger.ts';
 import { type Plan, type PlannedRun, planEvent } from './plan.ts';
-import { type ClaimedJob, newJobId, type Queue } from './queue.ts';
+import { type ClaimedJob, newJobId, type Queue, type Suspicion } from './queue.ts';
+import {
+  clearLoneStarts,
+  clearLoneStartsAtCommit,
+  endLoneStart,
+  givenBack,
+  markLoneStart,
+} from './suspects.ts';
 
 export interface AttemptDeps {
   database: Database;
@@ -52,6 +59,8 @@ export interface Assignment {
   job: ClaimedJob;
   event: StoredEvent;
   plan: Plan;
+  /** An earlier attempt was lost with its process: this one has to run alone. */
+  suspicion?: Suspicion | undefined;
 }
 
 /** Another event of its entity is still inside its transaction. */
@@ -67,6 +76,17 @@ export class InterruptedError extends Error {
   constructor(reason: string) {
     super(reason);
     this.name = 'InterruptedError';
+  }
+}
+
+/**
+ * The process ends because of an exception that nobody caught, most likely a handler's. Whose, is only known of an
+ * attempt that ran alone; the others are left to be found as lost.
+ */
+export class CrashError extends Error {
+  constructor(cause: unknown) {
+    super('an exception was not caught and ended the process', { cause });
+    this.name = 'CrashError';
   }
 }
 
@@ -96,8 +116,9 @@ export function assign(
   job: ClaimedJob,
   event: StoredEvent,
   handlers: Parameters<typeof planEvent>[0],
+  suspicion?: Suspicion,
 ): Assignment {
-  return { job, event, plan: planEvent(handlers, event, job.retryCount + 1) };
+  return { job, event, plan: planEvent(handlers, event, job.retryCount + 1), suspicion };
 }
 
 /**
@@ -122,6 +143,7 @@ export async function runAttempt(
     }
     if (plan.kind === 'reject') throw plan.error;
     await failpoint('worker.fetched');
+    if (assignment.suspicion) await deps.database.transaction((tx) => markLoneStart(tx, job));
     const outcome = await runInTransaction(assignment, plan.runs, deps, signal);
     await failpoint('worker.after-commit');
     return outcome;
@@ -131,7 +153,7 @@ export async function runAttempt(
 }
 
 async function runInTransaction(
-  { job, event }: Assignment,
+  { job, event, suspicion }: Assignment,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
   signal: AbortSignal,
@@ -154,6 +176,7 @@ async function runInTransaction(
           if (entity !== null && event.occurredAt) advanceEntityClock(tx, event, entity, event.occurredAt);
         }
         markProcessed(tx, event, job.id, entity);
+        if (suspicion) clearLoneStartsAtCommit(tx, event);
         return { kind: 'processed', isJobSettled: false };
       },
       {
@@ -307,31 +330,41 @@ async function settleFailure(
 }
 
 async function settleOnce(
-  { job, event }: Assignment,
+  assignment: Assignment,
   error: unknown,
   startedAt: Date,
   deps: AttemptDeps,
 ): Promise<Outcome> {
+  const { job, event, suspicion } = assignment;
   if (isClaimLost(error)) return { kind: 'settled', isJobSettled: false, reason: 'settled meanwhile' };
-  if (error instanceof BusyError) return handBack({ job, event }, deps, busyRetrySeconds, error.message);
-  if (error instanceof InterruptedError) return handBack({ job, event }, deps, 0, error.message);
+  if (error instanceof BusyError) return handBack(assignment, deps, busyRetrySeconds, error.message);
+  if (error instanceof InterruptedError) return handBack(assignment, deps, 0, error.message);
+  if (error instanceof CrashError && !suspicion) {
+    // Its heartbeat ends with the process.
+    return { kind: 'interrupted', isJobSettled: true, reason: error.message };
+  }
   // Not the handler's fault, unless it is its statements that end the session: so it counts as put off.
   if (error instanceof ConnectionLostError && event.deferrals < deps.maxDeferrals) {
-    return defer({ job, event }, deps, connectionRetrySeconds, describeError(error.cause).text);
+    return defer(assignment, deps, connectionRetrySeconds, describeError(error.cause).text);
   }
   if (error instanceof Later && event.deferrals < deps.maxDeferrals) {
-    return defer({ job, event }, deps, error.afterSeconds, describeError(error).text);
+    // Its process has outlived it.
+    return defer(exonerated(assignment), deps, error.afterSeconds, describeError(error).text);
   }
   const { text, stack } = describeError(reasonOf(error, event));
   const isPermanent = error instanceof PermanentError;
-  const isDead = !isPermanent && job.retryCount >= job.retryLimit;
+  const hasEnded = !(error instanceof CrashError);
+  const lostInCompany = suspicion && hasEnded ? givenBack(suspicion) : 0;
+  const isDead = !isPermanent && lostInCompany === 0 && job.retryCount >= job.retryLimit;
   const isRecorded = await deps.database.transaction(async (tx) => {
     await failpoint('worker.before-fail');
     const failure = { ...event, jobId: job.id, error: text, stack, startedAt };
     // False: the event was settled by somebody else, perhaps by a COMMIT of ours whose answer was lost.
     if (!(await recordFailure(tx, failure, isPermanent))) return false;
+    if (suspicion && hasEnded) await endLoneStart(tx, job);
     if (isPermanent) await deps.queue.completeIn(tx, job);
-    else await deps.queue.fail(tx, job, text.slice(0, 500));
+    else if (lostInCompany === 0) await deps.queue.fail(tx, job, text.slice(0, 500));
+    else await retryWithAttemptsGivenBack(tx, assignment, lostInCompany, deps.queue);
     await failpoint('worker.after-fail');
     return true;
   });
@@ -339,26 +372,37 @@ async function settleOnce(
   return { kind: 'failed', isJobSettled: true, isDead, reason: text };
 }
 
+/** It failed like any other, so it is not what ended its process before: a job without those losses takes its place. */
+async function retryWithAttemptsGivenBack(
+  tx: Transaction,
+  { job, event }: Assignment,
+  lostInCompany: number,
+  queue: Queue,
+): Promise<void> {
+  const jobId = newJobId();
+  if (!(await queue.completeIn(tx, job))) return;
+  await moveToJob(tx, event, job.id, jobId, false);
+  await clearLoneStarts(tx, event);
+  const { source, eventId } = event;
+  const failuresLeft = job.retryLimit - job.retryCount + lostInCompany;
+  await queue.enqueue(tx, [{ source, eventId, jobId, failuresLeft, afterSeconds: job.retryDelaySeconds }]);
+}
+
 /** What the operator is told. */
 function reasonOf(error: unknown, event: StoredEvent): unknown {
-  if (error instanceof AtCommitError) return error.cause;
+  if (error instanceof AtCommitError || error instanceof CrashError) return error.cause;
   if (!(error instanceof Later)) return error;
   return new Error(`put off ${event.deferrals} times (MAX_DEFERRALS): ${error.message}`);
 }
 
 /** `Later`: a new job at the given time, with as many failures left as the old one had. */
-function defer(
-  assignment: Pick<Assignment, 'job' | 'event'>,
-  deps: AttemptDeps,
-  afterSeconds: number,
-  reason: string,
-) {
+function defer(assignment: Replaced, deps: AttemptDeps, afterSeconds: number, reason: string) {
   return replaceJob(assignment, deps, { afterSeconds, isDeferral: true }, { kind: 'deferred', reason });
 }
 
 /** The attempt was not the handler's fault: the event goes back to the queue and nothing is charged. */
 export function handBack(
-  assignment: Pick<Assignment, 'job' | 'event'>,
+  assignment: Replaced,
   deps: Pick<AttemptDeps, 'database' | 'queue'>,
   afterSeconds: number,
   reason: string,
@@ -366,8 +410,16 @@ export function handBack(
   return replaceJob(assignment, deps, { afterSeconds, isDeferral: false }, { kind: 'interrupted', reason });
 }
 
+type Replaced = Pick<Assignment, 'job' | 'event' | 'suspicion'>;
+
+/** Nothing is held against it any more, and what it had lost beside others comes back. */
+function exonerated({ job, event, suspicion }: Replaced): Replaced {
+  if (!suspicion || suspicion.alone > 0) return { job, event, suspicion };
+  return { job: { ...job, retryLimit: job.retryLimit + suspicion.inCompany }, event, suspicion: undefined };
+}
+
 async function replaceJob(
-  { job, event }: Pick<Assignment, 'job' | 'event'>,
+  { job, event, suspicion }: Replaced,
   { database, queue }: Pick<AttemptDeps, 'database' | 'queue'>,
   { afterSeconds, isDeferral }: { afterSeconds: number; isDeferral: boolean },
   outcome: { kind: Outcome['kind']; reason: string },
@@ -380,7 +432,7 @@ async function replaceJob(
     await failpoint('worker.moved');
     const failuresLeft = job.retryLimit - job.retryCount + 1;
     const { source, eventId } = event;
-    await queue.enqueue(tx, [{ source, eventId, jobId, afterSeconds, failuresLeft }]);
+    await queue.enqueue(tx, [{ source, eventId, jobId, afterSeconds, failuresLeft, suspicion }]);
   });
   return { ...outcome, isJobSettled: true };
 }

@@ -19,11 +19,21 @@ export interface EventKey {
   eventId: string;
 }
 
+/** What is held against an event: attempts whose process ended before they did. */
+export interface Suspicion {
+  /** Lost while the process had other events in hand, too: any of them may have been the cause. */
+  inCompany: number;
+  /** Lost while nothing else ran: the event was the cause. */
+  alone: number;
+}
+
 export interface NewJob extends EventKey {
   jobId: string;
   afterSeconds?: number;
   /** Failures that this job may still have; default: all of MAX_ATTEMPTS. */
   failuresLeft?: number;
+  /** Makes it run alone. */
+  suspicion?: Suspicion | undefined;
 }
 
 /** A job in hand. `id` and `retryCount` name the attempt: once it was lost, settling it does nothing. */
@@ -32,13 +42,18 @@ export interface ClaimedJob {
   /** Attempts before this one that failed or were lost. */
   retryCount: number;
   retryLimit: number;
+  /** Base of its back-off. */
+  retryDelaySeconds: number;
   key: EventKey;
+  /** Carried over from the job before it. */
+  suspicion: Suspicion | undefined;
 }
 
 export interface DeadJob {
   id: string;
   retryCount: number;
   key: EventKey;
+  suspicion: Suspicion | undefined;
   /** The job that failed for good. */
   jobId: string | null;
   /** Its attempts, as pg-boss counted them. */
@@ -76,6 +91,7 @@ export interface Queue {
   stop(): Promise<void>;
 }
 
+type JobData = EventKey & { suspicion?: Suspicion };
 type Attempt = Pick<ClaimedJob, 'id' | 'retryCount'>;
 
 export function newJobId(): string {
@@ -167,7 +183,11 @@ export async function openQueue(
         jobs,
         newJobs.map((job) => ({
           id: job.jobId,
-          data: { source: job.source, eventId: job.eventId },
+          data: {
+            source: job.source,
+            eventId: job.eventId,
+            ...(job.suspicion ? { suspicion: job.suspicion } : {}),
+          },
           ...(job.afterSeconds === undefined ? {} : { startAfter: job.afterSeconds }),
           ...(job.failuresLeft === undefined ? {} : { retryLimit: Math.max(0, job.failuresLeft - 1) }),
         })),
@@ -178,7 +198,7 @@ export async function openQueue(
       }
     },
     fetch: async (limit) => {
-      const fetched = await boss.fetch<EventKey>(jobs, {
+      const fetched = await boss.fetch<JobData>(jobs, {
         batchSize: limit,
         includeMetadata: true,
         db: pooled,
@@ -187,7 +207,9 @@ export async function openQueue(
         id: job.id,
         retryCount: job.retryCount,
         retryLimit: job.retryLimit,
+        retryDelaySeconds: job.retryDelay,
         key: job.data,
+        suspicion: job.data?.suspicion,
       }));
     },
     complete: async (claimed) => {
@@ -203,11 +225,12 @@ export async function openQueue(
       await boss.touch(jobs, claimed.map(attemptOf));
     },
     fetchDead: async (limit) => {
-      const fetched = await boss.fetch<EventKey>(deadLetters, { batchSize: limit, includeMetadata: true });
+      const fetched = await boss.fetch<JobData>(deadLetters, { batchSize: limit, includeMetadata: true });
       return fetched.map((job) => ({
         id: job.id,
         retryCount: job.retryCount,
         key: job.data,
+        suspicion: job.data?.suspicion,
         jobId: job.sourceId,
         attempts: (job.sourceRetryCount ?? 0) + 1,
         output: outputText(job.sourceOutput),

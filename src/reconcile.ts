@@ -7,11 +7,13 @@ import {
   type EnqueuedEvent,
   lockEventsWithoutJob,
   markFailed,
+  moveToJob,
   pageOfEnqueued,
 } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
-import { newJobId, type Queue } from './queue.ts';
+import { type DeadJob, newJobId, type Queue } from './queue.ts';
+import { readSuspicions } from './suspects.ts';
 
 const batchSize = 500;
 const healPageSize = 1_000;
@@ -31,7 +33,13 @@ export async function enqueueEventsWithoutJob({ database, queue }: ReconcileDeps
   for (;;) {
     const count = await database.transaction(async (tx) => {
       const events = await lockEventsWithoutJob(tx, batchSize);
-      const jobs = events.map(({ source, eventId }) => ({ source, eventId, jobId: newJobId() }));
+      const jobs = events.map(({ source, eventId, endedItsProcess }) => ({
+        source,
+        eventId,
+        jobId: newJobId(),
+        // A fresh start, but not beside others.
+        ...(endedItsProcess ? { suspicion: { inCompany: 0, alone: 0 } } : {}),
+      }));
       if (jobs.length === 0) return 0;
       await assignJobs(tx, jobs);
       await failpoint('worker.redrive');
@@ -87,25 +95,60 @@ export async function countVanishedJobs({
   return { vanished, examined };
 }
 
-/** FAILED for the events of dead-lettered jobs, also where a crash left no JavaScript to say so. @returns how many */
+/**
+ * FAILED for the events of dead-lettered jobs, also where a crash left no JavaScript to say so. One whose last attempt
+ * was lost beside others, and none alone, runs once more, alone. @returns how many jobs
+ */
 export async function settleDeadLetters({ database, queue, log }: ReconcileDeps): Promise<number> {
   let total = 0;
   for (;;) {
     const dead = await queue.fetchDead(deadBatchSize);
+    const examined = dead.flatMap(({ jobId, key, attempts, suspicion }) =>
+      jobId === null ? [] : [{ id: jobId, key, ended: attempts, suspicion }],
+    );
+    const suspicions = await readSuspicions(database, examined);
     for (const job of dead) {
-      await database.transaction(async (tx) => {
-        const fallbackError = `AttemptLost: ${job.output}`;
-        const { jobId, attempts } = job;
-        const isFailed =
-          jobId !== null && (await markFailed(tx, { ...job.key, jobId, attempts, fallbackError }));
-        await failpoint('worker.dead-letter');
-        await queue.completeDead(tx, [job]);
-        if (isFailed) log.error({ ...job.key, attempts }, 'the event is a dead letter');
-      });
+      const suspicion = job.jobId === null ? undefined : suspicions.get(job.jobId);
+      const isUnproven = suspicion !== undefined && suspicion.alone === 0 && suspicion.inCompany > 0;
+      if (isUnproven) await runOnceMore(job, suspicion.inCompany, { database, queue, log });
+      else await giveVerdict(job, { database, queue, log });
     }
     total += dead.length;
     if (dead.length < deadBatchSize) return total;
   }
+}
+
+async function giveVerdict(job: DeadJob, { database, queue, log }: ReconcileDeps): Promise<void> {
+  const { source, eventId } = job.key;
+  await database.transaction(async (tx) => {
+    const { jobId, attempts } = job;
+    const fallbackError = `AttemptLost: ${job.output}`;
+    const isFailed =
+      jobId !== null && (await markFailed(tx, { source, eventId, jobId, attempts, fallbackError }));
+    await failpoint('worker.dead-letter');
+    await queue.completeDead(tx, [job]);
+    if (isFailed) log.error({ source, eventId, attempts }, 'the event is a dead letter');
+  });
+}
+
+/** What it lost beside others stays held against it, except for the one that it gets back here. */
+async function runOnceMore(
+  job: DeadJob,
+  lostInCompany: number,
+  { database, queue, log }: ReconcileDeps,
+): Promise<void> {
+  const { source, eventId } = job.key;
+  const jobId = newJobId();
+  await database.transaction(async (tx) => {
+    await queue.completeDead(tx, [job]);
+    if (job.jobId === null || !(await moveToJob(tx, job.key, job.jobId, jobId, false))) return;
+    const suspicion = { inCompany: lostInCompany - 1, alone: 0 };
+    await queue.enqueue(tx, [{ source, eventId, jobId, failuresLeft: 1, suspicion }]);
+    log.warn(
+      { source, eventId },
+      'its last attempt was lost with a process that had other events in hand: it runs once more, alone',
+    );
+  });
 }
 
 export interface Reconciler {

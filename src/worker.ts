@@ -7,6 +7,7 @@ import {
   type Assignment,
   type AttemptDeps,
   assign,
+  CrashError,
   handBack,
   InterruptedError,
   type Outcome,
@@ -15,6 +16,7 @@ import {
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
 import type { Handler } from './handlers.ts';
 import type { ClaimedJob } from './queue.ts';
+import { readSuspicions } from './suspects.ts';
 
 export interface WorkerOptions extends AttemptDeps {
   /** The list in force; a function, so that `dev` can reload it. */
@@ -37,8 +39,9 @@ export interface Worker {
   /**
    * Takes no new work, hands back what has not begun, waits `graceMs` for what runs, then interrupts it.
    * An interrupted attempt is rolled back and costs no failure.
+   * @param crash the exception that ends the process: what still runs then may be its cause, and is not handed back
    */
-  stop(graceMs: number): Promise<void>;
+  stop(graceMs: number, crash?: unknown): Promise<void>;
 }
 
 const maxInHand = 500;
@@ -59,12 +62,16 @@ export function startWorker(options: WorkerOptions): Worker {
   const { database, queue, log, concurrency } = options;
   const stopping = new AbortController();
   const ready: Held[] = [];
+  // What was lost with an earlier process runs alone: no job besides it is ours when it begins.
+  const suspects: Held[] = [];
   const held = new Map<string, ClaimedJob>(); // every job that is ours, until it is settled
   const running = new Set<Promise<void>>();
   const busyEntities = new Set<string>();
   const completions: ClaimedJob[] = [];
   let completing: Promise<void> | undefined;
   let averageMs = 50;
+  let isAlone = false;
+  let hadSuspects = false;
   let isStopping = false;
   let wakeUp = Promise.withResolvers<void>();
 
@@ -95,6 +102,9 @@ export function startWorker(options: WorkerOptions): Worker {
    * a fetch costs about the same for one job as for a hundred. Powers of two keep the statements few.
    */
   function roomForMore(): number {
+    if (isAlone || suspects.length > 0) return 0;
+    // Of several suspects all but one would have to be handed back.
+    if (hadSuspects) return running.size < concurrency ? 1 : 0;
     const ahead = Math.min(maxInHand, concurrency * (1 + Math.floor(prefetchMs / Math.max(averageMs, 0.5))));
     const room = ahead - ready.length - running.size;
     const isWorthIt = room > ahead / 2 || ready.length === 0;
@@ -105,19 +115,19 @@ export function startWorker(options: WorkerOptions): Worker {
     const jobs = await queue.fetch(limit);
     if (jobs.length === 0) return 0;
     for (const job of jobs) held.set(job.id, job);
-    const events = await readEvents(
-      database,
-      jobs.map((job) => job.key),
-    ).catch((error: unknown) => {
+    const { events, suspicions } = await readAbout(jobs).catch((error: unknown) => {
       // Without their events they cannot be run here: their heartbeat ends and they come back.
       for (const job of jobs) held.delete(job.id);
       throw error;
     });
+    hadSuspects = suspicions.size > 0;
     const byKey = new Map(events.map((event) => [`${event.source}/${event.eventId}`, event]));
     for (const job of jobs) {
       const event = byKey.get(`${job.key?.source}/${job.key?.eventId}`);
       if (event) {
-        ready.push({ assignment: assign(job, event, options.handlers()), heldSince: performance.now() });
+        const suspicion = suspicions.get(job.id);
+        const assignment = assign(job, event, options.handlers(), suspicion);
+        (suspicion ? suspects : ready).push({ assignment, heldSince: performance.now() });
       } else {
         log.warn({ jobId: job.id }, 'a job names an event that does not exist; completed');
         settle(job);
@@ -127,23 +137,57 @@ export function startWorker(options: WorkerOptions): Worker {
     return jobs.length;
   }
 
+  /** Of all jobs the events; of the few that were not taken for the first time what is held against them. */
+  async function readAbout(jobs: readonly ClaimedJob[]) {
+    const again = jobs.filter((job) => job.key && (job.retryCount > 0 || job.suspicion));
+    const [events, suspicions] = await Promise.all([
+      readEvents(
+        database,
+        jobs.map((job) => job.key),
+      ),
+      readSuspicions(
+        database,
+        again.map(({ id, key, retryCount, suspicion }) => ({ id, key, ended: retryCount, suspicion })),
+      ),
+    ]);
+    return { events, suspicions };
+  }
+
   function pump(): void {
+    if (isAlone) return;
     while (running.size < concurrency && !isStopping) {
       const index = ready.findIndex(({ assignment }) =>
         entitiesOf(assignment).every((entity) => !busyEntities.has(entity)),
       );
-      if (index === -1) return;
+      if (index === -1) break;
       const [{ assignment }] = ready.splice(index, 1) as [Held];
       const handler = batchHandlerOf(assignment);
       const batch = handler ? [assignment, ...takeBatch(handler)] : [assignment];
-      const task = (handler && batch.length > 1 ? runMany(handler, batch) : runOne(assignment)).finally(
-        () => {
-          running.delete(task);
-          pump();
-          signalChange();
-        },
-      );
-      running.add(task);
+      start(handler && batch.length > 1 ? runMany(handler, batch) : runOne(assignment));
+    }
+    if (suspects.length > 0 && running.size === 0 && !isStopping) start(runAlone());
+  }
+
+  function start(work: Promise<void>): void {
+    const task = work.finally(() => {
+      running.delete(task);
+      pump();
+      signalChange();
+    });
+    running.add(task);
+  }
+
+  /** The oldest suspect, when everything else has ended; what else is in hand goes to other workers. */
+  async function runAlone(): Promise<void> {
+    isAlone = true;
+    try {
+      const [{ assignment }] = suspects.splice(0, 1) as [Held];
+      await handBackAll(suspects.splice(0), 'it has to run alone').catch(reportHandBack);
+      while (completing) await completing;
+      if (isStopping) await handBackAll([{ assignment, heldSince: 0 }], 'its worker stops');
+      else await runOne(assignment);
+    } finally {
+      isAlone = false;
     }
   }
 
@@ -257,6 +301,11 @@ export function startWorker(options: WorkerOptions): Worker {
     }
   }
 
+  const reportHandBack = (error: unknown) =>
+    log.warn(
+      { error: describeError(error).text },
+      'waiting jobs could not be handed back; their heartbeat ends instead',
+    );
   const stopped = new Promise<void>((resolve) => {
     stopping.signal.addEventListener('abort', () => resolve(), { once: true });
   });
@@ -273,23 +322,19 @@ export function startWorker(options: WorkerOptions): Worker {
   return {
     wake: signalChange,
     running: () => running.size,
-    stop: async (graceMs) => {
+    stop: async (graceMs, crash) => {
       if (isStopping) return;
       isStopping = true;
       signalChange();
-      const waiting = ready.splice(0);
-      await handBackAll(waiting, 'its worker stops').catch((error) =>
-        log.warn(
-          { error: describeError(error).text },
-          'waiting jobs could not be handed back; their heartbeat ends instead',
-        ),
-      );
+      const waiting = [...ready.splice(0), ...suspects.splice(0)];
+      await handBackAll(waiting, 'its worker stops').catch(reportHandBack);
       const ended = Promise.all([...running]).then(() => {});
       await Promise.race([ended, delay(graceMs, undefined, { ref: false })]);
-      stopping.abort(new InterruptedError('its worker stops'));
+      stopping.abort(crash === undefined ? new InterruptedError('its worker stops') : new CrashError(crash));
       await Promise.all([...running]);
       await looping;
-      await handBackAll(ready.splice(0), 'its worker stops').catch(() => {}); // as above: the heartbeat's end does it
+      const late = [...ready.splice(0), ...suspects.splice(0)];
+      await handBackAll(late, 'its worker stops').catch(reportHandBack);
       while (completing) await completing;
       clearInterval(beating);
     },

@@ -26,6 +26,7 @@ const layers: readonly (readonly string[])[] = [
     'event-statistics.ts',
     'event-filter.ts',
     'queue.ts',
+    'suspects.ts',
     'sources.ts',
     'providers/',
     'handlers.ts',

@@ -138,7 +138,14 @@ t.test('a duplicate is counted while the handler of its event runs', async (t) =
     },
   });
   const [row] = await readEvents(inbox.database, [event]);
-  const job = { id: event.jobId, retryCount: 0, retryLimit: 4, key: event };
+  const job = {
+    id: event.jobId,
+    retryCount: 0,
+    retryLimit: 4,
+    retryDelaySeconds: 60,
+    key: event,
+    suspicion: undefined,
+  };
   const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100 };
   const attempt = runAttempt(assign(job, row!, [handler]), deps, new AbortController().signal);
   await waitFor(() => gate.arrived() === 1, { what: 'the handler' });

@@ -6,8 +6,11 @@ export interface ShutdownOptions {
   log: Logger;
   /** As SHUTDOWN_TIMEOUT_SECONDS: then the process exits whatever still hangs. */
   timeoutMs: number;
-  /** In this order; each is waited for, and a failing one does not keep the next from running. */
-  phases: () => readonly { name: string; run: () => Promise<unknown> }[];
+  /**
+   * In this order; each is waited for, and a failing one does not keep the next from running.
+   * `crash` is the exception that nobody caught, if it is one that ends the process.
+   */
+  phases: (crash: unknown) => readonly { name: string; run: () => Promise<unknown> }[];
   /** A rejection nobody handles: in a worker most likely a handler's forgotten await, which must not end it. */
   survivesRejections?: boolean;
 }
@@ -20,7 +23,7 @@ export function exitGracefully({
   survivesRejections = false,
 }: ShutdownOptions): void {
   let isStopping = false;
-  const stop = async (exitCode: number) => {
+  const stop = async (exitCode: number, crash?: unknown) => {
     if (isStopping) return;
     isStopping = true;
     setTimeout(() => {
@@ -30,7 +33,7 @@ export function exitGracefully({
       );
       process.exit(1);
     }, timeoutMs).unref();
-    for (const { name, run } of phases()) {
+    for (const { name, run } of phases(crash)) {
       try {
         await run();
       } catch (error) {
@@ -54,6 +57,6 @@ export function exitGracefully({
   process.on('uncaughtException', (error) => {
     const { text, stack } = describeError(error);
     log.fatal({ error: text, stack }, 'an exception was not caught: the process cannot be trusted any more');
-    void stop(1);
+    void stop(1, error ?? new Error('nothing was thrown'));
   });
 }

@@ -49,10 +49,11 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
     log,
     timeoutMs,
     survivesRejections: true,
-    phases: () => {
+    phases: (crash) => {
       isStopping = true;
+      const graceMs = Math.max(0, timeoutMs - shutdownReserveMs);
       return [
-        { name: 'worker', run: async () => parts?.stop(Math.max(0, timeoutMs - shutdownReserveMs)) },
+        { name: 'worker', run: async () => parts?.stop(graceMs, crash) },
         { name: 'database', run: () => database.close() },
       ];
     },
@@ -66,7 +67,7 @@ interface WorkerParts {
   worker: Worker;
   reconciler: Reconciler;
   queue: Queue;
-  stop(graceMs: number): Promise<void>;
+  stop(graceMs: number, crash?: unknown): Promise<void>;
 }
 
 async function startWorkerParts({
@@ -115,10 +116,10 @@ async function startWorkerParts({
     worker,
     reconciler,
     queue,
-    stop: async (graceMs) => {
+    stop: async (graceMs, crash) => {
       await listener?.close();
       await reconciler.stop();
-      await worker.stop(graceMs);
+      await worker.stop(graceMs, crash);
       await queue.stop();
     },
   };

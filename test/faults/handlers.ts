@@ -70,6 +70,14 @@ async function act(context: Context): Promise<unknown> {
   if (what === 'later-times' && event.attempt <= times) throw new Later({ afterSeconds: 1 });
   if (what === 'kill') process.kill(process.pid, 'SIGKILL');
   if (what === 'exit') process.exit(7);
+  if (what === 'abort') process.abort();
+  if (what === 'out-of-memory') for (const kept: unknown[] = []; ; ) kept.push(new Array(100_000).fill(1.5));
+  if (what === 'throw-outside') {
+    setTimeout(() => {
+      throw new Error('thrown where no promise could catch it');
+    }, 20);
+    return delay(3_600_000, undefined, { signal });
+  }
   const misuse = misuses[what];
   if (misuse) return misuse(context);
   const badError = badErrors[what];

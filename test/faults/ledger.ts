@@ -101,14 +101,17 @@ export async function checkBooks(pool: pg.Pool, books: Books): Promise<Violation
   const add = (invariant: string, detail: string, ids: readonly unknown[]) => {
     if (ids.length) violations.push({ invariant, detail: `${detail}: ${ids.length} (${sample(ids)})` });
   };
-  const { rows: events } = await pool.query<EventRow>(`
+  const { rows: events } = await pool.query<EventRow>(
+    `
     SELECT event_id AS id, status, encode(body_sha256, 'hex') AS sha256, attempts, job_id IS NULL AS has_no_job,
       encode(sha256(raw_body), 'hex') AS raw_sha256,
       (SELECT count(*)::int FROM effects f WHERE f.event_id = e.event_id) AS effects,
-      (SELECT count(*)::int FROM failed_attempts f
-        WHERE f.source = e.source AND f.event_id = e.event_id AND f.job_id = e.job_id) AS failures,
+      (SELECT count(*)::int FROM failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id
+        AND (f.job_id = e.job_id OR NOT e.event_id = ANY ($1))) AS failures,
       last_error LIKE 'PermanentError%' AS is_permanent
-    FROM webhook_events e`);
+    FROM webhook_events e`,
+    [[...(books.replayed ?? [])]],
+  );
   const acked = Map.groupBy(books.sent.filter(isAck), (sent) => sent.eventId);
   const sentIds = new Map(books.sent.map((sent) => [sent.eventId, sent.sha256]));
   const stored = Map.groupBy(events, (event) => event.id);

@@ -3,6 +3,7 @@ import { readEvents } from '../../src/events.ts';
 import { type AttemptDeps, assign, type Outcome, runAttempt } from '../../src/handle.ts';
 import type { Handler } from '../../src/handlers.ts';
 import type { ClaimedJob } from '../../src/queue.ts';
+import { readSuspicions } from '../../src/suspects.ts';
 import { eventRows, type Inbox } from './inbox.ts';
 
 export interface AttemptOptions extends Partial<Pick<AttemptDeps, 'timeoutMs' | 'maxDeferrals'>> {
@@ -24,8 +25,10 @@ export async function runJob(
   { signal = new AbortController().signal, timeoutMs = 60_000, maxDeferrals = 100 }: AttemptOptions = {},
 ): Promise<Outcome> {
   const [event] = await readEvents(inbox.database, [job.key]);
+  const examined = { id: job.id, key: job.key, ended: job.retryCount, suspicion: job.suspicion };
+  const suspicion = (await readSuspicions(inbox.database, [examined])).get(job.id);
   const deps = { ...inbox, timeoutMs, maxDeferrals };
-  const outcome = await runAttempt(assign(job, event!, handlers), deps, signal);
+  const outcome = await runAttempt(assign(job, event!, handlers, suspicion), deps, signal);
   if (!outcome.isJobSettled) await inbox.queue.complete([job]);
   return outcome;
 }
@@ -39,6 +42,12 @@ export async function runNext(
   const outcome = await runJob(inbox, await takeJob(inbox), handlers, options);
   await makeDue(inbox);
   return outcome;
+}
+
+/** The job's process ends before the attempt does: pg-boss counts it, and nobody records anything. */
+export async function loseJob(inbox: Inbox, job: ClaimedJob): Promise<void> {
+  await inbox.database.transaction((tx) => inbox.queue.fail(tx, job, 'job heartbeat timeout'));
+  await makeDue(inbox);
 }
 
 /** Every job that waits for its time is due now. */
