@@ -13,7 +13,7 @@ export const airtable: Provider = {
   title: 'Airtable',
   docsUrl: 'https://airtable.com/developers/web/api/webhooks-overview',
   facts:
-    'Body and answer D: airtable.com/developers, webhooks overview. Signature and decoded key T: community.airtable.com, from the code of the documentation; macSecretBase64 T: apis.io.',
+    'Body, answer and that it tries again D: airtable.com/developers, webhooks overview and webhooks notification. Signature and decoded key T: community.airtable.com, from the code of the documentation; macSecretBase64 T: apis.io.',
   scheme: hmac({
     key,
     message: rawBody,

@@ -10,7 +10,7 @@ export const box: Provider = {
   title: 'Box',
   docsUrl: 'https://developer.box.com/guides/webhooks/v2/signatures-v2/',
   facts:
-    'Signature and the ten minutes L: npm box-node-sdk, WebhooksManager.validateMessage. Headers, and that the id of the body stays over retries while BOX-DELIVERY-ID changes D: developer.box.com, V2 webhooks. Retries M.',
+    'Signature and the ten minutes L: npm box-node-sdk, WebhooksManager.validateMessage. Headers, body, retries, and that the id of the body stays over them while BOX-DELIVERY-ID changes D: developer.box.com, V2 webhooks.',
   scheme: hmac({
     message: [rawBody, timestamp],
     signature: { at: { headers: ['box-signature-primary', 'box-signature-secondary'] }, encoding: 'base64' },
@@ -25,7 +25,7 @@ export const box: Provider = {
   idIsSigned: true,
   events: { id: json('id'), topic: json('trigger'), occurredAt: { at: json('created_at'), unit: 'iso' } },
   headers: ['box-delivery-id', 'box-delivery-timestamp', 'box-signature-version', 'box-signature-algorithm'],
-  retries: 'Wants a 2xx; tries again, under the same id in the body.',
+  retries: 'Wants a 2xx within 30 s; up to 12 more tries over 2 h, under the same id in the body.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: () => ({

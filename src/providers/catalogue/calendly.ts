@@ -9,7 +9,7 @@ export const calendly: Provider = {
   title: 'Calendly',
   docsUrl: 'https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures',
   facts:
-    'Header, `timestamp.body` and signing key D: developer.calendly.com, webhook signatures, and community.calendly.com. Hex T: n8n, Trigger.dev and Hookdeck agree. Body T: developer.calendly.com recipes. Retries M.',
+    'Header, `timestamp.body` and signing key D: developer.calendly.com, webhook signatures, and community.calendly.com. Hex T: n8n, Trigger.dev and Hookdeck agree. Body T: public listeners. Retries D: community.calendly.com, which quotes the documentation.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: header('calendly-webhook-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },

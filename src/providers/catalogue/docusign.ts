@@ -12,7 +12,7 @@ export const docusign: Provider = {
   title: 'DocuSign Connect',
   docsUrl: 'https://developers.docusign.com/platform/webhooks/connect/hmac/',
   facts:
-    'Header, base64 and SHA-256 D: docusign.com/blog, manually authenticating HMAC signatures. One numbered header per key, and the key as text though it looks like base64 T: technicqa.com, pinter.org. JSON body T: five public listeners that agree. XML bodies are kept as they are. Whether generatedDateTime stays over retries is not documented. Retries M.',
+    'Header, base64 and SHA-256 D: docusign.com/blog, manually authenticating HMAC signatures. One numbered header per key, and the key as text though it looks like base64 T: technicqa.com, pinter.org. JSON body T: five public listeners that agree. XML bodies are kept as they are. Whether generatedDateTime stays over retries is not documented. Retries T: two pages that differ (10 tries; 45 tries or 7 days).',
   scheme: {
     ...hmac({ message: rawBody, signature: { at: { headers: SIGNATURE_HEADERS }, encoding: 'base64' } }),
     summary: 'HMAC-SHA256 in x-docusign-signature-1 to -10',
@@ -37,7 +37,7 @@ export const docusign: Provider = {
     occurredAt: { at: json('generatedDateTime'), unit: 'iso' },
   },
   headers: ['x-authorization-digest'],
-  retries: 'Wants a 2xx; tries again for up to 15 days, counted in retryCount.',
+  retries: 'Wants a 2xx; tries again for days with growing gaps, counted in retryCount.',
   samples: {
     'envelope-completed': (draft) => event(draft, { envelopeSummary: { status: 'completed' } }),
     'envelope-sent': (draft) => event(draft, { envelopeSummary: { status: 'sent' } }),

@@ -10,7 +10,7 @@ export const elevenlabs: Provider = {
   title: 'ElevenLabs',
   docsUrl: 'https://elevenlabs.io/docs/eleven-api/resources/webhooks',
   facts:
-    'Signature and the half hour L: npm @elevenlabs/elevenlabs-js, webhooks.constructEvent. Types, retries and switching off D: elevenlabs.io/docs, webhooks. Body T: Hookdeck.',
+    'Signature and the half hour L: npm @elevenlabs/elevenlabs-js, webhooks.constructEvent. Types, retries and switching off D: elevenlabs.io/docs, webhooks. Body T: Hookdeck and public listeners, which agree on seconds.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: header('elevenlabs-signature'), encoding: 'hex', separator: ',', prefix: 'v0=' },

@@ -10,7 +10,7 @@ export const fingerprint: Provider = {
   title: 'Fingerprint',
   docsUrl: 'https://docs.fingerprint.com/docs/webhooks',
   facts:
-    'Signature L: npm @fingerprint/node-sdk, isValidWebhookSignature. event_id and timestamp L: its type Event, which docs.fingerprint.com names as the body (older webhooks: requestId M). Retries unknown.',
+    'Signature L: npm @fingerprint/node-sdk, isValidWebhookSignature. event_id and timestamp L: its type Event, which docs.fingerprint.com names as the body (requestId of older webhooks T: its former type VisitWebhook). Retries unknown.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('fpjs-event-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },

@@ -1,5 +1,5 @@
-// Formstack: `sha256=` hex HMAC over a submission, sent as a form or as JSON; no id that is promised to stay.
-import { header, rawBody } from '../parts.ts';
+// Formstack: `sha256=` hex HMAC over a submission, sent as a form or as JSON.
+import { header, json, rawBody } from '../parts.ts';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
@@ -10,7 +10,7 @@ export const formstack: Provider = {
   title: 'Formstack Forms',
   docsUrl: 'https://developers.formstack.com/docs/webhook-setup',
   facts:
-    'Signature T: n8n and Hookdeck. Form or JSON by choice D: developers.formstack.com, webhook setup. FormID and UniqueID M, and not relied upon: the hash of the body is the id. Retries unknown.',
+    'Signature T: n8n and Hookdeck. Form or JSON by choice D: developers.formstack.com, webhook setup. FormID and UniqueID (of the submission) T: a public listener (esp.formstack). Retries unknown.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('x-fs-signature'), encoding: 'hex', prefix: 'sha256=' },
@@ -23,7 +23,7 @@ export const formstack: Provider = {
   idIsSigned: true,
   body: { form: 'flat' },
   // There is but one kind, and the body does not name it.
-  events: { topic: 'submission' },
+  events: { id: [json('FormID'), ':', json('UniqueID')], topic: 'submission' },
   retries: 'Wants a 2xx; schedule unknown.',
   samples: {
     submission: () =>

@@ -10,7 +10,7 @@ export const jira: Provider = {
   title: 'Jira Cloud',
   docsUrl: 'https://developer.atlassian.com/cloud/jira/platform/webhooks/',
   facts:
-    'Signature T: jira.js, n8n pull request 8822, Hookdeck and Trigger.dev agree. X-Atlassian-Webhook-Identifier kept over retries T: the documentation of jira.js. Webhooks of Connect apps carry a JWT instead T. Retries M.',
+    'Signature T: jira.js, n8n pull request 8822, Hookdeck and Trigger.dev agree. X-Atlassian-Webhook-Identifier kept over retries T: the documentation of jira.js. Webhooks of Connect apps carry a JWT instead T. Retries D: community.developer.atlassian.com, new webhook retry policy.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('x-hub-signature'), encoding: 'hex', prefix: 'sha256=' },
@@ -31,7 +31,8 @@ export const jira: Provider = {
     'x-atlassian-webhook-retry',
     'x-atlassian-webhook-trace',
   ],
-  retries: 'Wants a 2xx; up to 5 retries, counted in X-Atlassian-Webhook-Retry.',
+  retries:
+    'Tries again for up to 30 minutes after 408, 409, 425, 429, 5xx or no answer, counted in X-Atlassian-Webhook-Retry.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ id }) => ({

@@ -10,7 +10,7 @@ export const linear: Provider = {
   title: 'Linear',
   docsUrl: 'https://linear.app/developers/webhooks',
   facts:
-    'Signature and webhookTimestamp L: npm @linear/sdk/webhooks, LinearWebhookClient (the Linear-Timestamp header is not signed, and it no longer reads it). Linear-Delivery as key, type and action T: Hookdeck and others. Retries M.',
+    'Signature and webhookTimestamp L: npm @linear/sdk/webhooks, LinearWebhookClient (the Linear-Timestamp header is not signed, and it no longer reads it). Linear-Delivery as key, type and action T: Hookdeck and others. Deadline and retries D: developers.linear.app, webhooks.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('linear-signature'), encoding: 'hex' },

@@ -21,7 +21,7 @@ export const liveblocks = standardSender({
     ),
     unit: 'iso',
   },
-  retries: 'Wants a 2xx; tries again with growing gaps.',
+  retries: 'Wants a 2xx; schedule unknown.',
   samples: {
     storageUpdated: (draft) => event(draft, { updatedAt: draft.now.toISOString() }),
     roomCreated: (draft) => event(draft, { createdAt: draft.now.toISOString() }),

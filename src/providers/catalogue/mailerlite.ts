@@ -1,17 +1,31 @@
 // MailerLite: bare hex HMAC over the body in a header called Signature; batches where the webhook is batchable.
+import { hash } from 'node:crypto';
 import { valueAt } from '../body.ts';
-import { firstOf, header, json, rawBody } from '../parts.ts';
+import { computed, firstOf, header, json, type Reading, rawBody } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
+import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomNumber } from './sample.ts';
+
+const topic = firstOf(json('type'), json('event'));
+
+/** What can happen to one subscriber again, and is not known to carry a time. */
+const REPEATABLE = [
+  'subscriber.added_to_group',
+  'subscriber.removed_from_group',
+  'subscriber.automation_triggered',
+  'subscriber.automation_completed',
+  'campaign.open',
+  'campaign.click',
+];
 
 export const mailerlite: Provider = {
   name: 'mailerlite',
   title: 'MailerLite',
   docsUrl: 'https://developers.mailerlite.com/docs/webhooks.html',
   facts:
-    'Signature, events, batches, deadline and retries D: developers.mailerlite.com, webhooks (hash_hmac, so hex). `events`, `type` or `event` T: asyncapi.apis.io. No id is known: the hash of the item is the id.',
+    'Signature, events, batches, deadline and retries D: developers.mailerlite.com, webhooks (hash_hmac, so hex). `events`, `type` or `event` and bodies T: asyncapi.apis.io and PostHog. The base64 of MailerLite Classic is left out. No id is sent: the hash of the item is the id where it has a time of its own.',
   scheme: hmac({ message: rawBody, signature: { at: header('signature'), encoding: 'hex' } }),
   secret: textSecret({
     label: 'Secret',
@@ -21,17 +35,27 @@ export const mailerlite: Provider = {
   }),
   idIsSigned: true,
   events: {
-    topic: firstOf(json('type'), json('event')),
+    id: computed(idOfRepeatable),
+    idPerDelivery: true,
+    topic,
     items: (body) => valueAt(body, ['events']),
   },
   retries: 'Wants a 2xx within 3 s; 3 retries after 10, 100 and 1,000 s.',
   samples: {
-    'subscriber.created': (draft) => event(draft),
-    'subscriber.unsubscribed': (draft) => event(draft),
     'campaign.open': (draft) => ({ events: [event(draft), event(draft)], total: 2 }),
+    'subscriber.created': (draft) => event(draft),
+    'subscriber.added_to_group': (draft) => ({ ...event(draft), group: { id: '9', name: 'Newsletter' } }),
     '*': (draft) => event(draft),
   },
 };
+
+/** The first time a group is joined must not be taken for the second; without an answer the hash is the id. */
+function idOfRepeatable(reading: Reading): string | undefined {
+  if (!REPEATABLE.includes(readText(topic, reading) ?? '')) return undefined;
+  const { item, delivery } = reading;
+  const text = item === undefined ? delivery.body : JSON.stringify(item);
+  return `${delivery.receivedAt.toISOString()}:${hash('sha256', text, 'hex')}`;
+}
 
 function event({ topic, now }: SampleDraft): object {
   const time = now.toISOString().slice(0, 19).replace('T', ' ');
@@ -40,7 +64,7 @@ function event({ topic, now }: SampleDraft): object {
     subscriber: {
       id: String(randomNumber(14)),
       email: 'ada@example.com',
-      status: topic.endsWith('unsubscribed') ? 'unsubscribed' : 'active',
+      status: 'active',
       opens_count: 1,
       clicks_count: 0,
       created_at: time,

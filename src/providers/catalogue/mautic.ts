@@ -11,7 +11,7 @@ export const mautic: Provider = {
   title: 'Mautic',
   docsUrl: 'https://mautic-developer.readthedocs.io/en/latest/webhooks/getting_started.html',
   facts:
-    'Header, raw body and shape of a batch D: mautic-developer.readthedocs.io, webhooks. base64 of HMAC-SHA256 T: n8n. Time in an event M. No id is sent: the hash of one event is the id. Retries unknown.',
+    'Header, raw body and shape of a batch D: mautic-developer.readthedocs.io, webhooks. base64 of HMAC-SHA256 T: n8n and a Drupal module, time in an event T: the same and Mautic for Zapier. No id is sent: the hash of one event is the id. Retries unknown.',
   // GoCardless sends hex under this header name, Standard Webhooks a list.
   scheme: hmac({ message: rawBody, signature: { at: header('webhook-signature'), encoding: 'base64' } }),
   secret: textSecret({ label: 'Secret', where: 'Settings → Webhooks → your webhook → Secret' }),
@@ -32,8 +32,9 @@ export const mautic: Provider = {
 /** Each event becomes a body of Mautic's own shape with one type and one event, so that nothing of it is lost. */
 function splitTypes(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return undefined;
+  // Older versions are said to send a single event without its list.
   return Object.entries(body).flatMap(([type, events]) =>
-    Array.isArray(events) ? events.map((event) => ({ [type]: [event] })) : [],
+    [events].flat().map((event: unknown) => ({ [type]: [event] })),
   );
 }
 

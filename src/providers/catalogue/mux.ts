@@ -10,7 +10,7 @@ export const mux: Provider = {
   title: 'Mux',
   docsUrl: 'https://www.mux.com/docs/core/verify-webhook-signatures',
   facts:
-    'Signature, the five minutes and the fields of an event (id, type, created_at, attempts) L: npm @mux/mux-node, webhooks.verifySignature and webhooks.d.ts. Retries M.',
+    'Signature, the five minutes and the fields of an event (id, type, created_at, attempts) L: npm @mux/mux-node, webhooks.verifySignature and webhooks.d.ts. Deadline and retries D: mux.com/docs, listen for webhooks.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: header('mux-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },

@@ -23,7 +23,7 @@ export const onfido: Provider = {
       unit: 'iso',
     },
   },
-  retries: 'Wants a 2xx; tries again with growing gaps.',
+  retries: 'Wants a 2xx; schedule unknown.',
   samples: {
     'workflow_run.completed': (draft) => event(draft, 'workflow_run', 'approved'),
     'check.completed': (draft) => event(draft, 'check', 'complete'),

@@ -11,7 +11,7 @@ export const onfleet: Provider = {
   title: 'Onfleet',
   docsUrl: 'https://docs.onfleet.com/reference/webhooks',
   facts:
-    'SHA-512 over the raw bytes, secret in hexadecimal, GET ?check and retries D: docs.onfleet.com (secrets, create webhook, retry). Hex of the signature and the decoded key T: n8n. triggerName and time M. No id is sent: the hash of the body is the id.',
+    'SHA-512 over the raw bytes, secret in hexadecimal, GET ?check and retries D: docs.onfleet.com (secrets, create webhook, retry). Hex of the signature and the decoded key T: n8n. Names of triggers D, triggerName and time in the body T: apis.io. No id is sent: the hash of the body is the id.',
   scheme: hmac({
     hash: 'sha512',
     key: 'hex',

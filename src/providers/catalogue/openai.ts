@@ -9,10 +9,10 @@ export const openai = standardSender({
   title: 'OpenAI',
   docsUrl: 'https://platform.openai.com/docs/guides/webhooks',
   facts:
-    'Signature, types and fields L: npm openai, webhooks.unwrap and webhooks.d.ts. A signature without `v1,`, which it takes too, is refused here. Deadline and retries T: Hookdeck.',
+    'Signature, types and fields L: npm openai, webhooks.unwrap and webhooks.d.ts. A signature without `v1,`, which it takes too, is refused here. Retries T: Hookdeck.',
   secret: { where: 'platform.openai.com → Settings → Project → Webhooks → your endpoint (shown once)' },
   occurredAt: { at: json('created_at'), unit: 's' },
-  retries: 'Wants a 2xx within 20 s; tries again with growing gaps.',
+  retries: 'Wants a 2xx; tries again with growing gaps for up to 72 h.',
   samples: {
     'response.completed': (draft) => event(draft, randomId('resp_')),
     'batch.completed': (draft) => event(draft, randomId('batch_')),

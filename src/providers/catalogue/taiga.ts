@@ -10,7 +10,7 @@ export const taiga: Provider = {
   title: 'Taiga',
   docsUrl: 'https://docs.taiga.io/webhooks.html',
   facts:
-    'Signature D: docs.taiga.io, webhooks, with samples in Python and PHP. type, action and by T: community.taiga.io; date M. Retries unknown.',
+    'Signature D: docs.taiga.io, webhooks. Signature, fields and that nothing is sent again by itself L: the source of the sender, taiga-back, webhooks/tasks.py.',
   scheme: hmac({
     hash: 'sha1',
     message: rawBody,
@@ -26,7 +26,7 @@ export const taiga: Provider = {
     topic: [json('type'), '.', json('action')],
     occurredAt: { at: json('date'), unit: 'iso' },
   },
-  retries: 'Wants a 2xx; no retries are documented, but a delivery can be sent again by hand.',
+  retries: 'None by itself; a delivery can be sent again by hand, with the same body.',
   samples: {
     'issue.create': (draft) => change(draft, { subject: 'The bell is silent' }),
     'userstory.change': (draft) => change(draft, { subject: 'Ring twice' }),
