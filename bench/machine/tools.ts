@@ -32,7 +32,7 @@ export function installMissing(programs: readonly string[], say: (text: string) 
 export function installPackages(say: (text: string) => void): void {
   if (existsSync(join(benchFolder, 'node_modules/bullmq'))) return;
   say('installing the packages of bench/package.json');
-  execFileSync('npm', ['install', '--prefix', benchFolder, '--ignore-scripts', '--no-audit', '--no-fund'], {
+  execFileSync('npm', ['ci', '--prefix', benchFolder, '--ignore-scripts', '--no-audit', '--no-fund'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 }
