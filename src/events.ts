@@ -1,4 +1,13 @@
 // webhook_events and its side tables: the row's type and every statement on it.
+import {
+  boolArray,
+  byteaArray,
+  int4Array,
+  jsonbArray,
+  textArray,
+  timestamptzArray,
+  uuidArray,
+} from './binary-array.ts';
 import { AtCommitError, type Queryable, type Transaction } from './database.ts';
 import { sqlState } from './errors.ts';
 import type { EventKey } from './queue.ts';
@@ -52,10 +61,10 @@ export async function insertEvents(tx: Queryable, events: readonly NewEvent[]): 
       WITH inserted AS (
         INSERT INTO webhook_events (source, provider, event_id, topic, payload, payload_error, occurred_at, headers,
           raw_body, body_sha256, unique_body, job_id)
-        SELECT source, provider, event_id, topic, payload::jsonb, payload_error, occurred_at, headers::jsonb,
+        SELECT source, provider, event_id, topic, payload, payload_error, occurred_at, headers,
           raw_body, body_sha256, unique_body, job_id
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-          $8::text[], $9::bytea[], $10::bytea[], $11::boolean[], $12::uuid[]) AS event (source, provider, event_id,
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::timestamptz[],
+          $8::jsonb[], $9::bytea[], $10::bytea[], $11::boolean[], $12::uuid[]) AS event (source, provider, event_id,
           topic, payload, payload_error, occurred_at, headers, raw_body, body_sha256, unique_body, job_id)
         -- ON CONFLICT waits for whoever is changing the row that is there, be it an operator who went to lunch.
         -- A plain read does not, so that it is left to decide between transactions of this moment.
@@ -69,18 +78,18 @@ export async function insertEvents(tx: Queryable, events: readonly NewEvent[]): 
       )
       SELECT job_id FROM inserted LEFT JOIN woken ON true`,
     values: [
-      events.map((event) => event.source),
-      events.map((event) => event.provider),
-      events.map((event) => event.eventId),
-      events.map((event) => event.topic),
-      events.map((event) => event.payloadText),
-      events.map((event) => event.payloadError),
-      events.map((event) => event.occurredAt),
-      events.map((event) => JSON.stringify(event.headers)),
-      events.map((event) => event.rawBody),
-      events.map((event) => event.bodySha256),
-      events.map((event) => event.uniqueBody),
-      events.map((event) => event.jobId),
+      textArray(events.map((event) => event.source)),
+      textArray(events.map((event) => event.provider)),
+      textArray(events.map((event) => event.eventId)),
+      textArray(events.map((event) => event.topic)),
+      jsonbArray(events.map((event) => event.payloadText)),
+      textArray(events.map((event) => event.payloadError)),
+      timestamptzArray(events.map((event) => event.occurredAt)),
+      jsonbArray(events.map((event) => JSON.stringify(event.headers))),
+      byteaArray(events.map((event) => event.rawBody)),
+      byteaArray(events.map((event) => event.bodySha256)),
+      boolArray(events.map((event) => event.uniqueBody)),
+      uuidArray(events.map((event) => event.jobId)),
     ],
   });
   return new Set(rows.map((row) => row.job_id));
@@ -128,11 +137,11 @@ export async function countDuplicates<T extends DuplicateCount>(
       SELECT t.position::int AS position FROM target t LEFT JOIN counted c ON c.ctid = t.ctid
       GROUP BY t.position HAVING count(c.ctid) = 0`,
     values: [
-      duplicates.map((duplicate) => duplicate.source),
-      duplicates.map((duplicate) => duplicate.eventId),
-      duplicates.map((duplicate) => duplicate.bodySha256),
-      duplicates.map((duplicate) => duplicate.uniqueBody),
-      duplicates.map((duplicate) => duplicate.count),
+      textArray(duplicates.map((duplicate) => duplicate.source)),
+      textArray(duplicates.map((duplicate) => duplicate.eventId)),
+      byteaArray(duplicates.map((duplicate) => duplicate.bodySha256)),
+      boolArray(duplicates.map((duplicate) => duplicate.uniqueBody)),
+      int4Array(duplicates.map((duplicate) => duplicate.count)),
     ],
   });
   return rows.map(({ position }) => duplicates[position - 1]!);
@@ -144,7 +153,7 @@ export async function readEvents(database: Queryable, keys: readonly EventKey[])
     name: 'read_events',
     text: `SELECT ${storedColumns} FROM webhook_events
       JOIN unnest($1::text[], $2::text[]) AS key (s, e) ON source = s AND event_id = e`,
-    values: [keys.map((key) => key.source), keys.map((key) => key.eventId)],
+    values: [textArray(keys.map((key) => key.source)), textArray(keys.map((key) => key.eventId))],
   });
   return rows;
 }
@@ -217,9 +226,9 @@ export function markManyProcessed(tx: Transaction, events: readonly (EventKey & 
       )
       SELECT 1 / (count(*) = cardinality($1))::int FROM marked`,
     values: [
-      events.map((event) => event.source),
-      events.map((event) => event.eventId),
-      events.map((event) => event.jobId),
+      textArray(events.map((event) => event.source)),
+      textArray(events.map((event) => event.eventId)),
+      uuidArray(events.map((event) => event.jobId)),
     ],
   });
 }

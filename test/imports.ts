@@ -32,6 +32,7 @@ const layers: readonly (readonly string[])[] = [
     'handlers.ts',
   ],
   [
+    'binary-array.ts',
     'database.ts',
     'dead-connections.ts',
     'server-facts.ts',
