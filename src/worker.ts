@@ -15,6 +15,7 @@ import {
 } from './handle.ts';
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
 import type { Handler } from './handlers.ts';
+import { logOfHotLines } from './logger.ts';
 import type { ClaimedJob } from './queue.ts';
 import { readSuspicions } from './suspects.ts';
 
@@ -60,6 +61,7 @@ interface Held {
 
 export function startWorker(options: WorkerOptions): Worker {
   const { database, queue, log, concurrency } = options;
+  const attempts = logOfHotLines(log);
   const stopping = new AbortController();
   const ready: Held[] = [];
   // What was lost with an earlier process runs alone: no job besides it is ours when it begins.
@@ -238,7 +240,7 @@ export function startWorker(options: WorkerOptions): Worker {
     averageMs = averageMs * 0.95 + durationMs * 0.05;
     const { source, eventId, topic } = assignment.event;
     const level = outcome.kind === 'failed' ? 'warn' : 'info';
-    log[level](
+    attempts[level](
       {
         source,
         eventId,

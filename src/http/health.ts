@@ -24,7 +24,7 @@ export function registerHealth(
   app.get('/readyz', async (request, reply) => {
     const problem = await readinessProblem();
     if (problem === undefined) return { status: 'ok' };
-    request.log.warn({ problem }, 'not ready');
+    request.log.warn({ reqId: request.id, problem }, 'not ready');
     return reply.code(503).header('retry-after', '5').send({ status: 'unavailable' });
   });
 

@@ -16,6 +16,8 @@ export function createServer(deps: ServerDeps): FastifyInstance {
     loggerInstance: deps.log as FastifyBaseLogger,
     // Our own line per delivery says more: source, event, outcome, ms.
     logController: new LogController({ disableRequestLogging: true }),
+    // A child logger per request would cost more than its one line, which names the request by itself.
+    childLoggerFactory: (logger) => logger,
     genReqId: requestIdOf,
     requestIdHeader: false,
     bodyLimit: deps.bodyLimitBytes,
@@ -38,10 +40,11 @@ export function createServer(deps: ServerDeps): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     reply.header('x-request-id', request.id);
     reply.header('cache-control', 'no-store');
     reply.header('x-content-type-options', 'nosniff');
+    done(null, payload);
   });
   app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'not_found'));
   app.setErrorHandler((error, request, reply) => {
@@ -52,7 +55,7 @@ export function createServer(deps: ServerDeps): FastifyInstance {
       return refuse(reply, status, code);
     }
     // Whatever it was, the sender should try again; the message is for the log alone.
-    request.log.error({ error: describeError(error).text }, 'the request failed');
+    deps.log.error({ reqId: request.id, error: describeError(error).text }, 'the request failed');
     return refuse(reply.header('retry-after', '5'), 503, 'unavailable');
   });
 

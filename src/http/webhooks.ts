@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError } from '../errors.ts';
 import type { NewEvent } from '../events.ts';
 import { failpoint, isArmed } from '../failpoint.ts';
-import type { Logger } from '../logger.ts';
+import { type Logger, logOfHotLines } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import {
   answerHandshake,
@@ -39,6 +39,7 @@ const retryAfterSeconds = 5;
 const maxErrands = 10;
 
 export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void {
+  const deliveries = logOfHotLines(deps.log);
   const route = {
     method: app.supportedMethods,
     onRequest: refuseEarly,
@@ -108,7 +109,8 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
       return acceptedAnswer ? sendAnswer(reply, acceptedAnswer) : { ok: true, duplicate };
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
-      request.log.warn({ source: source.name, reason: error.message }, 'unavailable');
+      const { message: reason } = error;
+      deps.log.warn({ reqId: request.id, source: source.name, reason }, 'unavailable');
       finish(request, source, 'unavailable', startedAt, events);
       return refuseForNow(reply);
     }
@@ -158,7 +160,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
 
   /** Never waited for by an answer, only by the shutdown. */
   function runErrand(request: FastifyRequest, source: Source, errand: () => Promise<string>) {
-    const log = request.log.child({ source: source.name });
+    const log = deps.log.child({ reqId: request.id, source: source.name });
     if (errands.size >= maxErrands) return log.error('too many confirmations at once; have it sent again');
     const running = errand().then(
       (done) => log.info(done),
@@ -186,8 +188,9 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     deps.metrics.countRequest(source.name, outcome);
     deps.metrics.observeAck(source.name, ms / 1_000);
     const first = events[0];
-    request.log.info(
+    deliveries.info(
       {
+        reqId: request.id,
         source: source.name,
         outcome,
         ...(first ? { eventId: first.eventId, topic: first.topic } : {}),

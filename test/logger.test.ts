@@ -1,0 +1,40 @@
+// A log of a process of its own: nothing is lost however it ends, and the net under secrets holds.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const logger = fileURLToPath(new URL('../src/logger.ts', import.meta.url));
+
+/** The lines of a process that runs `code` with a logger `log`. */
+function linesOf(code: string): Record<string, unknown>[] {
+  const program = `import { createLogger, logOfHotLines } from '${logger}'; const log = createLogger('info', 'test'); ${code}`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  });
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+const messages = (code: string) => linesOf(code).map(({ msg }) => msg);
+
+t.test('every line arrives, in order, however the process ends', async (t) => {
+  const three = `for (const text of ['a', 'b', 'c']) log.info(text);`;
+  t.same(messages(three), ['a', 'b', 'c'], 'by itself');
+  t.same(messages(`${three} process.exit(3);`), ['a', 'b', 'c'], 'by process.exit');
+  t.same(messages(`${three} throw new Error('thrown');`), ['a', 'b', 'c'], 'by an exception');
+  t.same(
+    messages(`${three} log.fatal('dead'); process.exit(1);`),
+    ['a', 'b', 'c', 'dead'],
+    'after a fatal line',
+  );
+});
+
+t.test('what is named like a secret is censored, but not on the log of hot lines', async (t) => {
+  const [line, hot] = linesOf(
+    `log.info({ secret: 's', source: 'stripe' }, 'a'); logOfHotLines(log).info({ eventId: 'e' }, 'b');`,
+  );
+  t.match(line, { secret: '[redacted]', source: 'stripe', name: 'test', pid: Number });
+  t.match(hot, { eventId: 'e', msg: 'b', name: 'test', pid: Number });
+});
