@@ -1,4 +1,4 @@
-// Group commit: verified deliveries wait at most for the transaction in flight, then go together in one commit.
+// Group commit: verified deliveries wait at most for a transaction in flight, then go together in one commit.
 import type { Database, Transaction } from './database.ts';
 import { describeError, sqlState } from './errors.ts';
 import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from './events.ts';
@@ -62,6 +62,10 @@ const maxTries = 3;
 const isRetryable = (error: unknown) => ['40001', '40P01'].includes(sqlState(error) ?? '');
 const sweepIntervalMs = 50;
 const recountDelayMs = 250;
+// While one group is with Postgres, the next is verified and the one before is answered: with a single transaction
+// at a time each of them waits for the others. A second one is begun only for a group worth its commit.
+const mostTransactions = 2;
+const companyForASecond = 32;
 
 const settings = {
   // The 200 is a promise: it must not rest on a database set to asynchronous commit.
@@ -76,9 +80,14 @@ const settings = {
 
 export function createReceiver({ database, queue, log, timeoutMs, queueMax }: ReceiverOptions): Receiver {
   let waiting: Pending[] = [];
-  let inFlight: Pending[] = [];
+  const inFlight = new Set<readonly Pending[]>();
   let uncounted: DuplicateCount[] = [];
-  let running: Promise<void> | undefined;
+  // One connection is left to the question of /readyz and the log of refusals.
+  const maxTransactions = Math.min(mostTransactions, Math.max(1, database.counts().max - 1));
+  /** Loops that take batches; each has one transaction at a time. */
+  let lanes = 0;
+  /** What close() has to wait for. */
+  const working = new Set<Promise<void>>();
   let sweep: NodeJS.Timeout | undefined;
   let recount: NodeJS.Timeout | undefined;
   let isClosed = false;
@@ -94,8 +103,18 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
       waitingBytes += body.length;
       waiting.push({ events, body, deadline: performance.now() + timeoutMs, answer, refuse });
       sweep ??= setInterval(refuseOverdue, sweepIntervalMs);
-      running ??= run();
+      if (isWorthATransaction(lanes)) track(runLane());
     });
+  }
+
+  function isWorthATransaction(others: number): boolean {
+    if (others === 0) return waiting.length > 0;
+    return others < maxTransactions && waiting.length >= companyForASecond;
+  }
+
+  function track(work: Promise<void>): void {
+    working.add(work);
+    work.finally(() => working.delete(work));
   }
 
   // One timer for all instead of one per delivery.
@@ -103,27 +122,29 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
     const now = performance.now();
     const isOverdue = (pending: Pending) => pending.deadline <= now;
     // What is in flight may still be committed; the provider's retry is then a duplicate.
-    for (const pending of [...waiting, ...inFlight].filter(isOverdue)) {
+    for (const pending of [...waiting, ...[...inFlight].flat()].filter(isOverdue)) {
       pending.refuse(new UnavailableError(`the database did not commit within ${timeoutMs} ms`));
     }
     waiting = waiting.filter((pending) => !isOverdue(pending));
     waitingBytes = waiting.reduce((sum, pending) => sum + pending.body.length, 0);
-    if (!waiting.length && !inFlight.length) {
+    if (!waiting.length && !inFlight.size) {
       clearInterval(sweep);
       sweep = undefined;
     }
   }
 
-  async function run(): Promise<void> {
-    // Lets the requests that were read in the same turn of the event loop join the first batch.
-    await Promise.resolve();
-    while (waiting.length) {
-      inFlight = takeBatch();
-      await commit(inFlight);
-      inFlight = [];
+  async function runLane(): Promise<void> {
+    lanes++;
+    // Lets all requests that were read in this turn of the event loop join the first batch.
+    await new Promise(setImmediate);
+    while (isWorthATransaction(lanes - 1)) {
+      const batch = takeBatch();
+      inFlight.add(batch);
+      await commit(batch);
+      inFlight.delete(batch);
     }
-    running = undefined;
-    if (uncounted.length && !recount) recount = setTimeout(recountDuplicates, recountDelayMs);
+    lanes--;
+    recountSoon();
   }
 
   function takeBatch(): Pending[] {
@@ -188,23 +209,35 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
   async function store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]> {
     const { firsts, repeats } = withoutRepeats(deliveries);
     const carried = uncounted;
-    const { inserted, left } = await database.transaction(
-      async (tx) => {
-        await failpoint('web.after-begin');
-        const inserted = await insertEvents(tx, firsts);
-        await failpoint('web.after-insert');
-        const created = firsts.filter((event) => inserted.has(event.jobId));
-        await queue.enqueue(tx, created);
-        await failpoint('web.after-enqueue');
-        const known = firsts.filter((event) => !inserted.has(event.jobId));
-        const left = await count(tx, [...known, ...repeats], carried);
-        return { inserted, left };
-      },
-      { settings, commitSite: 'web.commit-sent' },
-    );
-    await failpoint('web.after-commit');
-    uncounted = left;
-    return deliveries.map((events) => ({ duplicate: !events.some((event) => inserted.has(event.jobId)) }));
+    uncounted = [];
+    try {
+      const { inserted, left } = await database.transaction(
+        async (tx) => {
+          await failpoint('web.after-begin');
+          const inserted = await insertEvents(tx, firsts);
+          await failpoint('web.after-insert');
+          const created = firsts.filter((event) => inserted.has(event.jobId));
+          await queue.enqueue(tx, created);
+          await failpoint('web.after-enqueue');
+          const known = firsts.filter((event) => !inserted.has(event.jobId));
+          const left = await count(tx, [...known, ...repeats], carried);
+          return { inserted, left };
+        },
+        { settings, commitSite: 'web.commit-sent' },
+      );
+      await failpoint('web.after-commit');
+      keepUncounted(left);
+      return deliveries.map((events) => ({
+        duplicate: !events.some((event) => inserted.has(event.jobId)),
+      }));
+    } catch (error) {
+      keepUncounted(carried);
+      throw error;
+    }
+  }
+
+  function keepUncounted(counts: readonly DuplicateCount[]): void {
+    if (counts.length) uncounted = [...uncounted, ...counts].slice(0, maxUncounted);
   }
 
   async function count(
@@ -222,31 +255,32 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
       if (entry) entry.count += count;
       else counts.set(key, { source, eventId, bodySha256, uniqueBody, count });
     }
-    const left = await countDuplicates(tx, [...counts.values()]);
-    return left.slice(0, maxUncounted);
+    return countDuplicates(tx, [...counts.values()]);
+  }
+
+  function recountSoon(): void {
+    if (uncounted.length && !isClosed)
+      recount ??= setTimeout(() => track(recountDuplicates()), recountDelayMs);
   }
 
   /** Counts what was locked by somebody when it came in; a count is not worth making a provider wait. */
   async function recountDuplicates(): Promise<void> {
     recount = undefined;
-    if (running || !uncounted.length) return;
-    running = store([]).then(
-      () => undefined,
-      (error) =>
-        log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again'),
-    );
-    await running;
-    running = undefined;
-    if (waiting.length) running = run();
-    else if (uncounted.length && !isClosed) recount = setTimeout(recountDuplicates, recountDelayMs);
+    try {
+      // The next batch of a lane takes them along.
+      if (uncounted.length && !lanes) await store([]);
+    } catch (error) {
+      log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again');
+    }
+    recountSoon();
   }
 
   return {
     submit,
-    waiting: () => waiting.length + inFlight.length,
+    waiting: () => waiting.length + [...inFlight].reduce((sum, batch) => sum + batch.length, 0),
     close: async () => {
       isClosed = true;
-      while (running) await running;
+      while (working.size) await Promise.all(working);
       clearTimeout(recount);
       clearInterval(sweep);
       if (uncounted.length) await recountDuplicates();

@@ -85,12 +85,50 @@ t.test('deliveries that arrive during a transaction share the next one', async (
     later.push(receiver.submit([newEvent()], body));
     await new Promise(setImmediate); // each in a turn of its own
   }
-  t.equal(transactions(), 1, 'nobody overtakes the transaction in flight');
+  t.equal(transactions(), 1, 'so few do not overtake the transaction in flight');
   t.equal(receiver.waiting(), 31);
   gate.open();
   await Promise.all([first, ...later]);
   t.equal(transactions(), 2);
   t.equal(receiver.waiting(), 0);
+});
+
+t.test('many that arrive during a transaction begin a second one, and never a third', async (t) => {
+  const { receiver, gate, transactions } = gatedReceiver(t);
+  const events = Array.from({ length: 201 }, () => newEvent());
+  const answers = [receiver.submit([events[0]!], body)];
+  await waitFor(() => gate.arrived() === 1, { what: 'the first transaction' });
+  for (const count of [100, 200]) {
+    answers.push(...events.slice(count - 99, count + 1).map((event) => receiver.submit([event], body)));
+    await waitFor(() => gate.arrived() === 2, { what: 'the second transaction' });
+  }
+  t.equal(transactions(), 2);
+  t.equal(receiver.waiting(), 201);
+  gate.open();
+  t.ok((await Promise.all(answers)).every(({ duplicate }) => !duplicate));
+  t.equal(transactions(), 3);
+  t.equal((await eventRows(inbox, events)).length, 201);
+});
+
+t.test('a pool of two connections is never waited for: one transaction at a time', async (t) => {
+  const small = await openInboxOn(t, inbox.url, { maxConnections: 2 });
+  const gate = makeGate();
+  const { database, transactions } = countTransactions(small.database);
+  const queue: ReceiverOptions['queue'] = {
+    enqueue: async (tx, jobs) => {
+      await small.queue.enqueue(tx, jobs);
+      await gate.pass();
+    },
+  };
+  const receiver = receiverOf(t, { database, queue });
+  const first = receiver.submit([newEvent()], body);
+  await waitFor(() => gate.arrived() === 1, { what: 'the first transaction' });
+  const later = Array.from({ length: 100 }, () => receiver.submit([newEvent()], body));
+  await new Promise(setImmediate);
+  t.equal(transactions(), 1);
+  gate.open();
+  await Promise.all([first, ...later]);
+  t.equal(transactions(), 2);
 });
 
 t.test('nobody is answered before the commit', async (t) => {
