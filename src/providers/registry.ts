@@ -3,6 +3,7 @@ import { acuity } from './catalogue/acuity.ts';
 import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
+import { atlassianConnect } from './catalogue/atlassian-connect.ts';
 import { authsignal } from './catalogue/authsignal.ts';
 import { awsSns } from './catalogue/aws-sns.ts';
 import { bigcommerce } from './catalogue/bigcommerce.ts';
@@ -51,6 +52,7 @@ import { mailerlite } from './catalogue/mailerlite.ts';
 import { mailgun } from './catalogue/mailgun.ts';
 import { mandrill } from './catalogue/mandrill.ts';
 import { mautic } from './catalogue/mautic.ts';
+import { messagebird } from './catalogue/messagebird.ts';
 import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
@@ -68,6 +70,7 @@ import { polar } from './catalogue/polar.ts';
 import { portone } from './catalogue/portone.ts';
 import { postmark } from './catalogue/postmark.ts';
 import { pusher } from './catalogue/pusher.ts';
+import { qstash } from './catalogue/qstash.ts';
 import { razorpay } from './catalogue/razorpay.ts';
 import { recurly } from './catalogue/recurly.ts';
 import { replicate } from './catalogue/replicate.ts';
@@ -105,6 +108,7 @@ export const providers = {
   aftership,
   airtable,
   anthropic,
+  'atlassian-connect': atlassianConnect,
   authsignal,
   'aws-sns': awsSns,
   bigcommerce,
@@ -153,6 +157,7 @@ export const providers = {
   mailgun,
   mandrill,
   mautic,
+  messagebird,
   meta,
   'modern-treasury': modernTreasury,
   mollie,
@@ -170,6 +175,7 @@ export const providers = {
   portone,
   postmark,
   pusher,
+  qstash,
   razorpay,
   recurly,
   replicate,

@@ -1,0 +1,81 @@
+// A JSON Web Token by a private key that only the provider holds; the public one is found by the token's `kid`.
+import type { Part } from '../parts.ts';
+import type { Scheme, Source, Verdict } from '../provider.ts';
+import { startReading } from '../reading.ts';
+import { malformedToken, readToken } from './jwt.ts';
+import { type KeySource, NO_KEY, withKey } from './key-source.ts';
+import { perSecret } from './per-secret.ts';
+import { privateKeyOf } from './public-key.ts';
+import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
+import { encodeJson, isSigned, signToken, type TokenAlgorithm } from './token.ts';
+import { type ClaimRules, checkClaims, makeClaims } from './token-claims.ts';
+
+export interface PublicJwtSpec {
+  /** `rawBody`: the body is the token, and its claims are the event. */
+  at: Part;
+  algorithm: Exclude<TokenAlgorithm, 'HS256'>;
+  /** What ties the token to the delivery; without it the body must be the token. */
+  rules?: ClaimRules;
+  /** The keys that a secret stands for; undefined where it is not of that form. */
+  keysOf(secret: string, source: Source): KeySource | undefined;
+}
+
+/** A body may be as long as the server lets it be. */
+const MAX_BODY_TOKEN_CHARS = 32 * 1024 * 1024;
+
+export function publicJwt(spec: PublicJwtSpec): Scheme {
+  return perSecret({ scheme: forOneSecret(spec) });
+}
+
+function forOneSecret({ at, algorithm, rules, keysOf }: PublicJwtSpec): Scheme {
+  const isBody = typeof at === 'object' && at.kind === 'rawBody';
+  const place = isBody ? 'as the body' : `with a hash of the body in ${proofHeadersOf(at).join()}`;
+  return {
+    summary: `JWT ${algorithm} ${place}`,
+    proofHeaders: proofHeadersOf(at),
+    proofParams: [],
+    signsBody: true,
+    signsUrl: rules?.url !== undefined,
+    ...(rules
+      ? {
+          freshness: {
+            pastSeconds: rules.lifetimeSeconds + rules.leewaySeconds,
+            futureSeconds: rules.leewaySeconds,
+          },
+        }
+      : {}),
+    prepare(source) {
+      const keys = keysOf(source.secrets[0] ?? '', source) ?? NO_KEY;
+      return (delivery): Verdict | Promise<Verdict> => {
+        const maxChars = isBody ? MAX_BODY_TOKEN_CHARS : MAX_SIGNATURE_CHARS;
+        const token = readToken({ at }, startReading(delivery, source), maxChars);
+        if ('ok' in token) return token;
+        const { head, claims, parts } = token;
+        if (head.alg !== algorithm || !claims) return malformedToken(`not a token by ${algorithm}`);
+        if (typeof head.kid !== 'string') return malformedToken('the token names no key');
+        return withKey(keys.find(head.kid, delivery.receivedAt), (key): Verdict => {
+          if (!isSigned(algorithm, key, `${parts[0]}.${parts[1]}`, parts[2]))
+            return { ok: false, reason: 'wrong_signature' };
+          const refusal = rules && checkClaims(rules, claims, delivery, source);
+          return refusal ?? { ok: true, secretIndex: 0 };
+        });
+      };
+    },
+    sign(request, source, { now, privateKey }) {
+      const key = privateKeyOf(privateKey);
+      const head = encodeJson({ alg: algorithm, kid: 'postbell-send', typ: 'JWT' });
+      const claims = rules
+        ? encodeJson(makeClaims(rules, request, source, now))
+        : (claimsOfBody(request.body.toString('latin1')) ?? request.body.toString('base64url'));
+      const signed = `${head}.${claims}`;
+      const token = `${signed}.${signToken(algorithm, key, signed)}`;
+      if (isBody) request.body = Buffer.from(token);
+      else placeValue(request, at, token);
+    },
+  };
+}
+
+/** An own body that is a token already is signed anew. */
+function claimsOfBody(body: string): string | undefined {
+  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(body) ? body.split('.')[1] : undefined;
+}

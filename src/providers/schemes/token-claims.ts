@@ -1,0 +1,112 @@
+// The claims that tie a token to one delivery: its time, a hash of the body, the URL, whatever else a provider puts in.
+import { hash, randomUUID } from 'node:crypto';
+import { sameText } from '../equal.ts';
+import type { Delivery, OutgoingRequest, Refusal, Source } from '../provider.ts';
+import { asDelivery } from './delivery.ts';
+import { checkAgeMs } from './freshness.ts';
+import { type Encoding, encodeBytes } from './signature.ts';
+import type { Claims } from './token.ts';
+
+export interface ClaimRules {
+  /** The claim that holds the SHA-256 of the raw body. */
+  bodyHash?: {
+    claim: string;
+    encoding: Encoding /** It may be missing where the body is empty. */;
+    absentIfEmpty?: true;
+  };
+  /** The claim that holds the configured URL, or its hash. */
+  url?: { claim: string; encoding: Encoding | 'text' };
+  /** A claim that must be what we make of the request's line, e.g. Atlassian's `qsh`. */
+  computed?: { claim: string; value(delivery: Delivery, source: Source): string };
+  /** Clocks may differ by so much. */
+  leewaySeconds: number;
+  /** From `iat`; also what we put into `exp`. */
+  lifetimeSeconds: number;
+  /** False where genuine tokens carry no `exp`: then `iat` alone bounds the age. */
+  expires: boolean;
+}
+
+export function checkClaims(
+  rules: ClaimRules,
+  claims: Claims,
+  delivery: Delivery,
+  source: Source,
+): Refusal | undefined {
+  return checkTimes(rules, claims, delivery) ?? checkContent(rules, claims, delivery, source);
+}
+
+/** Those that a provider would put into a token for this request. */
+export function makeClaims(
+  rules: ClaimRules,
+  request: OutgoingRequest,
+  source: Source,
+  now: Date,
+): Record<string, unknown> {
+  const iat = Math.floor(now.getTime() / 1000);
+  const claims: Record<string, unknown> = { iat, nbf: iat, jti: randomUUID() };
+  if (rules.expires) claims.exp = iat + rules.lifetimeSeconds;
+  const { bodyHash, url, computed } = rules;
+  if (bodyHash) claims[bodyHash.claim] = hashed(request.body, bodyHash.encoding);
+  if (url) claims[url.claim] = urlClaim(url.encoding, source.webhookUrl ?? request.url);
+  if (computed) claims[computed.claim] = computed.value(asDelivery(request, now), source);
+  return claims;
+}
+
+function checkTimes(rules: ClaimRules, claims: Claims, { receivedAt }: Delivery): Refusal | undefined {
+  const { exp, nbf, iat } = claims;
+  const { leewaySeconds, lifetimeSeconds } = rules;
+  for (const time of [exp, nbf, iat])
+    if (time !== undefined && !(typeof time === 'number' && Math.abs(time) < 1e11))
+      return { ok: false, reason: 'malformed_timestamp' };
+  if (typeof exp === 'number') {
+    const refusal = checkAgeMs(exp * 1000, true, receivedAt, leewaySeconds, Number.POSITIVE_INFINITY);
+    if (refusal) return refusal;
+  } else if (rules.expires) return { ok: false, reason: 'malformed_timestamp', detail: 'no exp' };
+  if (typeof iat === 'number') {
+    const past = rules.expires ? Number.POSITIVE_INFINITY : lifetimeSeconds + leewaySeconds;
+    const refusal = checkAgeMs(iat * 1000, true, receivedAt, past, leewaySeconds);
+    if (refusal) return refusal;
+  } else if (!rules.expires) return { ok: false, reason: 'malformed_timestamp', detail: 'no iat' };
+  if (typeof nbf !== 'number') return undefined;
+  return checkAgeMs(nbf * 1000, true, receivedAt, Number.POSITIVE_INFINITY, leewaySeconds);
+}
+
+function checkContent(
+  { bodyHash, url, computed }: ClaimRules,
+  claims: Claims,
+  delivery: Delivery,
+  source: Source,
+): Refusal | undefined {
+  if (bodyHash && !holds(claims[bodyHash.claim], hashed(delivery.body, bodyHash.encoding))) {
+    const isLeftOut = claims[bodyHash.claim] === undefined && delivery.body.length === 0;
+    if (!bodyHash.absentIfEmpty || !isLeftOut)
+      return { ...wrong('the body is not the one that was signed'), mismatch: 'body' };
+  }
+  if (computed && !holds(claims[computed.claim], computed.value(delivery, source)))
+    return { ...wrong(`${computed.claim} is not that of this request`), mismatch: 'url' };
+  if (!url) return undefined;
+  if (source.webhookUrl === undefined)
+    return { ok: false, reason: 'missing_url', detail: 'the URL is signed' };
+  const isSame = holds(claims[url.claim], urlClaim(url.encoding, source.webhookUrl));
+  return isSame ? undefined : { ...wrong('the URL is not the one that was signed'), mismatch: 'url' };
+}
+
+/** Padding or none: both spellings of base64url are sent. */
+function holds(claimed: unknown, expected: string): boolean {
+  return (
+    typeof claimed === 'string' &&
+    sameText(expected, expected.endsWith('=') ? claimed : claimed.replace(/=+$/, ''))
+  );
+}
+
+function hashed(data: Buffer | string, encoding: Encoding): string {
+  return encodeBytes(hash('sha256', data, 'buffer'), encoding);
+}
+
+function urlClaim(encoding: Encoding | 'text', url: string): string {
+  return encoding === 'text' ? url : hashed(url, encoding);
+}
+
+function wrong(detail: string): Refusal {
+  return { ok: false, reason: 'wrong_signature', detail };
+}
