@@ -4,6 +4,7 @@ import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
 import { atlassianConnect } from './catalogue/atlassian-connect.ts';
+import { auth0 } from './catalogue/auth0.ts';
 import { authsignal } from './catalogue/authsignal.ts';
 import { awsSns } from './catalogue/aws-sns.ts';
 import { bigcommerce } from './catalogue/bigcommerce.ts';
@@ -23,6 +24,7 @@ import { discord } from './catalogue/discord.ts';
 import { docusign } from './catalogue/docusign.ts';
 import { dodopayments } from './catalogue/dodopayments.ts';
 import { doppler } from './catalogue/doppler.ts';
+import { dropbox } from './catalogue/dropbox.ts';
 import { easypost } from './catalogue/easypost.ts';
 import { elevenlabs } from './catalogue/elevenlabs.ts';
 import { fedex } from './catalogue/fedex.ts';
@@ -35,6 +37,7 @@ import { github } from './catalogue/github.ts';
 import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
 import { hubspot } from './catalogue/hubspot.ts';
+import { hygraph } from './catalogue/hygraph.ts';
 import { intercom } from './catalogue/intercom.ts';
 import { intuit } from './catalogue/intuit.ts';
 import { jira } from './catalogue/jira.ts';
@@ -57,12 +60,14 @@ import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
 import { mux } from './catalogue/mux.ts';
+import { okta } from './catalogue/okta.ts';
 import { onfido } from './catalogue/onfido.ts';
 import { onfleet } from './catalogue/onfleet.ts';
 import { openai } from './catalogue/openai.ts';
 import { orb } from './catalogue/orb.ts';
 import { paddle } from './catalogue/paddle.ts';
 import { pagerduty } from './catalogue/pagerduty.ts';
+import { payos } from './catalogue/payos.ts';
 import { paypal } from './catalogue/paypal.ts';
 import { paystack } from './catalogue/paystack.ts';
 import { plivo } from './catalogue/plivo.ts';
@@ -98,8 +103,12 @@ import { typeform } from './catalogue/typeform.ts';
 import { vercel } from './catalogue/vercel.ts';
 import { viber } from './catalogue/viber.ts';
 import { vonage } from './catalogue/vonage.ts';
+import { webflow } from './catalogue/webflow.ts';
 import { woocommerce } from './catalogue/woocommerce.ts';
+import { workos } from './catalogue/workos.ts';
+import { xTwitter } from './catalogue/x-twitter.ts';
 import { xero } from './catalogue/xero.ts';
+import { zendesk } from './catalogue/zendesk.ts';
 import { zoom } from './catalogue/zoom.ts';
 import type { Provider } from './provider.ts';
 
@@ -109,6 +118,7 @@ export const providers = {
   airtable,
   anthropic,
   'atlassian-connect': atlassianConnect,
+  auth0,
   authsignal,
   'aws-sns': awsSns,
   bigcommerce,
@@ -128,6 +138,7 @@ export const providers = {
   docusign,
   dodopayments,
   doppler,
+  dropbox,
   easypost,
   elevenlabs,
   fedex,
@@ -140,6 +151,7 @@ export const providers = {
   gitlab,
   gocardless,
   hubspot,
+  hygraph,
   intercom,
   intuit,
   jira,
@@ -162,12 +174,14 @@ export const providers = {
   'modern-treasury': modernTreasury,
   mollie,
   mux,
+  okta,
   onfido,
   onfleet,
   openai,
   orb,
   paddle,
   pagerduty,
+  payos,
   paypal,
   paystack,
   plivo,
@@ -203,8 +217,12 @@ export const providers = {
   vercel,
   viber,
   vonage,
+  webflow,
   woocommerce,
+  workos,
+  'x-twitter': xTwitter,
   xero,
+  zendesk,
   zoom,
 } as const satisfies Record<string, Provider>;
 

@@ -17,13 +17,16 @@ import { makeSigned, makeSource, NOW, WEBHOOK_URL } from './deliveries.ts';
 const {
   braintree,
   discord,
+  dropbox,
   github,
   intercom,
   line,
   mailchimp,
   mandrill,
   meta,
+  okta,
   pagerduty,
+  payos,
   slack,
   smartcar,
   trello,
@@ -31,6 +34,7 @@ const {
   viber,
   zoom,
 } = providers;
+const xTwitter = providers['x-twitter'];
 
 t.test('Slack gets its challenge back as plain text, once the signature was found good', (t) => {
   const body = JSON.stringify({
@@ -271,6 +275,97 @@ t.test(
     t.end();
   },
 );
+
+t.test('Dropbox gets its challenge as plain text that no browser takes for a page', (t) => {
+  const source = makeSource(dropbox, 'a-secret-of-sixteen');
+  const ask = (query: string) => answerHandshake(source, get(`/api/webhooks/dropbox${query}`), 'unsigned');
+  t.strictSame(ask('?challenge=R2FuZ25hbVN0eWxl-_1'), {
+    status: 200,
+    contentType: 'text/plain; charset=utf-8',
+    body: 'R2FuZ25hbVN0eWxl-_1',
+    headers: { 'x-content-type-options': 'nosniff' },
+  });
+  for (const bad of ['', '?challenge=', '?challenge=%3Cb%3E', '?challenge=a&challenge=b', '?challenge=a%20b'])
+    t.equal(ask(bad), undefined, bad);
+  t.equal(ask(`?challenge=${'x'.repeat(1025)}`), undefined, 'over 1 KB');
+  t.end();
+});
+
+t.test('X gets its token keyed with the newest secret', (t) => {
+  const source = makeSource(xTwitter, 'x-client-secret-0123', 'x-consumer-secret-0123');
+  const ask = (token: string) =>
+    answerHandshake(source, get(`/?crc_token=${encodeURIComponent(token)}`), 'unsigned');
+  const answer = ask('bW9jay1jcmMtdG9rZW4');
+  t.match(answer, { status: 200, contentType: /^application\/json/ });
+  // Computed with Python's hmac module.
+  const expected = 'sha256=hWXKfXVE1wedy4lJjW7XiKrBV4cAxu/xxArbglNsqRY=';
+  t.strictSame(JSON.parse(answer?.body ?? ''), { response_token: expected });
+  for (const bad of ['', 'a b', '<b>', 'x'.repeat(1025)]) t.equal(ask(bad), undefined, bad);
+  t.end();
+});
+
+t.test('what X’s challenge hands out is no signature for a body', (t) => {
+  const source = makeSource(xTwitter, 'x-client-secret-0123');
+  const ask = (token: string) =>
+    answerHandshake(source, get(`/?crc_token=${encodeURIComponent(token)}`), 'unsigned');
+  t.equal(ask('{"tweet_create_events":[{}]}'), undefined, 'an object is no challenge');
+  for (const body of ['[{}]', '"text"', '12345', 'null']) {
+    const { response_token } = JSON.parse(ask(body)?.body ?? '{}');
+    const forged = { ...post(body), headers: { 'x-twitter-webhooks-signature': [response_token] } };
+    t.match(verifyDelivery(source, forged), { ok: false, reason: 'wrong_signature' }, body);
+  }
+  t.end();
+});
+
+t.test('X is believed under either of its headers, but not under a wrong one alone', (t) => {
+  const source = makeSource(xTwitter, 'x-consumer-secret-0123');
+  const body = '{"for_user_id":"42","follow_events":[{}]}';
+  const right = `sha256=${createHmac('sha256', 'x-consumer-secret-0123').update(body).digest('base64')}`;
+  const wrong = `sha256=${createHmac('sha256', 'another-secret-0123').update(body).digest('base64')}`;
+  const verdict = (headers: Record<string, string[]>) => verifyDelivery(source, { ...post(body), headers });
+  const newer = 'x-twitter-webhooks-signature-oauth2';
+  const older = 'x-twitter-webhooks-signature';
+  t.match(verdict({ [newer]: [right] }), { ok: true });
+  t.match(verdict({ [older]: [right] }), { ok: true });
+  t.match(verdict({ [newer]: [wrong], [older]: [right] }), { ok: true }, 'only the older key is known here');
+  t.match(verdict({ [newer]: [wrong], [older]: [wrong] }), { ok: false, reason: 'wrong_signature' });
+  t.match(verdict({ [newer]: [right], [older]: [right, right] }), { ok: false, reason: 'repeated_header' });
+  t.end();
+});
+
+t.test('Okta gets its challenge back as JSON, from the one header', (t) => {
+  const source = makeSource(okta, 'a-secret-of-sixteen');
+  const ask = (...values: string[]) =>
+    answerHandshake(
+      source,
+      { ...get('/'), headers: { 'x-okta-verification-challenge': values } },
+      'unsigned',
+    );
+  t.strictSame(ask('BSdDd2aQ3RkXCrVSpkIXbV9P9Zbu_g2O6ivgPaEQ'), {
+    status: 200,
+    contentType: 'application/json; charset=utf-8',
+    body: '{"verification":"BSdDd2aQ3RkXCrVSpkIXbV9P9Zbu_g2O6ivgPaEQ"}',
+    headers: { 'x-content-type-options': 'nosniff' },
+  });
+  t.equal(ask('a', 'b'), undefined, 'doubled');
+  t.equal(ask('<script>'), undefined, 'no HTML');
+  t.equal(answerHandshake(source, get('/'), 'unsigned'), undefined, 'without a challenge');
+  t.end();
+});
+
+t.test('the payment that payOS makes up is answered once verified, and is no event', (t) => {
+  const source = makeSource(payos, 'a-secret-of-sixteen');
+  const answer = (orderCode: number, description: string, phase: 'verified' | 'unsigned' = 'verified') => {
+    const body = JSON.stringify({ data: { orderCode, description, reference: 'TF1' }, signature: 'x' });
+    return answerHandshake(source, post(body), phase);
+  };
+  t.match(answer(123, 'VQRIO123'), { status: 200, body: '' });
+  t.match(answer(123, 'Ma giao dich thu nghiem'), { status: 200, body: '' });
+  t.equal(answer(123, 'VQRIO123', 'unsigned'), undefined);
+  t.equal(answer(124, 'VQRIO123'), undefined, 'another order');
+  t.equal(answer(123, 'Ring'), undefined, 'a real one');
+  t.end();
+});
 
 t.test('Braintree gets its challenge signed, if it is one', (t) => {
   const source = makeSource(braintree, 'integration_public_key:integration_private_key');

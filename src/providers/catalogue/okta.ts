@@ -1,0 +1,72 @@
+// Okta event hooks: a static value in Authorization, a batch of log events; a GET wants its challenge back as JSON.
+import { splitBody } from '../batch.ts';
+import { valueAt } from '../body.ts';
+import { emptyAnswer, isChallenge, jsonAnswer } from '../handshake.ts';
+import { header, json } from '../parts.ts';
+import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
+import { credential } from '../schemes/credential.ts';
+import { credentialSecret } from '../secrets.ts';
+import { randomId } from './sample.ts';
+
+export const okta: Provider = {
+  name: 'okta',
+  title: 'Okta event hooks',
+  docsUrl: 'https://developer.okta.com/docs/concepts/event-hooks/',
+  facts:
+    'Authorization, verification by GET, body, uuid against duplicates, empty answer, deadline and retry D: okta-developer-docs, concepts, event hooks.',
+  scheme: credential({ at: header('authorization'), name: 'static secret' }),
+  secret: credentialSecret({
+    label: 'Authentication secret',
+    format: 'your own choice of at least 16 letters and digits',
+    where: 'Chosen by you: Workflow → Event Hooks → Authentication field `Authorization`, and its secret',
+  }),
+  idIsSigned: true,
+  events: {
+    id: json('data.events.0.uuid'),
+    topic: json('data.events.0.eventType'),
+    occurredAt: { at: json('data.events.0.published'), unit: 'iso' },
+    // Which org it was is said beside the events.
+    items: (body) =>
+      splitBody(valueAt(body, ['data']), 'events')?.map((data) => ({ ...(body as object), data })),
+  },
+  handshakes: [{ method: 'GET', phase: 'unsigned', answer: answerVerification }],
+  // Okta wants no body in the answer.
+  acceptedAnswer: emptyAnswer(),
+  retries: 'Wants 200 or 204 without a body within 3 s; one retry at most, none after a 4xx.',
+  sending: { newId: () => crypto.randomUUID() },
+  samples: {
+    'user.session.start': (draft) => batch(draft, [draft.id, crypto.randomUUID()]),
+    'user.lifecycle.create': (draft) => batch(draft, [draft.id]),
+    'group.user_membership.add': (draft) => batch(draft, [draft.id]),
+    '*': (draft) => batch(draft, [draft.id]),
+  },
+};
+
+function answerVerification(delivery: Delivery): HandshakeAnswer | undefined {
+  const [challenge, ...more] = delivery.headers['x-okta-verification-challenge'] ?? [];
+  return more.length === 0 && isChallenge(challenge) ? jsonAnswer({ verification: challenge }) : undefined;
+}
+
+function batch({ topic, now }: SampleDraft, uuids: readonly string[]): object {
+  const time = now.toISOString();
+  return {
+    eventType: 'com.okta.event_hook',
+    eventTypeVersion: '1.0',
+    cloudEventsVersion: '0.1',
+    contentType: 'application/json',
+    eventId: crypto.randomUUID(),
+    eventTime: time,
+    source: 'https://bell.okta.com/api/v1/eventHooks/whoql0HfiLGPWc8Jx0g3',
+    data: {
+      events: uuids.map((uuid) => ({
+        version: '0',
+        severity: 'INFO',
+        actor: { id: randomId('00u'), type: 'User', alternateId: 'ada@example.com' },
+        outcome: { result: 'SUCCESS' },
+        uuid,
+        published: time,
+        eventType: topic,
+      })),
+    },
+  };
+}

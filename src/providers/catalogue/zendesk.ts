@@ -1,0 +1,66 @@
+// Zendesk: base64 HMAC over `timestamp body`; events of Zendesk's own shape, and triggers with a body of yours.
+import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../parts.ts';
+import type { Provider, SampleDraft } from '../provider.ts';
+import { readText } from '../reading.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId, randomNumber } from './sample.ts';
+
+const INVOCATION = 'x-zendesk-webhook-invocation-id';
+const TIME = 'x-zendesk-webhook-signature-timestamp';
+
+export const zendesk: Provider = {
+  name: 'zendesk',
+  title: 'Zendesk',
+  docsUrl: 'https://developer.zendesk.com/documentation/webhooks/verifying/',
+  facts:
+    'Headers, and bodies of triggers in any format D: developer.zendesk.com, anatomy of a webhook request. Signature T: n8n, Hookdeck and Trigger.dev, which agree. Shape of events and their id T: several receivers that agree. That an invocation keeps its id over attempts T. Deadline T.',
+  scheme: hmac({
+    message: [timestamp, rawBody],
+    signature: { at: header('x-zendesk-webhook-signature'), encoding: 'base64' },
+    // No tolerance is documented; whether retries are signed anew is not known.
+    timestamp: { at: header(TIME), unit: 'iso', pastSeconds: 3600 },
+  }),
+  secret: textSecret({
+    label: 'Signing secret',
+    where: 'Admin Center → Apps and integrations → Webhooks → your webhook → Reveal secret',
+  }),
+  // True of the events; the invocation that stands in for the id of a trigger is in a header, outside the signature.
+  idIsSigned: false,
+  body: { form: 'flat' },
+  events: {
+    id: firstOf(computed(eventId), header(INVOCATION)),
+    // A trigger's body is a template of yours: two updates of one ticket may well be equal.
+    signedAt: header(TIME),
+    topic: firstOf(json('type'), 'trigger'),
+    occurredAt: { at: json('time'), unit: 'iso' },
+  },
+  headers: [INVOCATION, TIME, 'x-zendesk-webhook-id', 'x-zendesk-account-id'],
+  retries: 'Wants a 2xx within about 10 s; tries again after some errors, and stops for a while after many.',
+  sending: { headers: () => ({ [INVOCATION]: randomId('01').toUpperCase() }) },
+  samples: {
+    'zen:event-type:ticket.created': (draft) => event(draft, { current: 'NEW' }),
+    'zen:event-type:ticket.status_changed': (draft) => event(draft, { current: 'OPEN', previous: 'NEW' }),
+    trigger: () => ({ ticket_id: randomNumber(5), status: 'open' }),
+    '*': (draft) => event(draft, {}),
+  },
+};
+
+/** `id` is an event's only in an event: in a trigger's body it may be anything, a ticket's number for one. */
+function eventId(reading: Reading): string | undefined {
+  return readText(json('zendesk_event_version'), reading) && readText(json('id'), reading);
+}
+
+function event({ topic, id, now }: SampleDraft, change: object): object {
+  const ticket = String(randomNumber(5));
+  return {
+    account_id: 22129848,
+    id,
+    time: now.toISOString(),
+    type: topic,
+    zendesk_event_version: '2022-11-06',
+    subject: `zen:ticket:${ticket}`,
+    detail: { id: ticket, status: 'OPEN', subject: 'Ring', updated_at: now.toISOString() },
+    event: change,
+  };
+}
