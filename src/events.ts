@@ -102,27 +102,31 @@ export interface DuplicateCount extends EventKey {
   count: number;
 }
 
+/** How a duplicate differs from what is stored: other bytes under its id, or its bytes under another id. */
+export type DuplicateOddity = 'body_conflict' | 'suspected_replay';
+
 /**
  * Counts duplicates on their rows. A row that somebody holds locked is left out instead of waited for:
  * an operator's open transaction must not keep a provider waiting.
- * @returns those that could not be counted now; what was deleted meanwhile is not among them
+ * @returns `uncounted`: could not be counted now (what was deleted meanwhile is not among them); `odd`: of the others
  */
 export async function countDuplicates<T extends DuplicateCount>(
   tx: Queryable,
   duplicates: readonly T[],
-): Promise<T[]> {
-  if (duplicates.length === 0) return [];
-  const { rows } = await tx.query<{ position: number }>({
+): Promise<{ uncounted: T[]; odd: { duplicate: T; oddity: DuplicateOddity }[] }> {
+  if (duplicates.length === 0) return { uncounted: [], odd: [] };
+  const { rows } = await tx.query<{ position: number; isCounted: boolean; oddity: DuplicateOddity }>({
     name: 'count_duplicates',
     text: `
       WITH delivery AS (
         SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::boolean[], $5::int[])
           WITH ORDINALITY AS d (source, event_id, body_sha256, unique_body, count, position)
       ), target AS (
-        SELECT e.ctid, d.count, d.position FROM delivery d JOIN webhook_events e
-          ON e.source = d.source AND e.event_id = d.event_id
+        SELECT e.ctid, d.count, d.position,
+          CASE WHEN e.body_sha256 <> d.body_sha256 THEN 'body_conflict' END AS oddity
+        FROM delivery d JOIN webhook_events e ON e.source = d.source AND e.event_id = d.event_id
         UNION ALL
-        SELECT e.ctid, d.count, d.position FROM delivery d JOIN webhook_events e
+        SELECT e.ctid, d.count, d.position, 'suspected_replay' FROM delivery d JOIN webhook_events e
           ON d.unique_body AND e.unique_body AND e.source = d.source AND e.body_sha256 = d.body_sha256
           AND e.event_id <> d.event_id
       ), free AS (
@@ -134,8 +138,9 @@ export async function countDuplicates<T extends DuplicateCount>(
         WHERE e.ctid = f.ctid AND t.ctid = f.ctid
         RETURNING t.ctid AS ctid
       )
-      SELECT t.position::int AS position FROM target t LEFT JOIN counted c ON c.ctid = t.ctid
-      GROUP BY t.position HAVING count(c.ctid) = 0`,
+      SELECT t.position::int AS position, count(c.ctid) > 0 AS "isCounted", max(t.oddity) AS oddity
+      FROM target t LEFT JOIN counted c ON c.ctid = t.ctid
+      GROUP BY t.position HAVING count(c.ctid) = 0 OR max(t.oddity) IS NOT NULL`,
     values: [
       textArray(duplicates.map((duplicate) => duplicate.source)),
       textArray(duplicates.map((duplicate) => duplicate.eventId)),
@@ -144,7 +149,11 @@ export async function countDuplicates<T extends DuplicateCount>(
       int4Array(duplicates.map((duplicate) => duplicate.count)),
     ],
   });
-  return rows.map(({ position }) => duplicates[position - 1]!);
+  const found = rows.map((row) => ({ ...row, duplicate: duplicates[row.position - 1]! }));
+  return {
+    uncounted: found.filter(({ isCounted }) => !isCounted).map(({ duplicate }) => duplicate),
+    odd: found.filter(({ isCounted }) => isCounted),
+  };
 }
 
 /** Reads the rows that a batch of jobs is about, whatever their status. No lock. */

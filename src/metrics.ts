@@ -1,12 +1,15 @@
 // The Prometheus metrics of one process; label sets are closed, so that no caller can grow them.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from './database.ts';
+import type { DuplicateOddity } from './events.ts';
 import type { Receiver } from './receive.ts';
 
 export interface Metrics {
   /** One per request: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
   countSignatureFailure(source: string, reason: string): void;
+  /** Duplicates that differ from what is stored: `body_conflict`, `suspected_replay`. */
+  countOddDuplicates(source: string, oddity: DuplicateOddity, count: number): void;
   observeAck(source: string, seconds: number): void;
   countAttempt(
     source: string,
@@ -39,6 +42,12 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
     labelNames: ['source', 'reason'] as const,
     registers,
   });
+  const oddDuplicates = new Counter({
+    name: 'postbell_odd_duplicates_total',
+    help: 'Duplicates that differ: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id)',
+    labelNames: ['source', 'oddity'] as const,
+    registers,
+  });
   const ack = new Histogram({
     name: 'postbell_ack_duration_seconds',
     help: 'From the arrival of a request to its answer',
@@ -69,6 +78,7 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
   return {
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
     countSignatureFailure: (source, reason) => signatureFailures.inc({ source, reason }),
+    countOddDuplicates: (source, oddity, count) => oddDuplicates.inc({ source, oddity }, count),
     observeAck: (source, seconds) => ack.observe({ source }, seconds),
     countAttempt: (source, outcome, seconds, sinceReceivedSeconds) => {
       attempts.observe({ source, outcome }, seconds);

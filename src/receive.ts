@@ -1,7 +1,13 @@
 // Group commit: verified deliveries wait at most for a transaction in flight, then go together in one commit.
 import type { Database, Transaction } from './database.ts';
 import { describeError, sqlState } from './errors.ts';
-import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from './events.ts';
+import {
+  countDuplicates,
+  type DuplicateCount,
+  type DuplicateOddity,
+  insertEvents,
+  type NewEvent,
+} from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
 import type { Queue } from './queue.ts';
@@ -41,6 +47,8 @@ export interface ReceiverOptions {
   timeoutMs: number;
   /** As RECEIVE_QUEUE_MAX. */
   queueMax: number;
+  /** Told once they are committed. */
+  onOddDuplicates?: (source: string, oddity: DuplicateOddity, count: number) => void;
 }
 
 interface Pending {
@@ -78,7 +86,8 @@ const settings = {
   enable_seqscan: 'off',
 };
 
-export function createReceiver({ database, queue, log, timeoutMs, queueMax }: ReceiverOptions): Receiver {
+export function createReceiver(options: ReceiverOptions): Receiver {
+  const { database, queue, log, timeoutMs, queueMax, onOddDuplicates } = options;
   let waiting: Pending[] = [];
   const inFlight = new Set<readonly Pending[]>();
   let uncounted: DuplicateCount[] = [];
@@ -191,11 +200,13 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
   /** Postgres refused the delivery's data although our checks passed it: keep the bytes, drop the JSON. */
   async function commitWithoutPayload(pending: Pending, cause: unknown): Promise<void> {
     log.error({ error: describeError(cause).text }, 'Postgres refused a payload; stored as raw bytes');
+    const isBatch = pending.events.length > 1;
     const events = pending.events.map((event) => ({
       ...event,
       payloadText: null,
       payloadError: event.payloadError ?? 'refused',
-      rawBody: event.rawBody ?? pending.body,
+      rawBody:
+        event.rawBody ?? (isBatch && event.payloadText ? Buffer.from(event.payloadText) : pending.body),
     }));
     try {
       const [receipt] = await store([events]);
@@ -211,7 +222,7 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
     const carried = uncounted;
     uncounted = [];
     try {
-      const { inserted, left } = await database.transaction(
+      const { inserted, left, odd } = await database.transaction(
         async (tx) => {
           await failpoint('web.after-begin');
           const inserted = await insertEvents(tx, firsts);
@@ -220,13 +231,14 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
           await queue.enqueue(tx, created);
           await failpoint('web.after-enqueue');
           const known = firsts.filter((event) => !inserted.has(event.jobId));
-          const left = await count(tx, [...known, ...repeats], carried);
-          return { inserted, left };
+          const { uncounted: left, odd } = await count(tx, [...known, ...repeats], carried);
+          return { inserted, left, odd };
         },
         { settings, commitSite: 'web.commit-sent' },
       );
       await failpoint('web.after-commit');
       keepUncounted(left);
+      for (const { duplicate, oddity } of odd) onOddDuplicates?.(duplicate.source, oddity, duplicate.count);
       return deliveries.map((events) => ({
         duplicate: !events.some((event) => inserted.has(event.jobId)),
       }));
@@ -240,17 +252,13 @@ export function createReceiver({ database, queue, log, timeoutMs, queueMax }: Re
     if (counts.length) uncounted = [...uncounted, ...counts].slice(0, maxUncounted);
   }
 
-  async function count(
-    tx: Transaction,
-    duplicates: readonly NewEvent[],
-    carried: readonly DuplicateCount[],
-  ): Promise<DuplicateCount[]> {
+  function count(tx: Transaction, duplicates: readonly NewEvent[], carried: readonly DuplicateCount[]) {
     const counts = new Map<string, DuplicateCount>();
     for (const { source, eventId, bodySha256, uniqueBody, count = 1 } of [
       ...carried,
       ...duplicates,
     ] as (DuplicateCount & { count?: number })[]) {
-      const key = JSON.stringify([source, eventId, uniqueBody && bodySha256.toString('base64')]);
+      const key = JSON.stringify([source, eventId, bodySha256.toString('base64')]);
       const entry = counts.get(key);
       if (entry) entry.count += count;
       else counts.set(key, { source, eventId, bodySha256, uniqueBody, count });

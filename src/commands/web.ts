@@ -76,6 +76,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     log,
     timeoutMs: config.RECEIVE_TIMEOUT_MS,
     queueMax: config.RECEIVE_QUEUE_MAX,
+    onOddDuplicates: metrics.countOddDuplicates,
   });
   log.info('ready');
 }
