@@ -1,7 +1,7 @@
 // For platforms and monitors: alive, ready, metrics. They say no more than they must.
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { Metrics } from '../metrics.ts';
+import { sameText } from '../providers/index.ts';
 import { refuse } from './refusals.ts';
 
 export interface HealthDeps {
@@ -11,8 +11,6 @@ export interface HealthDeps {
   /** As METRICS_TOKEN; undefined: no metrics. */
   metricsToken: string | undefined;
 }
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest();
 
 export function registerHealth(
   app: FastifyInstance,
@@ -31,7 +29,7 @@ export function registerHealth(
   app.get('/metrics', async (request, reply) => {
     if (metricsToken === undefined) return reply.callNotFound();
     const given = /^Bearer (.{1,500})$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (!timingSafeEqual(sha256(given), sha256(metricsToken))) {
+    if (!sameText(metricsToken, given)) {
       return refuse(reply.header('www-authenticate', 'Bearer'), 401, 'unauthorized');
     }
     const { contentType, text } = await metrics.render();

@@ -2,6 +2,7 @@
 
 export { describeHandshakes, describeId } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal } from './diagnose.ts';
+export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
 export type {

@@ -64,7 +64,7 @@ export interface EventDraft {
   /** JSON text that Postgres' jsonb accepts, or null with `payloadError`. */
   payloadText: string | null;
   payloadError: PayloadError | null;
-  /** The exact bytes; set where `payloadText` is null. */
+  /** The exact bytes, in a batch those of the item's own JSON text; set where `payloadText` is null, or on demand. */
   rawBody: Buffer | null;
   /** Of the raw body, after the signed time where `events.signedAt` says so; in a batch, of the item's own JSON text. */
   bodySha256: Buffer;

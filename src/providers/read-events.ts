@@ -16,8 +16,11 @@ export const MAX_EVENTS_PER_DELIVERY = 5_000;
 const EARLIEST_MS = Date.UTC(2000, 0, 1);
 const CLOCK_SKEW_MS = 24 * 3600 * 1000;
 
-/** The events of a delivery that was verified; at least one. Never throws, whatever the body holds. */
-export function readEvents(source: Source, delivery: Delivery): EventDraft[] {
+/**
+ * The events of a delivery that was verified; at least one. Never throws, whatever the body holds.
+ * @param keepsBytes as STORE_RAW_BODY: every draft has its `rawBody`
+ */
+export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
   const reading = startReading(delivery, source);
   const decoded = decodeBody(delivery, source);
@@ -26,13 +29,18 @@ export function readEvents(source: Source, delivery: Delivery): EventDraft[] {
     const value = decoded.hasInexactNumbers ? decoded.exact() : decoded.value;
     const items = events.items(value);
     if (Array.isArray(items) && items.length > MAX_EVENTS_PER_DELIVERY)
-      return [wholeBody(reading, decoded, 'too_many')];
-    if (Array.isArray(items) && items.length > 0) return readItems(reading, items);
+      return [wholeBody(reading, decoded, 'too_many', keepsBytes)];
+    if (Array.isArray(items) && items.length > 0) return readItems(reading, items, keepsBytes);
   }
-  return [wholeBody(reading, decoded, decoded.error)];
+  return [wholeBody(reading, decoded, decoded.error, keepsBytes)];
 }
 
-function wholeBody(reading: Reading, decoded: DecodedBody, error: PayloadError | null): EventDraft {
+function wholeBody(
+  reading: Reading,
+  decoded: DecodedBody,
+  error: PayloadError | null,
+  keepsBytes: boolean,
+): EventDraft {
   const { body } = reading.delivery;
   reading.item = undefined;
   const bodySha256 = hash('sha256', withSignedTime(reading, signedBody(reading)), 'buffer');
@@ -40,7 +48,7 @@ function wholeBody(reading: Reading, decoded: DecodedBody, error: PayloadError |
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`),
     payloadText: error ? null : decoded.text,
     payloadError: error,
-    rawBody: error ? body : null,
+    rawBody: error || keepsBytes ? body : null,
     bodySha256,
   };
 }
@@ -56,7 +64,8 @@ function signedBody({ delivery, source }: Reading): Buffer {
   return fields ? Buffer.from(sortedFields(fields)) : delivery.body;
 }
 
-function readItems(reading: Reading, items: readonly unknown[]): EventDraft[] {
+/** Each keeps the bytes of its own text: with those of the batch, a thousand events would hold it a thousand times. */
+function readItems(reading: Reading, items: readonly unknown[], keepsBytes: boolean): EventDraft[] {
   const seen = new Map<string, number>();
   return items.map((item) => {
     reading.item = item;
@@ -67,7 +76,7 @@ function readItems(reading: Reading, items: readonly unknown[]): EventDraft[] {
       ...readFacts(reading, () => nthHash(bodySha256.toString('hex'), seen)),
       payloadText: problem ? null : text,
       payloadError: problem,
-      rawBody: problem ? Buffer.from(text) : null,
+      rawBody: problem || keepsBytes ? Buffer.from(text) : null,
       bodySha256,
     };
     return draft;
