@@ -1,5 +1,6 @@
 // The one pino logger of a process; child loggers carry source, event id and attempt.
 import pino, { type DestinationStream, type Logger } from 'pino';
+import { printableJson } from './printable.ts';
 
 export type { Logger } from 'pino';
 
@@ -46,6 +47,8 @@ export function createLogger(
     name,
     base: { pid: process.pid },
     redact: { paths: redactedPaths, censor: '[redacted]' },
+    // A topic or an id may hold what turns a reader's terminal around; pino leaves C1 and bidi marks as they are.
+    hooks: { streamWrite: printableJson },
   };
   if (toStandardError) return pino(options, pino.destination({ dest: 2, sync: true }));
   if (process.stdout.isTTY && !isJson && hasPrettyPrinter()) {

@@ -42,7 +42,7 @@ const layers: readonly (readonly string[])[] = [
     'postgres-guardian.ts',
   ],
   ['failpoint.ts'],
-  ['config.ts', 'logger.ts', 'errors.ts'],
+  ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts'],
 ];
 
 const owners: Record<string, readonly string[]> = {

@@ -1,5 +1,6 @@
 // `postbell providers`: all providers, how each proves its requests, and where its secret is found.
 import { CommandError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import {
   describeHandshakes,
   describeId,
@@ -9,7 +10,7 @@ import {
 } from '../providers/index.ts';
 import { variableOf } from '../sources.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
-import { printable, printJson, printLine, printTable } from './print.ts';
+import { printJson, printLine, printTable } from './print.ts';
 
 /** @throws CommandError for a name that is none */
 export async function runProviders(

@@ -1,8 +1,9 @@
 // Prints why a command failed, without a stack, and says with which exit code it ends.
 import { CommandError, ConfigError, describeError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import { databaseProblem, firstOf } from './database-problem.ts';
 import type { CommandIo } from './io.ts';
-import { printable, printLine } from './print.ts';
+import { printLine } from './print.ts';
 
 /** As in sysexits.h: the configuration is wrong; restarting will not help. */
 const configExitCode = 78;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { CommandError } from '../errors.ts';
+import { printable } from '../printable.ts';
 import {
   asDelivery,
   type DeliveryWish,
@@ -15,7 +16,7 @@ import {
 import { variableOf } from '../sources.ts';
 import { deliver } from './deliver.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
-import { printable, printJson, printLine } from './print.ts';
+import { printJson, printLine } from './print.ts';
 import { loadSettings } from './settings.ts';
 
 export interface SendOptions extends CommonOptions {

@@ -1,7 +1,8 @@
 // `postbell show <id>`: one event whole, with its payload and every failed attempt.
 import { type EventDetail, findEvents } from '../event-queries.ts';
+import { printable, printableJson } from '../printable.ts';
 import type { CommandIo, CommonOptions, OutputStream } from './io.ts';
-import { countText, printable, printableJson, printLine, timeText } from './print.ts';
+import { countText, printLine, timeText } from './print.ts';
 import { withDatabase } from './with-database.ts';
 
 export interface ShowOptions extends CommonOptions {

@@ -1,13 +1,7 @@
 // What commands print: no control character reaches a terminal, columns align, lines fit.
 import t from 'tap';
-import {
-  countText,
-  durationText,
-  printable,
-  printableJson,
-  printTable,
-  timeText,
-} from '../../src/commands/print.ts';
+import { countText, durationText, printTable, timeText } from '../../src/commands/print.ts';
+import { printable, printableJson } from '../../src/printable.ts';
 
 interface Pair {
   name: string;
