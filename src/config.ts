@@ -54,7 +54,7 @@ const schema = z.object({
   RECEIVE_TIMEOUT_MS: integer(3_000, 100, 25_000),
   /** Verified deliveries that may wait for the database; beyond it 503. */
   RECEIVE_QUEUE_MAX: integer(5_000, 1, 1_000_000),
-  /** Keep the exact bytes of every body, not only of those that jsonb cannot hold. */
+  /** Keep the exact bytes of every body (in a batch of each event), not only of those that jsonb cannot hold. */
   STORE_RAW_BODY: flag(false),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */
   POSTBELL_HANDLERS: text(),

@@ -1,7 +1,8 @@
 // The one shape of every error a caller sees: a code and the request's id, nothing of the input, nothing of ours.
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 
 export const errorCodes: Record<number, string> = {
@@ -12,6 +13,7 @@ export const errorCodes: Record<number, string> = {
   413: 'too_large',
   414: 'bad_request',
   415: 'unsupported_encoding',
+  417: 'expectation_failed',
   431: 'headers_too_large',
 };
 
@@ -21,17 +23,83 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
 }
 
-export function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
-  return reply.code(status).send({ error, requestId: reply.request.id });
+/** On every answer. */
+export function setCommonHeaders(reply: FastifyReply): FastifyReply {
+  return reply
+    .header('x-request-id', reply.request.id)
+    .header('cache-control', 'no-store')
+    .header('x-content-type-options', 'nosniff');
 }
 
-/** What never became a request: the parser gave up on it, or it did not come in time. */
+export function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
+  return setCommonHeaders(reply).code(status).send({ error, requestId: reply.request.id });
+}
+
+// Node drops what comes beyond 2,000 without a word: a header that is signed might be among them.
+const maxHeaders = 1_000;
+
+/** Of what Node's parser lets through: 431 for too many headers, 400 unless there is exactly one Host. */
+export function headerProblem({
+  rawHeaders,
+  headersDistinct,
+  httpVersion,
+}: IncomingMessage): 400 | 431 | undefined {
+  if (rawHeaders.length > maxHeaders * 2) return 431;
+  const hosts = headersDistinct.host?.length ?? 0;
+  return hosts > 1 || (hosts === 0 && httpVersion !== '1.0') ? 400 : undefined;
+}
+
+function errorBody(status: number, requestId: string): string {
+  return JSON.stringify({ error: errorCodes[status], requestId });
+}
+
+/** For what Node hands over outside of Fastify. */
+export function answerRaw(response: ServerResponse, status: number, requestId: string): void {
+  const body = errorBody(status, requestId);
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': body.length,
+    'x-request-id': requestId,
+    'cache-control': 'no-store',
+    connection: 'close',
+  });
+  response.end(body);
+}
+
+interface Connection {
+  /** Not answered yet; pipelined ones may be several. */
+  requests: Set<IncomingMessage>;
+  onAnswered?: () => void;
+}
+const connections = new WeakMap<Duplex, Connection>();
+
+/** To be called for every request, so that `answerParserError` knows what is still to be answered before it. */
+export function watchRequest(request: IncomingMessage, response: ServerResponse): void {
+  const connection = connections.get(request.socket) ?? { requests: new Set() };
+  connections.set(request.socket, connection);
+  connection.requests.add(request);
+  response.once('close', () => {
+    connection.requests.delete(request);
+    connection.onAnswered?.();
+  });
+}
+
+/**
+ * What never became a request: the parser gave up on it, or it did not come in time. The good requests before it on
+ * the same connection get their own answers first: a 400 in their place would deny what was stored.
+ */
 export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const connection = connections.get(socket);
+  // One that is not complete is what the error is about: it will never be answered.
+  if (connection && [...connection.requests].some((request) => request.complete)) {
+    connection.onAnswered = () => answerParserError(error, socket);
+    return;
+  }
   const status =
     error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
   const requestId = randomUUID();
-  const body = JSON.stringify({ error: errorCodes[status], requestId });
+  const body = errorBody(status, requestId);
   if (socket.writable) {
     socket.write(
       [

@@ -1,9 +1,19 @@
 // The Fastify application: raw bodies, one shape of error, no stack to any caller. It never listens by itself.
+import { METHODS } from 'node:http';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type HealthDeps, registerHealth } from './health.ts';
-import { answerParserError, errorCodes, refuse, requestIdOf } from './refusals.ts';
+import {
+  answerParserError,
+  answerRaw,
+  errorCodes,
+  headerProblem,
+  refuse,
+  requestIdOf,
+  setCommonHeaders,
+  watchRequest,
+} from './refusals.ts';
 import { registerWebhooks, type WebhookDeps } from './webhooks.ts';
 
 export interface ServerDeps extends WebhookDeps, HealthDeps {
@@ -21,8 +31,10 @@ export function createServer(deps: ServerDeps): FastifyInstance {
     genReqId: requestIdOf,
     requestIdHeader: false,
     bodyLimit: deps.bodyLimitBytes,
-    // A body that comes a byte at a time must not hold a connection for ever.
+    // Headers or a body that come a byte at a time must not hold a connection for ever: 408. Idle connections are
+    // not meant; Node looks every 30 s by default, which would make 15 s into 45.
     requestTimeout: 15_000,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     connectionTimeout: 0,
     // Longer than any router's in front (Heroku's keeps connections 90 s): else it meets a socket just closed.
     keepAliveTimeout: 100_000,
@@ -32,18 +44,30 @@ export function createServer(deps: ServerDeps): FastifyInstance {
     routerOptions: { maxParamLength: 100 },
     exposeHeadRoutes: false,
     clientErrorHandler: answerParserError,
-    frameworkErrors: (_error, _request, reply) => refuse(reply, 400, 'bad_request'),
+    // Before any route: a URL that cannot be decoded, a name longer than any source's.
+    frameworkErrors: ({ code }, _request, reply) =>
+      code === 'FST_ERR_MAX_PARAM_LENGTH'
+        ? refuse(reply, 404, 'not_found')
+        : refuse(reply, 400, 'bad_request'),
   });
-  app.server.headersTimeout = 105_000;
+  app.server.prependListener('request', watchRequest);
+  app.server.on('checkExpectation', (request, response) => answerRaw(response, 417, requestIdOf(request)));
+  // Known to the parser and not to Fastify: these, too, are told which methods are allowed.
+  for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
 
   // Verification needs the bytes of whatever type they claim to be.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  app.addHook('onSend', (request, reply, payload, done) => {
-    reply.header('x-request-id', request.id);
-    reply.header('cache-control', 'no-store');
-    reply.header('x-content-type-options', 'nosniff');
+  app.addHook('onRequest', (request, reply, done) => {
+    const status = headerProblem(request.raw);
+    if (status) refuse(reply.header('connection', 'close'), status, errorCodes[status]!);
+    else done();
+  });
+  const isClosing = closeConnections(app);
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    setCommonHeaders(reply);
+    if (isClosing()) reply.header('connection', 'close');
     done(null, payload);
   });
   app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'not_found'));
@@ -62,4 +86,25 @@ export function createServer(deps: ServerDeps): FastifyInstance {
   registerHealth(app, deps);
   registerWebhooks(app, deps);
   return app;
+}
+
+// Longer than a delivery may wait for its commit; what is still open then never sent its request to the end.
+const drainMs = 8_000;
+
+/**
+ * Lets a closing server end: Node closes the connections that are idle at that moment, but neither those that become
+ * so later, nor those whose request stalls. @returns whether it is closing
+ */
+function closeConnections(app: FastifyInstance): () => boolean {
+  let closing: NodeJS.Timeout | undefined;
+  app.addHook('preClose', (done) => {
+    const until = performance.now() + drainMs;
+    closing = setInterval(() => {
+      if (performance.now() < until) app.server.closeIdleConnections();
+      else app.server.closeAllConnections();
+    }, 100);
+    done();
+  });
+  app.addHook('onClose', async () => clearInterval(closing));
+  return () => closing !== undefined;
 }

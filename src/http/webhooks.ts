@@ -69,6 +69,9 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
       deps.metrics.countRequest(source.name, 'unsupported_encoding');
       return refuse(reply.header('connection', 'close'), 415, 'unsupported_encoding');
     }
+    // The bytes are what is signed: Fastify would refuse a signed delivery whose type it cannot read.
+    // `headersDistinct`, which verifying and storing read, is made of the raw headers and keeps it.
+    delete request.raw.headers['content-type'];
   }
 
   async function receive(request: FastifyRequest, reply: FastifyReply) {
@@ -91,12 +94,11 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     if (signed) return answer(request, reply, source, signed, startedAt);
 
     const headers = keptHeaders(source, delivery);
-    const events = readEvents(source, delivery).map(
+    const events = readEvents(source, delivery, deps.storesRawBody).map(
       (draft): NewEvent => ({
         ...draft,
         source: source.name,
         provider: source.provider.name,
-        rawBody: draft.rawBody ?? (deps.storesRawBody ? delivery.body : null),
         headers,
         jobId: newJobId(),
       }),

@@ -1,0 +1,94 @@
+// Slowloris: connections that say a little and then nothing, or a byte a second, and what that costs the others.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { bytesOf, signed, stripeBody } from './senders.ts';
+import type { Stage } from './stage.ts';
+import { createAnswerReader } from './wire.ts';
+
+const connections = 2_000;
+const head = 'POST /api/webhooks/stripe HTTP/1.1\r\nHost: postbell.test\r\n';
+/** What each of four kinds says before it stalls. */
+const beginnings = [
+  '',
+  head,
+  `${head}content-length: 1000\r\n\r\n{"id":`,
+  `${head}transfer-encoding: chunked\r\n\r\nffff\r\nab`,
+];
+const drips = ['', 'x', 'x', 'x'];
+
+export interface Stall {
+  endings: { kind: number; status: number | undefined; afterMs: number }[];
+  /** Bodies of the answers to deliveries meanwhile. */
+  validAnswers: string[];
+  /** Body of the answer on a connection that was idle, between two requests, all that time. */
+  keptAlive: string | undefined;
+  /** Growth of web's memory at the height of it. */
+  memoryMb: number;
+}
+
+export async function stall(stage: Stage): Promise<Stall> {
+  // A process of its own: what is delivered meanwhile must not show in the counts of other tests.
+  const { port, process: web } = await stage.newWeb({ DATABASE_URL: stage.databaseUrl });
+  const memoryBefore = memoryMbOf(web.pid);
+  const idle = connect({ port, host: '127.0.0.1' });
+  await askOn(idle);
+  const validAnswers: string[] = [];
+  let isOver = false;
+  const stalled = Promise.all(
+    Array.from({ length: connections }, (_, n) => stallOne(port, n % beginnings.length)),
+  );
+  const delivering = (async () => {
+    while (!isOver) {
+      const { answers } = await stage.exchange(delivery(), { port, answers: 1 });
+      validAnswers.push(answers[0]?.body ?? 'none');
+      await delay(50);
+    }
+  })();
+  await delay(5_000);
+  const memoryMb = Math.round(memoryMbOf(web.pid) - memoryBefore);
+  const endings = await stalled;
+  isOver = true;
+  await delivering;
+  const keptAlive = await askOn(idle);
+  idle.destroy();
+  return { endings, validAnswers, keptAlive, memoryMb };
+}
+
+const delivery = () => bytesOf(signed('stripe-eu', { body: stripeBody().body }));
+
+async function stallOne(port: number, kind: number): Promise<Stall['endings'][number]> {
+  const startedAt = performance.now();
+  const socket = connect({ port, host: '127.0.0.1' });
+  const reader = createAnswerReader();
+  socket.on('data', (chunk) => reader.add(chunk)).on('error', () => {}); // `close` follows
+  socket.write(beginnings[kind]!);
+  const drip = setInterval(() => socket.writable && socket.write(drips[kind]!), 1_000);
+  const tooLong = setTimeout(() => socket.destroy(), 30_000);
+  await once(socket, 'close');
+  clearInterval(drip);
+  clearTimeout(tooLong);
+  return { kind, status: reader.answers[0]?.status, afterMs: Math.round(performance.now() - startedAt) };
+}
+
+async function askOn(socket: Socket): Promise<string | undefined> {
+  const reader = createAnswerReader();
+  const answered = new Promise<string | undefined>((resolve) => {
+    const onData = (chunk: Buffer) => {
+      reader.add(chunk);
+      if (reader.answers.length) {
+        socket.removeListener('data', onData);
+        resolve(reader.answers[0]?.body);
+      }
+    };
+    socket.on('data', onData).once('close', () => resolve(undefined));
+  });
+  socket.write(delivery());
+  return answered;
+}
+
+function memoryMbOf(pid: number): number {
+  if (process.platform !== 'linux') return 0;
+  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
+}
