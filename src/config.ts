@@ -68,6 +68,8 @@ const schema = z.object({
   MAX_DEFERRALS: integer(100, 1, 100_000),
   /** A worker that gave no sign of life for so long has lost its jobs. */
   HEARTBEAT_SECONDS: integer(30, 10, 3_600),
+  /** A process whose event loop is blocked for so long is ended, so that others can take its jobs; 0: never. */
+  WATCHDOG_SECONDS: integer(30, 0, 3_600),
   /** How often lost jobs are looked for. */
   SUPERVISE_SECONDS: integer(15, 1, 3_600),
   /** How often PENDING events without a living job are looked for; replays are noticed at once. */

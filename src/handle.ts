@@ -24,13 +24,7 @@ import type { HandlerContext, HandlerEvent } from './handlers.ts';
 import type { Logger } from './logger.ts';
 import { type Plan, type PlannedRun, planEvent } from './plan.ts';
 import { type ClaimedJob, newJobId, type Queue, type Suspicion } from './queue.ts';
-import {
-  clearLoneStarts,
-  clearLoneStartsAtCommit,
-  endLoneStart,
-  givenBack,
-  markLoneStart,
-} from './suspects.ts';
+import { clearLoneStarts, clearLoneStartsAtCommit, endLoneStart, givenBack } from './suspects.ts';
 
 export interface AttemptDeps {
   database: Database;
@@ -59,7 +53,7 @@ export interface Assignment {
   job: ClaimedJob;
   event: StoredEvent;
   plan: Plan;
-  /** An earlier attempt was lost with its process: this one has to run alone. */
+  /** An earlier attempt was lost with its process: this one runs alone, its start is on record. */
   suspicion?: Suspicion | undefined;
 }
 
@@ -143,7 +137,6 @@ export async function runAttempt(
     }
     if (plan.kind === 'reject') throw plan.error;
     await failpoint('worker.fetched');
-    if (assignment.suspicion) await deps.database.transaction((tx) => markLoneStart(tx, job));
     const outcome = await runInTransaction(assignment, plan.runs, deps, signal);
     await failpoint('worker.after-commit');
     return outcome;

@@ -121,7 +121,9 @@ export async function settleDeadLetters({ database, queue, log }: ReconcileDeps)
 async function giveVerdict(job: DeadJob, { database, queue, log }: ReconcileDeps): Promise<void> {
   const { source, eventId } = job.key;
   await database.transaction(async (tx) => {
-    const { jobId, attempts } = job;
+    const { jobId, suspicion } = job;
+    // With those that it lost under the jobs before this one.
+    const attempts = job.attempts + (suspicion ? suspicion.inCompany + suspicion.alone : 0);
     const fallbackError = `AttemptLost: ${job.output}`;
     const isFailed =
       jobId !== null && (await markFailed(tx, { source, eventId, jobId, attempts, fallbackError }));

@@ -1,7 +1,7 @@
 // Takes jobs as slots come free, runs attempts side by side, settles their jobs in groups.
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from './errors.ts';
-import { readEvents } from './events.ts';
+import { readEvents, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import {
   type Assignment,
@@ -16,8 +16,9 @@ import {
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
 import type { Handler } from './handlers.ts';
 import { logOfHotLines } from './logger.ts';
-import type { ClaimedJob } from './queue.ts';
-import { readSuspicions } from './suspects.ts';
+import type { ClaimedJob, Suspicion } from './queue.ts';
+import { markLoneStart, readSuspicions } from './suspects.ts';
+import type { Watchdog } from './watchdog.ts';
 
 export interface WorkerOptions extends AttemptDeps {
   /** The list in force; a function, so that `dev` can reload it. */
@@ -27,6 +28,8 @@ export interface WorkerOptions extends AttemptDeps {
   heartbeatMs: number;
   /** Longest wait of an idle worker. */
   pollMs: number;
+  /** Is told what runs. */
+  watchdog?: Pick<Watchdog, 'enter'>;
   /** Told of each attempt's end, for metrics. */
   onOutcome?: (assignment: Assignment, outcome: Outcome, durationMs: number) => void;
   /** A job went to the dead-letter queue: somebody should look there. */
@@ -58,6 +61,13 @@ interface Held {
   assignment: Assignment;
   heldSince: number;
 }
+/** Not planned yet: a handler's schema or `entity` may be what ends the process. */
+interface Suspect {
+  job: ClaimedJob;
+  event: StoredEvent;
+  suspicion: Suspicion;
+}
+const shownKeys = 20;
 
 export function startWorker(options: WorkerOptions): Worker {
   const { database, queue, log, concurrency } = options;
@@ -65,7 +75,7 @@ export function startWorker(options: WorkerOptions): Worker {
   const stopping = new AbortController();
   const ready: Held[] = [];
   // What was lost with an earlier process runs alone: no job besides it is ours when it begins.
-  const suspects: Held[] = [];
+  const suspects: Suspect[] = [];
   const held = new Map<string, ClaimedJob>(); // every job that is ours, until it is settled
   const running = new Set<Promise<void>>();
   const busyEntities = new Set<string>();
@@ -124,19 +134,29 @@ export function startWorker(options: WorkerOptions): Worker {
     });
     hadSuspects = suspicions.size > 0;
     const byKey = new Map(events.map((event) => [`${event.source}/${event.eventId}`, event]));
+    const leave = enter('planning', jobs);
     for (const job of jobs) {
       const event = byKey.get(`${job.key?.source}/${job.key?.eventId}`);
-      if (event) {
-        const suspicion = suspicions.get(job.id);
-        const assignment = assign(job, event, options.handlers(), suspicion);
-        (suspicion ? suspects : ready).push({ assignment, heldSince: performance.now() });
-      } else {
+      const suspicion = suspicions.get(job.id);
+      if (!event) {
         log.warn({ jobId: job.id }, 'a job names an event that does not exist; completed');
         settle(job);
+      } else if (suspicion) {
+        suspects.push({ job, event, suspicion });
+      } else {
+        ready.push({ assignment: assign(job, event, options.handlers()), heldSince: performance.now() });
       }
     }
+    leave();
     pump();
     return jobs.length;
+  }
+
+  function enter(what: string, jobs: readonly ClaimedJob[]): () => void {
+    if (!options.watchdog) return () => {};
+    const names = jobs.slice(0, shownKeys).map(({ key }) => `${key?.source} ${key?.eventId}`);
+    if (jobs.length > shownKeys) names.push(`${jobs.length - shownKeys} more`);
+    return options.watchdog.enter(`${what} ${names.join(', ')}`);
   }
 
   /** Of all jobs the events; of the few that were not taken for the first time what is held against them. */
@@ -183,13 +203,29 @@ export function startWorker(options: WorkerOptions): Worker {
   async function runAlone(): Promise<void> {
     isAlone = true;
     try {
-      const [{ assignment }] = suspects.splice(0, 1) as [Held];
+      const [suspect] = suspects.splice(0, 1) as [Suspect];
       await handBackAll(suspects.splice(0), 'it has to run alone').catch(reportHandBack);
       while (completing) await completing;
-      if (isStopping) await handBackAll([{ assignment, heldSince: 0 }], 'its worker stops');
-      else await runOne(assignment);
+      if (isStopping) await handBackAll([suspect], 'its worker stops').catch(reportHandBack);
+      else await runSuspect(suspect);
     } finally {
       isAlone = false;
+    }
+  }
+
+  async function runSuspect({ job, event, suspicion }: Suspect): Promise<void> {
+    const leave = enter('running alone', [job]);
+    try {
+      await database.transaction((tx) => markLoneStart(tx, job));
+      await runOne(assign(job, event, options.handlers(), suspicion));
+    } catch (error) {
+      held.delete(job.id);
+      log.error(
+        { ...job.key, error: describeError(error).text },
+        'a start could not be recorded; the job comes back',
+      );
+    } finally {
+      leave();
     }
   }
 
@@ -205,7 +241,11 @@ export function startWorker(options: WorkerOptions): Worker {
 
   async function runMany(handler: Handler, batch: Assignment[]): Promise<void> {
     const startedAt = performance.now();
-    const isDone = await runBatch(handler, batch, options, stopping.signal);
+    const leave = enter(
+      'running together',
+      batch.map(({ job }) => job),
+    );
+    const isDone = await runBatch(handler, batch, options, stopping.signal).finally(leave);
     const eachMs = (performance.now() - startedAt) / batch.length;
     for (const assignment of batch) {
       if (isDone) finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
@@ -217,6 +257,7 @@ export function startWorker(options: WorkerOptions): Worker {
     const entities = entitiesOf(assignment);
     for (const entity of entities) busyEntities.add(entity);
     const startedAt = performance.now();
+    const leave = enter('running', [assignment.job]);
     try {
       const outcome = await runAttempt(assignment, options, stopping.signal);
       finish(assignment, outcome, performance.now() - startedAt);
@@ -232,6 +273,7 @@ export function startWorker(options: WorkerOptions): Worker {
         'an attempt could not be recorded; the job comes back when its heartbeat has ended',
       );
     } finally {
+      leave();
       for (const entity of entities) busyEntities.delete(entity);
     }
   }
@@ -290,14 +332,17 @@ export function startWorker(options: WorkerOptions): Worker {
     const tooLong = ready.filter(({ heldSince }) => now - heldSince > handBackAfterMs);
     if (tooLong.length && !isStopping) {
       for (const waiting of tooLong) ready.splice(ready.indexOf(waiting), 1);
-      await handBackAll(tooLong, 'its worker is busy');
+      await handBackAll(assignments(tooLong), 'its worker is busy');
       averageMs = Math.max(averageMs, handBackAfterMs);
     }
     if (held.size) await queue.touch([...held.values()]);
   }
 
-  async function handBackAll(waiting: readonly Held[], reason: string): Promise<void> {
-    for (const { assignment } of waiting) {
+  async function handBackAll(
+    waiting: readonly Pick<Assignment, 'job' | 'event' | 'suspicion'>[],
+    reason: string,
+  ): Promise<void> {
+    for (const assignment of waiting) {
       await handBack(assignment, options, 0, reason);
       held.delete(assignment.job.id);
     }
@@ -328,19 +373,23 @@ export function startWorker(options: WorkerOptions): Worker {
       if (isStopping) return;
       isStopping = true;
       signalChange();
-      const waiting = [...ready.splice(0), ...suspects.splice(0)];
+      const waiting = [...assignments(ready.splice(0)), ...suspects.splice(0)];
       await handBackAll(waiting, 'its worker stops').catch(reportHandBack);
       const ended = Promise.all([...running]).then(() => {});
       await Promise.race([ended, delay(graceMs, undefined, { ref: false })]);
       stopping.abort(crash === undefined ? new InterruptedError('its worker stops') : new CrashError(crash));
       await Promise.all([...running]);
       await looping;
-      const late = [...ready.splice(0), ...suspects.splice(0)];
+      const late = [...assignments(ready.splice(0)), ...suspects.splice(0)];
       await handBackAll(late, 'its worker stops').catch(reportHandBack);
       while (completing) await completing;
       clearInterval(beating);
     },
   };
+}
+
+function assignments(waiting: readonly Held[]): Assignment[] {
+  return waiting.map(({ assignment }) => assignment);
 }
 
 function entitiesOf({ event, plan }: Assignment): string[] {

@@ -18,6 +18,7 @@ const layers: readonly (readonly string[])[] = [
     'guarded-transaction.ts',
     'replay.ts',
     'metrics.ts',
+    'watchdog.ts',
   ],
   ['reconcile.ts', 'rejections.ts', 'migrate.ts'],
   [

@@ -7,6 +7,7 @@ import { createMetrics } from '../metrics.ts';
 import { openQueue, type Queue } from '../queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive.ts';
 import { createRejectionLog } from '../rejections.ts';
+import { startWatchdog } from '../watchdog.ts';
 import { connect } from './connection.ts';
 import type { CommonOptions } from './io.ts';
 import { createReadiness, waitForSchema } from './readiness.ts';
@@ -18,6 +19,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
   const settings = loadConnectedSettings(env);
   const { config, sources } = settings;
   const log = createLogger(config.LOG_LEVEL, 'web', { isJson: json });
+  startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'web', log });
   const database = connect(settings, {
     applicationName: 'postbell web',
     maxConnections: config.WEB_CONNECTIONS,

@@ -7,6 +7,7 @@ import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { openQueue, type Queue } from '../queue.ts';
 import { type Reconciler, startReconciler } from '../reconcile.ts';
+import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { startWorker, type Worker } from '../worker.ts';
 import { connect } from './connection.ts';
 import type { CommonOptions } from './io.ts';
@@ -36,6 +37,7 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
     );
   }
   const handlers = await loadHandlers(modulePath);
+  const watchdog = startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'worker', log });
   const database = connect(settings, {
     applicationName: 'postbell worker',
     maxConnections: config.WORKER_CONCURRENCY + spareConnections,
@@ -59,7 +61,7 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
     },
   });
   await waitForSchema(database, log, () => isStopping);
-  parts = await startWorkerParts({ config, database, handlers: () => handlers, log });
+  parts = await startWorkerParts({ config, database, handlers: () => handlers, watchdog, log });
   log.info({ handlers: handlers.length, concurrency: config.WORKER_CONCURRENCY }, 'ready');
 }
 
@@ -74,11 +76,13 @@ async function startWorkerParts({
   config,
   database,
   handlers,
+  watchdog,
   log,
 }: {
   config: Config;
   database: Database;
   handlers: () => readonly Handler[];
+  watchdog: Watchdog;
   log: Logger;
 }): Promise<WorkerParts> {
   const queue = await openQueue(database, log, {
@@ -103,6 +107,7 @@ async function startWorkerParts({
     maxDeferrals: config.MAX_DEFERRALS,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
     pollMs: config.POLL_SECONDS * 1_000,
+    watchdog,
     onDead: reconciler.wakeForDead,
   });
   // Behind a transaction pooler LISTEN does not last: the worker polls.

@@ -13,8 +13,11 @@ export interface Poison {
   ms?: number;
 }
 
-/** Delivers both, then starts a worker each time one ended, until all is settled. @returns how many workers ended */
-export async function playPoison(rig: Rig, poison: Poison): Promise<{ poisonId: string; deaths: number }> {
+/** Delivers both, then starts a worker each time one ended, until all is settled. @returns what these last said, too */
+export async function playPoison(
+  rig: Rig,
+  poison: Poison,
+): Promise<{ poisonId: string; deaths: number; lastWords: string[] }> {
   const { act, topic = 'ledger.event', good, workerEnv = {}, ms } = poison;
   const poisonId = `evt_poison_${act}`;
   // The first worker gives the queue its policy; all events are to be there before the next.
@@ -28,7 +31,7 @@ export async function playPoison(rig: Rig, poison: Poison): Promise<{ poisonId: 
   orders.splice(middle, 0, { id: poisonId, topic, act: { do: act, ...(ms === undefined ? {} : { ms }) } });
   for (const order of orders) await rig.sender.deliverUntilAcked(order);
 
-  let deaths = 0;
+  const lastWords: string[] = [];
   let isOver = false;
   const restarting = (async () => {
     while (!isOver) {
@@ -38,7 +41,7 @@ export async function playPoison(rig: Rig, poison: Poison): Promise<{ poisonId: 
         waitFor(() => isOver, { what: 'the end', timeoutMs: 600_000 }).then(() => false),
       ]);
       if (!ended) return;
-      deaths++;
+      lastWords.push(worker.output().trimEnd().split('\n').at(-1) ?? '');
       await rig.settleSessions('postbell worker');
       await endHeartbeats(rig);
     }
@@ -50,7 +53,7 @@ export async function playPoison(rig: Rig, poison: Poison): Promise<{ poisonId: 
     isOver = true;
     await restarting;
   }
-  return { poisonId, deaths };
+  return { poisonId, deaths: lastWords.length, lastWords };
 }
 
 /** What a dead worker held is found lost at once, not after HEARTBEAT_SECONDS. */

@@ -3,7 +3,7 @@ import { readEvents } from '../../src/events.ts';
 import { type AttemptDeps, assign, type Outcome, runAttempt } from '../../src/handle.ts';
 import type { Handler } from '../../src/handlers.ts';
 import type { ClaimedJob } from '../../src/queue.ts';
-import { readSuspicions } from '../../src/suspects.ts';
+import { markLoneStart, readSuspicions } from '../../src/suspects.ts';
 import { eventRows, type Inbox } from './inbox.ts';
 
 export interface AttemptOptions extends Partial<Pick<AttemptDeps, 'timeoutMs' | 'maxDeferrals'>> {
@@ -27,6 +27,7 @@ export async function runJob(
   const [event] = await readEvents(inbox.database, [job.key]);
   const examined = { id: job.id, key: job.key, ended: job.retryCount, suspicion: job.suspicion };
   const suspicion = (await readSuspicions(inbox.database, [examined])).get(job.id);
+  if (suspicion) await markLoneStart(inbox.database, job);
   const deps = { ...inbox, timeoutMs, maxDeferrals };
   const outcome = await runAttempt(assign(job, event!, handlers, suspicion), deps, signal);
   if (!outcome.isJobSettled) await inbox.queue.complete([job]);
