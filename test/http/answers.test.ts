@@ -1,44 +1,10 @@
 // What the route answers where it is neither our 200 nor our 401: a key out of reach, a provider's own wording.
-import t, { type Test } from 'tap';
-import { createServer } from '../../src/http/server.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { type OutgoingRequest, providers, type Source, signDelivery } from '../../src/providers/index.ts';
+import t from 'tap';
+import { providers, type Source, signDelivery } from '../../src/providers/index.ts';
 import type { Handshake } from '../../src/providers/provider.ts';
 import { makeSource } from '../providers/deliveries.ts';
-import { captureLog } from '../support/inbox.ts';
+import { openRoute } from '../support/route.ts';
 import { waitFor } from '../support/wait.ts';
-
-/** The route without a database: what is accepted is only counted. */
-function openRoute(t: Test, ...sources: Source[]) {
-  const { log, logs } = captureLog();
-  let accepted = 0;
-  const refusals: string[] = [];
-  const app = createServer({
-    sources: new Map(sources.map((source) => [source.name, source])),
-    receiver: {
-      submit: async () => {
-        accepted += 1;
-        return { duplicate: false };
-      },
-      waiting: () => 0,
-      close: async () => {},
-    },
-    rejections: { record: ({ reason }) => void refusals.push(reason) },
-    metrics: createMetrics(),
-    metricsToken: undefined,
-    readinessProblem: async () => undefined,
-    storesRawBody: false,
-    bodyLimitBytes: 1_048_576,
-    log,
-  });
-  const listening = app.listen({ port: 0, host: '127.0.0.1' });
-  t.teardown(() => app.close());
-  const post = async ({ url, headers, body }: OutgoingRequest) => {
-    const address = await listening;
-    return fetch(address + new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
-  };
-  return { post, logs, refusals, accepted: () => accepted };
-}
 
 t.test('while the key of a provider is out of reach, the sender is asked to try again', async (t) => {
   const { shipstation } = providers;

@@ -1,0 +1,38 @@
+// The webhook route on a real socket, without a database behind it.
+import type { Test } from 'tap';
+import { createServer } from '../../src/http/server.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
+import { captureLog } from './inbox.ts';
+
+/** The route without a database: what is accepted is only counted. */
+export function openRoute(t: Test, ...sources: Source[]) {
+  const { log, logs } = captureLog();
+  let accepted = 0;
+  const refusals: string[] = [];
+  const app = createServer({
+    sources: new Map(sources.map((source) => [source.name, source])),
+    receiver: {
+      submit: async () => {
+        accepted += 1;
+        return { duplicate: false };
+      },
+      waiting: () => 0,
+      close: async () => {},
+    },
+    rejections: { record: ({ reason }) => void refusals.push(reason) },
+    metrics: createMetrics(),
+    metricsToken: undefined,
+    readinessProblem: async () => undefined,
+    storesRawBody: false,
+    bodyLimitBytes: 1_048_576,
+    log,
+  });
+  const listening = app.listen({ port: 0, host: '127.0.0.1' });
+  t.teardown(() => app.close());
+  /** @param path with its query, e.g. `/webhooks/meta?hub.mode=subscribe` */
+  const ask = async (path: string, init?: RequestInit) => fetch((await listening) + path, init);
+  const post = ({ url, headers, body }: OutgoingRequest) =>
+    ask(new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
+  return { ask, post, logs, refusals, accepted: () => accepted };
+}
