@@ -69,6 +69,10 @@ t.test('Plivo: the query is sorted, and a signature over the URL alone carries n
   t.equal(verify(base, `${base}?a1a2`, 'a=2&a=1'), 'ok', 'a repeated field');
   t.equal(verify(base, base, 'a=1'), 'wrong_signature', 'fields that are not signed');
   t.equal(verify(base, base, '{"a":1}', 'application/json'), 'missing_header', 'JSON that is not signed');
+  const { source, delivery: call } = makeSigned(plivo);
+  const sent = call.headers['x-plivo-signature-v3'];
+  const message = withHeaders(call, { 'x-plivo-signature-v3': undefined, 'x-plivo-signature-ma-v3': sent });
+  t.equal(reasonOf(verifyDelivery(source, message)), 'ok', 'under the header of messages');
   t.end();
 });
 

@@ -11,11 +11,11 @@ export const mailgun: Provider = {
   title: 'Mailgun',
   docsUrl: 'https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks',
   facts:
-    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed: whoever has seen one delivery can put another event beside its signature for as long as the timestamp is good; fetch the message if it matters. id and event T. Retries M.',
+    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed: whoever has seen one delivery can put another event beside its signature for as long as the timestamp is good; fetch the message if it matters. id and event T. Retries D: the same, webhook retries.',
   scheme: hmac({
     message: [timestamp, json('signature.token')],
     signature: { at: json('signature.signature'), encoding: 'hex' },
-    // No tolerance is documented, and a retry may carry the first attempt's time: about 8 hours.
+    // No tolerance is documented, and a retry may carry the first attempt's time: they go on for 8 hours.
     timestamp: { at: json('signature.timestamp'), unit: 's', pastSeconds: 9 * 3600 },
   }),
   secret: textSecret({
@@ -28,7 +28,8 @@ export const mailgun: Provider = {
     topic: json('event-data.event'),
     occurredAt: { at: computed(eventTimeMs), unit: 'ms' },
   },
-  retries: 'Wants 200; 406 ends it, anything else is tried again for about 8 h.',
+  retries:
+    'Wants 200; 406 ends it, anything else is tried again for 8 h, after 5, 10 and 15 min, 1, 2 and 4 h.',
   samples: {
     delivered: (draft) => event(draft, { 'delivery-status': { code: 250, message: 'OK', 'attempt-no': 1 } }),
     failed: (draft) =>

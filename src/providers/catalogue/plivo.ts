@@ -13,10 +13,16 @@ export const plivo: Provider = {
   name: 'plivo',
   title: 'Plivo',
   docsUrl: 'https://www.plivo.com/docs/messaging/concepts/signature-validation',
-  facts: 'Signature L: npm plivo, validateV3Signature. Fields M. Retries unknown.',
+  facts:
+    'Signature L: npm plivo, validateV3Signature. X-Plivo-Signature-MA-V3 with the same nonce for messages T: a receiver that checked it on a real delivery. V2 signs no body and is not accepted. Fields M. Retries unknown.',
   scheme: hmac({
     message: [computed(signedRequest), '.', header(NONCE)],
-    signature: { at: header('x-plivo-signature-v3'), encoding: 'base64', separator: ',' },
+    // Calls come under the first, messages under the second (under the token of the main account).
+    signature: {
+      at: { headers: ['x-plivo-signature-v3', 'x-plivo-signature-ma-v3'] },
+      encoding: 'base64',
+      separator: ',',
+    },
     signs: { body: true, url: true },
   }),
   secret: textSecret({ label: 'Auth token', where: 'console.plivo.com → Overview → Auth Token' }),

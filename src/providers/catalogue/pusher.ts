@@ -11,7 +11,7 @@ export const pusher: Provider = {
   title: 'Pusher Channels',
   docsUrl: 'https://pusher.com/docs/channels/server_api/webhooks/',
   facts:
-    'Signature, time_ms and events L: npm pusher, WebHook. Their library wants X-Pusher-Key to be yours too: the header is not signed and proves nothing. Names of events T. Retries M.',
+    'Signature, time_ms and events L: npm pusher, WebHook. Their library wants X-Pusher-Key to be yours too: the header is not signed and proves nothing. Names of events T. Deadline and retries D: docs.bird.com, Channels webhook timeouts and retries.',
   scheme: hmac({ message: rawBody, signature: { at: header('x-pusher-signature'), encoding: 'hex' } }),
   secret: textSecret({ label: 'App secret', where: 'dashboard.pusher.com → your app → App Keys → secret' }),
   // The hash of an event with the time beside it is its id: a channel is occupied again and again.
@@ -22,7 +22,7 @@ export const pusher: Provider = {
     items: (body) => splitBody(body, 'events'),
   },
   headers: ['x-pusher-key'],
-  retries: 'Wants a 2xx; tries again for about 5 minutes.',
+  retries: 'Wants a 2xx within 4 s; tries again with growing gaps for 5 minutes.',
   samples: {
     channel_occupied: (draft) =>
       batch(draft, [{ channel: randomId('bell-') }, { channel: randomId('bell-') }]),

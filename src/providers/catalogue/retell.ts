@@ -9,7 +9,8 @@ export const retell: Provider = {
   name: 'retell',
   title: 'Retell AI',
   docsUrl: 'https://docs.retellai.com/features/secure-webhook',
-  facts: 'Signature and 5 minutes both ways L: npm retell-sdk, verify and sign. Event and call M. Retries M.',
+  facts:
+    'Signature and 5 minutes both ways L: npm retell-sdk, verify and sign. Events D: docs.retellai.com, webhook overview. Deadline T, retries M.',
   scheme: hmac({
     message: [rawBody, timestamp],
     signature: { at: header('x-retell-signature'), encoding: 'hex', separator: ',', prefix: 'd=' },

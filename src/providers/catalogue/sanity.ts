@@ -13,11 +13,11 @@ export const sanity: Provider = {
   title: 'Sanity',
   docsUrl: 'https://www.sanity.io/docs/content-lake/webhooks',
   facts:
-    'Signature L: npm @sanity/webhook. Headers and that idempotency-key stays over retries T: several receivers that agree. _updatedAt for the order D: sanity.io, webhook best practices. Retries M.',
+    'Signature L: npm @sanity/webhook. Headers and that idempotency-key stays over retries T: several receivers that agree. _updatedAt for the order D: sanity.io, webhook best practices. Retries D: its changelog of April 2026.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: SIGNATURE, encoding: 'base64url', separator: ',', prefix: 'v1=' },
-    // Their library does not look at the age, and a retry may carry the first attempt's time.
+    // Their library does not look at the age, and their guide speaks of delays.
     timestamp: { at: item('t'), unit: 'ms', pastSeconds: 24 * 3600 },
   }),
   secret: textSecret({ label: 'Secret', where: 'Chosen by you: sanity.io/manage → API → Webhooks → Secret' }),
@@ -39,7 +39,7 @@ export const sanity: Provider = {
     'sanity-transaction-time',
     'sanity-webhook-id',
   ],
-  retries: 'Wants a 2xx within 30 s; tries again with growing gaps for about 30 min.',
+  retries: 'Wants a 2xx; after a 429 or a 5xx two retries, 30 s apart.',
   sending: {
     newId: () => randomId(),
     headers: ({ id, topic }) => ({

@@ -10,7 +10,7 @@ export const workos: Provider = {
   title: 'WorkOS',
   docsUrl: 'https://workos.com/docs/events/data-syncing/webhooks',
   facts:
-    'Signature, milliseconds and 180 s for the past L: npm @workos-inc/node, webhooks.constructEvent. Body L, its types. Retries M.',
+    'Signature, milliseconds and 180 s for the past L: npm @workos-inc/node, webhooks.constructEvent. Body L, its types. Retries D: workos.com, webhooks.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: header('workos-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
@@ -22,7 +22,7 @@ export const workos: Provider = {
   }),
   idIsSigned: true,
   events: { id: json('id'), topic: json('event'), occurredAt: { at: json('created_at'), unit: 'iso' } },
-  retries: 'Wants 200; tries again with growing gaps for up to 3 days.',
+  retries: 'Wants a 2xx; up to 12 retries over 3 days, outside production for some minutes.',
   sending: { newId: () => randomId('event_') },
   samples: {
     'user.created': (draft) =>
