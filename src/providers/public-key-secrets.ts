@@ -34,7 +34,7 @@ const KEY_FORMATS = {
   spki: 'public key: base64 (SPKI), or PEM',
 } as const;
 
-/** A pair for trials; its secret half is a PEM. */
+/** A pair for trials: its public half is what the source takes for its secret. */
 export function generateKeyPair(kind: PublicKeyKind, key: PublicKeyFormat): GeneratedSecret {
   const pair =
     kind === 'ed25519'

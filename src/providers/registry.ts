@@ -41,6 +41,7 @@ import { hygraph } from './catalogue/hygraph.ts';
 import { intercom } from './catalogue/intercom.ts';
 import { intuit } from './catalogue/intuit.ts';
 import { jira } from './catalogue/jira.ts';
+import { kinde } from './catalogue/kinde.ts';
 import { klaviyo } from './catalogue/klaviyo.ts';
 import { kontentAi } from './catalogue/kontent-ai.ts';
 import { lark } from './catalogue/lark.ts';
@@ -70,6 +71,7 @@ import { pagerduty } from './catalogue/pagerduty.ts';
 import { payos } from './catalogue/payos.ts';
 import { paypal } from './catalogue/paypal.ts';
 import { paystack } from './catalogue/paystack.ts';
+import { plaid } from './catalogue/plaid.ts';
 import { plivo } from './catalogue/plivo.ts';
 import { polar } from './catalogue/polar.ts';
 import { portone } from './catalogue/portone.ts';
@@ -97,6 +99,7 @@ import { svix } from './catalogue/svix.ts';
 import { taiga } from './catalogue/taiga.ts';
 import { telnyx } from './catalogue/telnyx.ts';
 import { trello } from './catalogue/trello.ts';
+import { truelayer } from './catalogue/truelayer.ts';
 import { twilio } from './catalogue/twilio.ts';
 import { twitch } from './catalogue/twitch.ts';
 import { typeform } from './catalogue/typeform.ts';
@@ -155,6 +158,7 @@ export const providers = {
   intercom,
   intuit,
   jira,
+  kinde,
   klaviyo,
   'kontent-ai': kontentAi,
   lark,
@@ -184,6 +188,7 @@ export const providers = {
   payos,
   paypal,
   paystack,
+  plaid,
   plivo,
   polar,
   portone,
@@ -211,6 +216,7 @@ export const providers = {
   taiga,
   telnyx,
   trello,
+  truelayer,
   twilio,
   twitch,
   typeform,

@@ -1,0 +1,116 @@
+// Plaid: a JWT (ES256) with a hash of the body; the key is asked of Plaid's API by the id that the token names.
+import { createPublicKey, hash, type JsonWebKeyInput } from 'node:crypto';
+import { valueAt } from '../body.ts';
+import { computed, header, json, type Reading } from '../parts.ts';
+import type { Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
+import { publicKeySecret } from '../public-key-secrets.ts';
+import { readText } from '../reading.ts';
+import { fetchText, HttpStatusError } from '../schemes/fetch-text.ts';
+import { type FetchedKey, fetchedKeys, type Untrusted } from '../schemes/fetched-keys.ts';
+import { type KeySource, pinnedKey } from '../schemes/key-source.ts';
+import { publicJwt } from '../schemes/public-jwt.ts';
+import { parsePublicKey } from '../schemes/public-key.ts';
+import { parseToken } from '../schemes/token.ts';
+import { randomId } from './sample.ts';
+
+const key = { kind: 'ecdsa-p256', key: { format: 'spki' } } as const;
+const CREDENTIALS = /^(production|sandbox):([A-Za-z0-9]{10,64}):([A-Za-z0-9]{10,64})$/;
+const NO_SUCH_KEY = 'INVALID_WEBHOOK_VERIFICATION_KEY_ID';
+const token = header('plaid-verification');
+
+const pinned = publicKeySecret({
+  ...key,
+  label: 'API credentials',
+  where: 'dashboard.plaid.com → Developers → Keys',
+});
+
+const secret: SecretSpec = {
+  ...pinned,
+  format:
+    'production:<client_id>:<secret> or sandbox:…, by which keys are asked for, or one public key to pin',
+  check(text) {
+    if (CREDENTIALS.test(text)) return undefined;
+    return text.includes(':')
+      ? 'must be production or sandbox, a colon, the client_id, a colon and the secret'
+      : pinned.check(text);
+  },
+};
+
+export const plaid: Provider = {
+  name: 'plaid',
+  title: 'Plaid',
+  docsUrl: 'https://plaid.com/docs/api/webhooks/webhook-verification/',
+  facts:
+    'Header, ES256, claim, 5 minutes, key by kid and expired_at D: the page above; the error of an unknown key T: several public implementations. Retries M. Plaid sends no event id, and says the same again when something changes again.',
+  scheme: publicJwt({
+    at: token,
+    algorithm: 'ES256',
+    rules: {
+      bodyHash: { claim: 'request_body_sha256', encoding: 'hex' },
+      leewaySeconds: 30,
+      lifetimeSeconds: 300,
+      expires: false,
+    },
+    keysOf,
+  }),
+  secret,
+  idIsSigned: true,
+  events: {
+    // SYNC_UPDATES_AVAILABLE of one item is the same body every time: the time of its signature tells two apart.
+    id: computed(bodyAtTime),
+    idPerDelivery: true,
+    topic: [json('webhook_type'), '.', json('webhook_code')],
+  },
+  retries: 'Wants a 200 within 10 s; tries again for up to 24 h.',
+  samples: {
+    'TRANSACTIONS.SYNC_UPDATES_AVAILABLE': (draft) =>
+      event(draft, { initial_update_complete: true, historical_update_complete: true }),
+    'ITEM.ERROR': (draft) => event(draft, { error: { error_code: 'ITEM_LOGIN_REQUIRED' } }),
+    '*': (draft) => event(draft, {}),
+  },
+};
+
+function keysOf(text: string, source: Source): KeySource | undefined {
+  const [, environment, clientId, apiSecret] = CREDENTIALS.exec(text) ?? [];
+  if (environment === undefined) {
+    const own = parsePublicKey(text, key.kind, key.key);
+    return own && pinnedKey(own);
+  }
+  const ask = source.fetchText ?? fetchText;
+  const url = `https://${environment}.plaid.com/webhook_verification_key/get`;
+  return fetchedKeys(async (keyId) => {
+    try {
+      return readKey(
+        await ask(url, JSON.stringify({ client_id: clientId, secret: apiSecret, key_id: keyId })),
+      );
+    } catch (error) {
+      const code = error instanceof HttpStatusError ? errorCode(error.body) : undefined;
+      if (code === NO_SUCH_KEY) return { untrusted: 'signed with a key that Plaid does not know' };
+      // Wrong credentials, a limit, a failure: whether there is such a key was not said.
+      throw code === undefined ? error : new Error(`Plaid answered ${code}`);
+    }
+  });
+}
+
+function readKey(text: string): FetchedKey | Untrusted {
+  const jwk = valueAt(JSON.parse(text), ['key']);
+  if (typeof jwk !== 'object' || jwk === null) throw new Error('Plaid answered without a key');
+  const expiredAt = valueAt(jwk, ['expired_at']);
+  const publicKey = createPublicKey({ key: jwk, format: 'jwk' } as JsonWebKeyInput);
+  return { key: publicKey, ...(typeof expiredAt === 'number' ? { validToMs: expiredAt * 1000 } : {}) };
+}
+
+function errorCode(body: string): string | undefined {
+  return /"error_code"\s*:\s*"([A-Z_]{1,60})"/.exec(body)?.[1];
+}
+
+function bodyAtTime(reading: Reading): string | undefined {
+  const issuedAt = parseToken(readText(token, reading) ?? '')?.claims?.iat;
+  if (typeof issuedAt !== 'number') return undefined;
+  return `sha256:${hash('sha256', reading.delivery.body, 'hex')}:${issuedAt}`;
+}
+
+function event({ topic }: SampleDraft, more: object): object {
+  const [type, code] = topic.split('.');
+  return { webhook_type: type, webhook_code: code, item_id: randomId(), ...more, environment: 'sandbox' };
+}

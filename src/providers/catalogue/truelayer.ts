@@ -1,0 +1,162 @@
+// TrueLayer: a detached JWS (ES512) over method, path, the headers it lists and the body.
+import type { KeyObject } from 'node:crypto';
+import { header, json, type Reading } from '../parts.ts';
+import type {
+  Delivery,
+  Provider,
+  Refusal,
+  SampleDraft,
+  Scheme,
+  SecretSpec,
+  Source,
+  Verdict,
+} from '../provider.ts';
+import { publicKeySecret } from '../public-key-secrets.ts';
+import { readPart, startReading } from '../reading.ts';
+import { checkAge, formatTimestamp, freshnessOf, type TimestampSpec } from '../schemes/freshness.ts';
+import { malformedToken, readToken } from '../schemes/jwt.ts';
+import { type KeySource, NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';
+import { perSecret } from '../schemes/per-secret.ts';
+import { parsePublicKey, privateKeyOf } from '../schemes/public-key.ts';
+import { remoteKeys } from '../schemes/remote-keys.ts';
+import { encodeJson, isSigned, signToken } from '../schemes/token.ts';
+import { randomId } from './sample.ts';
+
+const key = { kind: 'ecdsa-p521', key: { format: 'spki' } } as const;
+const SIGNATURE_HEADER = 'tl-signature';
+const TIME_HEADER = 'X-Tl-Webhook-Timestamp';
+const MAX_SIGNED_HEADERS = 20;
+/** Pinned: what a token says of its jku must be the one of the source. */
+const JWKS: Readonly<Record<string, string>> = {
+  published: 'https://webhooks.truelayer.com/.well-known/jwks',
+  'published-sandbox': 'https://webhooks.truelayer-sandbox.com/.well-known/jwks',
+};
+// Retries go on for 72 h, and whether they carry a time of their own is not said.
+const timestamp: TimestampSpec = { at: header(TIME_HEADER), unit: 'iso', pastSeconds: 73 * 3600 };
+
+const pinned = publicKeySecret({
+  ...key,
+  label: 'Which keys sign',
+  where: 'nothing to copy: the word published, or published-sandbox for the sandbox',
+});
+
+const secret: SecretSpec = {
+  ...pinned,
+  format: 'published or published-sandbox (keys are fetched), or one public key (SPKI or PEM) to pin',
+  check: (text) => (jwksOf(text) === undefined ? pinned.check(text) : undefined),
+};
+
+export const truelayer: Provider = {
+  name: 'truelayer',
+  title: 'TrueLayer',
+  docsUrl: 'https://docs.truelayer.com/docs/verify-the-signature-of-a-payment-webhook',
+  facts:
+    "Token and signed text L: npm truelayer-signing. Addresses of the keys D: TrueLayer's example servers. Retries for 72 h D: docs.truelayer.com, PayDirect. event_id M.",
+  scheme: perSecret({ scheme: detachedToken() }),
+  secret,
+  idIsSigned: true,
+  events: { id: json('event_id'), topic: json('type') },
+  headers: ['x-tl-webhook-timestamp'],
+  retries: 'Wants a 2xx; tries again with growing gaps for up to 72 h.',
+  sending: { newId: () => crypto.randomUUID() },
+  samples: {
+    payment_executed: (draft) => event(draft, { payment_id: randomId() }),
+    payment_failed: (draft) => event(draft, { payment_id: randomId(), failure_reason: 'rejected' }),
+    '*': (draft) => event(draft, {}),
+  },
+};
+
+function detachedToken(): Scheme {
+  return {
+    summary: 'detached JWS ES512 over method, path, headers and body in tl-signature',
+    proofHeaders: [SIGNATURE_HEADER],
+    proofParams: [],
+    signsBody: true,
+    // The path only.
+    signsUrl: false,
+    freshness: freshnessOf(timestamp),
+    prepare(source) {
+      const [text = ''] = source.secrets;
+      const jku = jwksOf(text);
+      const keys = keysOf(text, jku, source);
+      return (delivery): Verdict | Promise<Verdict> => {
+        const reading = startReading(delivery, source);
+        const token = readToken({ at: header(SIGNATURE_HEADER) }, reading);
+        if ('ok' in token) return token;
+        const { head, parts } = token;
+        if (head.alg !== 'ES512' || head.tl_version !== '2' || parts[1] !== '')
+          return malformedToken('no detached token of version 2 by ES512');
+        if (typeof head.kid !== 'string') return malformedToken('the token names no key');
+        if (jku !== undefined && head.jku !== jku) return malformedToken('jku is not the pinned one');
+        const signedHeaders = renderHeaders(head.tl_headers, reading);
+        if (typeof signedHeaders !== 'string') return signedHeaders;
+        const stamp = readPart(timestamp.at, reading);
+        if (typeof stamp !== 'string') return stamp;
+        const refusal = checkAge(stamp, timestamp, delivery.receivedAt);
+        if (refusal) return refusal;
+        const check = (found: KeyObject): Verdict => {
+          const isRight = pathsOf(delivery, source).some((path) =>
+            isSigned('ES512', found, `${parts[0]}.${payloadOf(delivery, path, signedHeaders)}`, parts[2]),
+          );
+          return isRight ? { ok: true, secretIndex: 0 } : { ok: false, reason: 'wrong_signature' };
+        };
+        return withKey(keys.find(head.kid, delivery.receivedAt), check);
+      };
+    },
+    sign(request, source, { now, privateKey }) {
+      const signer = privateKeyOf(privateKey);
+      const stamp = formatTimestamp(now, 'iso');
+      request.headers[TIME_HEADER.toLowerCase()] = stamp;
+      const jku = jwksOf(source.secrets[0] ?? '') ?? JWKS['published-sandbox'];
+      const kid = 'postbell-send';
+      const head = encodeJson({ alg: 'ES512', kid, tl_version: '2', tl_headers: TIME_HEADER, jku });
+      const path = new URL(source.webhookUrl ?? request.url).pathname;
+      const payload = payloadOf(request, path, `${TIME_HEADER}: ${stamp}\n`);
+      request.headers[SIGNATURE_HEADER] = `${head}..${signToken('ES512', signer, `${head}.${payload}`)}`;
+    },
+  };
+}
+
+function jwksOf(text: string): string | undefined {
+  return Object.hasOwn(JWKS, text) ? JWKS[text] : undefined;
+}
+
+function keysOf(text: string, jku: string | undefined, source: Source): KeySource {
+  if (jku !== undefined) return remoteKeys(jku, source);
+  const own = parsePublicKey(text, key.kind, key.key);
+  return own ? pinnedKey(own) : NO_KEY;
+}
+
+/** The headers that the token lists, under the names it gives them. The time must be among them. */
+function renderHeaders(listed: unknown, reading: Reading): string | Refusal {
+  const names = typeof listed === 'string' ? listed.split(',').filter((name) => name !== '') : [];
+  if (names.length > MAX_SIGNED_HEADERS) return malformedToken('too many headers in tl_headers');
+  if (!names.some((name) => name.toLowerCase() === TIME_HEADER.toLowerCase()))
+    return malformedToken(`${TIME_HEADER} is not signed`);
+  let text = '';
+  for (const name of names) {
+    const value = readPart(header(name), reading);
+    if (typeof value !== 'string') return value;
+    text += `${name}: ${value}\n`;
+  }
+  return text;
+}
+
+/** As their library: with or without a slash at the end. */
+function pathsOf(delivery: Delivery, { webhookUrl }: Source): string[] {
+  const path =
+    webhookUrl === undefined ? (delivery.url.split('?', 1)[0] ?? '') : new URL(webhookUrl).pathname;
+  return [path, path.endsWith('/') ? path.slice(0, -1) : `${path}/`];
+}
+
+function payloadOf(
+  { method, body }: Pick<Delivery, 'method' | 'body'>,
+  path: string,
+  headers: string,
+): string {
+  return Buffer.concat([Buffer.from(`${method} ${path}\n${headers}`, 'latin1'), body]).toString('base64url');
+}
+
+function event({ topic, id }: SampleDraft, more: object): object {
+  return { type: topic, event_version: 1, event_id: id, ...more };
+}
