@@ -12,8 +12,10 @@ export function describeId({ events, idIsSigned }: Provider): string {
   const { id } = events;
   const place = id === undefined ? `hash of the ${events.items ? 'item' : 'body'}` : describeTemplate(id);
   if (events.idPerDelivery) return `${place}; new with each delivery`;
-  const guard = events.signedAt ? "the body's hash with the signed time" : "the body's hash";
-  return idIsSigned ? place : `${place}; unsigned, so ${guard} guards it`;
+  if (idIsSigned) return place;
+  if (events.signedToken)
+    return `${place}; unsigned, but ${describeTemplate(events.signedToken)} is good for one event`;
+  return `${place}; unsigned, so the body's hash${events.signedAt ? ' with the signed time' : ''} guards it`;
 }
 
 /** A template as a reader would write it: `{id}`, `{header x-github-delivery}`, `{RecordType}:{ID}`. */

@@ -66,7 +66,10 @@ export interface EventDraft {
   payloadError: PayloadError | null;
   /** The exact bytes, in a batch those of the item's own JSON text; set where `payloadText` is null, or on demand. */
   rawBody: Buffer | null;
-  /** Of the raw body, after the signed time where `events.signedAt` says so; in a batch, of the item's own JSON text. */
+  /**
+   * Of the raw body (a form's fields where those are signed; see also `events.signedAt` and `events.signedToken`);
+   * in a batch, of the item's own JSON text.
+   */
   bodySha256: Buffer;
   /** True where the signature does not cover the id: the same body under a new id is a replay. */
   uniqueBody: boolean;
@@ -171,6 +174,11 @@ export interface EventSpec {
    * another time is then an event of its own; at the same time it is a replay, whatever id it bears.
    */
   signedAt?: Template;
+  /**
+   * Only where the signature covers no event, but a token beside it: that token, which is then good for one event.
+   * Without this, whoever has seen one delivery could put event after event beside its signature.
+   */
+  signedToken?: Template;
   topic: Template;
   occurredAt?: { at: Template; unit: TimeUnit };
   /** Several events in one body: its items; anything but an array means that the body is one event. */

@@ -43,7 +43,7 @@ function wholeBody(
 ): EventDraft {
   const { body } = reading.delivery;
   reading.item = undefined;
-  const bodySha256 = hash('sha256', withSignedTime(reading, signedBody(reading)), 'buffer');
+  const bodySha256 = hash('sha256', signedContent(reading), 'buffer');
   return {
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`),
     payloadText: error ? null : decoded.text,
@@ -53,8 +53,12 @@ function wholeBody(
   };
 }
 
-function withSignedTime(reading: Reading, body: Buffer): Buffer {
-  const { signedAt } = reading.source.provider.events;
+/** What no two events have in common and nobody else can make: as far as it goes, what the signature covers. */
+function signedContent(reading: Reading): Buffer {
+  const { signedToken, signedAt } = reading.source.provider.events;
+  const token = signedToken && readText(signedToken, reading);
+  if (token !== undefined) return Buffer.from(token);
+  const body = signedBody(reading);
   const time = signedAt && readText(signedAt, reading);
   return time === undefined ? body : Buffer.concat([Buffer.from(`${time}\n`), body]);
 }

@@ -11,7 +11,7 @@ export const mailgun: Provider = {
   title: 'Mailgun',
   docsUrl: 'https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks',
   facts:
-    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed: whoever has seen one delivery can put another event beside its signature for as long as the timestamp is good; fetch the message if it matters. id and event T. Retries D: the same, webhook retries.',
+    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed, so a token is good for one event, as that page advises. id and event T. Retries D: the same, webhook retries.',
   scheme: hmac({
     message: [timestamp, json('signature.token')],
     signature: { at: json('signature.signature'), encoding: 'hex' },
@@ -25,6 +25,7 @@ export const mailgun: Provider = {
   idIsSigned: false,
   events: {
     id: json('event-data.id'),
+    signedToken: json('signature.token'),
     topic: json('event-data.event'),
     occurredAt: { at: computed(eventTimeMs), unit: 'ms' },
   },
