@@ -56,6 +56,8 @@ const schema = z.object({
   RECEIVE_QUEUE_MAX: integer(5_000, 1, 1_000_000),
   /** Keep the exact bytes of every body (in a batch of each event), not only of those that jsonb cannot hold. */
   STORE_RAW_BODY: flag(false),
+  /** Days after which PROCESSED and IGNORED events are deleted, all but their ids; 0 keeps them for ever. */
+  PAYLOAD_RETENTION_DAYS: integer(0, 0, 36_500),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */
   POSTBELL_HANDLERS: text(),
   /** Failures after which an event is a dead letter. */

@@ -71,6 +71,10 @@ export async function insertEvents(tx: Queryable, events: readonly NewEvent[]): 
         WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
           AND (NOT event.unique_body OR (SELECT true FROM webhook_events e WHERE e.unique_body
             AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NULL)
+          -- A purge moves rows to the tombstones in one commit: one snapshot finds an event in either.
+          AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
+          AND (NOT event.unique_body OR (SELECT true FROM tombstones t
+            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NULL)
         ON CONFLICT DO NOTHING
         RETURNING job_id
       ), woken AS (

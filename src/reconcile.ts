@@ -1,6 +1,5 @@
 // Keeps row and job together: enqueues replays, heals jobs that vanished, gives the dead letters their verdict.
 import type { Database } from './database.ts';
-import { describeError } from './errors.ts';
 import {
   assignJobs,
   clearJobs,
@@ -13,6 +12,7 @@ import {
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
 import { type DeadJob, newJobId, type Queue } from './queue.ts';
+import { repeat } from './repeat.ts';
 import { readSuspicions } from './suspects.ts';
 
 const batchSize = 500;
@@ -195,39 +195,6 @@ export function startReconciler(options: ReconcilerOptions): Reconciler {
     wakeForDead: verdicts.wake,
     stop: async () => {
       await Promise.all([replays.stop(), healing.stop(), verdicts.stop()]);
-    },
-  };
-}
-
-function repeat(intervalMs: number, log: Logger, whatFailed: string, pass: () => Promise<void>) {
-  let isStopped = false;
-  let isWoken = false;
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<void> | undefined;
-
-  const run = () => {
-    clearTimeout(timer);
-    isWoken = false;
-    running = pass()
-      .catch((error) => log.error({ error: describeError(error).text }, whatFailed))
-      .finally(() => {
-        running = undefined;
-        if (isStopped) return;
-        if (isWoken) run();
-        else timer = setTimeout(run, intervalMs);
-      });
-  };
-  run();
-  return {
-    wake: () => {
-      if (isStopped) return;
-      isWoken = true;
-      if (!running) run();
-    },
-    stop: async () => {
-      isStopped = true;
-      clearTimeout(timer);
-      await running;
     },
   };
 }

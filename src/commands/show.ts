@@ -1,5 +1,6 @@
 // `postbell show <id>`: one event whole, with its payload and every failed attempt.
 import { type EventDetail, findEvents } from '../event-queries.ts';
+import { findTombstones, type Tombstone } from '../event-retention.ts';
 import { printable, printableJson } from '../printable.ts';
 import type { CommandIo, CommonOptions, OutputStream } from './io.ts';
 import { countText, printLine, timeText } from './print.ts';
@@ -11,9 +12,10 @@ export interface ShowOptions extends CommonOptions {
 
 /** An event id is unique per source: where several have it, all are shown. @returns 1 when nothing was found */
 export async function runShow(io: CommandIo, eventId: string, options: ShowOptions): Promise<number> {
-  const events = await withDatabase(io.env, 'show', ({ database }) =>
-    findEvents(database, eventId, options.source),
-  );
+  const { events, tombstones } = await withDatabase(io.env, 'show', async ({ database }) => ({
+    events: await findEvents(database, eventId, options.source),
+    tombstones: await findTombstones(database, eventId, options.source),
+  }));
   for (const [index, event] of events.entries()) {
     if (options.json) printDocument(io.out, event);
     else {
@@ -21,11 +23,22 @@ export async function runShow(io: CommandIo, eventId: string, options: ShowOptio
       printEvent(io.out, event);
     }
   }
-  if (events.length > 0) return 0;
+  for (const tombstone of tombstones) {
+    printLine(
+      io.out,
+      options.json ? printableJson(JSON.stringify(tombstone)) : printable(describe(tombstone)),
+    );
+  }
+  if (events.length + tombstones.length > 0) return 0;
   if (options.json) return 1;
   const where = options.source === undefined ? '' : ` of ${options.source}`;
   printLine(io.err, printable(`there is no event ${eventId}${where}`));
   return 1;
+}
+
+function describe({ source, eventId, processedOn, purgedOn }: Tombstone): string {
+  const end = processedOn ? `PROCESSED on ${processedOn}` : 'IGNORED';
+  return `${source} ${eventId} was ${end} and purged on ${purgedOn} (PAYLOAD_RETENTION_DAYS)`;
 }
 
 /** The payload goes in as text: JavaScript would round its large numbers. */

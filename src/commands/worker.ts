@@ -5,6 +5,7 @@ import { CommandError } from '../errors.ts';
 import { workerSessionSettings } from '../handle.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';
 import { createLogger, type Logger } from '../logger.ts';
+import { startPurge } from '../purge.ts';
 import { openQueue, type Queue } from '../queue.ts';
 import { type Reconciler, startReconciler } from '../reconcile.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
@@ -110,6 +111,8 @@ async function startWorkerParts({
     watchdog,
     onDead: reconciler.wakeForDead,
   });
+  const retentionMs = config.PAYLOAD_RETENTION_DAYS * 86_400_000;
+  const purge = retentionMs > 0 ? startPurge({ database, log, retentionMs }) : undefined;
   // Behind a transaction pooler LISTEN does not last: the worker polls.
   const listener = config.DATABASE_POOLER
     ? undefined
@@ -123,6 +126,7 @@ async function startWorkerParts({
     queue,
     stop: async (graceMs, crash) => {
       await listener?.close();
+      await purge?.stop();
       await reconciler.stop();
       await worker.stop(graceMs, crash);
       await queue.stop();

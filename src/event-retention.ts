@@ -1,0 +1,85 @@
+// The purge of settled events: their rows go, their ids stay as tombstones.
+import type { Queryable } from './database.ts';
+import type { EventKey } from './queue.ts';
+
+/** True when this transaction is the only one that purges. Never waits; let go with the transaction's end. */
+export async function lockPurge(tx: Queryable): Promise<boolean> {
+  const { rows } = await tx.query<{ locked: boolean }>(
+    `SELECT pg_try_advisory_xact_lock(hashtextextended('postbell purge', 0)) AS locked`,
+  );
+  return rows[0]?.locked === true;
+}
+
+/**
+ * Deletes up to `limit` events that arrived and were settled before `before`, oldest first, in the transaction that
+ * writes their tombstones. PENDING and FAILED ones stay, and what somebody holds locked is left for the next time.
+ * @param from arrival from which on to look, as text with microseconds; null: from the first
+ * @returns how many, and the arrival of the last
+ */
+export async function purgeEvents(
+  tx: Queryable,
+  { before, from, limit }: { before: Date; from: string | null; limit: number },
+): Promise<{ count: number; last: string | null }> {
+  const { rows } = await tx.query<{ count: number; last: string | null }>({
+    text: `
+      WITH old AS (
+        SELECT source, event_id FROM webhook_events
+        WHERE received_at < $1 AND ($2::timestamptz IS NULL OR received_at >= $2)
+          AND status IN ('PROCESSED', 'IGNORED') AND (processed_at IS NULL OR processed_at < $1)
+        ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED
+      ), gone AS (
+        DELETE FROM webhook_events e USING old WHERE e.source = old.source AND e.event_id = old.event_id
+        RETURNING e.source, e.event_id, e.processed_at, e.received_at, e.unique_body, e.body_sha256
+      ), buried AS (
+        INSERT INTO tombstones (source, event_id, processed_on, body_sha256)
+        SELECT source, event_id, processed_at, CASE WHEN unique_body THEN body_sha256 END FROM gone
+      )
+      SELECT count(*)::int AS count, max(received_at)::text AS last FROM gone`,
+    values: [before, from, limit],
+  });
+  return rows[0]!;
+}
+
+/**
+ * Deletes up to `limit` clocks of entities that saw nothing since `before`. One that an unsettled event may still be
+ * older than stays: it says that this event is stale. @returns how many
+ */
+export async function purgeEntityClocks(tx: Queryable, before: Date, limit: number): Promise<number> {
+  const { rowCount } = await tx.query({
+    text: `
+      WITH unsettled AS (
+        SELECT source, min(occurred_at) AS oldest FROM (
+          SELECT source, occurred_at FROM webhook_events WHERE status = 'PENDING'
+          UNION ALL
+          SELECT source, occurred_at FROM webhook_events WHERE status = 'FAILED'
+        ) e GROUP BY source
+      ), old AS (
+        SELECT c.source, c.entity FROM entity_clock c LEFT JOIN unsettled u ON u.source = c.source
+        WHERE c.last_occurred_at < least($1, u.oldest)
+        LIMIT $2 FOR UPDATE OF c SKIP LOCKED
+      )
+      DELETE FROM entity_clock c USING old WHERE c.source = old.source AND c.entity = old.entity`,
+    values: [before, limit],
+  });
+  return rowCount ?? 0;
+}
+
+export interface Tombstone extends EventKey {
+  /** As 2026-11-25; null: it was IGNORED. */
+  processedOn: string | null;
+  purgedOn: string;
+}
+
+/** What is left of purged events with that id, one per source. */
+export async function findTombstones(
+  database: Queryable,
+  eventId: string,
+  source: string | undefined,
+): Promise<Tombstone[]> {
+  const { rows } = await database.query<Tombstone & Record<string, unknown>>({
+    text: `SELECT source, event_id AS "eventId", processed_on::text AS "processedOn",
+        purged_on::text AS "purgedOn" FROM tombstones WHERE event_id = $1 AND ($2::text IS NULL OR source = $2) ORDER BY source`,
+    values: [eventId, source ?? null],
+  });
+  return rows;
+}

@@ -1,0 +1,144 @@
+// The purge: what is old and settled goes, its id stays, and a delivery years later is still a duplicate.
+import t from 'tap';
+import { findTombstones } from '../src/event-retention.ts';
+import { insertEvents, type NewEvent } from '../src/events.ts';
+import { purge } from '../src/purge.ts';
+import { createReceiver } from '../src/receive.ts';
+import { atEnd } from './support/at-end.ts';
+import { createCli } from './support/cli.ts';
+import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
+
+const inbox = await openInbox(t);
+const { sql } = inbox;
+const dayMs = 86_400_000;
+const retentionMs = 30 * dayMs;
+const statements: Record<string, string> = {
+  PROCESSED: `status = 'PROCESSED'`,
+  IGNORED: `status = 'IGNORED'`,
+  FAILED: `status = 'FAILED'`,
+  PENDING: 'attempts = 0',
+};
+
+/** Stores events as they would be after `days` in the inbox. */
+async function aged(status: string, days: number, events: readonly NewEvent[]): Promise<readonly NewEvent[]> {
+  await storeEvents(inbox, events);
+  const ids = events.map(({ eventId }) => eventId);
+  await sql(`UPDATE webhook_events SET ${statements[status]} WHERE event_id = ANY ($1)`, [ids]);
+  await sql(
+    `UPDATE webhook_events SET received_at = received_at - make_interval(days => $2),
+       processed_at = processed_at - make_interval(days => $2) WHERE event_id = ANY ($1)`,
+    [ids, days],
+  );
+  return events;
+}
+
+async function kept(events: readonly NewEvent[]): Promise<number> {
+  const ids = events.map(({ eventId }) => eventId);
+  return (await sql('SELECT FROM webhook_events WHERE event_id = ANY ($1)', [ids])).length;
+}
+
+function many(count: number, overrides: Partial<NewEvent> = {}): NewEvent[] {
+  return Array.from({ length: count }, () => newEvent(overrides));
+}
+
+function openReceiver() {
+  const { database, queue, log } = inbox;
+  const receiver = createReceiver({ database, queue, log, timeoutMs: 3_000, queueMax: 100 });
+  atEnd(t, () => receiver.close());
+  return receiver;
+}
+const receiver = openReceiver();
+const deliver = (event: NewEvent) =>
+  receiver.submit([{ ...event, jobId: newEvent().jobId }], Buffer.from(event.payloadText ?? ''));
+
+t.test('only what is settled, old, and was not settled lately', async (t) => {
+  const gone = [...(await aged('PROCESSED', 31, many(2))), ...(await aged('IGNORED', 400, many(2)))];
+  const stays = [
+    ...(await aged('PROCESSED', 29, many(1))),
+    ...(await aged('FAILED', 400, many(1))),
+    ...(await aged('PENDING', 400, many(1))),
+  ];
+  const [replayed] = (await aged('PROCESSED', 400, many(1))) as [NewEvent];
+  await sql('UPDATE webhook_events SET processed_at = now() WHERE event_id = $1', [replayed.eventId]);
+  await sql(`INSERT INTO failed_attempts (source, event_id, error) VALUES ('stripe', $1, 'once')`, [
+    gone[0]!.eventId,
+  ]);
+  t.match(await purge({ ...inbox, retentionMs }), { events: 4 });
+  t.equal(await kept(gone), 0);
+  t.equal(await kept([...stays, replayed]), 4);
+  t.same(await sql('SELECT FROM failed_attempts'), [], 'its failures went with it');
+  t.match(await purge({ ...inbox, retentionMs }), { events: 0, clocks: 0 }, 'nothing is left to do');
+});
+
+t.test('a delivery after the purge is a duplicate and has no second effect', async (t) => {
+  const [stripe] = (await aged('PROCESSED', 31, many(1))) as [NewEvent];
+  const [github] = (await aged('IGNORED', 31, many(1, { source: 'github', uniqueBody: true }))) as [NewEvent];
+  await purge({ ...inbox, retentionMs });
+  t.same(await deliver(stripe), { duplicate: true });
+  t.same(await deliver(github), { duplicate: true });
+  t.same(await deliver({ ...github, eventId: 'another-id' }), { duplicate: true }, 'its body under a new id');
+  t.same(
+    await deliver({ ...stripe, source: 'stripe-eu' }),
+    { duplicate: false },
+    'another source is another event',
+  );
+  t.same(
+    await sql('SELECT FROM webhook_events WHERE event_id = ANY ($1)', [[github.eventId, 'another-id']]),
+    [],
+  );
+  t.match(await findTombstones(inbox.database, stripe.eventId, undefined), [
+    { source: 'stripe', processedOn: /^\d{4}-\d\d-\d\d$/ },
+  ]);
+  const cli = createCli(t, { DATABASE_URL: inbox.url });
+  const shown = await cli.inside(['show', stripe.eventId]);
+  t.match(shown, { code: 0, stdout: /stripe evt_\S+ was PROCESSED on .* and purged on/ });
+});
+
+t.test('a tombstone takes at most 120 bytes', async (t) => {
+  const eventId = '0123456789abcdef0123456789abcdef0123'; // as long as a UUID
+  await aged('PROCESSED', 31, [newEvent({ source: 'shopify-eu', eventId, uniqueBody: true })]);
+  await purge({ ...inbox, retentionMs });
+  const [row] = await sql('SELECT max(pg_column_size(t.*)) AS bytes FROM tombstones t');
+  t.ok((row?.bytes as number) <= 120, `${row?.bytes} bytes`);
+});
+
+t.test('a backlog goes in one pass, and two workers do not do it twice', async (t) => {
+  const events = await aged('PROCESSED', 31, many(1_200));
+  const results = await Promise.all([1, 2].map(() => purge({ ...inbox, retentionMs })));
+  t.equal(results[0]!.events + results[1]!.events, 1_200);
+  t.equal(await kept(events), 0);
+});
+
+t.test('deliveries of events that are being purged: none is new', async (t) => {
+  const events = await aged('PROCESSED', 31, many(600));
+  let isOver = false;
+  const answers = new Set<boolean>();
+  const sending = (async () => {
+    for (let index = 0; !isOver || index < events.length; index++) {
+      answers.add((await deliver(events[index % events.length]!)).duplicate);
+    }
+  })();
+  await purge({ ...inbox, retentionMs });
+  isOver = true;
+  await sending;
+  t.same([...answers], [true]);
+  t.equal(await kept(events), 0);
+});
+
+t.test(
+  'a clock goes with the last event of its entity, unless an unsettled event may be older',
+  async (t) => {
+    const clock = `INSERT INTO entity_clock VALUES ($1, $2, now() - make_interval(days => $3), 'evt')`;
+    for (const days of [10, 40, 50]) await sql(clock, ['stripe', `order_${days}`, days]);
+    await sql(clock, ['paypal', 'order_40', 40]);
+    await inbox.database.transaction(async (tx) => {
+      const occurredAt = new Date(Date.now() - 45 * dayMs);
+      await insertEvents(tx, [newEvent({ occurredAt, eventId: 'evt_may_be_stale' })]);
+    });
+    t.match(await purge({ ...inbox, retentionMs }), { clocks: 2 });
+    t.same(await sql('SELECT source, entity FROM entity_clock ORDER BY 1, 2'), [
+      { source: 'stripe', entity: 'order_10' },
+      { source: 'stripe', entity: 'order_40' },
+    ]);
+  },
+);
