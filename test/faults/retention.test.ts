@@ -1,6 +1,7 @@
 // The database forgets jobs and bodies: no event is lost or run twice for that (F27, F28, F29).
 import t from 'tap';
 import { createTestDatabase } from '../support/database.ts';
+import { runProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 import { openRig } from './rig.ts';
 
@@ -29,7 +30,8 @@ t.test('a delivery years after the purge is answered as a duplicate and runs not
 });
 
 t.test('jobs that were deleted, and a queue that was dropped: every event still ends', async (t) => {
-  const rig = await openRig(t, await createTestDatabase(t));
+  const { url } = await createTestDatabase(t);
+  const rig = await openRig(t, { url });
   const web = await rig.web();
   for (let index = 0; index < 20; index++) await rig.sender.deliverUntilAcked({ id: `evt_${index}` });
   await rig.pool.query(`DELETE FROM pgboss.job WHERE name = 'webhooks'`);
@@ -43,4 +45,11 @@ t.test('jobs that were deleted, and a queue that was dropped: every event still 
   const refused = await rig.worker({}, { wait: false });
   t.match(await refused.exited, { code: 1 });
   t.match(refused.output(), /postbell migrate/, 'it says what to do');
+
+  t.match(await runProcess(['migrate'], { env: { DATABASE_URL: url } }), { code: 0 });
+  await rig.worker();
+  await rig.drain();
+  const effects = await rig.pool.query('SELECT event_id FROM effects GROUP BY 1 HAVING count(*) = 1');
+  t.equal(effects.rowCount, 19, 'once each, but for the one that was replayed');
+  t.equal((await rig.pool.query('SELECT FROM effects')).rowCount, 21);
 });
