@@ -25,7 +25,7 @@ export function addFilterOptions(command: Command, allowed: readonly EventStatus
         (text: string) => parseStatuses(text, allowed),
       ),
     )
-    .option('--error <text>', 'only where the last error holds this text')
+    .option('--error <text>', 'only where the last error holds this text', parseSearch)
     .option('--since <time>', 'received since: 90s, 15m, 2h, 7d ago, or an ISO time (UTC)', parseTime)
     .option('--until <time>', 'received before', parseTime)
     .option('--entity <entity>', 'only about this entity');
@@ -42,6 +42,15 @@ export function filterOf(options: FilterOptions): EventFilter {
     ...(since ? { receivedSince: since } : {}),
     ...(until ? { receivedBefore: until } : {}),
   };
+}
+
+// Postgres folds the case of the text anew for each row.
+const maxSearchLength = 500;
+
+function parseSearch(text: string): string {
+  if (text.length > maxSearchLength)
+    throw new InvalidArgumentError(`Use at most ${maxSearchLength} characters.`);
+  return text;
 }
 
 function parseStatuses(text: string, allowed: readonly EventStatus[]): EventStatus[] {

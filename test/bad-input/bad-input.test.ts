@@ -1,29 +1,39 @@
 // The bad-input list B1 to B83 against real processes; what holds over the whole of it; and the score.
 // BAD_INPUT=B37,B44 checks those alone.
+import { availableParallelism, loadavg } from 'node:os';
 import t from 'tap';
 import { isRunning } from '../support/processes.ts';
 import { bodyRows } from './body-rows.ts';
+import { commandRows } from './command-rows.ts';
+import { exposureRows } from './exposure-rows.ts';
 import { framingRows } from './framing-rows.ts';
 import { httpRows } from './http-rows.ts';
-import { type Result, scoreLines } from './rows.ts';
-import { canaries } from './senders.ts';
+import { NotRun, type Result, rowCount, scoreLines } from './rows.ts';
 import { signatureRows } from './signature-rows.ts';
-import { openStage, placesOfLeaks } from './stage.ts';
+import { openStage } from './stage.ts';
 
 const only = process.env.BAD_INPUT?.split(',');
-const all = [...signatureRows, ...bodyRows, ...framingRows, ...httpRows];
+const all = [...signatureRows, ...bodyRows, ...framingRows, ...httpRows, ...commandRows, ...exposureRows];
 const rows = all.filter(({ id }) => only?.includes(id) ?? true);
-const maxLagSeconds = 0.1;
+/** On a machine that does nothing else; with more to do than it has cores, each process waits for the others. */
+const maxLagSeconds = () => 0.1 * Math.max(1, loadavg()[0]! / availableParallelism());
+const minLagWindowSeconds = 3;
 const stage = await openStage(t);
 const results = new Map<string, Result>();
 const begun = new Map(rows.map((row) => [row.id, row.begin?.(stage)]));
+for (const beginning of begun.values()) beginning?.catch(() => {}); // told in its row's turn
 
-for (const { id, title, check } of rows) {
-  results.set(id, check ? 'failed' : 'not applicable');
+for (const { id, title, check, notApplicable } of rows) {
+  results.set(id, check ? 'failed' : `not applicable: ${notApplicable}`);
   if (!check) continue;
   t.test(`${id} ${title}`, async (t) => {
-    await check(t, stage, await begun.get(id));
-    if (t.passing()) results.set(id, 'passed');
+    try {
+      await check(t, stage, await begun.get(id));
+      if (t.passing()) results.set(id, 'passed');
+    } catch (error) {
+      if (!(error instanceof NotRun)) throw error;
+      if (t.passing()) results.set(id, `not run: ${error.message}`);
+    }
   });
 }
 
@@ -36,12 +46,13 @@ t.test('over the whole run', async (t) => {
   );
   t.ok(isRunning(stage.web.pid) && isRunning(stage.worker.pid), 'no crash');
   await stage.metrics();
-  t.ok(
-    Math.max(...stage.lagsSeconds) < maxLagSeconds,
-    `p99 of the event loop's delay: ${stage.lagsSeconds} s`,
-  );
-  for (const [place, text] of await placesOfLeaks(stage))
-    for (const canary of canaries) t.notOk(text.includes(canary), `${canary} is not in ${place}`);
+  // In a moment between two readings one late timer is the p99.
+  for (const { overSeconds, p99Seconds } of stage.lags.filter((lag) => lag.overSeconds > minLagWindowSeconds))
+    t.ok(
+      p99Seconds < maxLagSeconds(),
+      `event loop's delay over ${overSeconds.toFixed(1)} s: p99 ${p99Seconds} s`,
+    );
+  t.equal(all.length, rowCount, 'every row of the list is here');
   const answers = [...stage.statuses]
     .sort(([a], [b]) => a - b)
     .map(([status, count]) => `${count} × ${status}`);

@@ -23,6 +23,7 @@ export const sourceEnvironment: Record<string, string> = {
   SVIX_WEBHOOK_SECRET: `whsec_${Buffer.from('SECRET-CANARY-svix-00001').toString('base64')}`,
   LIVEKIT_WEBHOOK_SECRET: 'APIkeyOfLivekit:SECRET-CANARY-livekit-000000000001',
   POSTMARK_WEBHOOK_SECRET: 'postmark:SECRET-CANARY-postmark-0001',
+  AWS_SNS_WEBHOOK_SECRET: 'arn:aws:sns:us-east-1:123456789012:orders',
   SENDGRID_WEBHOOK_SECRET: sendgridKey.secret,
 };
 

@@ -1,0 +1,226 @@
+// B64 to B79: what operators type, and what they are shown.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { createCli } from '../support/cli.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { newEvent, openInboxOn, storeEvents } from '../support/inbox.ts';
+import { plainEnvironment, startProcess } from '../support/processes.ts';
+import type { BadInput } from './rows.ts';
+
+const noPage = 'there is no page for operators (ops/ comes later)';
+const cliFile = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+
+/** An inbox of its own with `count` dead letters. */
+async function openDeadLetters(t: Test, count: number) {
+  const { url } = await createTestDatabase(t);
+  const inbox = await openInboxOn(t, url);
+  await inbox.sql(
+    `INSERT INTO webhook_events (source, provider, event_id, topic, payload, headers, body_sha256, unique_body, status, last_error)
+     SELECT 'stripe', 'stripe', 'evt_' || n, 'a.b', '{}', '{}', sha256(n::text::bytea), false, 'FAILED', 'Error: 100% down'
+     FROM generate_series(1, $1) n`,
+    [count],
+  );
+  const pending = async () =>
+    Number((await inbox.sql(`SELECT count(*) AS n FROM webhook_events WHERE status = 'PENDING'`))[0]?.n);
+  return { url, inbox, pending, cli: createCli(t, { DATABASE_URL: url }) };
+}
+
+export const commandRows: readonly BadInput[] = [
+  {
+    id: 'B64',
+    title: 'credentials of the admin page',
+    notApplicable: `${noPage}; the bearer of /metrics is B80`,
+  },
+  { id: 'B65', title: 'many wrong log-ins', notApplicable: noPage },
+  {
+    id: 'B66',
+    title: 'an admin token that is unset or short',
+    notApplicable: `${noPage}; METRICS_TOKEN is B80`,
+  },
+  { id: 'B67', title: 'forged posts to the admin page', notApplicable: noPage },
+  { id: 'B68', title: 'the page in a frame', notApplicable: noPage },
+  { id: 'B69', title: 'markup in what a page shows', notApplicable: `${noPage}; control characters are B77` },
+  {
+    id: 'B70',
+    title: 'filters that are SQL, NUL or nonsense',
+    check: async (t) => {
+      const { cli, inbox } = await openDeadLetters(t, 3);
+      const sql = `' OR 1=1; DROP TABLE webhook_events; --`;
+      for (const option of ['--source', '--topic', '--error', '--entity'])
+        for (const value of [sql, `${sql}*`, '$1', '\\', '%', '_'])
+          t.match(
+            await cli.inside(['events', option, value]),
+            { code: option === '--error' && value === '%' ? 0 : 1 },
+            `${option} ${value}`,
+          );
+      for (const args of [
+        ['--status', sql],
+        ['--since', sql],
+        ['--until', 'NaN'],
+        ['--sort', 'x;drop table'],
+        ['--since', '999999999999d'],
+      ])
+        t.match(await cli.inside(['events', ...args]), { code: 2, stdout: '' }, args.join(' '));
+      for (const id of [sql, 'not-a-uuid', '', '%', '../..'])
+        for (const verb of ['show', 'replay'])
+          t.match(await cli.inside([verb, id]), { code: 1 }, `${verb} ${id}`);
+      for (const args of [
+        ['events', '--source', 'a\0b'],
+        ['show', 'a\0b'],
+      ])
+        t.match(
+          await cli.inside(args),
+          { code: 1, stdout: '' },
+          'a NUL, which no argument of a process can hold',
+        );
+      t.equal((await inbox.sql('SELECT FROM webhook_events')).length, 3);
+    },
+  },
+  {
+    id: 'B71',
+    title: 'limits that are none',
+    check: async (t) => {
+      const { cli } = await openDeadLetters(t, 3);
+      for (const limit of ['-1', '0', '1e9', 'NaN', '9007199254740993', '0x10', '1.5', '', ' 1', '١'])
+        t.match(await cli.inside(['events', '--limit', limit]), { code: 2, stderr: /whole number/ }, limit);
+      t.equal((await cli.inside(['events', '--limit', '2', '--json'])).documents().length, 2);
+    },
+  },
+  {
+    id: 'B72',
+    title: 'searches that are patterns, or long',
+    check: async (t) => {
+      const { cli } = await openDeadLetters(t, 20_000);
+      for (const [search, code] of [
+        ['%%%%', 1],
+        ['100%', 0],
+        ['_'.repeat(100), 1],
+        ['%_'.repeat(5_000), 2],
+        ['x'.repeat(10_000), 2],
+        ['x'.repeat(500), 1],
+        ['(a+)+$', 1],
+        ['\\', 1],
+      ] as const)
+        t.match(
+          await cli.inside(['events', '--limit', '1', '--error', search]),
+          { code },
+          `${search.slice(0, 20)} is text`,
+        );
+    },
+  },
+  {
+    id: 'B73',
+    title: 'forged cursors',
+    notApplicable: 'the command line has no cursors: it takes a limit and filters',
+  },
+  { id: 'B74', title: 'an event of 5 MB on a page', notApplicable: `${noPage}; show prints it whole` },
+  {
+    id: 'B75',
+    title: 'replays twice at once, of what is PROCESSED, unknown, or many',
+    check: async (t) => {
+      const { cli, inbox, pending } = await openDeadLetters(t, 2_500);
+      const both = await Promise.all([cli.inside(['replay', 'evt_1']), cli.inside(['replay', 'evt_1'])]);
+      t.ok(
+        both.some(({ code }) => code === 0),
+        'once',
+      );
+      t.equal(await pending(), 1);
+      t.match(await cli.inside(['replay', 'evt_1']), { code: 1, stderr: /PENDING already/ });
+      await inbox.sql(`UPDATE webhook_events SET status = 'PROCESSED' WHERE event_id = 'evt_2'`);
+      t.match(await cli.inside(['replay', 'evt_2']), { code: 1, stderr: /add --status PROCESSED/ });
+      t.match(await cli.inside(['replay', 'evt_nobody']), { code: 1, stderr: /no event matches/ });
+      t.match(await cli.inside(['replay']), {
+        code: 1,
+        stderr: /2,498 FAILED events would be replayed: add --yes/,
+      });
+      const many = await Promise.all([1, 2].map(() => cli.inside(['replay', '--yes', '--json'])));
+      const replayed = many
+        .flatMap((result) => result.documents())
+        .reduce((sum, document) => sum + Number(document.replayed), 0);
+      t.equal(replayed, 2_498, 'two operators at once: each event once');
+      t.equal(await pending(), 2_499);
+    },
+  },
+  { id: 'B76', title: 'formulas in a CSV export', notApplicable: 'there is no CSV: --json is the export' },
+  {
+    id: 'B77',
+    title: 'control characters on a terminal',
+    check: async (t) => {
+      const { url } = await createTestDatabase(t);
+      const inbox = await openInboxOn(t, url);
+      const nasty = '\u001b]0;owned\u0007\u001b[2J\r\u009b31m\u202e\u2066\u2028\u007f';
+      const event = newEvent({
+        eventId: `evt_${nasty}`,
+        topic: `topic_${nasty}`,
+        headers: { 'user-agent': nasty },
+        payloadText: JSON.stringify({ id: nasty }),
+      });
+      await storeEvents(inbox, [event]);
+      await inbox.sql(`UPDATE webhook_events SET status = 'FAILED', last_error = $1`, [nasty]);
+      const cli = createCli(t, { DATABASE_URL: url });
+      for (const args of [
+        ['events'],
+        ['show', event.eventId],
+        ['replay', `x${nasty}`],
+        ['doctor'],
+        ['status'],
+      ])
+        for (const json of [[], ['--json']]) {
+          const { stdout, stderr } = await cli.inside([...args, ...json]);
+          t.notMatch(stdout + stderr, /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u, `${args[0]} ${json}`);
+        }
+      t.match((await cli.inside(['events'])).stdout, '\\x1b]0;owned');
+    },
+  },
+  {
+    id: 'B78',
+    title: '--database-url',
+    check: async (t, stage) => {
+      const cli = createCli(t);
+      const { code, stderr } = await cli(['status', '--database-url', stage.databaseUrl]);
+      t.equal(code, 0);
+      t.match(stderr, /can be seen by every user/);
+      for (const url of [
+        'postgres://ada:sesame-open@127.0.0.1:1/x',
+        'mysql://ada:sesame-open@a/b',
+        'sesame-open',
+        'postgres://ada:sesame-open@[bad/x',
+      ])
+        for (const verb of ['status', 'migrate', 'doctor']) {
+          const result = await cli.inside([verb, '--database-url', url]);
+          t.not(result.code, 0);
+          t.notMatch(result.stdout + result.stderr, 'sesame', `${verb} ${url}`);
+        }
+    },
+  },
+  {
+    id: 'B79',
+    title: 'a closed pipe, no terminal, Ctrl-C in the middle of a replay',
+    check: async (t) => {
+      const { url, cli, pending } = await openDeadLetters(t, 30_000);
+      const command = `{ "$0" "$1" events --json --limit 10000; echo "code $?" >&2; } | head -c 10`;
+      const child = spawn('/bin/sh', ['-c', command, process.execPath, cliFile], {
+        env: { ...plainEnvironment(), DATABASE_URL: url },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let stderr = '';
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk;
+      });
+      child.stdout.resume();
+      await once(child, 'close');
+      t.match(stderr, /^code (0|141)\n$/, 'quiet when its reader goes');
+      t.match(await cli.inside(['replay']), { code: 1, stderr: /add --yes/ }, 'no terminal, no --yes');
+      t.equal(await pending(), 0);
+      const replay = startProcess(t, ['replay', '--yes', '--json'], { env: { DATABASE_URL: url } });
+      while ((await pending()) === 0);
+      replay.kill('SIGINT');
+      t.match(await replay.exited, { code: 130 });
+      const { replayed, interrupted } = replay.logs[0] as { replayed?: number; interrupted?: boolean };
+      t.equal(interrupted, true);
+      t.equal(await pending(), replayed, `it says what it did: ${replayed} of 30,000`);
+    },
+  },
+];
