@@ -6,15 +6,23 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const SOURCE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const SECRET_SUFFIX = '_WEBHOOK_SECRET';
 
+export interface ParsedSources {
+  sources: Map<string, Source>;
+  /** Without a secret so far, of providers that hand it over themselves (`postbell setup`). */
+  waiting: Map<string, Provider>;
+  problems: string[];
+}
+
 /**
  * The sources that are on and sound, and everything that is wrong, each with its variable and the remedy. With any
  * problem the start must be refused. A problem never holds a secret's value.
  */
-export function parseSources(env: Environment): { sources: Map<string, Source>; problems: string[] } {
+export function parseSources(env: Environment): ParsedSources {
   const problems: string[] = [];
   const declared = declaredSources(env, problems);
   const publicUrl = readPublicUrl(env, problems);
   const sources = new Map<string, Source>();
+  const waiting = new Map<string, Provider>();
   for (const [name, declaredProvider] of declared) {
     const variable = variableOf(name) + SECRET_SUFFIX;
     const text = env[variable];
@@ -22,6 +30,7 @@ export function parseSources(env: Environment): { sources: Map<string, Source>; 
     if (text === undefined) {
       if (Object.keys(settings).length > 0)
         problems.push(`${variable} is missing; the source ${name} has settings but no secret: set it`);
+      if (declaredProvider.handover) waiting.set(name, declaredProvider);
       continue;
     }
     const problemsBefore = problems.length;
@@ -39,7 +48,7 @@ export function parseSources(env: Environment): { sources: Map<string, Source>; 
     });
   }
   problems.push(...straySecrets(env, declared));
-  return { sources, problems };
+  return { sources, waiting, problems };
 }
 
 /** `stripe-eu` → `STRIPE_EU`, the front of its variables. */

@@ -9,6 +9,7 @@ import type { KeysOptions } from './keys.ts';
 import { printLine } from './print.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';
+import type { SetupOptions } from './setup.ts';
 import type { ShowOptions } from './show.ts';
 
 const usageExitCode = 2;
@@ -152,6 +153,16 @@ function createProgram(io: CommandIo, finish: (exitCode: number | undefined) => 
         (await import('./doctor.ts')).runDoctor(io, source, options),
       ),
     );
+  verb('setup', 'wait for the secret of a provider that hands it over on first contact', [
+    'postbell setup notion --minutes 10',
+  ])
+    .argument('<source>', 'e.g. notion, asana')
+    .option('--minutes <n>', 'how long to wait', wholeNumber(1, 120), 10)
+    .action(
+      run<SetupOptions>(async (io, options, [source = '']) =>
+        (await import('./setup.ts')).runSetup(io, source, options),
+      ),
+    );
   verb(
     'providers',
     'all providers: scheme, handshake, where the secret is found',
@@ -183,7 +194,15 @@ function readVersion(): string {
 }
 
 /** Verbs that a person types beside a running `postbell dev`: they find its secrets, port and database. */
-const besideDev: ReadonlySet<string> = new Set(['status', 'events', 'show', 'replay', 'send', 'doctor']);
+const besideDev: ReadonlySet<string> = new Set([
+  'status',
+  'events',
+  'show',
+  'replay',
+  'send',
+  'doctor',
+  'setup',
+]);
 
 /** What was set goes before; without a running dev in the folder, nothing changes. */
 function withRunningDev(io: CommandIo): CommandIo {

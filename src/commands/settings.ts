@@ -1,7 +1,7 @@
 // Joins the parts of the configuration, so that all of its problems come at once.
 import { type Config, type Environment, parseConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
-import type { Source } from '../providers/index.ts';
+import type { Provider, Source } from '../providers/index.ts';
 import { parseSources } from '../sources.ts';
 import { databaseUrlProblem } from './connection.ts';
 
@@ -10,6 +10,8 @@ export { acceptsSelfSigned } from './connection.ts';
 export interface Settings {
   config: Config;
   sources: ReadonlyMap<string, Source>;
+  /** As in `parseSources`. */
+  waiting: ReadonlyMap<string, Provider>;
 }
 
 export interface ConnectedSettings extends Settings {
@@ -19,10 +21,10 @@ export interface ConnectedSettings extends Settings {
 /** @throws ConfigError with every problem of every part */
 export function loadSettings(env: Environment): Settings {
   const { config, problems } = parseConfig(env);
-  const { sources, problems: sourceProblems } = parseSources(env);
+  const { sources, waiting, problems: sourceProblems } = parseSources(env);
   const all = [...problems, ...sourceProblems];
   if (!config || all.length) throw new ConfigError(all);
-  return { config, sources };
+  return { config, sources, waiting };
 }
 
 /** For processes that cannot do without a database. */

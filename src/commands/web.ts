@@ -7,6 +7,7 @@ import { createMetrics } from '../metrics.ts';
 import { openQueue, type Queue } from '../queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive.ts';
 import { createRejectionLog } from '../rejections.ts';
+import { createSetupDesk } from '../setup-windows.ts';
 import { startWatchdog } from '../watchdog.ts';
 import { connect } from './connection.ts';
 import type { CommonOptions } from './io.ts';
@@ -17,7 +18,7 @@ import { exitGracefully } from './shutdown.ts';
 /** @throws ConfigError, CommandError */
 export async function runWeb(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
   const settings = loadConnectedSettings(env);
-  const { config, sources } = settings;
+  const { config, sources, waiting } = settings;
   const log = createLogger(config.LOG_LEVEL, 'web', { isJson: json });
   startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'web', log });
   const database = connect(settings, {
@@ -40,6 +41,8 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
   metrics.watch(database, front);
   const app = createServer({
     sources,
+    waiting,
+    setup: createSetupDesk(database, log),
     receiver: front,
     rejections: createRejectionLog(database, log),
     metrics,

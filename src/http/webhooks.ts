@@ -20,10 +20,10 @@ import {
 import { newJobId } from '../queue.ts';
 import { type Receiver, UnavailableError } from '../receive.ts';
 import type { RejectionLog } from '../rejections.ts';
+import { createHandovers, type HandoverDeps } from './handovers.ts';
 import { refuse } from './refusals.ts';
 
-export interface WebhookDeps {
-  sources: ReadonlyMap<string, Source>;
+export interface WebhookDeps extends HandoverDeps {
   receiver: Receiver;
   rejections: RejectionLog;
   metrics: Metrics;
@@ -48,16 +48,14 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
   };
   app.route({ ...route, url: '/api/webhooks/:source' });
   app.route({ ...route, url: '/webhooks/:source' });
+  const answerHandover = createHandovers(deps);
   const errands = new Set<Promise<void>>();
   app.addHook('onClose', () => Promise.all(errands));
 
   /** What can be refused before a byte of the body is read. */
   async function refuseEarly(request: FastifyRequest, reply: FastifyReply) {
     const source = sourceOf(request);
-    if (!source) {
-      deps.metrics.countRequest('unknown', 'not_found');
-      return refuse(reply, 404, 'not_found');
-    }
+    if (!source) return deps.waiting.has(nameOf(request)) ? undefined : refuseUnknown(reply);
     const methods = ['POST', ...handshakeMethods(source)];
     if (!methods.includes(request.method)) {
       deps.metrics.countRequest(source.name, 'method_not_allowed');
@@ -75,7 +73,6 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
   }
 
   async function receive(request: FastifyRequest, reply: FastifyReply) {
-    const source = sourceOf(request)!;
     const startedAt = performance.now();
     const delivery: Delivery = {
       method: request.method,
@@ -84,6 +81,11 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
       body: Buffer.isBuffer(request.body) ? request.body : noBody,
       receivedAt: deps.now?.() ?? new Date(),
     };
+    const handover = answerHandover(nameOf(request), delivery);
+    const taken = handover && (await handover);
+    if (taken) return sendAnswer(reply, taken);
+    const source = sourceOf(request);
+    if (!source) return refuseUnknown(reply);
     const unsigned = answerHandshake(source, delivery, 'unsigned');
     if (unsigned) return answer(request, reply, source, unsigned, startedAt);
     if (request.method !== 'POST') return refuse(reply, 400, 'bad_request');
@@ -119,7 +121,12 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
   }
 
   function sourceOf(request: FastifyRequest): Source | undefined {
-    return deps.sources.get((request.params as { source: string }).source);
+    return deps.sources.get(nameOf(request));
+  }
+
+  function refuseUnknown(reply: FastifyReply) {
+    deps.metrics.countRequest('unknown', 'not_found');
+    return refuse(reply, 404, 'not_found');
   }
 
   function refuseSignature(
@@ -202,6 +209,10 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
       'delivery',
     );
   }
+}
+
+function nameOf(request: FastifyRequest): string {
+  return (request.params as { source: string }).source;
 }
 
 function refuseForNow(reply: FastifyReply) {

@@ -3,8 +3,11 @@ import type { Template } from './parts.ts';
 import type { Provider } from './provider.ts';
 
 /** `GET`, `POST (signed)`: the set-up requests that are answered. */
-export function describeHandshakes({ handshakes = [] }: Provider): string[] {
-  return handshakes.map(({ method, phase }) => (phase === 'verified' ? `${method} (signed)` : method));
+export function describeHandshakes({ handshakes = [], handover }: Provider): string[] {
+  const answered = handshakes.map(({ method, phase }) =>
+    phase === 'verified' ? `${method} (signed)` : method,
+  );
+  return handover ? [...answered, 'POST (postbell setup)'] : answered;
 }
 
 /** Where the event's id comes from, and what it is worth. */

@@ -66,6 +66,11 @@ export async function diagnoseRefusal(
     if ((await verifyDelivery(tried, altered)).ok) return { ...found, detail: bounded([found.detail]) };
     await nextTurn();
   }
+  if (source.provider.handover?.read(delivery) !== undefined)
+    return {
+      reason,
+      detail: bounded([detail, `it hands over a secret: run postbell setup ${source.name} first`]),
+    };
   if (delivery.body.length === 0 && source.provider.scheme.signsBody)
     return { reason, detail: bounded([detail, 'the body arrived empty']) };
   if (reason !== 'wrong_signature')

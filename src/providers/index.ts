@@ -8,6 +8,7 @@ export { keptHeaders } from './kept-headers.ts';
 export type {
   Delivery,
   EventDraft,
+  Handover,
   HandshakeAnswer,
   OutgoingRequest,
   PayloadError,

@@ -209,6 +209,19 @@ export interface Handshake {
   answer(delivery: Delivery, source: Source, secretIndex: number): HandshakeAnswer | undefined;
 }
 
+/**
+ * The provider makes up the secret and hands it over in its first, unsigned request. Whoever knows the URL could do so:
+ * it is taken only while an operator waits for it (`postbell setup`).
+ */
+export interface Handover {
+  /** The secret that a request hands over; undefined where it is none of this kind. Cheap: it is asked first. */
+  read(delivery: Delivery): string | undefined;
+  /** What tells the provider that it was taken. */
+  answer(secret: string): HandshakeAnswer;
+  /** What the operator does at the provider once the window is open. */
+  todo: string;
+}
+
 /** A realistic body for a topic: an object is sent as JSON, URLSearchParams as a form, text as it is. */
 export type Sample = (draft: SampleDraft) => object | URLSearchParams | string;
 
@@ -233,6 +246,7 @@ export interface Provider {
   /** Headers worth keeping with the event, besides content-type and user-agent. Lower case. */
   readonly headers?: readonly string[];
   readonly handshakes?: readonly Handshake[];
+  readonly handover?: Handover;
   /** What an accepted delivery must be answered with, where our own 200 would not do. */
   readonly acceptedAnswer?: HandshakeAnswer;
   /** When the provider sends again, and what it counts as success. */

@@ -3,6 +3,7 @@ import { acuity } from './catalogue/acuity.ts';
 import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
+import { asana } from './catalogue/asana.ts';
 import { atlassianConnect } from './catalogue/atlassian-connect.ts';
 import { auth0 } from './catalogue/auth0.ts';
 import { authsignal } from './catalogue/authsignal.ts';
@@ -61,6 +62,7 @@ import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
 import { mux } from './catalogue/mux.ts';
+import { notion } from './catalogue/notion.ts';
 import { okta } from './catalogue/okta.ts';
 import { onfido } from './catalogue/onfido.ts';
 import { onfleet } from './catalogue/onfleet.ts';
@@ -120,6 +122,7 @@ export const providers = {
   aftership,
   airtable,
   anthropic,
+  asana,
   'atlassian-connect': atlassianConnect,
   auth0,
   authsignal,
@@ -179,6 +182,7 @@ export const providers = {
   mollie,
   mux,
   okta,
+  notion,
   onfido,
   onfleet,
   openai,

@@ -64,6 +64,7 @@ for (const provider of Object.values<Provider>(providers))
     await holds(fc.tuple(anyDelivery(provider, right), anyBody(right.body)), async ([delivery, body]) => {
       for (const read of [delivery, { ...right, body }]) {
         for (const event of readEvents(source, read)) checkEvent(event);
+        provider.handover?.read(read);
         for (const phase of ['unsigned', 'verified'] as const)
           checkAnswer(answerHandshake(source, read, phase));
       }

@@ -12,6 +12,8 @@ export function openRoute(t: Test, ...sources: Source[]) {
   const refusals: string[] = [];
   const app = createServer({
     sources: new Map(sources.map((source) => [source.name, source])),
+    waiting: new Map(),
+    setup: { accept: async () => false },
     receiver: {
       submit: async () => {
         accepted += 1;

@@ -32,11 +32,15 @@ export function checkSources(
   env: Environment,
   only: string | undefined,
 ): { sources: ReadonlyMap<string, Source>; checks: Check[] } {
-  const { sources, problems } = parseSources(env);
+  const { sources, waiting, problems } = parseSources(env);
   const checks = problems.map((problem) => fail('sources', problem, remedy));
   if (only !== undefined && !sources.has(only)) {
     checks.push(
-      fail('sources', `${only} is not on: it answers 404`, `set ${variableOf(only)}_WEBHOOK_SECRET`),
+      fail(
+        'sources',
+        `${only} is not on: it answers 404`,
+        `set ${variableOf(only)}_WEBHOOK_SECRET${waiting.has(only) ? `, which you get from: postbell setup ${only}` : ''}`,
+      ),
     );
   } else if (sources.size === 0 && problems.length === 0) {
     const how = 'set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET; all providers: postbell providers';

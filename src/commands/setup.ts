@@ -1,0 +1,113 @@
+// `postbell setup <source>`: waits for a provider that hands its secret over on first contact, and prints it once.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '../database.ts';
+import { CommandError } from '../errors.ts';
+import { findProvider, type Handover, type Provider } from '../providers/index.ts';
+import {
+  closeSetupWindow,
+  lookIntoSetupWindow,
+  openSetupWindow,
+  type SetupWindow,
+} from '../setup-windows.ts';
+import { variableOf } from '../sources.ts';
+import type { CommandIo, CommonOptions } from './io.ts';
+import { countText, printJson, printLine, timeText } from './print.ts';
+import { loadSettings } from './settings.ts';
+import { withDatabase } from './with-database.ts';
+
+export interface SetupOptions extends CommonOptions {
+  minutes: number;
+}
+
+const lookIntervalMs = 500;
+const interruptedExitCode = 130;
+
+/** @returns 1 when nothing was handed over in time, 130 when it was interrupted; the window is closed in any case */
+export async function runSetup(io: CommandIo, sourceName: string, options: SetupOptions): Promise<number> {
+  const provider = providerOf(io, sourceName);
+  const { handover } = provider;
+  if (!handover) {
+    throw new CommandError(
+      `${provider.title} does not hand its secret over; you find it here: ${provider.secret.where}`,
+    );
+  }
+  return withDatabase(io.env, 'setup', async ({ database }) => {
+    const interrupted = io.interrupted();
+    const window = await openSetupWindow(database, sourceName, options.minutes);
+    try {
+      announce(io, provider, handover, window, options.minutes);
+      const secret = await waitForSecret(database, window, interrupted);
+      if (secret === undefined) return interruptedExitCode;
+      tell(io, provider, sourceName, secret, options);
+      return 0;
+    } finally {
+      await closeSetupWindow(database, window);
+    }
+  });
+}
+
+/** On already, where a further secret is set up, or waiting for its first. */
+function providerOf({ env }: CommandIo, name: string): Provider {
+  const { sources, waiting } = loadSettings(env);
+  const provider = sources.get(name)?.provider ?? waiting.get(name) ?? findProvider(name);
+  if (provider) return provider;
+  throw new CommandError(
+    `there is no source ${name}: declare it with POSTBELL_SOURCES=${name}=<provider>, for web, too`,
+  );
+}
+
+function announce(
+  { err, env }: CommandIo,
+  { title }: Provider,
+  { todo }: Handover,
+  { source, expiresAt }: SetupWindow,
+  minutes: number,
+): void {
+  const url = `${env.PUBLIC_URL ?? 'https://<your host>'}/api/webhooks/${source}`;
+  printLine(err, `open for ${source} until ${timeText(expiresAt)} (${countText(minutes, 'minute')})`);
+  printLine(err, `now, at ${title}: ${todo.replace('{url}', url)}`);
+}
+
+/** Undefined when it was interrupted. @throws CommandError when the time is over */
+async function waitForSecret(
+  database: Database,
+  window: SetupWindow,
+  interrupted: AbortSignal,
+): Promise<string | undefined> {
+  while (!interrupted.aborted) {
+    const found = await lookIntoSetupWindow(database, window);
+    if (found.state === 'handed over') return found.secret;
+    if (found.state === 'replaced')
+      throw new CommandError('another postbell setup of this source has taken over');
+    if (found.state === 'expired')
+      throw new CommandError(
+        'nothing was handed over: does web run on this database, and does the provider reach it? Then try again',
+      );
+    await delay(lookIntervalMs, undefined, { signal: interrupted }).catch(() => undefined);
+  }
+  return undefined;
+}
+
+function tell(
+  { out, err }: CommandIo,
+  { title }: Provider,
+  source: string,
+  secret: string,
+  { json }: SetupOptions,
+): void {
+  const variable = `${variableOf(source)}_WEBHOOK_SECRET`;
+  if (json) {
+    printJson(out, { source, variable, secret });
+    return;
+  }
+  printLine(out, `${variable}=${secret}`);
+  printLine(
+    err,
+    'It is kept nowhere else: put it into the environment of web and restart it; where there is one',
+  );
+  printLine(
+    err,
+    `already, in front of it, with a comma. If ${title} tells of a failure now, the request was somebody`,
+  );
+  printLine(err, "else's: do not use it, and run this again.");
+}

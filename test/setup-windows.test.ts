@@ -1,0 +1,206 @@
+// Providers that hand their secret over: taken once, only while an operator waits, and readable by nobody else.
+import t from 'tap';
+import { deliver } from '../src/commands/deliver.ts';
+import { createHandovers } from '../src/http/handovers.ts';
+import { providers, signDelivery } from '../src/providers/index.ts';
+import { createSetupDesk, lookIntoSetupWindow, openSetupWindow } from '../src/setup-windows.ts';
+import { createCli } from './support/cli.ts';
+import { createTestDatabase } from './support/database.ts';
+import { captureLog, openInboxOn } from './support/inbox.ts';
+import { startProcess } from './support/processes.ts';
+import { waitFor } from './support/wait.ts';
+
+const { asana, notion } = providers;
+const { url } = await createTestDatabase(t);
+const { database, sql } = await openInboxOn(t, url);
+const env = {
+  DATABASE_URL: url,
+  PORT: '0',
+  HOST: '127.0.0.1',
+  PUBLIC_URL: 'https://shop.example.com',
+  POSTBELL_SOURCES: 'asana-eu=asana',
+  ASANA_WEBHOOK_SECRET: '0123456789abcdef0123456789abcdef',
+  WOOCOMMERCE_WEBHOOK_SECRET: 'woocommerce-0123456789',
+};
+const webUrl = await startWeb(env);
+const cli = createCli(t, env);
+
+async function startWeb(webEnv: Record<string, string>): Promise<string> {
+  const web = startProcess(t, ['web'], { env: webEnv });
+  const { address } = await web.waitForLog(({ msg }) => msg === 'listening');
+  await web.waitForLog(({ msg }) => msg === 'ready');
+  return String(address);
+}
+
+/** As the provider's first request, to one of our paths. */
+const post = (source: string, headers: Record<string, string>, body = '') =>
+  deliver({ method: 'POST', url: `${webUrl}/api/webhooks/${source}`, headers, body: Buffer.from(body) });
+const offerNotion = (token: string) =>
+  post('notion', { 'content-type': 'application/json' }, JSON.stringify({ verification_token: token }));
+
+/** Web looks once a second: again until it has looked. */
+async function offerUntil(offer: () => Promise<{ status: number }>, status: number): Promise<void> {
+  const what = `an answer of ${status}`;
+  await waitFor(async () => (await offer()).status === status, { what, intervalMs: 200 });
+}
+
+const windows = () => sql('SELECT source, sealed_secret FROM setup_windows');
+const rowsOf = async () => {
+  const [counts] = await sql(
+    'SELECT (SELECT count(*) FROM webhook_events)::int AS events, (SELECT count(*) FROM pgboss.job)::int AS jobs',
+  );
+  return counts;
+};
+
+t.test('without a window nothing is taken, and the request is one like any other', async (t) => {
+  const answer = await offerNotion('secret_0123456789abcdef');
+  t.equal(answer.status, 404, 'no secret yet, so the source is not on');
+  t.notMatch(answer.body, 'secret_');
+  t.equal((await post('asana-eu', { 'x-hook-secret': 'fedcba9876543210fedcba9876543210' })).status, 404);
+  const known = await post('asana', { 'x-hook-secret': 'fedcba9876543210fedcba9876543210' });
+  t.equal(known.status, 401);
+  t.same(await windows(), []);
+  const refused = await waitFor(async () => (await sql('SELECT source, detail FROM rejected_requests'))[0], {
+    what: 'the recorded refusal',
+  });
+  t.match(refused, { source: 'asana', detail: /hands over a secret: run postbell setup asana first$/ });
+  t.match((await cli.inside(['doctor', 'notion'])).stdout, /which you get from: postbell setup notion/);
+});
+
+t.test('Notion: the verb waits, prints the secret once, and it verifies what comes then', async (t) => {
+  const setup = startProcess(t, ['setup', 'notion', '--minutes', '5'], { env });
+  await waitFor(() => setup.output().includes('open for notion until'), { what: 'the window' });
+  t.match(setup.output(), /subscription with https:\/\/shop\.example\.com\/api\/webhooks\/notion;/);
+  const token = 'secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl';
+  await offerUntil(() => offerNotion(token), 200);
+  t.same(await setup.exited, { code: 0, signal: null });
+  t.match(setup.output(), new RegExp(`^NOTION_WEBHOOK_SECRET=${token}$`, 'm'));
+  t.same(await windows(), [], 'and nothing of it stays');
+  t.equal((await offerNotion(token)).status, 404, 'the window is shut again');
+  t.same(await rowsOf(), { events: 0, jobs: 0 });
+
+  const line = /^NOTION_WEBHOOK_SECRET=(.*)$/m.exec(setup.output())?.[1] ?? '';
+  const address = await startWeb({ ...env, NOTION_WEBHOOK_SECRET: line });
+  const source = { name: 'notion', provider: notion, secrets: [token] };
+  const request = signDelivery(source, {
+    topic: 'page.created',
+    now: new Date(),
+    url: `${address}/api/webhooks/notion`,
+  });
+  t.equal((await deliver(request)).status, 200);
+});
+
+t.test('Asana: a further secret of a source that is on, echoed in its header', async (t) => {
+  const setup = startProcess(t, ['setup', 'asana', '--json'], { env });
+  await waitFor(() => setup.output().includes('open for asana until'), { what: 'the window' });
+  const secret = 'b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81';
+  const headers = { 'x-hook-secret': secret };
+  const answer = await waitFor(
+    async () => {
+      const response = await fetch(`${webUrl}/webhooks/asana`, { method: 'POST', headers });
+      return response.status === 200 ? response : undefined;
+    },
+    { what: 'the echo', intervalMs: 200 },
+  );
+  t.equal(answer.headers.get('x-hook-secret'), secret);
+  t.equal(await answer.text(), '');
+  await setup.exited;
+  t.match(setup.logs, [{ source: 'asana', variable: 'ASANA_WEBHOOK_SECRET', secret }]);
+});
+
+t.test('one secret a window, sealed for the command that waits', async (t) => {
+  const window = await openSetupWindow(database, 'notion', 5);
+  t.same(await lookIntoSetupWindow(database, window), { state: 'open' });
+  await offerUntil(() => offerNotion('secret_first_0123456789'), 200);
+  const [row] = await windows();
+  t.notMatch(String(row?.sealed_secret), 'secret_first');
+  const desk = createSetupDesk(database, captureLog().log);
+  t.equal(await desk.accept('notion', 'secret_second_0123456789'), false, 'the second is refused');
+  t.same(await lookIntoSetupWindow(database, window), {
+    state: 'handed over',
+    secret: 'secret_first_0123456789',
+  });
+  await openSetupWindow(database, 'notion', 5);
+  t.same(await lookIntoSetupWindow(database, window), { state: 'replaced' });
+  await sql('DELETE FROM setup_windows');
+});
+
+t.test('what is no secret, or no request of that kind, is not even looked up', async (t) => {
+  const offered: string[] = [];
+  const accept = async (_source: string, secret: string) => offered.push(secret) > 0;
+  const waiting = new Map(Object.entries({ notion, asana }));
+  const answerHandover = createHandovers({ sources: new Map(), waiting, setup: { accept } });
+  const offer = (source: string, body: object, headers = {}, method = 'POST') =>
+    answerHandover(source, {
+      ...{ method, url: '/', headers, receivedAt: new Date() },
+      body: Buffer.from(JSON.stringify(body)),
+    });
+  const verification_token = 'secret_0123456789abcdef';
+  for (const odd of ['short', 'with,comma_0123456789abcdef', 'with blank 0123456789', 7, null])
+    t.equal(offer('notion', { verification_token: odd }), undefined, String(odd));
+  t.equal(offer('notion', { verification_token, type: 'page.created' }), undefined, 'an event');
+  t.equal(offer('notion', { verification_token }, { 'x-notion-signature': ['x'] }), undefined, 'signed');
+  t.equal(offer('notion', { verification_token }, {}, 'GET'), undefined);
+  t.equal(offer('stripe', { verification_token }), undefined);
+  const secret = 'b537207f20cbfa02357cf448134da559';
+  t.equal(offer('asana', {}, { 'x-hook-secret': [secret, secret] }), undefined, 'twice');
+  t.equal(offer('asana', {}, { 'x-hook-secret': ['b537207f20cbfa02\r\nset-cookie: a=1'] }), undefined);
+  t.match(await offer('asana', {}, { 'x-hook-secret': [secret] }), { headers: { 'x-hook-secret': secret } });
+  t.match(await offer('notion', { verification_token }), { status: 200, body: '' });
+  t.same(offered, [secret, verification_token]);
+});
+
+t.test('time over, and interrupted: the window is closed and nothing is printed', async (t) => {
+  const late = startProcess(t, ['setup', 'asana-eu'], { env, mayFail: true });
+  await waitFor(() => late.output().includes('open for asana-eu'), { what: 'the window' });
+  await sql('UPDATE setup_windows SET expires_at = now()');
+  t.equal((await late.exited).code, 1);
+  t.match(late.output(), 'nothing was handed over: does web run on this database');
+  const stopped = startProcess(t, ['setup', 'asana-eu'], { env, mayFail: true });
+  await waitFor(() => stopped.output().includes('open for asana-eu'), { what: 'the window' });
+  stopped.kill('SIGINT');
+  t.equal((await stopped.exited).code, 130);
+  t.same(await windows(), []);
+});
+
+t.test('who gives no secret away, and who is no source, is told', async (t) => {
+  t.match(await cli.inside(['setup', 'stripe']), {
+    code: 1,
+    stderr: /Stripe does not hand its secret over; .*Dashboard/,
+  });
+  t.match(await cli.inside(['setup', 'notoin']), { code: 1, stderr: /no source notoin: declare it/ });
+});
+
+t.test(
+  'a flood of set-up requests costs one statement a second, and a failing database no crash',
+  async (t) => {
+    let statements = 0;
+    let taken = false;
+    const { log } = captureLog();
+    const query = async () => {
+      statements++;
+      return { rows: [], rowCount: 0, command: '' };
+    };
+    const desk = createSetupDesk({ query }, log);
+    const startedAt = performance.now();
+    await waitFor(
+      async () => {
+        for (let i = 0; i < 500; i++) taken ||= await desk.accept('notion', 'secret_0123456789abcdef');
+        return statements === 3;
+      },
+      { what: 'three looks' },
+    );
+    t.ok(performance.now() - startedAt >= 2_000);
+    t.equal(taken, false);
+    const failing = createSetupDesk({ query: () => Promise.reject(new Error('gone')) }, log);
+    t.equal(await failing.accept('notion', 'secret_0123456789abcdef'), false);
+  },
+);
+
+t.test("WooCommerce's unsigned ping is answered and never stored", async (t) => {
+  const before = await rowsOf();
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  t.match(await post('woocommerce', form, 'webhook_id=7'), { status: 200, body: '' });
+  t.equal((await post('woocommerce', form, 'webhook_id=7&x=1')).status, 401);
+  t.same(await rowsOf(), before);
+});
