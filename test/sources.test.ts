@@ -23,7 +23,10 @@ t.test('a source is on when it has a secret', (t) => {
   t.strictSame([...sources.keys()], ['stripe']);
   t.match(sources.get('stripe'), { name: 'stripe', secrets: [STRIPE], provider: { name: 'stripe' } });
   t.equal(sources.get('__proto__'), undefined);
-  t.strictSame(parseSources({}), { sources: new Map(), problems: [] });
+  const { waiting, ...nothing } = parseSources({});
+  t.strictSame(nothing, { sources: new Map(), problems: [] });
+  t.ok(waiting.has('notion') && !waiting.has('stripe'), 'only those wait that are handed their secret');
+  t.notOk(parseSources({ NOTION_WEBHOOK_SECRET: 'secret_0123456789abcdef' }).waiting.has('notion'));
   t.end();
 });
 
