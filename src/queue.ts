@@ -75,6 +75,10 @@ export interface Queue {
   /** Inserts jobs in the transaction `tx`. @throws when one was not inserted: an event without a job must not be. */
   enqueue(tx: Queryable, newJobs: readonly NewJob[]): Promise<void>;
   fetch(limit: number): Promise<ClaimedJob[]>;
+  /**
+   * Takes jobs of settled events out of the queue; one whose claim was lost stays. They are deleted: the event's row is
+   * the record, and a completed job would be written once more, indexed three times and deleted an hour later.
+   */
   complete(claimed: readonly Attempt[]): Promise<void>;
   /** Charges a failure in `tx`: a retry with back-off, or, when none is left, the dead-letter queue. False if the claim was lost. */
   fail(tx: Queryable, claimed: Attempt, reason: string): Promise<boolean>;
@@ -213,10 +217,10 @@ export async function openQueue(
       }));
     },
     complete: async (claimed) => {
-      await boss.complete(jobs, claimed.map(attemptOf), null, { db: pooled });
+      await boss.deleteJob(jobs, claimed.map(attemptOf), { db: pooled });
     },
     completeIn: async (tx, claimed) => {
-      return affected(await boss.complete(jobs, attemptOf(claimed), null, { db: bridge(tx, true) })) > 0;
+      return affected(await boss.deleteJob(jobs, attemptOf(claimed), { db: bridge(tx, true) })) > 0;
     },
     fail: async (tx, claimed, reason) => {
       return affected(await boss.fail(jobs, attemptOf(claimed), { reason }, { db: bridge(tx) })) > 0;
