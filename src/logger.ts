@@ -54,11 +54,14 @@ export function createLogger(
   if (process.stdout.isTTY && !isJson && hasPrettyPrinter()) {
     return pino({ ...options, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } });
   }
-  return pino(options, writtenOncePerTurn());
+  return pino(options, writtenInGroups());
 }
 
-/** The lines of one turn of the event loop leave together: a system call each would cost more than the lines. */
-function writtenOncePerTurn(): DestinationStream {
+const groupMs = 10;
+const maxGroupChars = 65_536;
+
+/** Lines leave together after a moment: a system call each would cost more than the lines. */
+function writtenInGroups(): DestinationStream {
   const destination = pino.destination({ sync: false, minLength: 0 });
   let lines = '';
   const handOver = () => {
@@ -73,8 +76,9 @@ function writtenOncePerTurn(): DestinationStream {
   process.on('exit', flushSync);
   return {
     write: (line) => {
-      if (!lines) setImmediate(handOver);
+      if (!lines) setTimeout(handOver, groupMs).unref();
       lines += line;
+      if (lines.length > maxGroupChars) handOver();
     },
     // What pino calls after a fatal line; the type does not know of it.
     ...{ flushSync },
