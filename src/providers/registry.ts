@@ -1,5 +1,6 @@
 // All providers, by name. A new one is one file in catalogue/ and one entry here.
 import { acuity } from './catalogue/acuity.ts';
+import { adyen } from './catalogue/adyen.ts';
 import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
@@ -20,12 +21,14 @@ import { checkoutCom } from './catalogue/checkout-com.ts';
 import { clerk } from './catalogue/clerk.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
+import { contentful } from './catalogue/contentful.ts';
 import { customerio } from './catalogue/customerio.ts';
 import { discord } from './catalogue/discord.ts';
 import { docusign } from './catalogue/docusign.ts';
 import { dodopayments } from './catalogue/dodopayments.ts';
 import { doppler } from './catalogue/doppler.ts';
 import { dropbox } from './catalogue/dropbox.ts';
+import { dropboxSign } from './catalogue/dropbox-sign.ts';
 import { easypost } from './catalogue/easypost.ts';
 import { elevenlabs } from './catalogue/elevenlabs.ts';
 import { fedex } from './catalogue/fedex.ts';
@@ -57,6 +60,7 @@ import { mailerlite } from './catalogue/mailerlite.ts';
 import { mailgun } from './catalogue/mailgun.ts';
 import { mandrill } from './catalogue/mandrill.ts';
 import { mautic } from './catalogue/mautic.ts';
+import { mercadopago } from './catalogue/mercadopago.ts';
 import { messagebird } from './catalogue/messagebird.ts';
 import { meta } from './catalogue/meta.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
@@ -119,6 +123,7 @@ import type { Provider } from './provider.ts';
 
 export const providers = {
   acuity,
+  adyen,
   aftership,
   airtable,
   anthropic,
@@ -139,12 +144,14 @@ export const providers = {
   clerk,
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
+  contentful,
   customerio,
   discord,
   docusign,
   dodopayments,
   doppler,
   dropbox,
+  'dropbox-sign': dropboxSign,
   easypost,
   elevenlabs,
   fedex,
@@ -176,6 +183,7 @@ export const providers = {
   mailgun,
   mandrill,
   mautic,
+  mercadopago,
   messagebird,
   meta,
   'modern-treasury': modernTreasury,

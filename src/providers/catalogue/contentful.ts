@@ -1,0 +1,132 @@
+// Contentful: an HMAC over a canonical request: method, path, the headers it lists, body.
+import { hash, randomBytes } from 'node:crypto';
+import { escape as escapeQuery } from 'node:querystring';
+import { computed, firstOf, header, json, type Reading } from '../parts.ts';
+import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
+import { readPart, readText } from '../reading.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId } from './sample.ts';
+
+const SIGNED_HEADERS = 'x-contentful-signed-headers';
+const TIMESTAMP = 'x-contentful-timestamp';
+const TOPIC = 'x-contentful-topic';
+const MAX_SIGNED_HEADERS = 50;
+const SECRET_CHARS = 64;
+
+const signature = hmac({
+  message: computed(canonicalRequest),
+  signature: { at: header('x-contentful-signature'), encoding: 'hex' },
+  // Their library takes 30 s for the limit; a sender's clock may be further off than that.
+  timestamp: { at: header(TIMESTAMP), unit: 'ms' },
+  signs: { body: true },
+});
+
+export const contentful: Provider = {
+  name: 'contentful',
+  title: 'Contentful',
+  docsUrl: 'https://www.contentful.com/developers/docs/extensibility/webhooks/request-verification/',
+  facts:
+    'Canonical request L: npm @contentful/node-apps-toolkit, verifyRequest. Secret and topics D: contentful.com/developers, webhooks. No event id is sent. Retries M.',
+  scheme: { ...signature, sign: signListed } satisfies Scheme,
+  secret: {
+    ...textSecret({
+      label: 'Signing secret',
+      format: '64 characters, used as text',
+      minBytes: SECRET_CHARS,
+      where: 'Space → Settings → Webhooks → Settings → Enable request verification',
+    }),
+    generate: () => ({ secret: randomBytes(SECRET_CHARS / 2).toString('hex') }),
+  },
+  idIsSigned: true,
+  events: {
+    id: [computed(topicOf), ':', computed(({ delivery }) => hash('sha256', delivery.body, 'hex'))],
+    topic: computed(topicOf),
+    occurredAt: { at: firstOf(json('sys.updatedAt'), json('sys.deletedAt')), unit: 'iso' },
+  },
+  headers: [TOPIC, 'x-contentful-webhook-name', 'x-contentful-crn', 'x-contentful-event-datetime'],
+  retries: 'Wants a 2xx within 30 s; tries again twice, 30 s apart, after a 5xx or 429.',
+  sending: {
+    contentType: 'application/vnd.contentful.management.v1+json',
+    headers: ({ topic }) => ({ [TOPIC]: topic, 'x-contentful-webhook-name': 'Bell' }),
+  },
+  samples: {
+    'ContentManagement.Entry.publish': (draft) => entry(draft),
+    'ContentManagement.Entry.unpublish': (draft) => entry(draft),
+    '*': (draft) => entry(draft),
+  },
+};
+
+/** Method, path, `name:value` of the listed headers joined by `;`, body; each on a line of its own. */
+function canonicalRequest(reading: Reading): Buffer | Refusal {
+  const { delivery, source } = reading;
+  const names = listedHeaders(reading);
+  if (!Array.isArray(names)) return names;
+  const pairs: string[] = [];
+  for (const name of names) {
+    const value = readPart(header(name), reading);
+    if (typeof value !== 'string') return value;
+    pairs.push(`${name}:${value.trim()}`);
+  }
+  const { pathname, search } = new URL(source.webhookUrl ?? delivery.url, 'https://here.invalid');
+  const path = search === '' ? pathname : `${pathname}?${escapeQuery(search.slice(1))}`;
+  const head = `${delivery.method}\n${encodeUri(path)}\n${pairs.join(';')}\n`;
+  return Buffer.concat([Buffer.from(head, 'latin1'), delivery.body]);
+}
+
+/** Sorted, as they are signed. The list itself and the time must be on it: else an old list or time could be put in. */
+function listedHeaders(reading: Reading): string[] | Refusal {
+  const list = readPart(header(SIGNED_HEADERS), reading);
+  if (typeof list !== 'string') return list;
+  const names = list.split(',').map((name) => name.trim().toLowerCase());
+  const isSound =
+    names.length <= MAX_SIGNED_HEADERS &&
+    new Set(names).size === names.length &&
+    names.includes(SIGNED_HEADERS) &&
+    names.includes(TIMESTAMP);
+  if (!isSound)
+    return {
+      ok: false,
+      reason: 'malformed_signature',
+      detail: `${SIGNED_HEADERS} leaves out what must be signed`,
+    };
+  return names.sort();
+}
+
+/** The topic only where it is signed; else what kind of thing the body says it is. */
+function topicOf(reading: Reading): string | undefined {
+  const names = listedHeaders(reading);
+  if (Array.isArray(names) && names.includes(TOPIC)) return readText(header(TOPIC), reading);
+  return readText(json('sys.type'), reading);
+}
+
+function signListed(
+  request: OutgoingRequest,
+  source: Parameters<Scheme['sign']>[1],
+  options: Parameters<Scheme['sign']>[2],
+) {
+  const names = ['content-type', TOPIC, SIGNED_HEADERS, TIMESTAMP].filter(
+    (name) =>
+      name.startsWith('x-contentful-signed') || name === TIMESTAMP || request.headers[name] !== undefined,
+  );
+  request.headers[SIGNED_HEADERS] = names.sort().join(',');
+  signature.sign(request, source, options);
+}
+
+/** A path as it came may hold what a URL cannot; it is then not the one that was signed. */
+function encodeUri(path: string): string {
+  return encodeURI(path.toWellFormed());
+}
+
+function entry({ id, now }: SampleDraft): object {
+  return {
+    sys: {
+      id: randomId(),
+      type: 'Entry',
+      version: 3,
+      updatedAt: now.toISOString(),
+      contentType: { sys: { id: 'bell' } },
+    },
+    fields: { title: { 'en-US': `Bell ${id}` } },
+  };
+}

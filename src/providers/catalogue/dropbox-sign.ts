@@ -1,0 +1,115 @@
+// Dropbox Sign: a multipart form whose field `json` holds the event, with an HMAC of its time and type in it.
+import { createHmac } from 'node:crypto';
+import { valueAt } from '../body.ts';
+import { multipartBody, multipartField } from '../multipart.ts';
+import { firstOf, json, optional } from '../parts.ts';
+import type {
+  Delivery,
+  HandshakeAnswer,
+  OutgoingRequest,
+  Provider,
+  SampleDraft,
+  Scheme,
+  Source,
+} from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { textSecret } from '../secrets.ts';
+import { randomId, unixSeconds } from './sample.ts';
+
+const FIELD = 'json';
+/** Anything else counts as a failure there. */
+const ANSWER: HandshakeAnswer = {
+  status: 200,
+  contentType: 'text/plain; charset=utf-8',
+  body: 'Hello API Event Received',
+};
+
+const signature = hmac({
+  message: [json('event.event_time'), json('event.event_type')],
+  signature: { at: json('event.event_hash'), encoding: 'hex' },
+});
+
+export const dropboxSign: Provider = {
+  name: 'dropbox-sign',
+  title: 'Dropbox Sign',
+  docsUrl: 'https://developers.hellosign.com/docs/events/walkthrough/',
+  facts:
+    'Hash L: npm @dropbox/sign, EventCallbackHelper.isValid. Form, answer and retries D: developers.hellosign.com. ONLY TIME AND TYPE ARE SIGNED: whoever saw one event can send any body with its hash, so read the signature request again by the API before anything depends on it.',
+  scheme: { ...signature, sign: signForm } satisfies Scheme,
+  secret: textSecret({
+    label: 'API key',
+    where: 'app.hellosign.com → API → API keys (the primary one signs)',
+  }),
+  idIsSigned: false,
+  body: { extractJson: ({ headers, body }) => multipartField({ headers, body }, FIELD) },
+  events: {
+    // event_hash alone is the same for all events of a type within a second.
+    id: [
+      json('event.event_hash'),
+      ':',
+      firstOf(
+        json('signature_request.signature_request_id'),
+        json('template.template_id'),
+        json('account_guid'),
+      ),
+      optional(':', json('event.event_metadata.related_signature_id')),
+    ],
+    topic: json('event.event_type'),
+    occurredAt: { at: json('event.event_time'), unit: 's' },
+  },
+  handshakes: [{ method: 'POST', phase: 'verified', answer: answerTest }],
+  acceptedAnswer: ANSWER,
+  retries: 'Wants 200 with its fixed text; tries again with growing gaps for about 3 days.',
+  samples: {
+    signature_request_signed: (draft) => event(draft),
+    signature_request_all_signed: (draft) => event(draft),
+    '*': (draft) => event(draft),
+  },
+};
+
+/** Sent when the URL is typed in. */
+function answerTest(delivery: Delivery): HandshakeAnswer | undefined {
+  const text = multipartField(delivery, FIELD);
+  if (text === undefined || !text.includes('"callback_test"')) return undefined;
+  try {
+    return valueAt(JSON.parse(text), ['event', 'event_type']) === 'callback_test' ? ANSWER : undefined;
+  } catch {
+    // An event then, which is stored as malformed.
+    return undefined;
+  }
+}
+
+/** The hash goes into the JSON, and the JSON into a form, unless an own body is one already. */
+function signForm(request: OutgoingRequest, source: Source): void {
+  const { body } = request;
+  const given = body[0] === 45 ? formText(body) : body.toString('utf8');
+  const value = JSON.parse(given ?? '') as { event?: Record<string, unknown> };
+  const { event_time = '', event_type = '' } = value.event ?? {};
+  const mac = createHmac('sha256', source.secrets[0] ?? '').update(`${event_time}${event_type}`);
+  const event = { ...value.event, event_hash: mac.digest('hex') };
+  const form = multipartBody(FIELD, JSON.stringify({ ...value, event }));
+  request.headers = { ...request.headers, 'content-type': form.contentType };
+  request.body = form.body;
+}
+
+function formText(body: Buffer): string | undefined {
+  const boundary = body.toString('latin1', 2, body.indexOf('\r\n'));
+  return multipartField(
+    { headers: { 'content-type': [`multipart/form-data; boundary=${boundary}`] }, body },
+    FIELD,
+  );
+}
+
+function event({ topic, now }: SampleDraft): object {
+  const account = randomId();
+  return {
+    event: {
+      event_type: topic,
+      event_time: String(unixSeconds(now)),
+      event_hash: '',
+      event_metadata: { related_signature_id: randomId(), reported_for_account_id: account },
+    },
+    account_guid: account,
+    signature_request: { signature_request_id: randomId(), title: 'Bell lease', is_complete: false },
+  };
+}

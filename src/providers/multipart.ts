@@ -1,0 +1,61 @@
+// multipart/form-data bodies: one text field by its name, read byte for byte.
+import { isUtf8 } from 'node:buffer';
+import type { Delivery } from './provider.ts';
+
+const MAX_PARTS = 50;
+const HEAD_END = Buffer.from('\r\n\r\n');
+const DASH = 45;
+
+/** A field's text; undefined if the body is no such form, or if the field is absent, sent twice or not UTF-8. */
+export function multipartField(
+  { headers, body }: Pick<Delivery, 'headers' | 'body'>,
+  name: string,
+): string | undefined {
+  const boundary = /^multipart\/form-data\s*;.*\bboundary="?([\w'()+,./:=?-]{1,70})"?/i.exec(
+    headers['content-type']?.[0] ?? '',
+  )?.[1];
+  if (boundary === undefined) return undefined;
+  const found = partsOf(body, boundary).filter(({ head }) => nameIn(head) === name);
+  const content = found.length === 1 ? found[0]?.content : undefined;
+  return content && isUtf8(content) ? content.toString('utf8') : undefined;
+}
+
+/** The body and content type of a form with that one field. */
+export function multipartBody(name: string, text: string): { body: Buffer; contentType: string } {
+  const boundary = 'postbell-6f1ed002ab5595859014ebf0951522d9';
+  const head = `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n`;
+  return {
+    body: Buffer.from(`${head}${text}\r\n--${boundary}--\r\n`),
+    contentType: `multipart/form-data; boundary=${boundary}`,
+  };
+}
+
+function partsOf(body: Buffer, boundary: string): { head: string; content: Buffer }[] {
+  const parts: { head: string; content: Buffer }[] = [];
+  // As if a line break stood before the body, so that its first line may be the first delimiter.
+  const text = Buffer.concat([Buffer.from('\r\n'), body]);
+  const mark = Buffer.from(`\r\n--${boundary}`);
+  let start = nextDelimiter(text, mark, 0);
+  while (start >= 0 && parts.length < MAX_PARTS && text[start + mark.length] !== DASH) {
+    const headStart = start + mark.length + 2;
+    const headEnd = text.indexOf(HEAD_END, headStart);
+    const end = headEnd < 0 ? -1 : nextDelimiter(text, mark, headEnd + 2);
+    if (end < 0) break;
+    const content = text.subarray(headEnd + HEAD_END.length, Math.max(end, headEnd + HEAD_END.length));
+    parts.push({ head: text.toString('latin1', headStart, headEnd), content });
+    start = end;
+  }
+  return parts;
+}
+
+/** Where a whole line is the delimiter, not only begins like one. */
+function nextDelimiter(text: Buffer, mark: Buffer, from: number): number {
+  let at = text.indexOf(mark, from);
+  while (at >= 0 && !/^(?:--|\r\n)$/.test(text.toString('latin1', at + mark.length, at + mark.length + 2)))
+    at = text.indexOf(mark, at + 1);
+  return at;
+}
+
+function nameIn(head: string): string | undefined {
+  return /^content-disposition:\s*form-data\s*;(?:.*;)?\s*name="([^"\r\n]{1,200})"/im.exec(head)?.[1];
+}
