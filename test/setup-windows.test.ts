@@ -69,7 +69,7 @@ t.test('without a window nothing is taken, and the request is one like any other
 
 t.test('Notion: the verb waits, prints the secret once, and it verifies what comes then', async (t) => {
   const setup = startProcess(t, ['setup', 'notion', '--minutes', '5'], { env });
-  await waitFor(() => setup.output().includes('open for notion until'), { what: 'the window' });
+  await waitFor(() => setup.output().includes('now, at Notion'), { what: 'the window' });
   t.match(setup.output(), /subscription with https:\/\/shop\.example\.com\/api\/webhooks\/notion;/);
   const token = 'secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl';
   await offerUntil(() => offerNotion(token), 200);
@@ -92,7 +92,7 @@ t.test('Notion: the verb waits, prints the secret once, and it verifies what com
 
 t.test('Asana: a further secret of a source that is on, echoed in its header', async (t) => {
   const setup = startProcess(t, ['setup', 'asana', '--json'], { env });
-  await waitFor(() => setup.output().includes('open for asana until'), { what: 'the window' });
+  await waitFor(() => setup.output().includes('now, at Asana'), { what: 'the window' });
   const secret = 'b537207f20cbfa02357cf448134da559e8bd39d61597dcd5631b8012eae53e81';
   const headers = { 'x-hook-secret': secret };
   const answer = await waitFor(

@@ -19,6 +19,7 @@ import { cashfree } from './catalogue/cashfree.ts';
 import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
 import { clerk } from './catalogue/clerk.ts';
+import { cloudevents } from './catalogue/cloudevents.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
 import { contentful } from './catalogue/contentful.ts';
@@ -63,6 +64,7 @@ import { mautic } from './catalogue/mautic.ts';
 import { mercadopago } from './catalogue/mercadopago.ts';
 import { messagebird } from './catalogue/messagebird.ts';
 import { meta } from './catalogue/meta.ts';
+import { microsoftGraph } from './catalogue/microsoft-graph.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
 import { mux } from './catalogue/mux.ts';
@@ -109,6 +111,7 @@ import { truelayer } from './catalogue/truelayer.ts';
 import { twilio } from './catalogue/twilio.ts';
 import { twitch } from './catalogue/twitch.ts';
 import { typeform } from './catalogue/typeform.ts';
+import { ups } from './catalogue/ups.ts';
 import { vercel } from './catalogue/vercel.ts';
 import { viber } from './catalogue/viber.ts';
 import { vonage } from './catalogue/vonage.ts';
@@ -142,6 +145,7 @@ export const providers = {
   chargebee,
   'checkout-com': checkoutCom,
   clerk,
+  cloudevents,
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
   contentful,
@@ -186,6 +190,7 @@ export const providers = {
   mercadopago,
   messagebird,
   meta,
+  'microsoft-graph': microsoftGraph,
   'modern-treasury': modernTreasury,
   mollie,
   mux,
@@ -232,6 +237,7 @@ export const providers = {
   twilio,
   twitch,
   typeform,
+  ups,
   vercel,
   viber,
   vonage,

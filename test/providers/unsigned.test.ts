@@ -1,0 +1,131 @@
+// Providers that sign nothing (Microsoft Graph, CloudEvents, UPS): what is believed all the same, and what is answered.
+import t from 'tap';
+import {
+  answerHandshake,
+  type Delivery,
+  providers,
+  readEvents,
+  verifyDelivery,
+} from '../../src/providers/index.ts';
+import { makeSigned, makeSource, NOW, withHeaders } from './deliveries.ts';
+
+const { asana, cloudevents, 'microsoft-graph': graph, ups } = providers;
+const SECRET = 'client-state-of-ours-0123';
+const OTHER = 'client-state-of-old-45678';
+
+const request = (
+  method: string,
+  url: string,
+  headers: Delivery['headers'] = {},
+  body: unknown = '',
+): Delivery => ({
+  ...{ method, url, headers, receivedAt: NOW },
+  body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
+});
+
+t.test('Graph: every item must bear a secret of ours, whichever', async (t) => {
+  const source = makeSource(graph, SECRET, OTHER);
+  const verify = (value: unknown) => verifyDelivery(source, request('POST', '/', {}, { value }));
+  t.match(await verify([{ clientState: SECRET }, { clientState: OTHER }]), { ok: true });
+  t.match(await verify([{ clientState: SECRET }, { clientState: `${OTHER}x` }]), {
+    reason: 'wrong_signature',
+  });
+  t.match(await verify([{ clientState: SECRET }, {}]), { reason: 'missing_header' });
+  t.match(await verify([{ clientState: SECRET }, null]), { reason: 'missing_header' });
+  t.match(await verify([{ clientState: [SECRET] }]), { reason: 'missing_header' });
+  for (const none of [[], {}, SECRET, null, undefined])
+    t.match(await verify(none), { reason: 'missing_header' });
+});
+
+t.test('Graph: the validation token is repeated as plain text, and nothing that could be markup', (t) => {
+  const source = makeSource(graph, SECRET);
+  const ask = (query: string, method = 'POST') =>
+    answerHandshake(source, request(method, `/api/webhooks/microsoft-graph?${query}`), 'unsigned');
+  const token =
+    'Validation%3a+Testing+client+application+reachability+for+subscription+Request-Id%3a+522a8e7e';
+  t.match(ask(`validationToken=${token}`), {
+    status: 200,
+    contentType: 'text/plain; charset=utf-8',
+    body: 'Validation: Testing client application reachability for subscription Request-Id: 522a8e7e',
+    headers: { 'x-content-type-options': 'nosniff' },
+  });
+  for (const bad of ['%3Cscript%3E', 'a%0d%0ab', '', 'x'.repeat(1_025), '%ff', 'a&validationToken=b'])
+    t.equal(ask(`validationToken=${bad}`), undefined, bad.slice(0, 20));
+  t.equal(ask(`validationToken=${token}`, 'GET'), undefined);
+  t.end();
+});
+
+t.test('Graph: what nothing tells apart is an event of its own, each time', (t) => {
+  const source = makeSource(graph, SECRET);
+  const bare = {
+    value: [{ clientState: SECRET, subscriptionId: 's', changeType: 'updated', resource: 'r' }],
+  };
+  const idAt = (receivedAt: Date) =>
+    readEvents(source, { ...request('POST', '/', {}, bare), receivedAt })[0]?.eventId;
+  t.not(idAt(NOW), idAt(new Date(NOW.getTime() + 1)));
+  t.end();
+});
+
+t.test('CloudEvents: bearer header or query; a wrong header is not got round by the query', async (t) => {
+  const source = makeSource(cloudevents, SECRET);
+  const verify = (url: string, authorization?: string[]) =>
+    verifyDelivery(source, request('POST', url, authorization ? { authorization } : {}, '{}'));
+  t.match(await verify('/', [`Bearer ${SECRET}`]), { ok: true });
+  t.match(await verify(`/?access_token=${SECRET}`), { ok: true });
+  t.match(await verify(`/?access_token=${SECRET}`, ['Bearer wrong']), { reason: 'wrong_signature' });
+  t.match(await verify('/', [SECRET]), { reason: 'wrong_signature' });
+  t.match(await verify('/'), { reason: 'missing_header' });
+  t.strictSame(cloudevents.scheme.proofParams, ['access_token'], 'never logged');
+});
+
+t.test('CloudEvents: OPTIONS is answered to one host name, and to nothing else', (t) => {
+  const source = makeSource(cloudevents, SECRET);
+  const ask = (...origins: string[]) =>
+    answerHandshake(source, request('OPTIONS', '/', { 'webhook-request-origin': origins }), 'unsigned');
+  t.match(ask('eventemitter.example.com'), {
+    status: 200,
+    body: '',
+    headers: {
+      'webhook-allowed-origin': 'eventemitter.example.com',
+      'webhook-allowed-rate': '*',
+      allow: 'POST, OPTIONS',
+    },
+  });
+  for (const bad of [[], ['a', 'b'], ['<b>'], ['a\r\nb'], [''], ['x'.repeat(254)]])
+    t.equal(ask(...bad), undefined, JSON.stringify(bad).slice(0, 20));
+  t.end();
+});
+
+t.test('CloudEvents: structured, batched and binary; an array of data is no batch', (t) => {
+  const source = makeSource(cloudevents, SECRET);
+  const one = { specversion: '1.0', id: '1', source: '/s', type: 'a', time: '2026-11-23T10:00:00Z' };
+  const read = (body: unknown, headers = {}) =>
+    readEvents(source, request('POST', '/', headers, body)).map(({ eventId, topic }) => [eventId, topic]);
+  t.strictSame(read(one), [['/s:1', 'a']]);
+  t.strictSame(read([one, { ...one, id: '2', type: 'b' }]), [
+    ['/s:1', 'a'],
+    ['/s:2', 'b'],
+  ]);
+  const binary = { 'ce-id': ['7'], 'ce-source': ['/b'], 'ce-type': ['c'] };
+  t.strictSame(read([{ id: 1 }, { id: 2 }], binary), [['/b:7', 'c']]);
+  t.end();
+});
+
+t.test('UPS: the credential comes back in its header; the time is GMT', async (t) => {
+  const { source, delivery } = makeSigned(ups, { topic: 'D.FS' });
+  t.match(await verifyDelivery(source, delivery), { ok: true });
+  const other = withHeaders(delivery, { credential: ['another-credential-012'] });
+  t.match(await verifyDelivery(source, other), { reason: 'wrong_signature' });
+  const [event] = readEvents(source, delivery);
+  t.match(event?.eventId, /^1Z\d+:20261123100000:DFS$/);
+  t.equal(event?.occurredAt?.toISOString(), '2026-11-23T10:00:00.000Z');
+});
+
+t.test('Asana: a sign of life without events is answered and no event', (t) => {
+  const source = makeSource(asana, 'b537207f20cbfa02357cf448134da559');
+  const ask = (body: string) => answerHandshake(source, request('POST', '/', {}, body), 'verified');
+  t.match(ask('{"events":[]}'), { status: 200, body: '' });
+  t.equal(ask('{"events":[{"action":"added"}]}'), undefined);
+  t.equal(ask('{"events":'), undefined);
+  t.end();
+});
