@@ -5,6 +5,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import pino from 'pino';
 import t from 'tap';
 import { openDatabase } from '../src/database.ts';
+import { providers } from '../src/providers/index.ts';
+import { providerTables, regionOf } from './providers-table.ts';
 import { readmeTable, settingsTable } from './settings-table.ts';
 import { createTestDatabase } from './support/database.ts';
 
@@ -79,4 +81,12 @@ t.test("the README's handler is a handler", async (t) => {
 t.test('the table of settings is the one of src/config.ts', async (t) => {
   t.equal(readmeTable(), settingsTable(), 'else run: node test/settings-table.ts');
   t.ok(settingsTable().split('\n').length > 25);
+});
+
+t.test('the tables of providers are those of the registry', async (t) => {
+  for (const { file, text } of providerTables())
+    t.equal(regionOf(file), text, `${file.pathname}: else run npx node test/providers-table.ts`);
+  for (const name of Object.keys(providers))
+    for (const { file, text } of providerTables())
+      t.match(text, `\`${name}\``, `${name} in ${file.pathname}`);
 });

@@ -150,7 +150,11 @@ function exchanged(right: Buffer): Arbitrary<Buffer> {
     } catch {
       const fields = new URLSearchParams(text);
       const names = [...fields.keys()];
-      for (const [at, change] of changes) fields.set(names[at % names.length] ?? 'x', String(change));
+      for (const [at, change] of changes)
+        fields.set(
+          names[at % names.length] ?? 'x',
+          typeof change === 'object' ? JSON.stringify(change) : String(change),
+        );
       return Buffer.from(fields.toString());
     }
     for (const [at, change] of changes) body = replacedAt(body, at, change);
