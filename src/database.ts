@@ -127,6 +127,10 @@ export function openDatabase(options: DatabaseOptions): Database {
     // One round trip for what needs no answer in between; pg sends a Sync after each statement.
     pipeline: true,
   });
+  // Heard from the first moment on: while a client goes from the pool to its next user nobody else listens, and a drop
+  // just then (its last answer and the end of the session in one packet) would end the process.
+  const lostClients = new WeakMap<pg.PoolClient, Error>();
+  pool.on('connect', (client) => client.on('error', (error) => lostClients.set(client, error)));
   // An idle connection that drops must not end the process; the pool opens a new one when asked.
   pool.on('error', (error) =>
     log.warn({ error: describeError(error).text }, 'an idle database connection was lost'),
@@ -184,21 +188,13 @@ export function openDatabase(options: DatabaseOptions): Database {
     const client = await pool.connect().catch((error: unknown) => {
       throw new ConnectionLostError(error);
     });
-    let lost: Error | undefined;
     let released = false;
     // A statement that came behind COMMIT or ROLLBACK would be executed on its own.
     let isEnding = false;
-    // The pool takes its own listener off while a client is out: unheard, a dropped connection ends the process.
-    const onError = (error: Error) => {
-      lost = error;
-    };
-    client.on('error', onError);
     const release = (error?: Error) => {
       if (released) return;
       released = true;
       openTransactions.delete(open);
-      client.removeListener('error', onError);
-      if (error) client.on('error', () => {}); // it is being destroyed; its last words are already known
       client.release(error);
     };
     const open: OpenTransaction = {
@@ -265,7 +261,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       const committed = ended.at(-1);
       // COMMIT of an aborted transaction answers ROLLBACK and no error.
       if (committed?.command !== 'COMMIT') throw new CommitRolledBackError();
-      release(lost);
+      release(lostClients.get(client));
       return result as T;
     } catch (error) {
       isEnding = true;
@@ -274,10 +270,10 @@ export function openDatabase(options: DatabaseOptions): Database {
           () => undefined,
           (rollbackError: Error) => rollbackError,
         );
-        release(lost ?? rolledBack);
+        release(lostClients.get(client) ?? rolledBack);
       }
       // Postgres ends sessions with an error of its own (57P01 …) before the connection drops.
-      throw lost || isEndOfSession(error) ? new ConnectionLostError(error) : error;
+      throw lostClients.has(client) || isEndOfSession(error) ? new ConnectionLostError(error) : error;
     }
   }
 

@@ -9,6 +9,7 @@ import {
   type Transaction,
 } from '../src/database.ts';
 import { CommitRolledBackError } from '../src/errors.ts';
+import { startProxy } from './faults/proxy.ts';
 import { atEnd } from './support/at-end.ts';
 import { createTestDatabase } from './support/database.ts';
 import { makeGate } from './support/gate.ts';
@@ -51,6 +52,23 @@ t.test('a transaction commits what its work did, and returns its result', async 
   t.equal(result, 7);
   t.same(await notes(), ['a']);
 });
+
+// A restart of Postgres under load: this used to end the process now and then.
+t.test(
+  'a session that ends right behind an answer is a lost connection to whoever waits for it',
+  async (t) => {
+    const proxy = await startProxy(t, url);
+    const database = open(t, { url: proxy.url, maxConnections: 1 });
+    await database.query('SELECT 1');
+    proxy.endSessionBehindAnswer();
+    const first = database.query('SELECT 1');
+    const second = database.transaction(async (tx) => tx.query(insert('never')));
+    await first;
+    await t.rejects(second, ConnectionLostError);
+    t.same(await notes(), []);
+    await database.query('SELECT 1');
+  },
+);
 
 t.test('a throw rolls back and is thrown on', async (t) => {
   const database = open(t, { maxConnections: 1 });

@@ -22,6 +22,8 @@ export interface Proxy {
   /** The next `count` COMMITs arrive as ROLLBACK: what COMMIT of an aborted transaction does, tag and all. */
   rollBackCommits(count: number): void;
   rolledBack(): number;
+  /** The next answer to a statement has the end of its session right behind it, in one packet. */
+  endSessionBehindAnswer(): void;
   /** Connections that LISTEN go silent; all others go on. @returns how many */
   loseListeners(): number;
   connections(): number;
@@ -38,6 +40,11 @@ interface Link {
 
 // CommandComplete with the tag COMMIT.
 const commitAnswer = Buffer.from('C\0\0\0\x0bCOMMIT\0', 'latin1');
+// ReadyForQuery outside a transaction, and what Postgres says when it is shut down.
+const readyForQuery = Buffer.from('Z\0\0\0\x05I', 'latin1');
+const fatalFields = 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0';
+const fatal = Buffer.concat([Buffer.from('E\0\0\0\0', 'latin1'), Buffer.from(fatalFields, 'latin1')]);
+fatal.writeInt32BE(fatal.length - 1, 1);
 // Query with the text COMMIT, and with the text ROLLBACK.
 const commitQuery = Buffer.from('Q\0\0\0\x0bCOMMIT\0', 'latin1');
 const rollbackQuery = Buffer.from('Q\0\0\0\x0dROLLBACK\0', 'latin1');
@@ -51,6 +58,7 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
   let swallowed = 0;
   let toRollBack = 0;
   let rolledBack = 0;
+  let isEndAwaited = false;
 
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = createConnection({
@@ -69,6 +77,12 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
       return Buffer.concat([chunk.subarray(0, at), rollbackQuery, chunk.subarray(at + commitQuery.length)]);
     });
     join(link, upstream, client, (chunk) => {
+      if (isEndAwaited && chunk.subarray(-readyForQuery.length).equals(readyForQuery)) {
+        isEndAwaited = false;
+        client.end(Buffer.concat([chunk, fatal]));
+        upstream.destroy();
+        return undefined;
+      }
       if (toSwallow === 0 || !chunk.includes(commitAnswer)) return chunk;
       toSwallow--;
       swallowed++;
@@ -148,6 +162,9 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
       toRollBack = count;
     },
     rolledBack: () => rolledBack,
+    endSessionBehindAnswer: () => {
+      isEndAwaited = true;
+    },
     loseListeners: () => {
       const listeners = [...links].filter((link) => link.isListener);
       for (const link of listeners) link.isLost = true;
