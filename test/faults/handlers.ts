@@ -67,7 +67,8 @@ async function act(context: Context): Promise<unknown> {
     if (rowCount === 0) throw new Error('it is not allowed yet');
   }
   if (what === 'permanent') throw new PermanentError('never');
-  if (what === 'later-times' && event.attempt <= times) throw new Later({ afterSeconds: 1 });
+  if (what === 'later-for' && Date.now() - event.receivedAt.getTime() < ms)
+    throw new Later({ afterSeconds: 1 });
   if (what === 'kill') process.kill(process.pid, 'SIGKILL');
   if (what === 'exit') process.exit(7);
   if (what === 'abort') process.abort();

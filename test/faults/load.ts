@@ -21,7 +21,8 @@ export function startLoad(
     const startedAt = clock();
     for (let index = 0; !stopped.signal.aborted; index++) {
       pending.push(rig.sender.deliverUntilAcked({ id: `${prefix}_${index}`, ...order(index) }, 120_000));
-      pending.at(-1)!.catch(() => {}); // told by stop()
+      // Told by stop(); without it, the end of the test ends the load.
+      pending.at(-1)!.catch(() => stopped.abort());
       const dueInMs = startedAt + ((index + 1) * 1_000) / perSecond - clock();
       if (dueInMs > 0) await delay(dueInMs, undefined, { signal: stopped.signal }).catch(() => {});
     }

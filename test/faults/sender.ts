@@ -71,6 +71,7 @@ export function createSender(options: {
   const agent = new Agent({ keepAlive: true, maxSockets });
   const sent: Sent[] = [];
   let turn = 0;
+  let isClosed = false;
 
   async function deliver(order: Order): Promise<Sent> {
     const urls = options.urls();
@@ -104,12 +105,16 @@ export function createSender(options: {
       for (;;) {
         const record = await deliver(order);
         if (isAck(record)) return record;
+        if (isClosed) throw new Error(`${order.id} was not accepted before the end of the test`);
         if (clock() > giveUpAt)
           throw new Error(`${order.id} was not accepted in ${giveUpMs} ms: ${record.status}`);
         await delay(retryMs);
       }
     },
-    close: () => agent.destroy(),
+    close: () => {
+      isClosed = true;
+      agent.destroy();
+    },
   };
 }
 

@@ -1,0 +1,62 @@
+// The command line of `npm run faults`.
+import { parseArgs } from 'node:util';
+
+export interface Options {
+  isFull: boolean;
+  /** Ids; undefined: all. */
+  only: string[] | undefined;
+  seed: number;
+  /** Faults side by side. */
+  lanes: number;
+  /** No fault is begun after so many. */
+  minutes: number;
+  /** Where results are kept: a run that finds some there goes on behind them. */
+  results: string | undefined;
+  writesReport: boolean;
+}
+
+export const usage = `Usage: npm run faults -- [options]
+
+  --quick           each fault once; without it the full set: repeats and random kills, under an hour
+  --only F1,F2      only these faults
+  --seed 7          the moments and victims of an earlier run; default: a new one, printed
+  --lanes 2         so many faults side by side
+  --minutes 20      begins no fault after 20 minutes; what was not begun is reported as not run
+  --results FILE    keeps each result there; a run that finds results in it goes on where that one stopped
+  --write           puts the report into docs/reliability.md
+  --list            prints the faults
+`;
+
+export function parseOptions(args: readonly string[]): Options | 'help' | 'list' {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean' },
+      only: { type: 'string' },
+      seed: { type: 'string' },
+      lanes: { type: 'string' },
+      minutes: { type: 'string' },
+      results: { type: 'string' },
+      write: { type: 'boolean' },
+      list: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+  });
+  if (values.help) return 'help';
+  if (values.list) return 'list';
+  return {
+    isFull: !values.quick,
+    only: values.only?.split(','),
+    seed: integer('--seed', values.seed, Math.floor(Math.random() * 2 ** 31)),
+    lanes: integer('--lanes', values.lanes, 2),
+    minutes: integer('--minutes', values.minutes, 55),
+    results: values.results,
+    writesReport: values.write ?? false,
+  };
+}
+
+function integer(name: string, text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback;
+  if (!/^\d{1,10}$/.test(text)) throw new Error(`${name} is "${text}"; it must be a whole number`);
+  return Number(text);
+}
