@@ -26,12 +26,14 @@ export interface Cluster {
 
 export interface ClusterOptions {
   settings?: Record<string, string>;
+  /** Where its data lies, e.g. on a disk of its own; default: a temporary folder. */
+  folder?: string;
   /** false: not migrated, and not started yet. */
   isUp?: boolean;
 }
 
 export async function startCluster(t: Test, options: ClusterOptions = {}): Promise<Cluster> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'postbell-faults-postgres-'));
+  const folder = mkdtempSync(path.join(options.folder ?? os.tmpdir(), 'postbell-faults-postgres-'));
   const dataDir = path.join(folder, 'data');
   const port = await freePort();
   const settings = { ...options.settings };

@@ -53,6 +53,7 @@ async function act(context: Context): Promise<unknown> {
   if (what === undefined) return undefined;
   if (what === 'wait') return delay(ms, undefined, { signal });
   if (what === 'wait-deaf') return delay(ms);
+  if (what === 'wait-deaf-times') return event.attempt <= times ? delay(ms) : undefined;
   if (what === 'wait-until-allowed') return waitUntilAllowed(context, ms, signal);
   if (what === 'wait-deaf-until-allowed') return waitUntilAllowed(context, ms);
   if (what === 'spin') for (const until = Date.now() + ms; Date.now() < until; );

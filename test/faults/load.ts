@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from '../support/wait.ts';
 import type { Violation } from './ledger.ts';
 import type { Rig } from './rig.ts';
-import { clock, isAck, type Order, type Sent } from './sender.ts';
+import { clock, isAck, type Order, type Sender, type Sent } from './sender.ts';
 
 export interface Load {
   /** Sends no further events and waits until all that were begun are accepted. @returns how many events */
@@ -12,15 +12,21 @@ export interface Load {
 
 export function startLoad(
   rig: Rig,
-  options: { prefix: string; perSecond: number; order?: (index: number) => Omit<Order, 'id'> },
+  options: {
+    prefix: string;
+    perSecond: number;
+    order?: (index: number) => Omit<Order, 'id'>;
+    /** Default: the rig's own. */
+    sender?: Sender;
+  },
 ): Load {
-  const { prefix, perSecond, order = () => ({}) } = options;
+  const { prefix, perSecond, order = () => ({}), sender = rig.sender } = options;
   const stopped = new AbortController();
   const pending: Promise<Sent>[] = [];
   const sending = (async () => {
     const startedAt = clock();
     for (let index = 0; !stopped.signal.aborted; index++) {
-      pending.push(rig.sender.deliverUntilAcked({ id: `${prefix}_${index}`, ...order(index) }, 120_000));
+      pending.push(sender.deliverUntilAcked({ id: `${prefix}_${index}`, ...order(index) }, 120_000));
       // Told by stop(); without it, the end of the test ends the load.
       pending.at(-1)!.catch(() => stopped.abort());
       const dueInMs = startedAt + ((index + 1) * 1_000) / perSecond - clock();

@@ -52,6 +52,8 @@ const rollbackQuery = Buffer.from('Q\0\0\0\x0dROLLBACK\0', 'latin1');
 export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
   const target = new URL(databaseUrl);
   const links = new Set<Link>();
+  /** Also of links whose other end has gone into a black hole. */
+  const sockets = new Set<Socket>();
   let isHole = false;
   let delayMs = 0;
   let toSwallow = 0;
@@ -68,6 +70,10 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
     });
     const link: Link = { client, server: upstream, isLost: isHole, held: [], isListener: false };
     links.add(link);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+    }
     join(link, client, upstream, (chunk) => {
       if (chunk.includes('LISTEN ')) link.isListener = true;
       const at = toRollBack > 0 ? chunk.indexOf(commitQuery) : -1;
@@ -116,10 +122,7 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   atEnd(t, async () => {
-    for (const { client, server: upstream } of links) {
-      client.destroy();
-      upstream.destroy();
-    }
+    for (const socket of sockets) socket.destroy();
     server.close();
     await once(server, 'close');
   });

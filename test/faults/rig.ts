@@ -6,7 +6,11 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import pino from 'pino';
 import type { Test } from 'tap';
+import { parseConfig } from '../../src/config.ts';
+import { openDatabase } from '../../src/database.ts';
+import { openQueue } from '../../src/queue.ts';
 import { atEnd } from '../support/at-end.ts';
 import { startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -60,6 +64,8 @@ export interface RigOptions {
   env?: Record<string, string>;
   /** Another copy of the source; default: this one. */
   root?: string;
+  /** A second installation on the same database: the ledger's tables are there. */
+  hasTables?: boolean;
 }
 
 export const maxAttempts = 5;
@@ -98,7 +104,9 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
   // The database is what the faults are done to.
   pool.on('error', () => {});
   atEnd(t, () => pool.end());
-  await pool.query(ledgerTables);
+  if (!options.hasTables) await pool.query(ledgerTables);
+
+  if (!options.hasTables) await applyPolicy(options.url, { ...testProfile, ...options.env });
 
   const webs: WebProcess[] = [];
   const env = {
@@ -188,6 +196,21 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
       ),
   };
   return rig;
+}
+
+/** As the release phase does: a job keeps the policy under which it was inserted, and no worker may have run before. */
+async function applyPolicy(url: string, env: Record<string, string>): Promise<void> {
+  const log = pino({ level: 'warn' }, process.stderr);
+  const { config, problems } = parseConfig(env);
+  if (!config) throw new Error(problems.join('; '));
+  const database = openDatabase({ url, applicationName: 'postbell tests', maxConnections: 1, log });
+  try {
+    const queue = await openQueue(database, log, { supervise: false });
+    await queue.applyPolicy(config);
+    await queue.stop();
+  } finally {
+    await database.close();
+  }
 }
 
 /** What was sent, the journal and every log, to find out what went wrong. */

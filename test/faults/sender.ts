@@ -65,6 +65,8 @@ export function createSender(options: {
   retryMs?: number;
   maxSockets?: number;
   secret?: string;
+  /** Its name; default: stripe. */
+  source?: string;
 }): Sender {
   const { timeoutMs = 8_000, retryMs = 250, maxSockets = 100 } = options;
   const source = stripeSource(options.secret ?? secret);
@@ -75,7 +77,7 @@ export function createSender(options: {
 
   async function deliver(order: Order): Promise<Sent> {
     const urls = options.urls();
-    const url = `${urls[turn++ % urls.length] ?? 'http://127.0.0.1:1'}/api/webhooks/stripe`;
+    const url = `${urls[turn++ % urls.length] ?? 'http://127.0.0.1:1'}/api/webhooks/${options.source ?? 'stripe'}`;
     const body = bodyOf(order);
     const { headers } = signDelivery(source, {
       url,

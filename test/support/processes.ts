@@ -20,6 +20,8 @@ export interface TestProcess {
   /** The first line, past or future, that fits; a string must be part of `msg`. Fails when the process ends before. */
   waitForLog(fits: string | ((line: LogLine) => boolean), options?: { timeoutMs?: number }): Promise<LogLine>;
   kill(signal?: NodeJS.Signals): void;
+  /** Nobody reads its standard output until this is called with false; the end of the test does so, too. */
+  pauseOutput(isPaused: boolean): void;
   exited: Promise<Exit>;
 }
 
@@ -53,7 +55,7 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
   const notify = () => {
     for (const watcher of watchers) watcher();
   };
-  createInterface({ input: child.stdout! }).on('line', (line) => {
+  const lines = createInterface({ input: child.stdout! }).on('line', (line) => {
     text += `${line}\n`;
     const parsed = parseLine(line);
     if (parsed) logs.push(parsed);
@@ -78,6 +80,7 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
       if (isFailure) throw new Error(`${title} ended by itself (${describe(exit)}); ${lastWords()}`);
       return;
     }
+    lines.resume();
     child.kill('SIGCONT');
     child.kill('SIGTERM');
     const hardEnd = setTimeout(() => child.kill('SIGKILL'), endTimeoutMs);
@@ -97,6 +100,10 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
     kill: (signal = 'SIGTERM') => {
       wasKilled = true;
       child.kill(signal);
+    },
+    pauseOutput: (isPaused) => {
+      if (isPaused) lines.pause();
+      else lines.resume();
     },
     waitForLog: async (fits, { timeoutMs = 45_000 } = {}) => {
       const isFit = typeof fits === 'string' ? (line: LogLine) => line.msg?.includes(fits) : fits;

@@ -1,0 +1,70 @@
+// F30, F31: dead letters run again, by two operators, and again while they run.
+import { runProcess } from '../../support/processes.ts';
+import { testProfile } from '../rig.ts';
+import type { Fault } from './fault.ts';
+
+export const manyReplays: Fault = {
+  id: 'F30',
+  title:
+    'a thousand dead letters replayed by two operators at once, half of them fail again; a crash on the way',
+  run: async (context) => {
+    const count = context.repeats(200, 1_000);
+    const rig = await context.rig({ env: { MAX_ATTEMPTS: '2' } });
+    await Promise.all([rig.web(), rig.worker({ WORKER_CONCURRENCY: '10' })]);
+    const act = { do: 'throw-until-allowed' };
+    const ids = Array.from({ length: count }, (_, index) => `evt_${index}`);
+    for (let from = 0; from < count; from += 100)
+      await Promise.all(ids.slice(from, from + 100).map((id) => rig.sender.deliverUntilAcked({ id, act })));
+    await rig.drain(120_000);
+    await rig.pool.query(
+      `INSERT INTO allowed SELECT event_id FROM webhook_events WHERE substring(event_id FROM 5)::int % 2 = 0`,
+    );
+    const victim = await rig.worker({ POSTBELL_FAILPOINT: 'worker.redrive:kill' });
+    const env = { ...testProfile, DATABASE_URL: rig.pool.options.connectionString! };
+    const operator = () => runProcess(['replay', '--status', 'FAILED', '--yes', '--json'], { env });
+    const ends = await Promise.all([operator(), operator()]);
+    for (const { code, stderr } of ends)
+      context.expect(code === 0, `replay ended with ${code}: ${stderr.slice(0, 200)}`);
+    victim.kill('SIGKILL');
+    await rig.drain(120_000);
+    const { rows } = await rig.pool.query<{ status: string; count: number }>(
+      'SELECT status, count(*)::int AS count FROM webhook_events GROUP BY 1 ORDER BY 1',
+    );
+    context.expect(
+      JSON.stringify(rows.map(({ status, count }) => [status, count])) ===
+        JSON.stringify([
+          ['FAILED', count / 2],
+          ['PROCESSED', count / 2],
+        ]),
+      `half of them should be PROCESSED: ${JSON.stringify(rows)}`,
+    );
+    const twice = await rig.pool.query(
+      `SELECT data->>'eventId' FROM pgboss.job WHERE name = 'webhooks' AND state < 'completed' GROUP BY 1 HAVING count(*) > 1`,
+    );
+    context.expect(twice.rowCount === 0, 'an event has two living jobs');
+    context.note(`operators' answers: ${ends.map(({ stdout }) => stdout.trim().slice(0, 60)).join(' · ')}`);
+    await context.balance(rig, { maxAttempts: 2, replayed: new Set(ids) });
+  },
+};
+
+export const repeatedReplays: Fault = {
+  id: 'F31',
+  title: 'one event replayed again and again while it runs',
+  run: async (context) => {
+    const repeats = context.repeats(10, 100);
+    const rig = await context.rig();
+    await Promise.all([rig.web(), rig.worker(), rig.worker()]);
+    await rig.sender.deliverUntilAcked({ id: 'evt', act: { do: 'throw-until-allowed' } });
+    await rig.waitForStatus('evt', 'FAILED', 30_000);
+    await rig.pool.query(`INSERT INTO allowed VALUES ('evt')`);
+    // Until the first of them has run: a PROCESSED event that is replayed has its effect again, as was asked for.
+    const replay = `UPDATE webhook_events SET status = 'PENDING' WHERE status IN ('FAILED', 'PENDING')`;
+    await Promise.all(Array.from({ length: repeats }, () => rig.pool.query(replay)));
+    await rig.drain();
+    context.expect((await rig.status('evt')) === 'PROCESSED', 'it was not run again');
+    context.note(
+      'Postbell has no singleton keys, on which pg-boss used to delete: a replay is a change of status',
+    );
+    await context.balance(rig, { replayed: new Set(['evt']) });
+  },
+};

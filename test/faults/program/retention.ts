@@ -1,0 +1,129 @@
+// F27-F29: time that passes, jobs that vanish, deliveries that come back after years.
+import { runProcess } from '../../support/processes.ts';
+import { waitFor } from '../../support/wait.ts';
+import { type Rig, testProfile } from '../rig.ts';
+import type { Fault } from './fault.ts';
+
+export const longPause: Fault = {
+  id: 'F27',
+  title: 'the workers stood still for 15 and for 400 days',
+  run: async (context) => {
+    const rig = await context.rig();
+    await rig.web();
+    const days = [15, 400];
+    context.repeats(days.length, days.length);
+    const [first] = await Promise.all([rig.worker()]);
+    await rig.sender.deliverUntilAcked({ id: 'evt_dead', act: { do: 'permanent' } });
+    await rig.waitForStatus('evt_dead', 'FAILED');
+    await rig.sender.deliverUntilAcked({ id: 'evt_poison', act: { do: 'throw' } });
+    await rig.waitForStatus('evt_poison', 'FAILED', 30_000);
+    first.kill('SIGTERM');
+    await first.exited;
+    for (const count of days) {
+      const ids = Array.from({ length: 50 }, (_, index) => `evt_${count}_${index}`);
+      await Promise.all(ids.map((id) => rig.sender.deliverUntilAcked({ id })));
+      await age(rig, count);
+      const worker = await rig.worker();
+      // Long enough for the supervisor, which does the deleting, to have passed several times.
+      for (const id of ids) await rig.waitForStatus(id, 'PROCESSED');
+      const healed = worker.output().includes('had lost their job');
+      context.expect(!healed, `after ${count} days jobs had been deleted and had to be healed`);
+      await rig.sender.deliverUntilAcked({ id: `after_${count}` });
+      await rig.waitForStatus(`after_${count}`, 'PROCESSED');
+      worker.kill('SIGTERM');
+      await worker.exited;
+    }
+    const { rowCount } = await rig.pool.query('SELECT FROM dead_letters');
+    context.expect(rowCount === 2, `${rowCount} of 2 dead letters are left`);
+    context.note('time passes by moving every timestamp of pg-boss and of the events back');
+    await rig.worker();
+    await context.balance(rig);
+  },
+};
+
+/** Everything that is stored gets older by so many days. */
+async function age(rig: Rig, days: number): Promise<void> {
+  const { rows } = await rig.pool.query<{ relation: string; name: string }>(`
+    SELECT format('%I.%I', table_schema, table_name) AS relation, column_name AS name
+    FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+    WHERE data_type = 'timestamp with time zone' AND table_type = 'BASE TABLE' AND is_generated = 'NEVER'
+      AND (table_schema = 'pgboss' AND table_name IN ('job', 'queue')
+        OR table_schema = 'public' AND table_name IN ('webhook_events', 'failed_attempts'))`);
+  const byTable = Map.groupBy(rows, ({ relation }) => relation);
+  for (const [relation, columns] of byTable) {
+    const changes = columns.map(({ name }) => `${name} = ${name} - interval '${days} days'`).join(', ');
+    await rig.pool.query(`UPDATE ${relation} SET ${changes}`);
+  }
+}
+
+export const vanishedJobs: Fault = {
+  id: 'F28',
+  title: 'jobs deleted and truncated behind our back, pg-boss installed anew',
+  run: async (context) => {
+    const rig = await context.rig();
+    const url = rig.pool.options.connectionString!;
+    const [, first] = await Promise.all([rig.web(), rig.worker()]);
+    first.kill('SIGTERM');
+    await first.exited;
+    const blows: Record<string, () => Promise<unknown>> = {
+      'rows deleted': () => rig.pool.query(`DELETE FROM pgboss.job WHERE random() < 0.5`),
+      'table truncated': () => rig.pool.query('TRUNCATE pgboss.job'),
+      'schema dropped and installed anew': async () => {
+        await rig.pool.query('DROP SCHEMA pgboss CASCADE');
+        const { code, stderr } = await runProcess(['migrate'], {
+          env: { ...testProfile, DATABASE_URL: url },
+        });
+        context.expect(code === 0, `migrate ended with ${code}: ${stderr.slice(0, 200)}`);
+      },
+    };
+    const all = Object.entries(blows);
+    context.repeats(all.length, all.length);
+    for (const [index, [title, blow]] of all.entries()) {
+      const ids = Array.from({ length: 100 }, (_, number) => `evt_${index}_${number}`);
+      await Promise.all(ids.map((id) => rig.sender.deliverUntilAcked({ id })));
+      await blow();
+      const startedAt = performance.now();
+      const worker = await rig.worker();
+      for (const id of ids) await rig.waitForStatus(id, 'PROCESSED', 60_000);
+      context.recovered(performance.now() - startedAt, 60_000, `${title}: from the start of a worker`);
+      worker.kill('SIGTERM');
+      await worker.exited;
+    }
+    context.note(all.map(([title]) => title).join(', '));
+    await rig.worker();
+    await context.balance(rig, { ignores: ({ detail }) => detail.startsWith('an event without a job') });
+  },
+};
+
+export const purgedPayloads: Fault = {
+  id: 'F29',
+  title: 'a delivery that comes again after its body was purged',
+  run: async (context) => {
+    context.repeats(2, 2);
+    const rig = await context.rig({ env: { PAYLOAD_RETENTION_DAYS: '30' } });
+    await Promise.all([rig.web(), rig.worker()]);
+    for (const days of [31, 400]) {
+      const ids = Array.from({ length: 20 }, (_, index) => `evt_${days}_${index}`);
+      await Promise.all(ids.map((id) => rig.sender.deliverUntilAcked({ id })));
+      await rig.drain();
+      await age(rig, days);
+      const isPurged = async () => {
+        const { rows } = await rig.pool.query(
+          `SELECT count(*)::int AS count FROM webhook_events WHERE event_id = ANY ($1) AND (payload IS NOT NULL OR raw_body IS NOT NULL)`,
+          [ids],
+        );
+        return rows[0].count === 0;
+      };
+      await waitFor(isPurged, { what: `the bodies of ${days} days ago to be purged`, timeoutMs: 90_000 });
+      for (const id of ids) {
+        const again = await rig.sender.deliver({ id });
+        context.expect(again.duplicate === true, `after ${days} days ${id} was taken for new`);
+      }
+    }
+    await rig.drain();
+    const { rows } = await rig.pool.query('SELECT event_id FROM effects GROUP BY 1 HAVING count(*) > 1');
+    context.expect(rows.length === 0, `${rows.length} events had a second effect`);
+    const tally = await rig.tally();
+    context.note(`${tally.acked} events, each delivered again after its purge; no second effect`);
+  },
+};
