@@ -166,8 +166,9 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/http/webhooks.ts',
-        find: 'deps.storesRawBody ? delivery.body : null',
-        replace: 'deps.storesRawBody ? Buffer.from(JSON.stringify(JSON.parse(String(delivery.body)))) : null',
+        find: '        ...draft,\n',
+        replace:
+          '        ...draft,\n        ...(draft.rawBody && { rawBody: Buffer.from(JSON.stringify(JSON.parse(String(draft.rawBody)))) }),\n',
       },
     ],
     scenario: scenarios.noFault,

@@ -38,40 +38,38 @@ export const poisonEvents: Fault = {
         context.note(
           `${kind}: FAILED after ${starts} starts and ${Math.round((clock() - startedAt) / 1_000)} s, ${workers.ends.length} processes ended`,
         );
-        await context.balance(rig, { ignores: ({ invariant }) => invariant === 'A7' });
+        await context.balance(rig);
       }),
     );
   },
 };
 
-/** 60 s, and a slow machine. */
-const watchdogLimitMs = 75_000;
+/** WATCHDOG_SECONDS as shipped, and a slow machine. */
+const watchdogLimitMs = 40_000;
 
 export const blockedEventLoop: Fault = {
   id: 'F11',
   title: 'a handler that never gives the event loop back',
   run: async (context) => {
-    const rig = await context.rig();
+    context.repeats(1, 1);
+    const rig = await context.rig({ env: { MAX_ATTEMPTS: '2' } });
     await rig.web();
     const victim = await rig.worker();
-    await rig.sender.deliverUntilAcked({ id: 'evt_spin', act: { do: 'spin', ms: 600_000 } });
+    await rig.sender.deliverUntilAcked({ id: 'evt_spin', act: { do: 'spin', ms: 3_600_000 } });
     await waitFor(() => rig.attempts().length === 1, { what: 'the handler to start' });
     const blockedAt = clock();
     const others = await supervise(1, () => rig.worker());
     const plain = Array.from({ length: 20 }, (_, index) => ({ id: `evt_${index}` }));
     await Promise.all(plain.map((order) => rig.sender.deliverUntilAcked(order)));
     const timer = setTimeout(() => victim.kill('SIGKILL'), watchdogLimitMs);
-    const { signal, code } = await victim.exited;
+    await victim.exited;
     clearTimeout(timer);
     const ms = clock() - blockedAt;
     context.expect(ms < watchdogLimitMs, 'nobody ended the blocked process');
-    context.note(
-      `the process was ended (${signal ?? `exit code ${code}`}) after ${(ms / 1_000).toFixed(1)} s`,
-    );
-    // It blocks each process that runs it, and ends as a dead letter.
+    context.note(`with the settings as shipped its process was ended after ${(ms / 1_000).toFixed(1)} s`);
     for (const { id } of plain) await rig.waitForStatus(id, 'PROCESSED', 180_000);
-    await rig.waitForStatus('evt_spin', 'FAILED', 400_000);
+    await rig.waitForStatus('evt_spin', 'FAILED', 240_000);
     await others.stop();
-    await context.balance(rig, { ignores: ({ invariant }) => invariant === 'A7' });
+    await context.balance(rig, { maxAttempts: 2 });
   },
 };
