@@ -129,8 +129,8 @@ t.test(
     // Signed by the very secret, so that only the list can be what refuses.
     const signedOver = (...names: string[]) => {
       const list = names.join(',');
-      const valueOf = (name: string) => (name === LIST ? list : delivery.headers[name]?.[0]);
-      const pairs = names.map((name) => `${name}:${valueOf(name)}`).join(';');
+      const headerOf = (name: string) => (name === LIST ? list : delivery.headers[name]?.[0]);
+      const pairs = names.map((name) => `${name}:${headerOf(name)}`).join(';');
       const text = `POST\n/api/webhooks/it?shop%253D1\n${pairs}\n${delivery.body}`;
       const mac = createHmac('sha256', source.secrets[0] ?? '')
         .update(text)
