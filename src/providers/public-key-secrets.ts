@@ -22,6 +22,9 @@ export function publicKeySecret(
     where: spec.where,
     check(secret) {
       if (secret.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
+      // Node would make a public key of it: but who has the private half of the provider's key can forge everything.
+      if (secret.includes('PRIVATE KEY-----'))
+        return 'is a private key; give the public key of the pair, and keep the private one elsewhere';
       return parsePublicKey(secret, kind, key) ? undefined : `is no ${kind} public key; copy it once more`;
     },
     generate: () => generateKeyPair(kind, key),

@@ -75,11 +75,19 @@ function checkText(secret: string, prefix: string, minBytes: number): string | u
   if (/^(['"]).*\1$/s.test(secret)) return 'stands in quotes; remove them';
   if (secret.includes('-----BEGIN')) return 'is a PEM; this provider wants the shared secret itself';
   if (hasControlCharacters(secret)) return 'holds a line break or a control character; copy it once more';
+  if (/^https?:\/\//i.test(secret)) return 'is a URL; copy the secret that belongs to it';
+  if (isPlaceholder(secret)) return 'is a placeholder; put the real one in its place';
   if (!secret.startsWith(prefix))
     return `does not begin with ${prefix}; copy the signing secret, not an API key`;
+  if (prefix !== '' && /\s/.test(secret)) return 'holds a blank; copy it once more';
   if (Buffer.byteLength(secret) < minBytes)
     return `is shorter than ${minBytes} bytes; use the whole secret, or choose a longer one`;
   return undefined;
+}
+
+/** As documentation writes it: `whsec_…`, `<your secret>`, `xxxxxxxx`. */
+function isPlaceholder(text: string): boolean {
+  return text.includes('…') || /^<.*>$/.test(text) || /^(?:\w*_)?([xX*.])\1*$/.test(text);
 }
 
 function hasControlCharacters(text: string): boolean {
