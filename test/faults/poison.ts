@@ -57,6 +57,6 @@ export async function playPoison(
 }
 
 /** What a dead worker held is found lost at once, not after HEARTBEAT_SECONDS. */
-async function endHeartbeats({ pool }: Rig): Promise<void> {
+export async function endHeartbeats({ pool }: Rig): Promise<void> {
   await pool.query(`UPDATE pgboss.job SET heartbeat_on = now() - interval '1 day' WHERE state = 'active'`);
 }

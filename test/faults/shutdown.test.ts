@@ -1,7 +1,10 @@
 // SIGTERM, as at every deploy: what was accepted is answered, what runs is finished or given back uncharged.
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { createTestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
+import { startLoad } from './load.ts';
+import { endHeartbeats } from './poison.ts';
 import { openRig } from './rig.ts';
 import { clock } from './sender.ts';
 
@@ -62,4 +65,57 @@ t.test('SIGTERM to a worker: 3 s are waited for, 60 s are interrupted and not ch
   await rig.worker({ MAX_ATTEMPTS: '1' });
   await rig.drain();
   t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 1, mayOverlap: true }), []);
+});
+
+t.test('six deploys in a row under load cost no event its only attempt', async (t) => {
+  const rig = await openRig(t, {
+    ...(await createTestDatabase(t)),
+    env: { MAX_ATTEMPTS: '1', SHUTDOWN_TIMEOUT_SECONDS: '5' },
+  });
+  await rig.web();
+  const long = { do: 'wait-until-allowed', ms: 60_000 };
+  await rig.sender.deliverUntilAcked({ id: 'evt_long', act: long });
+  const load = startLoad(rig, { prefix: 'evt', perSecond: 40 });
+  const output: string[] = [];
+  for (let deploy = 0; deploy < 6; deploy++) {
+    const worker = await rig.worker();
+    const startsOfLong = () => rig.attempts().filter(({ eventId }) => eventId === 'evt_long').length;
+    await waitFor(() => startsOfLong() > deploy, { what: `start ${deploy + 1} of the long handler` });
+    // At another moment of what else runs each time.
+    await delay(deploy * 7);
+    worker.kill('SIGTERM');
+    t.equal((await worker.exited).code, 0);
+    output.push(worker.output());
+  }
+  await load.stop();
+  await rig.pool.query(`INSERT INTO allowed VALUES ('evt_long')`);
+  await rig.worker();
+  await rig.drain();
+  const { rows } = await rig.pool.query('SELECT DISTINCT status FROM webhook_events');
+  t.same(rows, [{ status: 'PROCESSED' }]);
+  t.notMatch(output.join('\n'), /heartbeat|lost with a process/, 'they were handed back, not lost');
+  t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 6, mayOverlap: true }), []);
+});
+
+t.test('kill -9 instead: the attempts of everything in the process are given back', async (t) => {
+  const rig = await openRig(t, { ...(await createTestDatabase(t)), env: { MAX_ATTEMPTS: '1' } });
+  await rig.web();
+  const ids = ['evt_a', 'evt_b', 'evt_c'];
+  const victim = await rig.worker();
+  for (const id of ids)
+    await rig.sender.deliverUntilAcked({ id, act: { do: 'wait-until-allowed', ms: 60_000 } });
+  await waitFor(() => rig.attempts().length === ids.length, { what: 'the handlers to start' });
+  victim.kill('SIGKILL');
+  await victim.exited;
+  await rig.settleSessions('postbell worker');
+  await endHeartbeats(rig);
+  await rig.pool.query('INSERT INTO allowed SELECT unnest($1::text[])', [ids]);
+  await rig.worker();
+  await rig.drain();
+  const { rows } = await rig.pool.query('SELECT status, attempts FROM webhook_events');
+  t.same(
+    rows,
+    ids.map(() => ({ status: 'PROCESSED', attempts: 1 })),
+  );
+  t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 1 }), []);
 });
