@@ -41,7 +41,7 @@ export async function migrateDatabase(options: {
   const database = openDatabase({
     url: options.databaseUrl,
     applicationName: 'postbell migrate',
-    maxConnections: 2,
+    maxConnections: 1,
     timeoutMs: 600_000,
     ...(options.acceptSelfSigned ? { acceptSelfSigned: true } : {}),
     log,

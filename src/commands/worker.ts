@@ -16,8 +16,11 @@ import { waitForSchema } from './readiness.ts';
 import { loadConnectedSettings } from './settings.ts';
 import { exitGracefully } from './shutdown.ts';
 
-/** Beside one connection per handler: fetching, settling and heartbeats must get through when all are busy. */
-const spareConnections = 2;
+/**
+ * Beside one connection per handler: fetching, settling and heartbeats must get through when all are busy. Only one, so
+ * that old and new processes fit side by side into the 20 connections of a small database.
+ */
+const spareConnections = 1;
 /** Of the time to shut down, kept for rolling back and handing back. */
 const shutdownReserveMs = 4_000;
 

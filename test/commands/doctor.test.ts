@@ -133,7 +133,7 @@ t.test('a read-only database fails; limits too low for the settings warn, then f
   await sql(`ALTER DATABASE ${name} RESET default_transaction_read_only`);
   await sql(`ALTER DATABASE ${name} CONNECTION LIMIT 12`);
   t.match((await diagnose()).find('connections'), [
-    { status: 'warn', message: /up to 10, .* of 12 \(the database/ },
+    { status: 'warn', message: /up to 9, .* of 12 \(the database/ },
   ]);
   const { code, find } = await diagnose([], { WORKER_CONCURRENCY: '20' });
   t.match(find('connections'), [{ status: 'fail', remedy: /WORKER_CONCURRENCY/ }]);
