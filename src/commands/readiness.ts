@@ -8,6 +8,10 @@ import { readSchemaState, schemaProblem } from '../migrate.ts';
 const cacheMs = 2_000;
 const questionTimeoutMs = 1_000;
 
+/** Also that the table can be read: an error otherwise, or no answer while somebody holds it locked. */
+const writable = `SELECT current_setting('transaction_read_only')::bool AS "isReadOnly",
+  has_table_privilege('webhook_events', 'INSERT') AND EXISTS (SELECT FROM webhook_events LIMIT 1) IS NOT NULL AS "mayWrite"`;
+
 export function createReadiness(
   database: Database,
   isReady: () => boolean,
@@ -17,8 +21,12 @@ export function createReadiness(
   const ask = async () => {
     if (!isReady()) return 'starting or stopping';
     try {
-      await database.query({ text: 'SELECT 1 FROM webhook_events LIMIT 1', timeoutMs: questionTimeoutMs });
-      return undefined;
+      const { rows } = await database.query<{ isReadOnly: boolean; mayWrite: boolean }>({
+        text: writable,
+        timeoutMs: questionTimeoutMs,
+      });
+      if (rows[0]?.isReadOnly) return 'the database is read only';
+      return rows[0]?.mayWrite ? undefined : 'webhook_events may not be written';
     } catch (error) {
       return describeError(error).text;
     }
