@@ -351,7 +351,7 @@ function listen(
       if (isGone) return;
       isGone = true;
       clearInterval(check);
-      if (isListening)
+      if (isListening && !isClosed)
         log.warn({ error: error && describeError(error).text }, 'LISTEN lost; polling until it is back');
       isListening = false;
       next.end().catch(() => {}); // it is broken already

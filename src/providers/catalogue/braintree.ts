@@ -57,7 +57,11 @@ export const braintree: Provider = {
   sending: { contentType: 'application/x-www-form-urlencoded' },
   samples: {
     subscription_charged_successfully: (draft) =>
-      notification(draft, `<subscription><id>${randomId()}</id></subscription>`),
+      // The lists are always there: their library does not read a subscription without them.
+      notification(
+        draft,
+        `<subscription><id>${randomId()}</id><status>Active</status><price>19.90</price>${['transactions', 'add-ons', 'discounts'].map((list) => `<${list} type="array"></${list}>`).join('')}</subscription>`,
+      ),
     dispute_opened: (draft) => notification(draft, `<dispute><id>${randomId()}</id></dispute>`),
     check: (draft) => notification(draft, '<check type="boolean">true</check>'),
     '*': (draft) => notification(draft, `<id>${randomId()}</id>`),
