@@ -102,7 +102,8 @@ export function placeValue(
     const key = place.path.at(-1) ?? '';
     const parent = valueAt(body, place.path.slice(0, -1)) as Record<string, unknown> | undefined;
     if (!parent) throw new Error(`the body has no ${place.path.slice(0, -1).join('.')} to sign into`);
-    parent[key] = value;
+    // A number stays one: receivers look at its type (Linear's library does).
+    parent[key] = typeof parent[key] === 'number' ? Number(value) : value;
     request.body = Buffer.from(JSON.stringify(body));
   } else throw new Error(`a ${place.kind} can only be read`);
 }
