@@ -23,6 +23,11 @@ export const identity: Sdks = {
       ),
     }),
   },
+  // Its signing tokens are Standard Webhooks; a plain token is compared and nothing more.
+  gitlab: {
+    package: 'standardwebhooks',
+    accepts: (request, secret) => new StandardWebhook(secret).verify(request.text, { ...request.headers }),
+  },
   svix: {
     package: 'svix',
     accepts: (request, secret) => new SvixWebhook(secret).verify(request.text, { ...request.headers }),

@@ -1,6 +1,7 @@
 // Mail, messages and telephony.
 import { createSecretKey } from 'node:crypto';
 import { Signature } from '@hubspot/api-client';
+import { EventDispatcher } from '@larksuiteoapi/node-sdk';
 import { validateSignature } from '@line/bot-sdk';
 import { EventWebhook } from '@sendgrid/eventwebhook';
 import { verifySlackRequest } from '@slack/bolt';
@@ -14,7 +15,7 @@ import { sign as signRetell, verify as verifyRetell } from 'retell-sdk';
 import { StreamChat } from 'stream-chat';
 import Telnyx from 'telnyx';
 import twilio from 'twilio';
-import { type Arrived, header, type Sdks } from './sdk.ts';
+import { type Arrived, header, json, type Sdks } from './sdk.ts';
 
 const hubspotOptions = (request: Arrived, clientSecret: string) => ({
   signature: header(request, 'x-hubspot-signature-v3'),
@@ -97,6 +98,14 @@ export const messages: Sdks = {
     package: '@line/bot-sdk',
     accepts: (request, secret) =>
       validateSignature(request.body, secret, header(request, 'x-line-signature')),
+  },
+  lark: {
+    package: '@larksuiteoapi/node-sdk',
+    accepts: (request, encryptKey) =>
+      // As its adapters hand a request over: the body's fields, the headers behind them.
+      new EventDispatcher({ encryptKey }).requestHandle?.checkIsEventValidated(
+        Object.assign(Object.create({ headers: request.headers }), json(request)),
+      ),
   },
   telnyx: {
     package: 'telnyx',
