@@ -1,6 +1,7 @@
 // Developer tools, content and media.
 
 import Anthropic from '@anthropic-ai/sdk';
+import * as atlassian from '@atlassian/atlassian-jwt';
 import { signRequest, verifyRequest } from '@contentful/node-apps-toolkit';
 import { ElevenLabsClient } from '@elevenlabs/elevenlabs-js';
 import { isValidWebhookSignature } from '@fingerprint/node-sdk';
@@ -30,6 +31,26 @@ export const developers: Sdks = {
     package: '@octokit/webhooks-methods',
     accepts: (request, secret) => verifyGitHub(secret, request.text, header(request, 'x-hub-signature-256')),
     sign: async ({ text }, { secret }) => ({ 'x-hub-signature-256': await signGitHub(secret, text) }),
+  },
+  'atlassian-connect': {
+    package: '@atlassian/atlassian-jwt',
+    ignoresBody: true,
+    accepts: (request, sharedSecret) => {
+      const token = header(request, 'authorization').replace('JWT ', '');
+      const claims = atlassian.decodeSymmetric(token, sharedSecret, atlassian.SymmetricAlgorithm.HS256);
+      const { pathname, search } = new URL(request.url);
+      return (
+        claims.qsh === atlassian.createQueryStringHash(atlassian.fromMethodAndUrl('POST', pathname + search))
+      );
+    },
+    sign: (request, { secret }) => {
+      const { pathname, search } = new URL(request.url);
+      const iat = Math.floor(Date.now() / 1000);
+      const qsh = atlassian.createQueryStringHash(atlassian.fromMethodAndUrl('POST', pathname + search));
+      return {
+        authorization: `JWT ${atlassian.encodeSymmetric({ iss: 'jira', iat, exp: iat + 180, qsh }, secret)}`,
+      };
+    },
   },
   linear: {
     package: '@linear/sdk',

@@ -1,11 +1,14 @@
 // Providers without a check against a package of their own, each with the reason.
 const hasNone = 'no package of theirs verifies or signs';
+const onlyFetches = 'their package verifies only with a key that it fetches itself';
 const isUnmaintained = 'their package is no longer maintained';
 
 export const leftOut: Readonly<Record<string, string>> = {
   acuity: hasNone,
   aftership: hasNone,
   airtable: hasNone,
+  auth0: hasNone,
+  'aws-sns': onlyFetches,
   bitbucket: hasNone,
   'cal-com': hasNone,
   calendly: hasNone,
@@ -14,12 +17,14 @@ export const leftOut: Readonly<Record<string, string>> = {
   customerio: hasNone,
   docusign: hasNone,
   doppler: hasNone,
+  dropbox: hasNone,
   fedex: hasNone,
   formstack: hasNone,
   generic: "it is nobody's scheme: the variables describe it",
   intercom: hasNone,
   intuit: hasNone,
   jira: hasNone,
+  kinde: onlyFetches,
   klaviyo: hasNone,
   'lemon-squeezy': hasNone,
   mailchimp: hasNone,
@@ -29,9 +34,12 @@ export const leftOut: Readonly<Record<string, string>> = {
   mautic: hasNone,
   meta: hasNone,
   mollie: hasNone,
+  okta: hasNone,
   onfleet: hasNone,
   pagerduty: hasNone,
+  paypal: 'their packages ask the API instead',
   paystack: hasNone,
+  plaid: hasNone,
   postmark: hasNone,
   recurly: hasNone,
   sentry: hasNone,
@@ -43,7 +51,10 @@ export const leftOut: Readonly<Record<string, string>> = {
   typeform: hasNone,
   vercel: hasNone,
   viber: isUnmaintained,
+  webflow: hasNone,
   woocommerce: hasNone,
+  'x-twitter': hasNone,
   xero: hasNone,
+  zendesk: hasNone,
   zoom: 'their package verifies only inside a server that it starts itself',
 };

@@ -1,4 +1,5 @@
 // Payments and billing.
+import { createPublicKey } from 'node:crypto';
 import { Environment, Paddle } from '@paddle/paddle-node-sdk';
 import { PayOS } from '@payos/node';
 import { validateEvent } from '@polar-sh/sdk/webhooks.js';
@@ -16,7 +17,13 @@ import Orb from 'orb-billing';
 import Razorpay from 'razorpay';
 import { WebhooksHelper } from 'square';
 import Stripe from 'stripe';
+import * as truelayer from 'truelayer-signing';
 import { header, json, type Sdks } from './sdk.ts';
+
+const pemOf = (spki: string) =>
+  createPublicKey({ key: Buffer.from(spki, 'base64'), format: 'der', type: 'spki' })
+    .export({ format: 'pem', type: 'spki' })
+    .toString();
 
 export const payments: Sdks = {
   stripe: {
@@ -148,6 +155,28 @@ export const payments: Sdks = {
         headers: { ...request.headers },
         key,
       }),
+  },
+  truelayer: {
+    package: 'truelayer-signing',
+    accepts: (request, publicKey) =>
+      truelayer.verify({
+        publicKeyPem: pemOf(publicKey),
+        signature: header(request, 'tl-signature'),
+        method: 'POST' as never,
+        path: new URL(request.url).pathname,
+        body: request.text,
+        headers: { ...request.headers },
+      }),
+    sign: (request, { privateKey = '' }) => ({
+      'tl-signature': truelayer.sign({
+        kid: 'test',
+        privateKeyPem: privateKey,
+        method: 'POST' as never,
+        path: new URL(request.url).pathname,
+        headers: { 'X-Tl-Webhook-Timestamp': header(request, 'x-tl-webhook-timestamp') },
+        body: request.text,
+      }),
+    }),
   },
   portone: {
     package: '@portone/server-sdk',
