@@ -1,6 +1,7 @@
 // Identity, and the standards.
 import { Webhook as Authsignal } from '@authsignal/node';
 import { verifyWebhook } from '@clerk/backend/webhooks';
+import { EventCallbackHelper, EventCallbackRequest } from '@dropbox/sign';
 import { WebhookEventVerifier } from '@onfido/api';
 import { SeamWebhook } from '@seamapi/webhook';
 import { WorkOS } from '@workos-inc/node';
@@ -46,6 +47,14 @@ export const identity: Sdks = {
   seam: {
     package: '@seamapi/webhook',
     accepts: (request, secret) => new SeamWebhook(secret).verify(request.text, { ...request.headers }),
+  },
+  'dropbox-sign': {
+    package: '@dropbox/sign',
+    ignoresBody: true,
+    accepts: async (request, apiKey) => {
+      const field = (await webRequest(request).formData()).get('json');
+      return EventCallbackHelper.isValid(apiKey, EventCallbackRequest.init(JSON.parse(String(field))));
+    },
   },
   workos: {
     package: '@workos-inc/node',
