@@ -23,6 +23,8 @@ export interface ExchangeOptions {
   answers?: number;
   /** End our side once everything was written: a client that goes away, or has nothing more to say. */
   end?: 'half' | 'destroy';
+  /** Of the `answers` the last may never come: end our side when it has not after so long a silence. */
+  quietMs?: number;
   /** Listen no longer than this; default 10,000. What came until then is returned. */
   timeoutMs?: number;
   /** Of another process than the usual. */
@@ -38,6 +40,7 @@ export function exchange(
   {
     answers: wanted = Number.POSITIVE_INFINITY,
     end,
+    quietMs,
     timeoutMs = 10_000,
     isHead = false,
   }: ExchangeOptions = {},
@@ -54,10 +57,16 @@ export function exchange(
       resolve({ answers: reader.answers, isClosed, rest: reader.rest(), ms: performance.now() - startedAt });
     };
     const timer = setTimeout(finish, timeoutMs);
+    // Not before the others were answered: a server that is busy is silent, too.
+    const waitForQuiet = () => {
+      if (quietMs && reader.answers.length === wanted - 1) socket.setTimeout(quietMs, () => socket.end());
+    };
+    waitForQuiet();
     socket.on('connect', () => void writeAll(socket, chunks, end));
     socket.on('data', (chunk: Buffer) => {
       reader.add(chunk);
       if (reader.answers.length >= wanted) finish();
+      else waitForQuiet();
     });
     socket.on('error', () => {}); // `close` follows
     socket.on('close', () => {
