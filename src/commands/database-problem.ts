@@ -19,6 +19,10 @@ const byCode: Record<string, readonly [message: string, remedy: string]> = {
   ECONNRESET: ['the connection was cut', 'does the server want TLS? Add ?sslmode=require to DATABASE_URL'],
   SELF_SIGNED_CERT_IN_CHAIN: ['its certificate is not trusted', trust],
   DEPTH_ZERO_SELF_SIGNED_CERT: ['its certificate is not trusted', trust],
+  '08P01': [
+    'it refused how we connect',
+    'is a transaction pooler (PgBouncer) in front? Set DATABASE_POOLER=true, or give the direct DATABASE_URL',
+  ],
   '28P01': ['the password is wrong', correctUrl],
   '28000': [
     'the user may not log in that way',

@@ -4,6 +4,7 @@ import type { Database } from '../database.ts';
 import { CommandError, describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { readSchemaState, schemaProblem } from '../migrate.ts';
+import { databaseProblem } from './database-problem.ts';
 
 const cacheMs = 2_000;
 const questionTimeoutMs = 1_000;
@@ -60,7 +61,8 @@ export async function waitForSchema(
       return;
     } catch (error) {
       if (error instanceof CommandError) throw error;
-      log.error({ error: describeError(error).text }, 'the database cannot be reached; trying again');
+      const remedy = databaseProblem(error)?.remedy;
+      log.error({ error: describeError(error).text, remedy }, 'the database cannot be reached; trying again');
       await delay(Math.min(5_000, 500 * 2 ** tries));
     }
   }

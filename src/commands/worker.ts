@@ -116,6 +116,11 @@ async function startWorkerParts({
   });
   const retentionMs = config.PAYLOAD_RETENTION_DAYS * 86_400_000;
   const purge = retentionMs > 0 ? startPurge({ database, log, retentionMs }) : undefined;
+  if (config.DATABASE_POOLER)
+    log.warn(
+      { pollSeconds: config.POLL_SECONDS },
+      'no LISTEN behind a transaction pooler: new jobs are polled for',
+    );
   // Behind a transaction pooler LISTEN does not last: the worker polls.
   const listener = config.DATABASE_POOLER
     ? undefined

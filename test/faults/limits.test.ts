@@ -45,7 +45,7 @@ const statusOf = async (web: WebProcess, path: string) => (await fetch(`${web.ur
 t.test('twenty connections carry a deploy; eight are too few, and that is all that happens', async (t) => {
   const { rig, admin, role, processUrl, endSessions } = await openRented(t);
   await admin.query(`ALTER ROLE ${role} CONNECTION LIMIT 20`);
-  const sets = [await rig.web(), await rig.worker(), await rig.web(), await rig.worker()];
+  const sets = await Promise.all([rig.web(), rig.worker(), rig.web(), rig.worker()]);
   const load = startLoad(rig, {
     prefix: 'evt',
     perSecond: 40,
