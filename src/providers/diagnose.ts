@@ -79,13 +79,18 @@ export async function diagnoseRefusal(
   return { reason: 'wrong_secret', detail };
 }
 
+/** Ends the detail of a delivery that is too old or too new, and not proven for its own time either. */
+export const UNCONFIRMED = 'its signature could not be confirmed';
+
 /** An old delivery that is right otherwise speaks for a clock or a late retry; any other is a forgery, too. */
 async function diagnoseAge(source: Source, delivery: Delivery, refusal: Refusal): Promise<Diagnosis> {
   const { reason, detail, ageMs = 0 } = refusal;
   const receivedAt = new Date(delivery.receivedAt.getTime() - ageMs);
   const isRight = (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
-  const proof = isRight ? 'its signature is right' : 'its signature could not be confirmed';
-  return { reason, detail: bounded([detail, proof]) };
+  const { pastSeconds, futureSeconds } = source.provider.scheme.freshness ?? {};
+  const allowed = reason === 'too_old' ? pastSeconds : futureSeconds;
+  const age = allowed === undefined ? detail : `${detail}, ${allowed} are allowed`;
+  return { reason, detail: bounded([age, isRight ? 'its signature is right' : UNCONFIRMED]) };
 }
 
 function* attempts(
@@ -136,11 +141,13 @@ function senderHint(source: Source, { headers }: Delivery): string | null {
   const own = new Set(source.provider.scheme.proofHeaders);
   const isTelling = (name: string) =>
     name !== 'authorization' && !own.has(name) && headers[name] !== undefined;
-  const hints = Object.values<Provider>(providers).flatMap(({ name, scheme }) => {
+  const senders = new Map<string, string[]>();
+  for (const { name, scheme } of Object.values<Provider>(providers)) {
     const header = scheme.proofHeaders.find(isTelling);
-    return header === undefined ? [] : [`${header}, as ${name} does`];
-  });
-  return hints.length === 0 ? null : `it carries ${hints.slice(0, 3).join(', or ')}`;
+    if (header !== undefined) senders.set(header, [...(senders.get(header) ?? []), name]);
+  }
+  const hints = [...senders].map(([header, names]) => `${header} as ${names.slice(0, 3).join(' or ')} does`);
+  return hints.length === 0 ? null : `it carries ${hints.slice(0, 3).join(', ')}`;
 }
 
 /** A query may hold a credential. */

@@ -1,7 +1,7 @@
 // What the rest of Postbell asks of providers: the registry, verifying, reading, answering and signing.
 
 export { describeHandshakes, describeId } from './describe.ts';
-export { type Diagnosis, diagnoseRefusal } from './diagnose.ts';
+export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';

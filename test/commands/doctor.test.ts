@@ -8,6 +8,7 @@ import { checkClock, checkListen, checkServer } from '../../src/commands/checks/
 import { parseConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database.ts';
 import { recordRejection } from '../../src/event-queries.ts';
+import { UNCONFIRMED } from '../../src/providers/index.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
@@ -238,6 +239,7 @@ t.test('refused requests are told by reason; for one source one by one', async (
     });
   await refuse('shopify', 'wrong_signature', 3_000);
   await refuse('stripe', 'too_old', 30, '312 s old');
+  await refuse('stripe', 'too_new', 25, `99 s ahead; ${UNCONFIRMED}`);
   await refuse('stripe', 'wrong_signature', 20);
   await refuse('stripe', 'wrong_signature', 10);
   const all = await diagnose();
@@ -247,13 +249,14 @@ t.test('refused requests are told by reason; for one source one by one', async (
       message: /^2 requests, last .*: wrong_signature$/,
       remedy: /STRIPE_WEBHOOK_SECRET \(Dashboard/,
     },
+    { status: 'warn', message: /too_new/, remedy: /an old forgery/ },
     { status: 'warn', message: /too_old \(312 s old\), 10 bytes, request request-30$/, remedy: /clock/ },
   ]);
   t.match(all.find('refused shopify'), [{ status: 'ok' }], 'two days ago is history');
   const one = await diagnose(['stripe']);
   t.same(
     one.find('refused stripe').map(({ message }) => /request-\d+/.exec(message)?.[0]),
-    ['request-10', 'request-20', 'request-30'],
+    ['request-10', 'request-20', 'request-25', 'request-30'],
   );
   t.same(one.find('refused shopify'), []);
   t.match((await diagnose(['shopify'])).find('sources'), [

@@ -18,7 +18,16 @@ t.test('providers lists all of the registry, with what one must know to set it u
     all.map(({ name }) => name),
   );
   for (const document of json.documents()) {
-    for (const key of ['scheme', 'secretVariable', 'secretLabel', 'secretFormat', 'secretWhere'])
+    t.ok(Array.isArray(document.handshakes));
+    for (const key of [
+      'scheme',
+      'eventId',
+      'retries',
+      'secretVariable',
+      'secretLabel',
+      'secretFormat',
+      'secretWhere',
+    ])
       t.ok(document[key], `${document.name} ${key}`);
   }
 });

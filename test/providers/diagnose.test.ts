@@ -58,7 +58,7 @@ async function tellsCauses(t: Test, provider: Provider): Promise<void> {
     const late = { ...delivery, receivedAt: new Date(NOW.getTime() + (freshness.pastSeconds + 60) * 1000) };
     t.match(await diagnose(right, late), {
       reason: 'too_old',
-      detail: /^\d+ s old; its signature is right$/,
+      detail: /^\d+ s old, \d+ are allowed; its signature is right$/,
     });
     const early = {
       ...delivery,
@@ -66,7 +66,7 @@ async function tellsCauses(t: Test, provider: Provider): Promise<void> {
     };
     t.match(await diagnose(right, early), {
       reason: 'too_new',
-      detail: /^\d+ s ahead; its signature is right$/,
+      detail: /^\d+ s ahead, \d+ are allowed; its signature is right$/,
     });
   }
 }
@@ -79,7 +79,7 @@ t.test('a delivery on the path of another source is told with its source', async
   const unknown = await diagnose(makeSource(stripe, secretOf(stripe).secret), delivery);
   t.match(unknown, {
     reason: 'missing_header',
-    detail: /^missing stripe-signature; it carries .*x-hub-signature-256, as github does/,
+    detail: /^missing stripe-signature; it carries .*x-hub-signature-256 as github or .* does/,
   });
 });
 
@@ -89,7 +89,7 @@ t.test('an old forgery is not taken for a late delivery', async (t) => {
   const other = makeSource(stripe, secretOf(stripe, 1).secret);
   t.strictSame(await diagnose(other, late), {
     reason: 'too_old',
-    detail: '3600 s old; its signature could not be confirmed',
+    detail: '3600 s old, 300 are allowed; its signature could not be confirmed',
   });
 });
 

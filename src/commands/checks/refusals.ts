@@ -1,6 +1,6 @@
 // What the receiver refused lately, why, and what would mend it.
 import { listRejections, type RejectedRequest } from '../../event-queries.ts';
-import type { Diagnosis, Source } from '../../providers/index.ts';
+import { type Diagnosis, type Source, UNCONFIRMED } from '../../providers/index.ts';
 import { variableOf } from '../../sources.ts';
 import { countText, timeText } from '../print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
@@ -44,11 +44,13 @@ function describe(group: readonly RejectedRequest[]): string {
   return `${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}${more}`;
 }
 
-const clock =
-  'compare the clock of this machine (see clock); a delivery that was recorded and sent again is refused, too';
+const clock: Remedy = (_variable, _source, detail) =>
+  detail?.endsWith(UNCONFIRMED)
+    ? 'an old forgery, or the secret is wrong, too: see to the clock and the secret only if the provider sent it'
+    : 'compare the clock of this machine (see clock); a delivery that was recorded and sent again is refused, too';
 const sender = 'is it the provider that sends this? A proxy in front may drop or double headers';
 
-type Remedy = (variable: string, source: Source | undefined) => string;
+type Remedy = (variable: string, source: Source | undefined, detail: string | null) => string;
 
 const copySecret: Remedy = (variable, source) => {
   const where = source ? ` (${source.provider.secret.where})` : '';
@@ -62,8 +64,8 @@ const remedies: Record<Diagnosis['reason'], Remedy> = {
   malformed_signature: (_, source) =>
     `${sender}; expected: ${source?.provider.scheme.summary ?? 'see providers'}`,
   malformed_timestamp: () => sender,
-  too_old: () => clock,
-  too_new: () => clock,
+  too_old: clock,
+  too_new: clock,
   missing_url: (variable) => `the URL is signed: set PUBLIC_URL or ${variable}_WEBHOOK_URL to it`,
   key_unavailable: () => "the provider's key could not be fetched: may this machine reach its host?",
   wrong_signature: copySecret,
@@ -77,7 +79,7 @@ const remedies: Record<Diagnosis['reason'], Remedy> = {
     `set ${variable}_WEBHOOK_URL to the URL exactly as it is typed in at the provider (or correct PUBLIC_URL)`,
 };
 
-function remedyFor({ source: name, reason }: RejectedRequest, source: Source | undefined): string {
+function remedyFor({ source: name, reason, detail }: RejectedRequest, source: Source | undefined): string {
   const known = Object.hasOwn(remedies, reason) ? remedies[reason as Diagnosis['reason']] : copySecret;
-  return known(variableOf(name), source);
+  return known(variableOf(name), source, detail);
 }
