@@ -65,7 +65,7 @@ function kindOf(provider: Provider): (typeof kinds)[number] {
   if (summary.startsWith('plain ')) return 'hash with the secret inside';
   if (!summary.includes('HMAC')) return 'static credential';
   if (!scheme.signsBody)
-    return summary.includes(', or ') ? 'HMAC, or a static credential' : 'HMAC of a part of the body';
+    return /static|basic auth/.test(summary) ? 'HMAC, or a static credential' : 'HMAC of a part of the body';
   if (scheme.signsUrl) return 'HMAC of the URL, and the body';
   return scheme.freshness ? 'HMAC of body and time' : 'HMAC of the body';
 }

@@ -1,6 +1,7 @@
 // What the route answers where it is neither our 200 nor our 401: a key out of reach, a provider's own wording.
+import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
-import { providers, type Source, signDelivery } from '../../src/providers/index.ts';
+import { type OutgoingRequest, providers, type Source, signDelivery } from '../../src/providers/index.ts';
 import type { Handshake } from '../../src/providers/provider.ts';
 import { makeSource } from '../providers/deliveries.ts';
 import { openRoute } from '../support/route.ts';
@@ -39,35 +40,51 @@ t.test('a provider that wants its own words gets them once the event is committe
   t.equal(accepted(), 1);
 });
 
-t.test('a subscription is confirmed after the answer, and the log says whether it was', async (t) => {
+/** An endpoint of SNS whose every delivery asks for an errand, and a delivery to it. */
+function errandOf(afterwards: () => Promise<string>): { source: Source; request: OutgoingRequest } {
   const { 'aws-sns': awsSns } = providers;
   const pair = awsSns.secret.generate();
-  const confirmed = Promise.withResolvers<string>();
-  const asking = Promise.withResolvers<void>();
-  const source: Source = {
-    ...makeSource({ ...awsSns, handshakes: [confirmingWith(() => confirmed.promise)] }, pair.secret),
-    name: 'aws-sns',
-  };
-  const request = signDelivery(source, {
-    topic: 'orders',
-    now: new Date(),
-    url: 'http://localhost/webhooks/aws-sns',
-    privateKey: pair.privateKey ?? '',
-  });
-  const { post, logs, accepted } = openRoute(t, source);
-  const answer = await post(request);
-  t.equal(answer.status, 200, 'while the confirmation is still under way');
-  t.equal(accepted(), 0, 'it is no event');
-  await asking.promise;
-  confirmed.resolve('subscribed to it');
-  await waitFor(() => logs.some(({ msg }) => msg === 'subscribed to it'), { what: 'the log line' });
+  const answer = { status: 200, contentType: 'text/plain', body: '', afterwards };
+  const handshakes: Handshake[] = [{ method: 'POST', phase: 'verified', answer: () => answer }];
+  const source: Source = { ...makeSource({ ...awsSns, handshakes }, pair.secret), name: 'aws-sns' };
+  const url = 'http://localhost/webhooks/aws-sns';
+  const privateKey = pair.privateKey ?? '';
+  return { source, request: signDelivery(source, { topic: 'orders', now: new Date(), url, privateKey }) };
+}
 
-  function confirmingWith(afterwards: () => Promise<string>): Handshake {
-    const answer = { status: 200, contentType: 'text/plain', body: '' };
-    const errand = () => {
-      asking.resolve();
-      return afterwards();
-    };
-    return { method: 'POST', phase: 'verified', answer: () => ({ ...answer, afterwards: errand }) };
-  }
+t.test('a subscription is confirmed after the answer, and the log says whether it was', async (t) => {
+  const errands = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
+  let begun = 0;
+  const { source, request } = errandOf(() => errands[begun++]?.promise ?? Promise.resolve(''));
+  const { post, logs, accepted } = openRoute(t, source);
+  t.equal((await post(request)).status, 200, 'while the confirmation is still under way');
+  t.equal((await post(request)).status, 200);
+  t.equal(accepted(), 0, 'it is no event');
+  errands[0]?.resolve('subscribed to it');
+  errands[1]?.reject(new Error('SNS was asked 3 times'));
+  await waitFor(() => logs.some(({ msg }) => msg === 'subscribed to it'), { what: 'the log line' });
+  const failed = await waitFor(() => logs.find(({ msg }) => /confirmation failed/.test(String(msg))), {
+    what: 'the other log line',
+  });
+  t.match(failed, { level: 50, source: 'aws-sns', error: /SNS was asked 3 times/ });
+});
+
+t.test('confirmations under way are few, and the shutdown waits for them', async (t) => {
+  const errand = Promise.withResolvers<string>();
+  let begun = 0;
+  const { source, request } = errandOf(() => {
+    begun += 1;
+    return errand.promise;
+  });
+  // Also where an assertion fails: the route would wait for it for ever.
+  t.teardown(() => errand.resolve(''));
+  const { close, post, logs } = openRoute(t, source);
+  for (let n = 0; n < 12; n += 1) t.equal((await post(request)).status, 200);
+  t.equal(begun, 10);
+  t.equal(logs.filter(({ msg }) => /too many confirmations/.test(String(msg))).length, 2);
+  const closing = close().then(() => 'closed');
+  // Nothing tells that it goes on waiting but that it is not over after a while.
+  t.equal(await Promise.race([closing, pause(300)]), undefined);
+  errand.resolve('done');
+  t.equal(await closing, 'closed');
 });

@@ -147,6 +147,22 @@ t.test('a confirmation is no event, and asks the host that the configuration nam
   );
 });
 
+t.test('a confirmation that fails once is tried again', async (t) => {
+  let tries = 0;
+  const source: Source = {
+    ...pinned,
+    secrets: [ARN],
+    fetchText: async () => {
+      tries += 1;
+      if (tries === 1) throw new Error('ECONNRESET');
+      return '';
+    },
+  };
+  const answer = answerHandshake(source, delivered(signedMessage(confirmation)), 'verified', 0);
+  t.equal(await answer?.afterwards?.(), `subscribed to ${ARN}`);
+  t.equal(tries, 2);
+});
+
 t.test('nothing is confirmed for a topic of somebody else, nor with a key for trials', (t) => {
   const foreign = delivered(signedMessage({ ...confirmation, TopicArn: ARN.replace('orders', 'x') }));
   const source: Source = { ...pinned, secrets: [ARN] };

@@ -36,5 +36,5 @@ export function openRoute(t: Test, ...sources: Source[]) {
   const ask = async (path: string, init?: RequestInit) => fetch((await listening) + path, init);
   const post = ({ url, headers, body }: OutgoingRequest) =>
     ask(new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
-  return { ask, post, logs, refusals, accepted: () => accepted };
+  return { close: () => app.close(), ask, post, logs, refusals, accepted: () => accepted };
 }
