@@ -36,6 +36,16 @@ export const misuses: Record<string, (context: Context) => Promise<unknown>> = {
   large: async () => Buffer.alloc(256 * 1_048_576),
 };
 
+/** Of these: what may end PROCESSED. */
+export const harmless: ReadonlySet<string> = new Set([
+  'late',
+  'savepoint',
+  'undefined',
+  'bigint',
+  'circular',
+  'large',
+]);
+
 /** Made anew for each throw. */
 export const badErrors: Record<string, () => unknown> = {
   nul: () => new Error('a NUL \0 in it'),

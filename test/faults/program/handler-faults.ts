@@ -1,6 +1,6 @@
 // F9, F36, F37: handlers that fail, handlers that do what they should not, errors that are hard to keep.
 import { isRunning } from '../../support/processes.ts';
-import { badErrors, misuses } from '../misuse.ts';
+import { badErrors, harmless, misuses } from '../misuse.ts';
 import type { Fault } from './fault.ts';
 
 /** With RETRY_DELAY_SECONDS 1: the back-off's bounds, in seconds, before attempts 2 to 5. */
@@ -41,8 +41,6 @@ export const failingHandler: Fault = {
     await context.balance(rig);
   },
 };
-
-const harmless = new Set(['late', 'savepoint', 'undefined', 'bigint', 'circular', 'large']);
 
 export const misusedTransaction: Fault = {
   id: 'F36',
