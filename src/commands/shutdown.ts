@@ -15,6 +15,9 @@ export interface ShutdownOptions {
   survivesRejections?: boolean;
 }
 
+/** When the time is up the process is gone, and does not only begin to go. */
+const exitReserveMs = 500;
+
 /** Platforms may send the signal more than once; the second does nothing, the timer does. */
 export function exitGracefully({
   log,
@@ -26,13 +29,14 @@ export function exitGracefully({
   const stop = async (exitCode: number, crash?: unknown) => {
     if (isStopping) return;
     isStopping = true;
+    const hardExitMs = Math.max(timeoutMs / 2, timeoutMs - exitReserveMs);
     setTimeout(() => {
       log.error(
         { timeoutMs },
         'the shutdown took too long: exiting hard; unfinished jobs come back by themselves',
       );
       process.exit(1);
-    }, timeoutMs).unref();
+    }, hardExitMs).unref();
     for (const { name, run } of phases(crash)) {
       try {
         await run();

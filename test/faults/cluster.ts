@@ -1,6 +1,6 @@
 // A Postgres of one's own, migrated, to be restarted, crashed and frozen.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import pino from 'pino';
@@ -34,6 +34,7 @@ export interface ClusterOptions {
 
 export async function startCluster(t: Test, options: ClusterOptions = {}): Promise<Cluster> {
   const folder = mkdtempSync(path.join(options.folder ?? os.tmpdir(), 'postbell-faults-postgres-'));
+  if (options.folder) chmodSync(folder, 0o777); // Postgres has a user of its own, and must not take another place
   const dataDir = path.join(folder, 'data');
   const port = await freePort();
   const settings = { ...options.settings };
