@@ -119,11 +119,13 @@ export function assign(
  * Runs one attempt to its end. Never throws for what the handler does; throws when the database cannot record
  * the outcome (then the heartbeat's end gives the job to another worker).
  * @param signal aborted when the worker has to stop
+ * @param onEnding called when the handlers have returned and COMMIT is under way: see TransactionOptions
  */
 export async function runAttempt(
   assignment: Assignment,
   deps: AttemptDeps,
   signal: AbortSignal,
+  onEnding: () => void = () => {},
 ): Promise<Outcome> {
   const { job, event, plan } = assignment;
   const startedAt = new Date();
@@ -137,7 +139,7 @@ export async function runAttempt(
     }
     if (plan.kind === 'reject') throw plan.error;
     await failpoint('worker.fetched');
-    const outcome = await runInTransaction(assignment, plan.runs, deps, signal);
+    const outcome = await runInTransaction(assignment, plan.runs, deps, signal, onEnding);
     await failpoint('worker.after-commit');
     return outcome;
   } catch (error) {
@@ -150,6 +152,7 @@ async function runInTransaction(
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
   signal: AbortSignal,
+  onEnding: () => void,
 ): Promise<Outcome> {
   let guarded: GuardedTransaction | undefined;
   try {
@@ -176,6 +179,7 @@ async function runInTransaction(
         timeoutMs: statementTimeoutMs(deps.timeoutMs),
         beforeCommitSite: 'worker.marked',
         commitSite: 'worker.commit-sent',
+        onEnding,
       },
     );
   } catch (error) {

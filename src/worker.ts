@@ -78,6 +78,8 @@ export function startWorker(options: WorkerOptions): Worker {
   const suspects: Suspect[] = [];
   const held = new Map<string, ClaimedJob>(); // every job that is ours, until it is settled
   const running = new Set<Promise<void>>();
+  // Of these: their handlers have returned, only COMMIT is under way. Their slots are free.
+  let ending = 0;
   const busyEntities = new Set<string>();
   const completions: ClaimedJob[] = [];
   let completing: Promise<void> | undefined;
@@ -177,7 +179,7 @@ export function startWorker(options: WorkerOptions): Worker {
 
   function pump(): void {
     if (isAlone) return;
-    while (running.size < concurrency && !isStopping) {
+    while (running.size - ending < concurrency && !isStopping) {
       const index = ready.findIndex(({ assignment }) =>
         entitiesOf(assignment).every((entity) => !busyEntities.has(entity)),
       );
@@ -258,8 +260,14 @@ export function startWorker(options: WorkerOptions): Worker {
     for (const entity of entities) busyEntities.add(entity);
     const startedAt = performance.now();
     const leave = enter('running', [assignment.job]);
+    let isEnding = false;
+    const onEnding = () => {
+      isEnding = true;
+      ending++;
+      pump();
+    };
     try {
-      const outcome = await runAttempt(assignment, options, stopping.signal);
+      const outcome = await runAttempt(assignment, options, stopping.signal, onEnding);
       finish(assignment, outcome, performance.now() - startedAt);
     } catch (error) {
       // The outcome could not be recorded: the job stays active, and its heartbeat's end brings it back.
@@ -273,6 +281,7 @@ export function startWorker(options: WorkerOptions): Worker {
         'an attempt could not be recorded; the job comes back when its heartbeat has ended',
       );
     } finally {
+      if (isEnding) ending--;
       leave();
       for (const entity of entities) busyEntities.delete(entity);
     }
