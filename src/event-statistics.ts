@@ -58,3 +58,19 @@ export async function countTopics(database: Queryable, days: number, limit: numb
   });
   return rows;
 }
+
+export interface Storage {
+  /** Of events, tombstones and failures, indexes included. */
+  bytes: number;
+  /** null: there is no event. */
+  oldestReceivedAt: Date | null;
+}
+
+export async function readStorage(database: Queryable): Promise<Storage> {
+  const { rows } = await database.query<Storage & Record<string, unknown>>(
+    `SELECT (pg_total_relation_size('webhook_events') + pg_total_relation_size('tombstones')
+        + pg_total_relation_size('failed_attempts'))::float8 AS bytes,
+      (SELECT min(received_at) FROM webhook_events) AS "oldestReceivedAt"`,
+  );
+  return rows[0]!;
+}

@@ -1,5 +1,7 @@
 // The purge: what is old and settled goes, its id stays, and a delivery years later is still a duplicate.
 import t from 'tap';
+import { checkStorage } from '../src/commands/checks/inbox.ts';
+import { parseConfig } from '../src/config.ts';
 import { findTombstones } from '../src/event-retention.ts';
 import { insertEvents, type NewEvent } from '../src/events.ts';
 import { purge } from '../src/purge.ts';
@@ -123,6 +125,14 @@ t.test('deliveries of events that are being purged: none is new', async (t) => {
   await sending;
   t.same([...answers], [true]);
   t.equal(await kept(events), 0);
+});
+
+t.test('doctor warns of a large inbox that keeps everything, and of no other', async (t) => {
+  const look = async (env: Record<string, string>, warnBytes?: number) =>
+    checkStorage({ database: inbox.database, config: parseConfig(env).config! }, warnBytes);
+  t.match(await look({}), [{ status: 'ok', message: /MB since .* kept for ever/ }]);
+  t.match(await look({}, 1), [{ status: 'warn', remedy: /PAYLOAD_RETENTION_DAYS/ }]);
+  t.match(await look({ PAYLOAD_RETENTION_DAYS: '30' }, 1), [{ status: 'ok', message: /after 30 days/ }]);
 });
 
 t.test(

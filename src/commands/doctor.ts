@@ -5,7 +5,7 @@ import { createLogger } from '../logger.ts';
 import { printable } from '../printable.ts';
 import type { Check, CheckContext } from './checks/check.ts';
 import { fail } from './checks/check.ts';
-import { checkBacklog, checkDeadLetters, checkHandlers, checkTopics } from './checks/inbox.ts';
+import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopics } from './checks/inbox.ts';
 import { checkQueue, checkSchema } from './checks/queue.ts';
 import { checkRefusals } from './checks/refusals.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from './checks/server.ts';
@@ -71,6 +71,7 @@ async function examine(
     await attempt('processes', () => checkProcesses(context), add);
     await attempt('backlog', () => checkBacklog(context), add);
     await attempt('dead letters', () => checkDeadLetters(context), add);
+    await attempt('storage', () => checkStorage(context), add);
     if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);
     await attempt('refused requests', () => checkRefusals(context, only), add);
   } finally {

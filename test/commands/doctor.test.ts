@@ -63,6 +63,7 @@ t.test('a sound installation passes every check but for processes that do not ru
       'worker',
       'backlog',
       'dead letters',
+      'storage',
       'topics',
       'refused requests',
     ],
@@ -74,7 +75,7 @@ t.test('a sound installation passes every check but for processes that do not ru
     forPeople.stdout,
     /^warn {2}worker +none is connected to this database\n +→ run: postbell worker$/m,
   );
-  t.match(forPeople.stdout, /\n\n14 ok, 2 to look at, 0 failed\n$/);
+  t.match(forPeople.stdout, /\n\n15 ok, 2 to look at, 0 failed\n$/);
   t.notMatch(forPeople.stdout + forPeople.stderr, secret);
 });
 

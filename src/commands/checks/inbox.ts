@@ -1,10 +1,10 @@
 // Does the work get done: backlog, dead letters, handlers for what arrives?
 import type { Config } from '../../config.ts';
 import { ConfigError, describeError } from '../../errors.ts';
-import { countFailureReasons, countTopics, readBacklog } from '../../event-statistics.ts';
+import { countFailureReasons, countTopics, readBacklog, readStorage } from '../../event-statistics.ts';
 import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../../handlers.ts';
 import { findProvider } from '../../providers/index.ts';
-import { countText, durationText } from '../print.ts';
+import { countText, durationText, timeText } from '../print.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const slowSeconds = 60;
@@ -13,6 +13,8 @@ const shownReasons = 3;
 const topicDays = 7;
 const topicLimit = 500;
 const shownTopics = 10;
+/** The smallest databases that one rents hold 1 GB, and take no writes beyond it. */
+const largeBytes = 500 * 1_048_576;
 
 export async function checkBacklog({ database }: CheckContext): Promise<Check[]> {
   const {
@@ -47,6 +49,23 @@ export async function checkDeadLetters({ database }: CheckContext): Promise<Chec
       'mend the cause, then: postbell replay --error <part of the text>',
     ),
   );
+}
+
+/** @param warnBytes from where on keeping everything for ever is worth a word */
+export async function checkStorage(
+  { database, config }: Pick<CheckContext, 'database' | 'config'>,
+  warnBytes = largeBytes,
+): Promise<Check[]> {
+  const { bytes, oldestReceivedAt } = await readStorage(database);
+  const size = `${(bytes / 1_048_576).toFixed(0)} MB`;
+  const since = oldestReceivedAt ? ` since ${timeText(oldestReceivedAt)}` : '';
+  const days = config.PAYLOAD_RETENTION_DAYS;
+  if (days > 0)
+    return [ok('storage', `${size}${since}; settled events are purged after ${countText(days, 'day')}`)];
+  const message = `${size}${since}; events are kept for ever`;
+  if (bytes < warnBytes) return [ok('storage', message)];
+  const remedy = 'set PAYLOAD_RETENTION_DAYS (their ids stay, so that a late delivery is still a duplicate)';
+  return [warn('storage', message, remedy)];
 }
 
 /** Loads the team's code, as the worker would. Without the database. */
