@@ -1,6 +1,6 @@
 // Group commit: verified deliveries wait at most for a transaction in flight, then go together in one commit.
 import type { Database, Transaction } from './database.ts';
-import { describeError, sqlState } from './errors.ts';
+import { describeError } from './errors.ts';
 import {
   countDuplicates,
   type DuplicateCount,
@@ -11,6 +11,7 @@ import {
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
 import type { Queue } from './queue.ts';
+import { sqlAnswerTo } from './sql-answers.ts';
 
 /** The database could not commit in time: answered 503, and the provider tries again. */
 export class UnavailableError extends Error {
@@ -65,9 +66,7 @@ const maxBatchBytes = 8 * 1_048_576;
 // Bodies of up to 25 MB may wait: their number alone would not bound the memory.
 const maxWaitingBytes = 64 * 1_048_576;
 const maxUncounted = 10_000;
-// Another process's transaction got in the way; nothing was wrong with the data.
 const maxTries = 3;
-const isRetryable = (error: unknown) => ['40001', '40P01'].includes(sqlState(error) ?? '');
 const sweepIntervalMs = 50;
 const recountDelayMs = 250;
 // While one group is with Postgres, the next is verified and the one before is answered: with a single transaction
@@ -177,11 +176,12 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       const receipts = await store(batch.map((pending) => pending.events));
       for (const [index, pending] of batch.entries()) pending.answer(receipts[index]!);
     } catch (error) {
-      if (isRetryable(error) && tries < maxTries) {
+      const { reaction, meaning, isBug } = sqlAnswerTo(error);
+      if (reaction === 'try again' && tries < maxTries) {
         await commit(batch, tries + 1);
-      } else if (!isRefusedData(error)) {
+      } else if (reaction !== 'keep bytes') {
         log.error(
-          { error: describeError(error).text, deliveries: batch.length },
+          { error: describeError(error).text, meaning, deliveries: batch.length, ...(isBug && { isBug }) },
           'a batch could not be committed',
         );
         const unavailable = new UnavailableError('the database is unavailable', { cause: error });
@@ -199,7 +199,10 @@ export function createReceiver(options: ReceiverOptions): Receiver {
 
   /** Postgres refused the delivery's data although our checks passed it: keep the bytes, drop the JSON. */
   async function commitWithoutPayload(pending: Pending, cause: unknown): Promise<void> {
-    log.error({ error: describeError(cause).text }, 'Postgres refused a payload; stored as raw bytes');
+    log.error(
+      { error: describeError(cause).text, isBug: true },
+      'Postgres refused a payload; stored as raw bytes',
+    );
     const isBatch = pending.events.length > 1;
     const events = pending.events.map((event) => ({
       ...event,
@@ -323,12 +326,4 @@ function withoutRepeats(deliveries: readonly (readonly NewEvent[])[]): {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
-}
-
-/**
- * True when the data itself was refused, so that trying the same bytes again cannot help: data exceptions (22),
- * program limits (54), CHECK and NOT NULL. Everything else is the database's trouble and is answered 503.
- */
-function isRefusedData(error: unknown): boolean {
-  return /^(22|54|23502|23514)/.test(sqlState(error) ?? '');
 }

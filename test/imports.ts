@@ -20,7 +20,7 @@ const layers: readonly (readonly string[])[] = [
     'metrics.ts',
     'watchdog.ts',
   ],
-  ['reconcile.ts', 'purge.ts', 'rejections.ts', 'setup-windows.ts', 'migrate.ts'],
+  ['reconcile.ts', 'purge.ts', 'rejections.ts', 'sql-answers.ts', 'setup-windows.ts', 'migrate.ts'],
   [
     'events.ts',
     'event-queries.ts',

@@ -1,6 +1,5 @@
 // The bad-input list B1 to B83 against real processes; what holds over the whole of it; and the score.
 // BAD_INPUT=B37,B44 checks those alone.
-import { availableParallelism, loadavg } from 'node:os';
 import t from 'tap';
 import { isRunning } from '../support/processes.ts';
 import { bodyRows } from './body-rows.ts';
@@ -10,13 +9,11 @@ import { framingRows } from './framing-rows.ts';
 import { httpRows } from './http-rows.ts';
 import { NotRun, type Result, rowCount, scoreLines } from './rows.ts';
 import { signatureRows } from './signature-rows.ts';
-import { openStage } from './stage.ts';
+import { maxLagSeconds, openStage } from './stage.ts';
 
 const only = process.env.BAD_INPUT?.split(',');
 const all = [...signatureRows, ...bodyRows, ...framingRows, ...httpRows, ...commandRows, ...exposureRows];
 const rows = all.filter(({ id }) => only?.includes(id) ?? true);
-/** On a machine that does nothing else; with more to do than it has cores, each process waits for the others. */
-const maxLagSeconds = () => 0.1 * Math.max(1, loadavg()[0]! / availableParallelism());
 const minLagWindowSeconds = 3;
 const stage = await openStage(t);
 const results = new Map<string, Result>();

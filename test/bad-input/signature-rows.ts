@@ -1,6 +1,5 @@
 // B1 to B20: signatures that are missing, wrong, old or captured; secrets that are none; ids that are odd.
 import { createHash, createHmac } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
 import { parseSources } from '../../src/sources.ts';
 import { createCli } from '../support/cli.ts';
 import { refused } from './refused.ts';
@@ -14,6 +13,7 @@ import {
   stripeBody,
   withHeader,
 } from './senders.ts';
+import { comparedSecrets, sourceFiles } from './source-files.ts';
 import { accepted, counterOf, repeated } from './stage.ts';
 
 const stripeSignature = 'stripe-signature';
@@ -335,15 +335,28 @@ export const signatureRows: readonly BadInput[] = [
     id: 'B17',
     title: 'secrets and digests are compared by one function in constant time',
     check: async (t) => {
-      const folder = new URL('../../src/', import.meta.url);
-      const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
-        name.endsWith('.ts'),
+      const files = sourceFiles();
+      t.ok(files.length > 100, 'all of the source was read');
+      const users = files.filter(({ text }) => text.includes('timingSafeEqual('));
+      t.same(
+        users.map(({ name }) => name),
+        ['providers/equal.ts'],
+        'the one place',
       );
-      const users = files.filter((name) =>
-        readFileSync(new URL(name, folder), 'utf8').includes('timingSafeEqual('),
+      t.same(comparedSecrets(files), [], 'and nowhere by ===');
+      const spoilt = {
+        name: 'x.ts',
+        text: 'if (digest === candidate) return; if (given !== source.secret) throw 1;',
+      };
+      t.equal(comparedSecrets([spoilt]).length, 2, 'which would be seen');
+      const buffers = files.filter(({ text }) =>
+        /(digest|signature|secret|mac)\w*\.(equals|compare)\(/i.test(text),
       );
-      t.same(users, ['providers/equal.ts'], 'the one place');
-      t.ok(files.length > 100, 'all of the source was read; `npm run lint` looks for === on secrets');
+      t.same(
+        buffers.map(({ name }) => name),
+        [],
+        'nor as buffers',
+      );
     },
   },
   {

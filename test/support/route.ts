@@ -1,20 +1,17 @@
-// The webhook route on a real socket, without a database behind it.
+// The webhook route on a real socket, with or without a database behind it.
 import type { Test } from 'tap';
 import { createServer } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
+import type { Receiver } from '../../src/receive.ts';
 import { captureLog } from './inbox.ts';
 
 /** The route without a database: what is accepted is only counted. */
 export function openRoute(t: Test, ...sources: Source[]) {
-  const { log, logs } = captureLog();
   let accepted = 0;
-  const refusals: string[] = [];
-  const app = createServer({
-    sources: new Map(sources.map((source) => [source.name, source])),
-    waiting: new Map(),
-    setup: { accept: async () => false },
-    receiver: {
+  const route = openRouteTo(
+    t,
+    {
       submit: async () => {
         accepted += 1;
         return { duplicate: false };
@@ -22,6 +19,20 @@ export function openRoute(t: Test, ...sources: Source[]) {
       waiting: () => 0,
       close: async () => {},
     },
+    ...sources,
+  );
+  return { ...route, accepted: () => accepted };
+}
+
+/** The route to a receiver of the test's own. */
+export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
+  const { log, logs } = captureLog();
+  const refusals: string[] = [];
+  const app = createServer({
+    sources: new Map(sources.map((source) => [source.name, source])),
+    waiting: new Map(),
+    setup: { accept: async () => false },
+    receiver,
     rejections: { record: ({ reason }) => void refusals.push(reason) },
     metrics: createMetrics(),
     metricsToken: undefined,
@@ -36,5 +47,5 @@ export function openRoute(t: Test, ...sources: Source[]) {
   const ask = async (path: string, init?: RequestInit) => fetch((await listening) + path, init);
   const post = ({ url, headers, body }: OutgoingRequest) =>
     ask(new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
-  return { close: () => app.close(), ask, post, logs, refusals, accepted: () => accepted };
+  return { close: () => app.close(), ask, post, logs, refusals };
 }
