@@ -58,7 +58,7 @@ export const paypal: Provider = {
   title: 'PayPal',
   docsUrl: 'https://developer.paypal.com/api/rest/webhooks/rest/',
   facts:
-    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event ids M. Only a CRC32 of the body is signed: whoever saw one delivery can make another body to its signature while its time is accepted, so take amounts from the API.",
+    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. Only a CRC32 of the body is signed: whoever saw one delivery can make another body to its signature while its time is accepted, so take amounts from the API.",
   scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
   secret,
   idIsSigned: true,

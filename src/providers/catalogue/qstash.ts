@@ -10,7 +10,7 @@ export const qstash: Provider = {
   title: 'Upstash QStash',
   docsUrl: 'https://upstash.com/docs/qstash/howto/signature',
   facts:
-    'Token, issuer, URL and body claims L: npm @upstash/qstash, Receiver.verify. The message id is in a header that is not signed M. Bodies are whatever you publish: `type` of a JSON body is taken for the topic.',
+    'Token, issuer, URL and body claims L: npm @upstash/qstash, Receiver.verify. Headers, among them the message id, which is not signed, and retries D: upstash.com/docs/qstash. Bodies are whatever you publish: `type` of a JSON body is taken for the topic.',
   scheme: jwt({
     at: header('upstash-signature'),
     bodyHash: { claim: 'body', encoding: 'base64url' },
@@ -35,7 +35,7 @@ export const qstash: Provider = {
   },
   headers: ['upstash-message-id', 'upstash-retried', 'upstash-schedule-id', 'upstash-topic-name'],
   retries:
-    'Wants a 2xx; tries again as often as the message says (three times by default) with growing gaps.',
+    'Wants a 2xx; tries again as often as the plan or the message says, after 12 s, 2 m, 30 m, 6 h and then daily.',
   sending: { newId: () => randomId('msg_'), headers: ({ id }) => ({ 'upstash-message-id': id }) },
   samples: {
     'report.due': (draft) => message(draft, { report: 'weekly' }),

@@ -1,6 +1,6 @@
 // TrueLayer: a detached JWS (ES512) over method, path, the headers it lists and the body.
 import type { KeyObject } from 'node:crypto';
-import { header, json, type Reading } from '../parts.ts';
+import { firstOf, header, json, type Reading } from '../parts.ts';
 import type {
   Delivery,
   Provider,
@@ -31,7 +31,7 @@ const JWKS: Readonly<Record<string, string>> = {
   published: 'https://webhooks.truelayer.com/.well-known/jwks',
   'published-sandbox': 'https://webhooks.truelayer-sandbox.com/.well-known/jwks',
 };
-// Retries go on for 72 h, and whether they carry a time of their own is not said.
+// Retries go on for 72 h. The time is that of sending; whether of each attempt or of the first is not said.
 const timestamp: TimestampSpec = { at: header(TIME_HEADER), unit: 'iso', pastSeconds: 73 * 3600 };
 
 const pinned = publicKeySecret({
@@ -51,11 +51,11 @@ export const truelayer: Provider = {
   title: 'TrueLayer',
   docsUrl: 'https://docs.truelayer.com/docs/verify-the-signature-of-a-payment-webhook',
   facts:
-    "Token and signed text L: npm truelayer-signing. Addresses of the keys D: TrueLayer's example servers. Retries for 72 h D: docs.truelayer.com, PayDirect. event_id M.",
+    "Token and signed text L: npm truelayer-signing. Addresses of the keys D: TrueLayer's example servers. Retries for 72 h, event_id, and the time as that of sending D: docs.truelayer.com, payment webhooks and Payouts API.",
   scheme: perSecret({ scheme: detachedToken() }),
   secret,
   idIsSigned: true,
-  events: { id: json('event_id'), topic: json('type') },
+  events: { id: json('event_id'), topic: firstOf(json('type'), json('event_type')) },
   headers: ['x-tl-webhook-timestamp'],
   retries: 'Wants a 2xx; tries again with growing gaps for up to 72 h.',
   sending: { newId: () => crypto.randomUUID() },
