@@ -27,7 +27,7 @@ export const keepAliveRace: Fault = {
     ]);
     context.expect(resets === 0, `${resets} of ${tries} requests were reset`);
     context.expect(shortResets > 0, 'this test cannot see a time-out that is too short');
-    context.note(`0 of ${tries} reset; ${shortResets} of ${tries} with a time-out of 72 s`);
+    context.note(`${resets} of ${tries} reset; ${shortResets} of ${tries} with a time-out of 72 s`);
     context.note('HAProxy in front not run');
   },
 };
