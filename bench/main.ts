@@ -10,6 +10,7 @@ import { measureGrowth } from './measure/growth.ts';
 import { measureLatency } from './measure/latency.ts';
 import { measureProcess } from './measure/process.ts';
 import { type Measure, type Options, parseOptions, usage } from './options.ts';
+import { resultsFile, writeHowFast } from './report/how-fast.ts';
 import { noResults, type Results } from './report/results.ts';
 import { writeResults } from './report/write.ts';
 import { withSession } from './session.ts';
@@ -46,7 +47,11 @@ async function main(options: Options): Promise<void> {
     );
   }
   results.minutes = minutes();
-  if (options.out) for (const file of writeResults(options.out, results, systems)) say(`written: ${file}`);
+  if (options.out) {
+    const files = writeResults(options.out, results, systems);
+    if (files.includes(resultsFile)) files.push(writeHowFast());
+    for (const file of files) say(`written: ${file}`);
+  }
   say(`done in ${results.minutes.toFixed(1)} minutes`);
 }
 

@@ -90,3 +90,12 @@ t.test('the tables of providers are those of the registry', async (t) => {
     for (const { file, text } of providerTables())
       t.match(text, `\`${name}\``, `${name} in ${file.pathname}`);
 });
+
+t.test('the figures on speed are those of bench/results.json', async (t) => {
+  // By its address: bench/ has types and packages of its own.
+  const howFast = (await import(new URL('../bench/report/how-fast.ts', import.meta.url).href)) as {
+    howFast(): string;
+    writtenHowFast(): string | undefined;
+  };
+  t.equal(howFast.writtenHowFast(), howFast.howFast(), 'else run: npx node bench/report/how-fast.ts');
+});

@@ -20,7 +20,6 @@ export function createReadiness(
   let answer: Promise<string | undefined> | undefined;
   let askedAt = 0;
   const ask = async () => {
-    if (!isReady()) return 'starting or stopping';
     try {
       const { rows } = await database.query<{ isReadOnly: boolean; mayWrite: boolean }>({
         text: writable,
@@ -32,7 +31,9 @@ export function createReadiness(
       return describeError(error).text;
     }
   };
-  return () => {
+  return async () => {
+    // Costs nothing, so it is not cached: a process is taken into service as soon as it is ready.
+    if (!isReady()) return 'starting or stopping';
     const now = performance.now();
     if (!answer || now - askedAt > cacheMs) {
       askedAt = now;
