@@ -1,7 +1,6 @@
 // The database forgets jobs and bodies: no event is lost or run twice for that (F27, F28, F29).
 import t from 'tap';
 import { createTestDatabase } from '../support/database.ts';
-import { runProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 import { openRig } from './rig.ts';
 
@@ -29,27 +28,12 @@ t.test('a delivery years after the purge is answered as a duplicate and runs not
   t.equal(effects.rowCount, ids.length, 'each had its effect once');
 });
 
-t.test('jobs that were deleted, and a queue that was dropped: every event still ends', async (t) => {
-  const { url } = await createTestDatabase(t);
-  const rig = await openRig(t, { url });
-  const web = await rig.web();
+t.test('jobs that were deleted behind our back: every event still ends, once', async (t) => {
+  const rig = await openRig(t, await createTestDatabase(t));
+  await rig.web();
   for (let index = 0; index < 20; index++) await rig.sender.deliverUntilAcked({ id: `evt_${index}` });
   await rig.pool.query(`DELETE FROM pgboss.job WHERE name = 'webhooks'`);
-  const worker = await rig.worker();
-  await rig.drain();
-
-  for (const process of [web, worker]) process.kill('SIGTERM');
-  await Promise.all([web.exited, worker.exited]);
-  await rig.pool.query(`UPDATE webhook_events SET status = 'PENDING' WHERE event_id = 'evt_0'`);
-  await rig.pool.query('DROP SCHEMA pgboss CASCADE');
-  const refused = await rig.worker({}, { wait: false });
-  t.match(await refused.exited, { code: 1 });
-  t.match(refused.output(), /postbell migrate/, 'it says what to do');
-
-  t.match(await runProcess(['migrate'], { env: { DATABASE_URL: url } }), { code: 0 });
   await rig.worker();
   await rig.drain();
-  const effects = await rig.pool.query('SELECT event_id FROM effects GROUP BY 1 HAVING count(*) = 1');
-  t.equal(effects.rowCount, 19, 'once each, but for the one that was replayed');
-  t.equal((await rig.pool.query('SELECT FROM effects')).rowCount, 21);
+  t.same((await rig.pool.query('SELECT event_id FROM effects')).rowCount, 20, 'once each');
 });

@@ -67,7 +67,7 @@ t.test('SIGTERM to a worker: 3 s are waited for, 60 s are interrupted and not ch
   t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 1, mayOverlap: true }), []);
 });
 
-t.test('six deploys in a row under load cost no event its only attempt', async (t) => {
+t.test('three deploys in a row under load cost no event its only attempt', async (t) => {
   const rig = await openRig(t, {
     ...(await createTestDatabase(t)),
     env: { MAX_ATTEMPTS: '1', SHUTDOWN_TIMEOUT_SECONDS: '5' },
@@ -77,7 +77,7 @@ t.test('six deploys in a row under load cost no event its only attempt', async (
   await rig.sender.deliverUntilAcked({ id: 'evt_long', act: long });
   const load = startLoad(rig, { prefix: 'evt', perSecond: 40 });
   const output: string[] = [];
-  for (let deploy = 0; deploy < 6; deploy++) {
+  for (let deploy = 0; deploy < 3; deploy++) {
     const worker = await rig.worker();
     const startsOfLong = () => rig.attempts().filter(({ eventId }) => eventId === 'evt_long').length;
     await waitFor(() => startsOfLong() > deploy, { what: `start ${deploy + 1} of the long handler` });
@@ -94,7 +94,7 @@ t.test('six deploys in a row under load cost no event its only attempt', async (
   const { rows } = await rig.pool.query('SELECT DISTINCT status FROM webhook_events');
   t.same(rows, [{ status: 'PROCESSED' }]);
   t.notMatch(output.join('\n'), /heartbeat|lost with a process/, 'they were handed back, not lost');
-  t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 6, mayOverlap: true }), []);
+  t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 3, mayOverlap: true }), []);
 });
 
 t.test('kill -9 instead: the attempts of everything in the process are given back', async (t) => {

@@ -16,14 +16,13 @@ export const connectionBudget: Fault = {
   run: async (context) => {
     const database = await createAppDatabase(context);
     await database.run('ALTER ROLE app CONNECTION LIMIT 20');
-    const env = { WORKER_CONCURRENCY: '2' };
-    const rig = await context.rig({ url: database.url, processUrl: database.appUrl, env });
+    const rig = await context.rig({ url: database.url, processUrl: database.appUrl });
     await database.run(grantLedger);
     const old = await Promise.all([rig.web(), rig.worker()]);
     const load = startLoad(rig, { prefix: 'evt', perSecond: 100 });
     const young = await Promise.all([rig.web(), rig.worker()]);
     const migrated = await runProcess(['migrate'], {
-      env: { ...testProfile, ...env, DATABASE_URL: database.appUrl },
+      env: { ...testProfile, DATABASE_URL: database.appUrl },
     });
     context.expect(migrated.code === 0, `migrate ended with ${migrated.code}`);
     await delay(context.isFull ? 15_000 : 3_000);

@@ -4,7 +4,13 @@ import { clock } from '../sender.ts';
 import type { Fault } from './fault.ts';
 import { supervise } from './supervise.ts';
 
-const poisons = { signal: { do: 'kill' }, exit: { do: 'exit' } };
+const poisons = {
+  signal: { do: 'kill' },
+  exit: { do: 'exit' },
+  abort: { do: 'abort' },
+  'out of memory': { do: 'out-of-memory' },
+  'uncaught exception': { do: 'throw-outside' },
+};
 const innocents = 99;
 
 export const poisonEvents: Fault = {
@@ -21,7 +27,8 @@ export const poisonEvents: Fault = {
           index === 50 ? { id: `poison_${kind}`, act } : { id: `good_${index}`, act: { do: 'wait', ms: 50 } },
         );
         await Promise.all(orders.map((order) => rig.sender.deliverUntilAcked(order)));
-        const workers = await supervise(1, () => rig.worker());
+        const limits = { NODE_OPTIONS: '--max-old-space-size=96', SHUTDOWN_TIMEOUT_SECONDS: '5' };
+        const workers = await supervise(1, () => rig.worker(limits));
         const startedAt = clock();
         await rig.waitForStatus(`poison_${kind}`, 'FAILED', 240_000);
         await rig.drain(120_000);
