@@ -3,6 +3,7 @@ import { METHODS } from 'node:http';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { createBodyReader } from './bodies.ts';
 import { type HealthDeps, registerHealth } from './health.ts';
 import {
   answerParserError,
@@ -57,7 +58,7 @@ export function createServer(deps: ServerDeps): FastifyInstance {
 
   // Verification needs the bytes of whatever type they claim to be.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser('*', createBodyReader(deps.bodyLimitBytes));
 
   app.addHook('onRequest', (request, reply, done) => {
     const status = headerProblem(request.raw);

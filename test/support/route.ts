@@ -47,5 +47,5 @@ export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
   const ask = async (path: string, init?: RequestInit) => fetch((await listening) + path, init);
   const post = ({ url, headers, body }: OutgoingRequest) =>
     ask(new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
-  return { close: () => app.close(), ask, post, logs, refusals };
+  return { close: () => app.close(), address: listening, ask, post, logs, refusals };
 }
