@@ -60,9 +60,12 @@ export function createLogger(
 const groupMs = 10;
 const maxGroupChars = 65_536;
 
-/** Lines leave together after a moment: a system call each would cost more than the lines. */
+/**
+ * Lines leave together after a moment: a system call each would cost more than the lines. Written synchronously: a write
+ * that a thread has not done by the end of the process is lost.
+ */
 function writtenInGroups(): DestinationStream {
-  const destination = pino.destination({ sync: false, minLength: 0 });
+  const destination = pino.destination({ sync: true });
   let lines = '';
   const handOver = () => {
     const text = lines;
