@@ -18,6 +18,7 @@ async function openRented(t: Test) {
   atEnd(t, async () => {
     const owned = new pg.Client({ connectionString: url });
     await owned.connect();
+    await owned.query('SET default_transaction_read_only = off'); // where the test failed half-way
     await owned.query(`REASSIGN OWNED BY ${role} TO CURRENT_USER`);
     await owned.query(`DROP OWNED BY ${role}`);
     await owned.end();
