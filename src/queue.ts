@@ -74,6 +74,8 @@ export type RetryPolicy = Pick<
 export interface Queue {
   /** Inserts jobs in the transaction `tx`. @throws when one was not inserted: an event without a job must not be. */
   enqueue(tx: Queryable, newJobs: readonly NewJob[]): Promise<void>;
+  /** Takes back jobs that `enqueue` inserted in the same transaction. @throws when one was not there */
+  withdraw(tx: Queryable, newJobs: readonly Pick<NewJob, 'jobId'>[]): Promise<void>;
   fetch(limit: number): Promise<ClaimedJob[]>;
   /**
    * Takes jobs of settled events out of the queue; one whose claim was lost stays. They are deleted: the event's row is
@@ -200,6 +202,12 @@ export async function openQueue(
       if (inserted?.length !== newJobs.length) {
         throw new Error(`pg-boss inserted ${inserted?.length ?? 0} of ${newJobs.length} jobs`);
       }
+    },
+    withdraw: async (tx, newJobs) => {
+      if (newJobs.length === 0) return;
+      const ids = newJobs.map((job) => job.jobId);
+      const count = affected(await boss.deleteJob(jobs, ids, { db: bridge(tx, true) }));
+      if (count !== ids.length) throw new Error(`pg-boss deleted ${count} of ${ids.length} jobs`);
     },
     fetch: async (limit) => {
       const fetched = await boss.fetch<JobData>(jobs, {

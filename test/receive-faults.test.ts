@@ -54,6 +54,7 @@ t.test('a delivery that cannot be stored at all is refused, and those beside it 
 t.test('a COMMIT that Postgres answers with ROLLBACK is no success', async (t) => {
   const event = newEvent();
   const queue: ReceiverOptions['queue'] = {
+    ...inbox.queue,
     enqueue: async (tx, jobs) => {
       await inbox.queue.enqueue(tx, jobs);
       await tx.query('SELECT 1/0').catch(() => {});
@@ -138,6 +139,7 @@ t.test(
     const gate = makeGate();
     let isFirst = true;
     const queue: ReceiverOptions['queue'] = {
+      ...inbox.queue,
       enqueue: async (tx, jobs) => {
         await inbox.queue.enqueue(tx, jobs);
         if (isFirst) await gate.pass();

@@ -20,6 +20,7 @@ function gatedReceiver(t: Test, overrides: Partial<ReceiverOptions> = {}) {
   const gate = makeGate();
   const { database, transactions } = countTransactions(inbox.database);
   const queue: ReceiverOptions['queue'] = {
+    ...inbox.queue,
     enqueue: async (tx, jobs) => {
       await inbox.queue.enqueue(tx, jobs);
       await gate.pass();
@@ -115,6 +116,7 @@ t.test('a pool of two connections is never waited for: one transaction at a time
   const gate = makeGate();
   const { database, transactions } = countTransactions(small.database);
   const queue: ReceiverOptions['queue'] = {
+    ...inbox.queue,
     enqueue: async (tx, jobs) => {
       await small.queue.enqueue(tx, jobs);
       await gate.pass();
@@ -243,6 +245,7 @@ t.test('its commit is synchronous and READ COMMITTED, whatever the database is s
 
   const seen: unknown[] = [];
   const queue: ReceiverOptions['queue'] = {
+    ...inbox.queue,
     enqueue: async (tx, jobs) => {
       await other.queue.enqueue(tx, jobs);
       const { rows } = await tx.query(

@@ -115,6 +115,7 @@ t.test('what another transaction caused is tried three times', async (t) => {
 t.test('a COMMIT that was answered ROLLBACK', async (t) => {
   const deliver = openTo(t, {
     queue: {
+      ...inbox.queue,
       enqueue: async (tx) => {
         await tx.query('SELECT 1/0').catch(() => {});
       },

@@ -35,7 +35,12 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/receive.ts',
-        find: '        await queue.enqueue(tx, created);\n',
+        find: 'const enqueuing = queue.enqueue(tx, firsts);',
+        replace: 'const enqueuing = Promise.resolve();',
+      },
+      {
+        file: 'src/receive.ts',
+        find: '          await queue.withdraw(tx, known);\n',
         replace: '',
       },
       {
