@@ -49,6 +49,8 @@ CREATE INDEX webhook_events_pending ON webhook_events (received_at) WHERE status
 CREATE INDEX webhook_events_without_job ON webhook_events (received_at) WHERE status = 'PENDING' AND job_id IS NULL;
 -- The dead letters.
 CREATE INDEX webhook_events_failed ON webhook_events (received_at) WHERE status = 'FAILED';
+-- Everything about one order. Only the events of handlers with `entity` are in it, so that the others do not pay.
+CREATE INDEX webhook_events_entity ON webhook_events (entity, occurred_at) WHERE entity IS NOT NULL;
 -- Where the signature does not cover the id, an old signed body under a new id is a replay attack.
 CREATE UNIQUE INDEX webhook_events_unique_body ON webhook_events (source, body_sha256) WHERE unique_body;
 
@@ -84,6 +86,7 @@ COMMENT ON INDEX webhook_events_received IS 'Lists and statistics by time.';
 COMMENT ON INDEX webhook_events_pending IS 'The backlog, oldest first.';
 COMMENT ON INDEX webhook_events_without_job IS 'PENDING events that the reconciler has to enqueue.';
 COMMENT ON INDEX webhook_events_failed IS 'The dead letters, oldest first.';
+COMMENT ON INDEX webhook_events_entity IS 'The events of one entity, by the provider''s time.';
 COMMENT ON INDEX webhook_events_unique_body IS 'Replay guard where the signature does not cover the id.';
 
 CREATE TABLE failed_attempts (

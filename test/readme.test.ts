@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import pino from 'pino';
 import t from 'tap';
-import { openDatabase } from '../src/database.ts';
+import { type Database, openDatabase } from '../src/database.ts';
 import { providers } from '../src/providers/index.ts';
 import { providerTables, regionOf } from './providers-table.ts';
 import { readmeTable, settingsTable } from './settings-table.ts';
@@ -19,6 +19,17 @@ const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 function blocks(language: string): string[] {
   return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
     ([, text]) => text!,
+  );
+}
+
+/** As Postgres would run it on a table too large to be read whole. */
+async function planOf(database: Database, statement: string): Promise<string> {
+  return database.transaction(
+    async (tx) => {
+      const { rows } = await tx.query<Record<string, string>>(`EXPLAIN ${statement}`);
+      return rows.map((row) => row['QUERY PLAN']).join('\n');
+    },
+    { settings: { enable_seqscan: 'off' } },
   );
 }
 
@@ -43,6 +54,8 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
     for (const statement of statements) {
       const { rowCount } = await database.query(statement);
       t.equal(rowCount, 1, statement.slice(0, 60));
+      const plan = await planOf(database, statement);
+      t.notMatch(plan, /Seq Scan on webhook_events/, 'an index answers it, however many events there are');
     }
   } finally {
     await database.close();
