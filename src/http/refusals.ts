@@ -35,18 +35,10 @@ export function refuse(reply: FastifyReply, status: number, error: string): Fast
   return setCommonHeaders(reply).code(status).send({ error, requestId: reply.request.id });
 }
 
-// Node drops what comes beyond 2,000 without a word: a header that is signed might be among them.
-const maxHeaders = 1_000;
-
-/** Of what Node's parser lets through: 431 for too many headers, 400 unless there is exactly one Host. */
-export function headerProblem({
-  rawHeaders,
-  headersDistinct,
-  httpVersion,
-}: IncomingMessage): 400 | 431 | undefined {
-  if (rawHeaders.length > maxHeaders * 2) return 431;
+/** HTTP/1.1 wants exactly one Host; Node lets two pass, and takes the first. */
+export function hasProperHost({ headersDistinct, httpVersion }: IncomingMessage): boolean {
   const hosts = headersDistinct.host?.length ?? 0;
-  return hosts > 1 || (hosts === 0 && httpVersion !== '1.0') ? 400 : undefined;
+  return hosts === 1 || (hosts === 0 && httpVersion === '1.0');
 }
 
 function errorBody(status: number, requestId: string): string {

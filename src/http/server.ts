@@ -9,7 +9,7 @@ import {
   answerParserError,
   answerRaw,
   errorCodes,
-  headerProblem,
+  hasProperHost,
   refuse,
   requestIdOf,
   setCommonHeaders,
@@ -61,9 +61,8 @@ export function createServer(deps: ServerDeps): FastifyInstance {
   app.addContentTypeParser('*', createBodyReader(deps.bodyLimitBytes));
 
   app.addHook('onRequest', (request, reply, done) => {
-    const status = headerProblem(request.raw);
-    if (status) refuse(reply.header('connection', 'close'), status, errorCodes[status]!);
-    else done();
+    if (hasProperHost(request.raw)) done();
+    else refuse(reply.header('connection', 'close'), 400, 'bad_request');
   });
   const isClosing = closeConnections(app);
   app.addHook('onSend', (_request, reply, payload, done) => {

@@ -319,6 +319,7 @@ export const httpRows: readonly BadInput[] = [
       half.write(bytes.subarray(bytes.length - 10));
       const [, { answers }] = await Promise.all([new Promise((ended) => half.on('close', ended)), tooLarge]);
       t.match(text, accepted, 'what had begun is accepted');
+      t.match(text, /connection: close/i, 'and told that the connection ends');
       t.ok(await stage.rowOf(late.body));
       t.match(answers, [{ status: 413 }]);
       t.match(await web.process.exited, { code: 0 }, 'and an idle connection holds nobody up');
