@@ -29,6 +29,8 @@ export interface Queryable {
 }
 
 export interface Transaction extends Queryable {
+  /** Resolves when BEGIN was answered: until then the connection may still be busy with the COMMIT before it. */
+  begun: Promise<void>;
   /**
    * A last statement, sent in one packet with COMMIT. If it fails, Postgres rolls back and the transaction throws
    * AtCommitError: so a guard at the end has to fail (1/0) where it finds nothing to do.
@@ -193,7 +195,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   function departingSession(): Session | undefined {
     for (const session of departing) {
       departing.delete(session);
-      return session;
+      if (!session.spoilt) return session;
     }
     return undefined;
   }
@@ -250,11 +252,18 @@ export function openDatabase(options: DatabaseOptions): Database {
         query_timeout: statementTimeoutMs,
         ...prepare(statement, values),
       } as pg.QueryConfig);
-      answer.then(onAnswer, onAnswer);
+      answer.then(onAnswer, (error: Error) => {
+        onAnswer();
+        // Not Postgres's: a value that could not be sent, most likely. pg may take the statement for prepared now, which
+        // would fail all that come after on this connection.
+        if (sqlState(error) === undefined) session.spoilt ??= error;
+      });
       return answer;
     };
     const last: Statement[] = [];
+    const begun = Promise.withResolvers<void>();
     const tx: Transaction = {
+      begun: begun.promise,
       query: (statement, values) =>
         isEnding ? Promise.reject(new Error('the transaction is over')) : run(statement, values),
       abandon: (reason) => {
@@ -272,11 +281,15 @@ export function openDatabase(options: DatabaseOptions): Database {
       // statements of `work`. A system call each costs more than the statements themselves.
       stream.cork();
       setImmediate(() => stream.uncork());
-      const begun = [run('BEGIN ISOLATION LEVEL READ COMMITTED')];
+      const beginning = [run('BEGIN ISOLATION LEVEL READ COMMITTED')];
+      beginning[0]?.then(
+        () => begun.resolve(),
+        () => {}, // the transaction itself throws it
+      );
       const local = pooler ? { ...sessionSettings, ...settings } : settings;
       const settingList = Object.entries(local).map(([key, value]) => `SET LOCAL ${key} = '${value}'`);
-      if (settingList.length) begun.push(run(settingList.join(';')));
-      const [result] = await Promise.all([work(tx), ...begun]);
+      if (settingList.length) beginning.push(run(settingList.join(';')));
+      const [result] = await Promise.all([work(tx), ...beginning]);
       isEnding = true;
       stream.cork();
       const guards = last.map((statement) =>
@@ -326,7 +339,8 @@ export function openDatabase(options: DatabaseOptions): Database {
         release(rolledBack);
       }
       // Postgres ends sessions with an error of its own (57P01 …) before the connection drops.
-      throw lost || isEndOfSession(error) ? new ConnectionLostError(error) : error;
+      if (!lost && !isEndOfSession(error)) throw error;
+      throw new ConnectionLostError(error instanceof AtCommitError ? error.cause : error);
     }
   }
 

@@ -2,14 +2,14 @@
 import { describeError } from './errors.ts';
 import { markManyProcessed } from './events.ts';
 import { guardTransaction } from './guarded-transaction.ts';
-import { type Assignment, type AttemptDeps, statementTimeoutMs, withinTime } from './handle.ts';
+import { type Assignment, type AttemptDeps, isDue, statementTimeoutMs, withinTime } from './handle.ts';
 import type { Handler } from './handlers.ts';
 
 /** The one handler with `batch` that an assignment is for; undefined: it has to be run on its own. */
 export function batchHandlerOf({ job, plan, event }: Assignment): Handler | undefined {
   if (plan.kind !== 'run' || plan.runs.length !== 1) return undefined;
   // After a failure it runs alone, so that it fails alone.
-  if (job.retryCount > 0 || event.status !== 'PENDING' || event.jobId !== job.id) return undefined;
+  if (job.retryCount > 0 || !isDue({ job, event })) return undefined;
   const { handler } = plan.runs[0]!;
   return handler.batch ? handler : undefined;
 }

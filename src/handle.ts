@@ -115,6 +115,11 @@ export function assign(
   return { job, event, plan: planEvent(handlers, event, job.retryCount + 1), suspicion };
 }
 
+/** Whether the event still waits for this job; if not, it was settled or moved to another one. */
+export function isDue({ job, event }: Pick<Assignment, 'job' | 'event'>): boolean {
+  return event.status === 'PENDING' && event.jobId === job.id;
+}
+
 /**
  * Runs one attempt to its end. Never throws for what the handler does; throws when the database cannot record
  * the outcome (then the heartbeat's end gives the job to another worker).
@@ -129,12 +134,13 @@ export async function runAttempt(
 ): Promise<Outcome> {
   const { job, event, plan } = assignment;
   const startedAt = new Date();
-  if (event.status !== 'PENDING' || event.jobId !== job.id) {
+  if (!isDue(assignment)) {
     return { kind: 'settled', isJobSettled: false, reason: `the event is ${event.status}` };
   }
   try {
     if (plan.kind === 'ignore') {
-      await markIgnored(deps.database, event, job.id, plan.reason);
+      // In a transaction, which tells a lost connection from a failure of the event.
+      await deps.database.transaction((tx) => markIgnored(tx, event, job.id, plan.reason));
       return { kind: 'ignored', isJobSettled: false, reason: plan.reason };
     }
     if (plan.kind === 'reject') throw plan.error;
@@ -268,7 +274,13 @@ export async function withinTime(
 ): Promise<void> {
   if (stop.aborted) throw stop.reason;
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new HandlerTimeoutError(timeoutMs)), timeoutMs);
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
+  // From BEGIN on: a connection may still be at the COMMIT of the attempt before, and that may wait for a row's lock.
+  void transaction.begun.then(() => {
+    if (isOver) return;
+    timer = setTimeout(() => controller.abort(new HandlerTimeoutError(timeoutMs)), timeoutMs);
+  });
   const onStop = () => controller.abort(stop.reason);
   stop.addEventListener('abort', onStop, { once: true });
   let grace: NodeJS.Timeout | undefined;
@@ -298,6 +310,7 @@ export async function withinTime(
     // Whatever it threw because of the signal, the signal is the cause.
     throw controller.signal.aborted ? controller.signal.reason : error;
   } finally {
+    isOver = true;
     clearTimeout(timer);
     clearTimeout(grace);
     stop.removeEventListener('abort', onStop);

@@ -2,11 +2,13 @@
 import t from 'tap';
 import { z } from 'zod';
 import { Later, PermanentError } from '../src/errors.ts';
+import { readEvents } from '../src/events.ts';
+import { assign, type Outcome, runAttempt } from '../src/handle.ts';
 import { defineHandler, type HandlerEvent } from '../src/handlers.ts';
 import { enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
 import { failuresOf, makeDue, openJobsOf, rowOf, runJob, runNext, takeJob } from './support/attempt.ts';
 import { makeGate } from './support/gate.ts';
-import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
+import { newEvent, openInbox, openSession, storeEvents } from './support/inbox.ts';
 import { waitFor } from './support/wait.ts';
 
 const inbox = await openInbox(t, { policy: { RETRY_DELAY_SECONDS: 60, RETRY_DELAY_MAX_SECONDS: 3_600 } });
@@ -265,4 +267,62 @@ t.test('a job whose event is settled already runs nothing', async (t) => {
   t.match(await runNext(inbox, [handler]), { kind: 'settled', reason: 'the event is PROCESSED' });
   t.same(await openJobsOf(inbox, event), []);
   t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 0 });
+});
+
+t.test('a value that cannot be sent fails its own attempt, and none after it', async (t) => {
+  const single = await openInbox(t, { maxConnections: 1 }); // all attempts on one connection
+  await single.sql('CREATE TABLE notes (event_id text, note jsonb)');
+  const [wrong, right] = [newEvent({ topic: 'wrong' }), newEvent({ topic: 'right' })];
+  await storeEvents(single, [wrong]);
+  const handler = handlerOf(async ({ event, tx }) => {
+    const note = event.topic === 'wrong' ? { amount: 10n } : {}; // JSON knows no bigint
+    await tx.query('INSERT INTO notes (event_id, note) VALUES ($1, $2)', [event.id, note]);
+  });
+  t.match(await runJob(single, await takeJob(single), [handler]), { kind: 'failed', reason: /BigInt/ });
+  await storeEvents(single, [right]);
+  t.match(await runJob(single, await takeJob(single), [handler]), { kind: 'processed' });
+});
+
+t.test(
+  'a handler that goes on after such a value commits, and its connection is not used again',
+  async (t) => {
+    const single = await openInbox(t, { maxConnections: 1 });
+    await single.sql('CREATE TABLE notes (event_id text, note jsonb)');
+    const events = [newEvent(), newEvent()];
+    await storeEvents(single, events);
+    const insert = 'INSERT INTO notes (event_id, note) VALUES ($1, $2)';
+    const swallowing = handlerOf(({ event, tx }) =>
+      tx.query(insert, [event.id, { amount: 10n }]).catch(() => {}),
+    );
+    const next = handlerOf(({ event, tx }) => tx.query(insert, [event.id, {}]));
+    const deps = { ...single, timeoutMs: 60_000, maxDeferrals: 100 };
+    const signal = new AbortController().signal;
+    const [first, second] = await single.queue.fetch(2);
+    const rows = await readEvents(single.database, [first!.key, second!.key]);
+    const rowFor = ({ id }: { id: string }) => rows.find(({ jobId }) => jobId === id)!;
+    let following: Promise<Outcome> | undefined;
+    const outcome = await runAttempt(assign(first!, rowFor(first!), [swallowing]), deps, signal, () => {
+      following = runAttempt(assign(second!, rowFor(second!), [next]), deps, signal);
+    });
+    t.match(outcome, { kind: 'processed' });
+    t.match(await following, { kind: 'processed' });
+  },
+);
+
+t.test('a connection lost while an event is IGNORED is not its failure', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const operator = await openSession(t, inbox.url);
+  await operator('BEGIN');
+  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [event.eventId]);
+  const attempt = runNext(inbox, []);
+  const lockedOut = `FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
+  await waitFor(async () => (await inbox.sql(`SELECT ${lockedOut}`)).length === 1, {
+    what: 'the attempt to wait',
+  });
+  await inbox.sql(`SELECT pg_terminate_backend(pid) ${lockedOut}`);
+  await operator('ROLLBACK');
+  t.match(await attempt, { kind: 'deferred', reason: /57P01/ });
+  t.same(await failuresOf(inbox, event), []);
+  t.match(await runNext(inbox, []), { kind: 'ignored' });
 });
