@@ -220,8 +220,7 @@ export async function openQueue(
         retryCount: job.retryCount,
         retryLimit: job.retryLimit,
         retryDelaySeconds: job.retryDelay,
-        key: job.data,
-        suspicion: job.data?.suspicion,
+        ...readData(job.data),
       }));
     },
     complete: async (claimed) => {
@@ -241,8 +240,7 @@ export async function openQueue(
       return fetched.map((job) => ({
         id: job.id,
         retryCount: job.retryCount,
-        key: job.data,
-        suspicion: job.data?.suspicion,
+        ...readData(job.data),
         jobId: job.sourceId,
         attempts: (job.sourceRetryCount ?? 0) + 1,
         output: outputText(job.sourceOutput),
@@ -269,6 +267,15 @@ export async function openQueue(
 
 function attemptOf({ id, retryCount }: Attempt): Attempt {
   return { id, retryCount };
+}
+
+/** A job that somebody else put in may say anything: it names no event then, and must not stop those beside it. */
+function readData(data: Partial<JobData> | null): Pick<ClaimedJob, 'key' | 'suspicion'> {
+  const { source, eventId, suspicion } = data ?? {};
+  if (typeof source !== 'string' || typeof eventId !== 'string') {
+    return { key: { source: '', eventId: '' }, suspicion: undefined };
+  }
+  return { key: { source, eventId }, suspicion };
 }
 
 function affected(response: object): number {

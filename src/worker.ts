@@ -10,6 +10,7 @@ import {
   CrashError,
   handBack,
   InterruptedError,
+  isDue,
   type Outcome,
   runAttempt,
 } from './handle.ts';
@@ -134,36 +135,36 @@ export function startWorker(options: WorkerOptions): Worker {
       for (const job of jobs) held.delete(job.id);
       throw error;
     });
-    hadSuspects = suspicions.size > 0;
     const byKey = new Map(events.map((event) => [`${event.source}/${event.eventId}`, event]));
     const leave = enter('planning', jobs);
     for (const job of jobs) {
-      const event = byKey.get(`${job.key?.source}/${job.key?.eventId}`);
+      const event = byKey.get(`${job.key.source}/${job.key.eventId}`);
       const suspicion = suspicions.get(job.id);
       if (!event) {
         log.warn({ jobId: job.id }, 'a job names an event that does not exist; completed');
         settle(job);
-      } else if (suspicion) {
+      } else if (suspicion && isDue({ job, event })) {
         suspects.push({ job, event, suspicion });
       } else {
         ready.push({ assignment: assign(job, event, options.handlers()), heldSince: performance.now() });
       }
     }
     leave();
+    hadSuspects = suspects.length > 0;
     pump();
     return jobs.length;
   }
 
   function enter(what: string, jobs: readonly ClaimedJob[]): () => void {
     if (!options.watchdog) return () => {};
-    const names = jobs.slice(0, shownKeys).map(({ key }) => `${key?.source} ${key?.eventId}`);
+    const names = jobs.slice(0, shownKeys).map(({ key }) => `${key.source} ${key.eventId}`);
     if (jobs.length > shownKeys) names.push(`${jobs.length - shownKeys} more`);
     return options.watchdog.enter(`${what} ${names.join(', ')}`);
   }
 
   /** Of all jobs the events; of the few that were not taken for the first time what is held against them. */
   async function readAbout(jobs: readonly ClaimedJob[]) {
-    const again = jobs.filter((job) => job.key && (job.retryCount > 0 || job.suspicion));
+    const again = jobs.filter((job) => job.retryCount > 0 || job.suspicion);
     const [events, suspicions] = await Promise.all([
       readEvents(
         database,
