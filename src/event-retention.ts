@@ -33,6 +33,8 @@ export async function purgeEvents(
       ), buried AS (
         INSERT INTO tombstones (source, event_id, processed_on, body_sha256)
         SELECT source, event_id, processed_at, CASE WHEN unique_body THEN body_sha256 END FROM gone
+        -- A row that was put back by hand has one already.
+        ON CONFLICT DO NOTHING
       )
       SELECT count(*)::int AS count, max(received_at)::text AS last FROM gone`,
     values: [before, from, limit],

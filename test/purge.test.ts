@@ -96,6 +96,17 @@ t.test('a delivery after the purge is a duplicate and has no second effect', asy
   t.match(shown, { code: 0, stdout: /stripe evt_\S+ was PROCESSED on .* and purged on/ });
 });
 
+t.test('an event that was put back by hand is purged again', async (t) => {
+  const event = newEvent();
+  await aged('PROCESSED', 31, [event]);
+  await sql(`CREATE TEMP TABLE backup AS SELECT * FROM webhook_events WHERE event_id = '${event.eventId}'`);
+  await purge({ ...inbox, retentionMs });
+  await sql('INSERT INTO webhook_events SELECT * FROM backup');
+  const others = await aged('PROCESSED', 31, many(2));
+  await purge({ ...inbox, retentionMs });
+  t.equal(await kept([event, ...others]), 0);
+});
+
 t.test('a tombstone takes at most 120 bytes', async (t) => {
   const eventId = '0123456789abcdef0123456789abcdef0123'; // as long as a UUID
   await aged('PROCESSED', 31, [newEvent({ source: 'shopify-eu', eventId, uniqueBody: true })]);
