@@ -352,10 +352,9 @@ export function startWorker(options: WorkerOptions): Worker {
     waiting: readonly Pick<Assignment, 'job' | 'event' | 'suspicion'>[],
     reason: string,
   ): Promise<void> {
-    for (const assignment of waiting) {
-      await handBack(assignment, options, 0, reason);
-      held.delete(assignment.job.id);
-    }
+    // Before it is tried: if it fails, no heartbeat must keep them from other workers.
+    for (const { job } of waiting) held.delete(job.id);
+    for (const assignment of waiting) await handBack(assignment, options, 0, reason);
   }
 
   const reportHandBack = (error: unknown) =>

@@ -1,9 +1,11 @@
 // The worker's loop: what one job meets must not be held against those beside it.
 import t, { type Test } from 'tap';
 import { defineHandler, type Handler } from '../src/handlers.ts';
-import { startWorker, type Worker } from '../src/worker.ts';
+import type { Queue } from '../src/queue.ts';
+import { startWorker, type Worker, type WorkerOptions } from '../src/worker.ts';
 import { atEnd } from './support/at-end.ts';
 import { failuresOf, rowOf, runJob, takeJob } from './support/attempt.ts';
+import { makeGate } from './support/gate.ts';
 import { type Inbox, newEvent, openInbox, openSession, storeEvents } from './support/inbox.ts';
 import { waitFor } from './support/wait.ts';
 
@@ -13,15 +15,21 @@ const quick = defineHandler({
   handle: ({ tx }) => tx.query('SELECT 1'),
 });
 
-function startOn(t: Test, inbox: Inbox, handlers: Handler[], timeoutMs = 60_000): Worker {
+function startOn(
+  t: Test,
+  inbox: Inbox,
+  handlers: Handler[],
+  options: Partial<Pick<WorkerOptions, 'concurrency' | 'timeoutMs' | 'heartbeatMs'>> = {},
+): Worker {
   const worker = startWorker({
     ...inbox,
     handlers: () => handlers,
     concurrency: 1,
-    timeoutMs,
+    timeoutMs: 60_000,
     maxDeferrals: 100,
     heartbeatMs: 30_000,
     pollMs: 100,
+    ...options,
   });
   atEnd(t, () => worker.stop(1_000));
   return worker;
@@ -55,29 +63,31 @@ t.test('a job that names no event is completed, and those fetched with it are ru
 
 t.test('an attempt behind a COMMIT that waits for a locked row has its whole time left', async (t) => {
   const inbox = await openInbox(t);
-  const [locked, behind] = [newEvent({ topic: 'locked' }), newEvent({ topic: 'behind' })];
-  await storeEvents(inbox, [locked]);
-  await storeEvents(inbox, [behind]); // a commit of its own: fetched in this order
-  const operator = await openSession(t, inbox.url);
-  await operator('BEGIN');
-  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [locked.eventId]);
+  const events = [newEvent(), newEvent()];
+  await storeEvents(inbox, events);
   const begun: string[] = [];
+  const gate = makeGate();
   const handler = defineHandler({
     provider: 'stripe',
     topic: '*',
-    handle: ({ event, tx }) => {
-      begun.push(event.topic);
-      return tx.query('SELECT 1');
+    handle: async ({ event, tx }) => {
+      begun.push(event.id);
+      await gate.pass();
+      await tx.query('SELECT 1');
     },
   });
   const timeoutMs = 1_000;
-  startOn(t, inbox, [handler], timeoutMs);
-  await waitFor(() => begun.length === 2, { what: 'both handlers to have begun' });
-  t.same(begun, ['locked', 'behind']);
+  startOn(t, inbox, [handler], { timeoutMs });
+  await waitFor(() => gate.arrived() === 1, { what: 'the first handler' });
+  const operator = await openSession(t, inbox.url);
+  await operator('BEGIN');
+  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', begun);
+  gate.open();
+  await waitFor(() => begun.length === 2, { what: 'the second handler, behind the COMMIT of the first' });
   // As a clock of Postgres: the lock is held for twice the handlers' time.
   await operator(`SELECT pg_sleep(${(2 * timeoutMs) / 1_000})`);
   await operator('ROLLBACK');
-  for (const event of [locked, behind]) {
+  for (const event of events) {
     await waitFor(async () => (await statusOf(inbox, event)) === 'PROCESSED', {
       what: 'the event to be run',
     });
@@ -101,4 +111,29 @@ t.test('a settled event whose completion was lost is not held to have ended its 
   });
   t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1 });
   t.same(await inbox.sql('SELECT * FROM lone_attempts'), []);
+});
+
+t.test('a job that could not be handed back is not kept alive', async (t) => {
+  const inbox = await openInbox(t);
+  const events = [newEvent(), newEvent()];
+  await storeEvents(inbox, events);
+  await inbox.sql(`UPDATE pgboss.job SET retry_count = 1`); // lost with their process: they run alone
+  const gate = makeGate();
+  const touched: string[][] = [];
+  const queue: Queue = {
+    ...inbox.queue,
+    completeIn: async () => {
+      throw new Error('the database is away');
+    },
+    touch: async (claimed) => {
+      touched.push(claimed.map(({ id }) => id));
+    },
+  };
+  const waiting = defineHandler({ provider: 'stripe', topic: '*', handle: () => gate.pass() });
+  startOn(t, { ...inbox, queue }, [waiting], { heartbeatMs: 300, concurrency: 2 });
+  await waitFor(() => gate.arrived() === 1, { what: 'the one that runs alone' });
+  const before = touched.length;
+  await waitFor(() => touched.length > before + 1, { what: 'a heartbeat' });
+  t.equal(touched.at(-1)?.length, 1);
+  gate.open();
 });
