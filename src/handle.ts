@@ -87,6 +87,8 @@ export class CrashError extends Error {
 const busyRetrySeconds = 2;
 const connectionRetrySeconds = 2;
 const settleRetryMs = [250, 500, 1_000, 2_000, 4_000];
+const ownRowChanged =
+  "the handler changed its event's own row in webhook_events, which Postbell settles: return, or throw PermanentError or Later";
 const entityLockTimeout = '5s';
 /** How long a handler may take to react to its signal before its connection is ended under it. */
 const abortGraceMs = 500;
@@ -341,12 +343,14 @@ async function settleFailure(
 
 async function settleOnce(
   assignment: Assignment,
-  error: unknown,
+  thrown: unknown,
   startedAt: Date,
   deps: AttemptDeps,
 ): Promise<Outcome> {
   const { job, event, suspicion } = assignment;
-  if (isClaimLost(error)) return { kind: 'settled', isJobSettled: false, reason: 'settled meanwhile' };
+  // If somebody else took the event, no failure will be recorded below. If it still is this job's, the transaction that
+  // was rolled back took it itself: it would do so each time.
+  const error = isClaimLost(thrown) ? new PermanentError(ownRowChanged) : thrown;
   if (error instanceof BusyError) return handBack(assignment, deps, busyRetrySeconds, error.message);
   if (error instanceof InterruptedError) return handBack(assignment, deps, 0, error.message);
   if (error instanceof CrashError && !suspicion) {

@@ -220,3 +220,22 @@ t.test('what fails only at COMMIT is a failure, with its cause', async (t) => {
   t.same({ status, attempts }, { status: 'PENDING', attempts: 1 });
   t.match(last_error, /violates foreign key constraint.*23503/);
 });
+
+for (const [what, change] of [
+  ['changes', `UPDATE webhook_events SET status = 'IGNORED' WHERE source = $1 AND event_id = $2`],
+  ['deletes', 'DELETE FROM webhook_events WHERE source = $1 AND event_id = $2'],
+] as const) {
+  t.test(`an event whose handler ${what} its row is a dead letter that says so`, async (t) => {
+    const inbox = await openInbox(t);
+    const event = newEvent();
+    await storeEvents(inbox, [event]);
+    const handler = defineHandler({
+      provider: 'stripe',
+      topic: '*',
+      handle: ({ event, tx }) => tx.query(change, [event.source, event.id]),
+    });
+    t.match(await runNext(inbox, [handler]), { kind: 'failed', reason: /own row/ });
+    t.match(await rowOf(inbox, event), { status: 'FAILED', attempts: 1, last_error: /own row/ });
+    t.same(await openJobsOf(inbox, event), []);
+  });
+}
