@@ -11,7 +11,7 @@ import { measureLatency } from './measure/latency.ts';
 import { measureProcess } from './measure/process.ts';
 import { type Measure, type Options, parseOptions, usage } from './options.ts';
 import { resultsFile, writeHowFast } from './report/how-fast.ts';
-import { noResults, type Results } from './report/results.ts';
+import { brokenPromises, noResults, type Results } from './report/results.ts';
 import { writeResults } from './report/write.ts';
 import { withSession } from './session.ts';
 import { systems as allSystems } from './systems/index.ts';
@@ -53,6 +53,8 @@ async function main(options: Options): Promise<void> {
     for (const file of files) say(`written: ${file}`);
   }
   say(`done in ${results.minutes.toFixed(1)} minutes`);
+  const broken = brokenPromises(results);
+  if (broken.length) throw new Error(`Postbell broke its promise: ${broken.join('; ')}`);
 }
 
 const has = ({ measures }: Options, measure: Measure) => measures.includes(measure);

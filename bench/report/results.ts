@@ -49,3 +49,22 @@ export function median(values: readonly number[]): number {
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
+
+/** What must never be, of Postbell alone: broken promises make the whole run a failure. */
+export function brokenPromises({ accept, latency, flood, growth }: Results): string[] {
+  const isOurs = ({ system }: { system: string }) => system === 'postbell';
+  const accepts = [...accept.filter(isOurs), ...growth.map((row) => row.accept)];
+  return [
+    ...accepts.flatMap(({ lost, connections }) =>
+      lost ? [`${lost} events answered 2xx and not stored with their job (${connections} connections)`] : [],
+    ),
+    ...latency
+      .filter(isOurs)
+      .flatMap(({ missing }) => (missing ? [`${missing} events at 200/s not processed in time`] : [])),
+    ...flood
+      .filter(isOurs)
+      .flatMap(({ acceptedForgeries }) =>
+        acceptedForgeries ? [`${acceptedForgeries} forgeries accepted`] : [],
+      ),
+  ];
+}
