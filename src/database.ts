@@ -156,7 +156,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 
   const openTransactions = new Set<OpenTransaction>();
-  // Their COMMIT leaves at the end of this turn of the event loop.
+  // Their COMMIT leaves before the event loop goes on.
   const departing = new Set<Session>();
 
   const sessions: Sessions = {
@@ -277,10 +277,10 @@ export function openDatabase(options: DatabaseOptions): Database {
     };
     const stream = client.connection.stream;
     try {
-      // What is asked for in this turn of the event loop leaves in one packet: BEGIN, the settings, the first
+      // What is asked for before the event loop goes on leaves in one packet: BEGIN, the settings, the first
       // statements of `work`. A system call each costs more than the statements themselves.
       stream.cork();
-      setImmediate(() => stream.uncork());
+      process.nextTick(() => stream.uncork());
       const beginning = [run('BEGIN ISOLATION LEVEL READ COMMITTED')];
       beginning[0]?.then(
         () => begun.resolve(),
@@ -314,7 +314,7 @@ export function openDatabase(options: DatabaseOptions): Database {
         stream.uncork();
       } else {
         if (!pooler) departing.add(session);
-        setImmediate(() => {
+        process.nextTick(() => {
           departing.delete(session);
           stream.uncork();
         });
