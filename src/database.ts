@@ -68,6 +68,7 @@ export interface TransactionOptions {
   /**
    * Called when the last statements are on their way and COMMIT is not answered yet. A transaction with `onEnding` that
    * is begun in this call goes along: same connection, same packet. Half of the round trips, in a row of short ones.
+   * Not called behind a pooler, where none can go along: it would need a connection of its own.
    */
   onEnding?: () => void;
 }
@@ -310,16 +311,16 @@ export function openDatabase(options: DatabaseOptions): Database {
         (error: unknown) => (isCommitAnswered = sqlState(error) !== undefined && !isEndOfSession(error)),
       );
       const ending = [...guards, commit];
-      if (!onEnding || (commitSite && isArmedAt(commitSite))) {
+      if (!onEnding || pooler || (commitSite && isArmedAt(commitSite))) {
         stream.uncork();
       } else {
-        if (!pooler) departing.add(session);
+        departing.add(session);
         process.nextTick(() => {
           departing.delete(session);
           stream.uncork();
         });
+        onEnding();
       }
-      onEnding?.();
       const [ended] = await Promise.all([allOrFirstError(ending), commitSite && failpoint(commitSite)]);
       const committed = ended.at(-1);
       // COMMIT of an aborted transaction answers ROLLBACK and no error.

@@ -5,8 +5,8 @@ import type { Queue } from '../src/queue.ts';
 import { startWorker, type Worker, type WorkerOptions } from '../src/worker.ts';
 import { atEnd } from './support/at-end.ts';
 import { failuresOf, rowOf, runJob, takeJob } from './support/attempt.ts';
-import { makeGate } from './support/gate.ts';
-import { type Inbox, newEvent, openInbox, openSession, storeEvents } from './support/inbox.ts';
+import { countTransactions, makeGate } from './support/gate.ts';
+import { type Inbox, newEvent, openInbox, openInboxOn, openSession, storeEvents } from './support/inbox.ts';
 import { waitFor } from './support/wait.ts';
 
 const quick = defineHandler({
@@ -136,4 +136,27 @@ t.test('a job that could not be handed back is not kept alive', async (t) => {
   await waitFor(() => touched.length > before + 1, { what: 'a heartbeat' });
   t.equal(touched.at(-1)?.length, 1);
   gate.open();
+});
+
+t.test('behind a pooler no attempt is begun for which there is no connection', async (t) => {
+  const inbox = await openInbox(t);
+  const events = [newEvent(), newEvent(), newEvent()];
+  await storeEvents(inbox, events);
+  const operator = await openSession(t, inbox.url);
+  await operator('BEGIN');
+  await operator('SELECT FROM webhook_events FOR UPDATE'); // every COMMIT waits
+  const concurrency = 1;
+  const maxConnections = concurrency + 1;
+  const pooled = await openInboxOn(t, inbox.url, { pooler: true, maxConnections });
+  const counting = countTransactions(pooled.database);
+  startOn(t, { ...pooled, database: counting.database }, [quick], { concurrency });
+  await waitFor(() => counting.transactions() >= 1, { what: 'an attempt' });
+  await operator('SELECT pg_sleep(3)'); // longer than anything waits for a connection
+  await operator('ROLLBACK');
+  for (const event of events) {
+    await waitFor(async () => (await statusOf(inbox, event)) === 'PROCESSED', {
+      what: 'the event to be run',
+    });
+    t.match(await rowOf(inbox, event), { attempts: 1, deferrals: 0 });
+  }
 });

@@ -37,6 +37,8 @@ export interface InboxOptions {
   /** As SUPERVISE_SECONDS; without it nobody looks for lost jobs. */
   superviseSeconds?: number;
   sessionSettings?: Record<string, string>;
+  /** As DATABASE_POOLER. */
+  pooler?: boolean;
 }
 
 /** A migrated database with the parts that the web process and the worker share; all closed when `t` ends. */
@@ -48,11 +50,12 @@ export async function openInbox(t: Test, options: InboxOptions = {}): Promise<In
 /** The same on a database that is there: another process, as it were. */
 export async function openInboxOn(t: Test, url: string, options: InboxOptions = {}): Promise<Inbox> {
   const { log, logs } = captureLog();
-  const { superviseSeconds, sessionSettings } = options;
+  const { superviseSeconds, sessionSettings, pooler = false } = options;
   const database = openDatabase({
     url,
     applicationName: 'postbell test',
     maxConnections: options.maxConnections ?? 6,
+    pooler,
     ...(sessionSettings ? { sessionSettings } : {}),
     log,
   });
