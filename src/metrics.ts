@@ -1,4 +1,4 @@
-// The Prometheus metrics of one process; label sets are closed, so that no caller can grow them.
+// The Prometheus metrics of `web`; label sets are closed, so that no caller can grow them.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from './database.ts';
 import type { DuplicateOddity } from './events.ts';
@@ -11,20 +11,11 @@ export interface Metrics {
   /** Duplicates that differ from what is stored: `body_conflict`, `suspected_replay`. */
   countOddDuplicates(source: string, oddity: DuplicateOddity, count: number): void;
   observeAck(source: string, seconds: number): void;
-  countAttempt(
-    source: string,
-    outcome: string,
-    seconds: number,
-    sinceReceivedSeconds: number | undefined,
-  ): void;
-  countReconciled(action: string, count: number): void;
   /** The text that GET /metrics answers. */
   render(): Promise<{ contentType: string; text: string }>;
 }
 
 const ackBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-const attemptBuckets = [0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60, 300];
-const endToEndBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 3_600];
 
 export function createMetrics(): Metrics & { watch(database: Database, receiver?: Receiver): void } {
   const registry = new Registry();
@@ -55,36 +46,11 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
     buckets: ackBuckets,
     registers,
   });
-  const attempts = new Histogram({
-    name: 'postbell_attempt_duration_seconds',
-    help: 'Attempts, by source and outcome',
-    labelNames: ['source', 'outcome'] as const,
-    buckets: attemptBuckets,
-    registers,
-  });
-  const endToEnd = new Histogram({
-    name: 'postbell_end_to_end_seconds',
-    help: 'From the arrival of an event to the commit of its handler',
-    labelNames: ['source'] as const,
-    buckets: endToEndBuckets,
-    registers,
-  });
-  const reconciled = new Counter({
-    name: 'postbell_reconciled_total',
-    help: 'Events that the reconciler enqueued (replays) or healed (should stay 0)',
-    labelNames: ['action'] as const,
-    registers,
-  });
   return {
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
     countSignatureFailure: (source, reason) => signatureFailures.inc({ source, reason }),
     countOddDuplicates: (source, oddity, count) => oddDuplicates.inc({ source, oddity }, count),
     observeAck: (source, seconds) => ack.observe({ source }, seconds),
-    countAttempt: (source, outcome, seconds, sinceReceivedSeconds) => {
-      attempts.observe({ source, outcome }, seconds);
-      if (sinceReceivedSeconds !== undefined) endToEnd.observe({ source }, sinceReceivedSeconds);
-    },
-    countReconciled: (action, count) => reconciled.inc({ action }, count),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     watch: (database, receiver) => {
       new Gauge({

@@ -166,25 +166,22 @@ export interface ReconcilerOptions extends ReconcileDeps {
   intervalMs: number;
   /** As SUPERVISE_SECONDS, in ms: how often other workers' dead letters are looked for. */
   deadIntervalMs: number;
-  onReconciled?: (action: 'enqueued' | 'healed', count: number) => void;
 }
 
 /** Runs the three at their intervals and when woken, one pass of each at a time. */
 export function startReconciler(options: ReconcilerOptions): Reconciler {
-  const { log, onReconciled = () => {} } = options;
+  const { log } = options;
   let cursor: EnqueuedEvent | undefined;
 
   const replays = repeat(options.intervalMs, log, 'replays could not be enqueued', async () => {
     const count = await enqueueEventsWithoutJob(options);
     if (count) log.info({ count }, 'events without a job were enqueued');
-    onReconciled('enqueued', count);
   });
   const healing = repeat(options.intervalMs, log, 'vanished jobs could not be looked for', async () => {
     const { cleared, next } = await clearVanishedJobs(options, cursor);
     cursor = next;
     if (cleared === 0) return;
     log.warn({ count: cleared }, 'events had lost their job; they are enqueued again');
-    onReconciled('healed', cleared);
     replays.wake();
   });
   const verdicts = repeat(options.deadIntervalMs, log, 'dead letters could not be settled', async () => {

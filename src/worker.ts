@@ -31,8 +31,6 @@ export interface WorkerOptions extends AttemptDeps {
   pollMs: number;
   /** Is told what runs. */
   watchdog?: Pick<Watchdog, 'enter'>;
-  /** Told of each attempt's end, for metrics. */
-  onOutcome?: (assignment: Assignment, outcome: Outcome, durationMs: number) => void;
   /** A job went to the dead-letter queue: somebody should look there. */
   onDead?: () => void;
 }
@@ -306,7 +304,6 @@ export function startWorker(options: WorkerOptions): Worker {
     );
     if (outcome.isJobSettled) held.delete(assignment.job.id);
     else settle(assignment.job);
-    options.onOutcome?.(assignment, outcome, durationMs);
     if (outcome.isDead) options.onDead?.();
   }
 

@@ -6,10 +6,10 @@ import { workerSessionSettings } from '../handle.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { startPurge } from '../purge.ts';
-import { openQueue, type Queue } from '../queue.ts';
-import { type Reconciler, startReconciler } from '../reconcile.ts';
+import { openQueue } from '../queue.ts';
+import { startReconciler } from '../reconcile.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
-import { startWorker, type Worker } from '../worker.ts';
+import { startWorker } from '../worker.ts';
 import { connect } from './connection.ts';
 import type { CommonOptions } from './io.ts';
 import { waitForSchema } from './readiness.ts';
@@ -70,9 +70,6 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
 }
 
 interface WorkerParts {
-  worker: Worker;
-  reconciler: Reconciler;
-  queue: Queue;
   stop(graceMs: number, crash?: unknown): Promise<void>;
 }
 
@@ -129,9 +126,6 @@ async function startWorkerParts({
         worker.wake();
       });
   return {
-    worker,
-    reconciler,
-    queue,
     stop: async (graceMs, crash) => {
       await listener?.close();
       await purge?.stop();
