@@ -15,8 +15,17 @@ const jobColumns = {
   data: `jsonb_build_object('source', 'stripe', 'eventId', 'evt_' || substr(md5('event' || n), 1, 24))`,
 };
 
+/** Some time ago, and each at its own: of 25,000 of one moment the reconciler would have to sort all for each page. */
+const arrivals = { received_at: `now() - interval '10 minutes' + n * interval '1 microsecond'` };
+
 /** A finished event: its job is gone, pg-boss deletes completed ones after an hour. */
-const finishedColumns = { ...eventColumns, status: `'PROCESSED'`, processed_at: 'now()', attempts: '1' };
+const finishedColumns = {
+  ...eventColumns,
+  ...arrivals,
+  status: `'PROCESSED'`,
+  processed_at: 'now()',
+  attempts: '1',
+};
 
 export async function clonePending(query: Query, count: number, from = 1): Promise<void> {
   await clone(query, await pendingStatements(query), count, from);
@@ -26,11 +35,11 @@ export async function cloneFinished(query: Query, count: number, from = 1): Prom
   await clone(query, [await copyRows(query, 'webhook_events', finishedColumns)], count, from);
 }
 
-/** @param parsesJson the payload is read from JSON text again, as the receiver has it */
+/** @param parsesJson as the receiver does it: the payload is read from JSON text again, and arrives now */
 export async function pendingStatements(query: Query, parsesJson = false): Promise<CopyStatement[]> {
-  const payload = parsesJson ? { payload: '(pattern.payload::text)::jsonb' } : {};
+  const own = parsesJson ? { payload: '(pattern.payload::text)::jsonb' } : arrivals;
   return [
-    await copyRows(query, 'webhook_events', { ...eventColumns, ...payload }),
+    await copyRows(query, 'webhook_events', { ...eventColumns, ...own }),
     await copyRows(query, 'pgboss.job', jobColumns),
   ];
 }
