@@ -51,6 +51,12 @@ const storedColumns = `source, event_id AS "eventId", provider, topic, status, r
   job_id AS "jobId", attempts, deferrals, duplicates`;
 
 /**
+ * For statements that know their event's key. With a plain `status = 'PENDING'` Postgres takes the index of the backlog
+ * instead of the key's wherever the backlog was empty when its statistics were made, and reads all of it for each event.
+ */
+const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
+
+/**
  * Inserts what is new and wakes the workers, in the receiver's transaction.
  * @returns the job ids of the rows that were new; the others are duplicates
  */
@@ -217,7 +223,7 @@ export function markProcessed(tx: Transaction, key: EventKey, jobId: string, ent
       WITH marked AS (
         UPDATE webhook_events SET status = 'PROCESSED', processed_at = clock_timestamp(), attempts = attempts + 1,
           entity = coalesce($4, entity), last_error = NULL
-        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND status = 'PENDING'
+        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}
         RETURNING 1
       )
       SELECT 1 / count(*)::int FROM marked`,
@@ -234,7 +240,7 @@ export function markManyProcessed(tx: Transaction, events: readonly (EventKey & 
         UPDATE webhook_events e SET status = 'PROCESSED', processed_at = clock_timestamp(),
           attempts = attempts + 1, last_error = NULL
         FROM unnest($1::text[], $2::text[], $3::uuid[]) AS m (source, event_id, job_id)
-        WHERE e.source = m.source AND e.event_id = m.event_id AND e.job_id = m.job_id AND e.status = 'PENDING'
+        WHERE e.source = m.source AND e.event_id = m.event_id AND e.job_id = m.job_id AND ${isStillPending}
         RETURNING 1
       )
       SELECT 1 / (count(*) = cardinality($1))::int FROM marked`,
@@ -262,7 +268,7 @@ export async function markIgnored(
   const { rowCount } = await tx.query({
     name: 'mark_ignored',
     text: `UPDATE webhook_events SET status = 'IGNORED', ignored_reason = $4, entity = coalesce($5, entity)
-      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND status = 'PENDING'`,
+      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}`,
     values: [key.source, key.eventId, jobId, reason, entity],
   });
   return rowCount === 1;
@@ -289,7 +295,7 @@ export async function recordFailure(
       WITH failed AS (
         UPDATE webhook_events SET attempts = attempts + 1, last_error = $4,
           status = CASE WHEN $7 THEN 'FAILED' ELSE status END
-        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND status = 'PENDING'
+        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}
         RETURNING source, event_id, job_id
       )
       INSERT INTO failed_attempts (source, event_id, job_id, error, stack, started_at)
@@ -328,7 +334,7 @@ export async function markFailed(tx: Queryable, dead: DeadEvent): Promise<boolea
         UPDATE webhook_events SET status = 'FAILED',
           attempts = attempts + greatest(0, $4 - (SELECT count FROM recorded)),
           last_error = CASE WHEN (SELECT count FROM recorded) < $4 OR last_error IS NULL THEN $5 ELSE last_error END
-        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND status = 'PENDING'
+        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}
         RETURNING source, event_id, job_id
       ), lost AS (
         INSERT INTO failed_attempts (source, event_id, job_id, error)
@@ -351,7 +357,7 @@ export async function moveToJob(
 ): Promise<boolean> {
   const { rowCount } = await tx.query({
     text: `UPDATE webhook_events SET job_id = $4, deferrals = deferrals + $5::int
-      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND status = 'PENDING'`,
+      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}`,
     values: [key.source, key.eventId, fromJobId, toJobId, isDeferral ? 1 : 0],
   });
   return rowCount === 1;
@@ -415,7 +421,7 @@ export async function clearJobs(
   const { rowCount } = await database.query({
     text: `UPDATE webhook_events e SET job_id = NULL
       FROM unnest($1::text[], $2::text[], $3::uuid[]) AS l (source, event_id, job_id)
-      WHERE e.source = l.source AND e.event_id = l.event_id AND e.job_id = l.job_id AND e.status = 'PENDING'`,
+      WHERE e.source = l.source AND e.event_id = l.event_id AND e.job_id = l.job_id AND ${isStillPending}`,
     values: [
       lost.map((event) => event.source),
       lost.map((event) => event.eventId),
