@@ -2,8 +2,9 @@
 import { describeError } from './errors.ts';
 import { markManyProcessed } from './events.ts';
 import { guardTransaction } from './guarded-transaction.ts';
-import { type Assignment, type AttemptDeps, isDue, statementTimeoutMs, withinTime } from './handle.ts';
+import { type Assignment, type AttemptDeps, isDue, statementTimeoutMs } from './handle.ts';
 import type { Handler } from './handlers.ts';
+import { withinTime } from './within-time.ts';
 
 /** The one handler with `batch` that an assignment is for; undefined: it has to be run on its own. */
 export function batchHandlerOf({ job, plan, event }: Assignment): Handler | undefined {

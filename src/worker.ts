@@ -3,21 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from './errors.ts';
 import { readEvents, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
-import {
-  type Assignment,
-  type AttemptDeps,
-  assign,
-  CrashError,
-  handBack,
-  InterruptedError,
-  isDue,
-  type Outcome,
-  runAttempt,
-} from './handle.ts';
+import { type Assignment, type AttemptDeps, assign, isDue, type Outcome, runAttempt } from './handle.ts';
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
 import type { Handler } from './handlers.ts';
 import { logOfHotLines } from './logger.ts';
 import type { ClaimedJob, Suspicion } from './queue.ts';
+import { CrashError, handBack, InterruptedError } from './settle-failure.ts';
 import { markLoneStart, readSuspicions } from './suspects.ts';
 import type { Watchdog } from './watchdog.ts';
 

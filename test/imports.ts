@@ -14,6 +14,8 @@ const layers: readonly (readonly string[])[] = [
     'worker.ts',
     'handle.ts',
     'handle-batch.ts',
+    'settle-failure.ts',
+    'within-time.ts',
     'plan.ts',
     'guarded-transaction.ts',
     'replay.ts',

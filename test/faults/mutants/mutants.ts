@@ -144,7 +144,7 @@ export const mutants: readonly Mutant[] = [
         replace: 'jobId === undefined && (await markFailed(',
       },
       {
-        file: 'src/handle.ts',
+        file: 'src/settle-failure.ts',
         find: 'if (!(await recordFailure(tx, failure, isPermanent))) return false;',
         replace: 'if (!(await recordFailure(tx, failure, isPermanent || isDead))) return false;',
       },

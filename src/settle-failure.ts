@@ -1,0 +1,168 @@
+// What becomes of an attempt that did not commit: charged, put off, or given back without a charge.
+import { setTimeout as delay } from 'node:timers/promises';
+import { AtCommitError, ConnectionLostError, type Transaction } from './database.ts';
+import { describeError, Later, PermanentError } from './errors.ts';
+import { isClaimLost, moveToJob, recordFailure, type StoredEvent } from './events.ts';
+import { failpoint } from './failpoint.ts';
+import type { Assignment, AttemptDeps, Outcome } from './handle.ts';
+import { newJobId, type Queue } from './queue.ts';
+import { clearLoneStarts, endLoneStart, givenBack } from './suspects.ts';
+
+/** Another event of its entity is still inside its transaction. */
+export class BusyError extends Error {}
+/** The worker stops, or lost its claim: the attempt is not the handler's failure. */
+export class InterruptedError extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = 'InterruptedError';
+  }
+}
+
+/**
+ * The process ends because of an exception that nobody caught, most likely a handler's. Whose, is only known of an
+ * attempt that ran alone; the others are left to be found as lost.
+ */
+export class CrashError extends Error {
+  constructor(cause: unknown) {
+    super('an exception was not caught and ended the process', { cause });
+    this.name = 'CrashError';
+  }
+}
+
+const busyRetrySeconds = 2;
+const connectionRetrySeconds = 2;
+const settleRetryMs = [250, 500, 1_000, 2_000, 4_000];
+const ownRowChanged =
+  "the handler changed its event's own row in webhook_events, which Postbell settles: return, or throw PermanentError or Later";
+
+/**
+ * Settles an attempt that did not commit; the effects are rolled back by now. While the database is away it tries
+ * again: the job stays ours by its heartbeat, and a restart of Postgres need not wait for the heartbeat's end.
+ * @throws ConnectionLostError when the database stays away
+ */
+export async function settleFailure(
+  assignment: Assignment,
+  error: unknown,
+  startedAt: Date,
+  deps: AttemptDeps,
+): Promise<Outcome> {
+  for (const waitMs of settleRetryMs) {
+    try {
+      return await settleOnce(assignment, error, startedAt, deps);
+    } catch (settleError) {
+      if (!(settleError instanceof ConnectionLostError)) throw settleError;
+      await delay(waitMs);
+    }
+  }
+  return settleOnce(assignment, error, startedAt, deps);
+}
+
+async function settleOnce(
+  assignment: Assignment,
+  thrown: unknown,
+  startedAt: Date,
+  deps: AttemptDeps,
+): Promise<Outcome> {
+  const { job, event, suspicion } = assignment;
+  // If somebody else took the event, no failure will be recorded below. If it still is this job's, the transaction that
+  // was rolled back took it itself: it would do so each time.
+  const error = isClaimLost(thrown) ? new PermanentError(ownRowChanged) : thrown;
+  if (error instanceof BusyError) return handBack(assignment, deps, busyRetrySeconds, error.message);
+  if (error instanceof InterruptedError) return handBack(assignment, deps, 0, error.message);
+  if (error instanceof CrashError && !suspicion) {
+    // Its heartbeat ends with the process.
+    return { kind: 'interrupted', isJobSettled: true, reason: error.message };
+  }
+  // Not the handler's fault, unless it is its statements that end the session: so it counts as put off.
+  if (error instanceof ConnectionLostError && event.deferrals < deps.maxDeferrals) {
+    return defer(assignment, deps, connectionRetrySeconds, describeError(error.cause).text);
+  }
+  if (error instanceof Later && event.deferrals < deps.maxDeferrals) {
+    // Its process has outlived it.
+    return defer(exonerated(assignment), deps, error.afterSeconds, describeError(error).text);
+  }
+  const { text, stack } = describeError(reasonOf(error, event));
+  const isPermanent = error instanceof PermanentError;
+  const hasEnded = !(error instanceof CrashError);
+  const lostInCompany = suspicion && hasEnded ? givenBack(suspicion) : 0;
+  const isDead = !isPermanent && lostInCompany === 0 && job.retryCount >= job.retryLimit;
+  const isRecorded = await deps.database.transaction(async (tx) => {
+    await failpoint('worker.before-fail');
+    const failure = { ...event, jobId: job.id, error: text, stack, startedAt };
+    // False: the event was settled by somebody else, perhaps by a COMMIT of ours whose answer was lost.
+    if (!(await recordFailure(tx, failure, isPermanent))) return false;
+    if (suspicion && hasEnded) await endLoneStart(tx, job);
+    if (isPermanent) await deps.queue.completeIn(tx, job);
+    else if (lostInCompany === 0) await deps.queue.fail(tx, job, text.slice(0, 500));
+    else await retryWithAttemptsGivenBack(tx, assignment, lostInCompany, deps.queue);
+    await failpoint('worker.after-fail');
+    return true;
+  });
+  if (!isRecorded) return { kind: 'settled', isJobSettled: false, reason: 'settled meanwhile' };
+  return { kind: 'failed', isJobSettled: true, isDead, reason: text };
+}
+
+/** It failed like any other, so it is not what ended its process before: a job without those losses takes its place. */
+async function retryWithAttemptsGivenBack(
+  tx: Transaction,
+  { job, event }: Assignment,
+  lostInCompany: number,
+  queue: Queue,
+): Promise<void> {
+  const jobId = newJobId();
+  if (!(await queue.completeIn(tx, job))) return;
+  await moveToJob(tx, event, job.id, jobId, false);
+  await clearLoneStarts(tx, event);
+  const { source, eventId } = event;
+  const failuresLeft = job.retryLimit - job.retryCount + lostInCompany;
+  await queue.enqueue(tx, [{ source, eventId, jobId, failuresLeft, afterSeconds: job.retryDelaySeconds }]);
+}
+
+/** What the operator is told. */
+function reasonOf(error: unknown, event: StoredEvent): unknown {
+  if (error instanceof AtCommitError || error instanceof CrashError) return error.cause;
+  if (!(error instanceof Later)) return error;
+  return new Error(`put off ${event.deferrals} times (MAX_DEFERRALS): ${error.message}`);
+}
+
+/** `Later`: a new job at the given time, with as many failures left as the old one had. */
+function defer(assignment: Replaced, deps: AttemptDeps, afterSeconds: number, reason: string) {
+  return replaceJob(assignment, deps, { afterSeconds, isDeferral: true }, { kind: 'deferred', reason });
+}
+
+/** The attempt was not the handler's fault: the event goes back to the queue and nothing is charged. */
+export function handBack(
+  assignment: Replaced,
+  deps: Pick<AttemptDeps, 'database' | 'queue'>,
+  afterSeconds: number,
+  reason: string,
+): Promise<Outcome> {
+  return replaceJob(assignment, deps, { afterSeconds, isDeferral: false }, { kind: 'interrupted', reason });
+}
+
+type Replaced = Pick<Assignment, 'job' | 'event' | 'suspicion'>;
+
+/** Nothing is held against it any more, and what it had lost beside others comes back. */
+function exonerated({ job, event, suspicion }: Replaced): Replaced {
+  if (!suspicion || suspicion.alone > 0) return { job, event, suspicion };
+  return { job: { ...job, retryLimit: job.retryLimit + suspicion.inCompany }, event, suspicion: undefined };
+}
+
+async function replaceJob(
+  { job, event, suspicion }: Replaced,
+  { database, queue }: Pick<AttemptDeps, 'database' | 'queue'>,
+  { afterSeconds, isDeferral }: { afterSeconds: number; isDeferral: boolean },
+  outcome: { kind: Outcome['kind']; reason: string },
+): Promise<Outcome> {
+  const jobId = newJobId();
+  await database.transaction(async (tx) => {
+    // The attempt is fenced: if pg-boss gave the job to another worker, it is no longer ours to replace.
+    if (!(await queue.completeIn(tx, job))) return;
+    if (!(await moveToJob(tx, event, job.id, jobId, isDeferral))) return;
+    await failpoint('worker.moved');
+    const failuresLeft = job.retryLimit - job.retryCount + 1;
+    const { source, eventId } = event;
+    await queue.enqueue(tx, [{ source, eventId, jobId, afterSeconds, failuresLeft, suspicion }]);
+  });
+  return { ...outcome, isJobSettled: true };
+}

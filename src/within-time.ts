@@ -1,0 +1,68 @@
+// Ends a handler whose time is up, or whose worker stops, although JavaScript cannot be interrupted.
+import type { Transaction } from './database.ts';
+import { describeError } from './errors.ts';
+import type { AttemptDeps } from './handle.ts';
+
+class HandlerTimeoutError extends Error {
+  constructor(timeoutMs: number) {
+    super(`the handler ran longer than ${timeoutMs / 1_000} s (HANDLER_TIMEOUT_SECONDS)`);
+    this.name = 'HandlerTimeoutError';
+  }
+}
+/** How long a handler may take to react to its signal before its connection is ended under it. */
+const abortGraceMs = 500;
+
+/**
+ * Runs `work` until the time-out, or until the worker has to stop. JavaScript cannot be interrupted: a handler that
+ * ignores its signal loses its connection, so that nothing it does afterwards can be committed.
+ */
+export async function withinTime(
+  transaction: Transaction,
+  { timeoutMs, log }: Pick<AttemptDeps, 'timeoutMs' | 'log'>,
+  stop: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  if (stop.aborted) throw stop.reason;
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
+  // From BEGIN on: a connection may still be at the COMMIT of the attempt before, and that may wait for a row's lock.
+  void transaction.begun.then(() => {
+    if (isOver) return;
+    timer = setTimeout(() => controller.abort(new HandlerTimeoutError(timeoutMs)), timeoutMs);
+  });
+  const onStop = () => controller.abort(stop.reason);
+  stop.addEventListener('abort', onStop, { once: true });
+  let grace: NodeJS.Timeout | undefined;
+  const running = work(controller.signal);
+  const aborted = new Promise<never>((_, reject) => {
+    controller.signal.addEventListener(
+      'abort',
+      () => {
+        grace = setTimeout(() => {
+          transaction.abandon(controller.signal.reason);
+          running.then(
+            () => log.error('a handler returned after its time was up; nothing of it was committed'),
+            (error) =>
+              log.debug({ error: describeError(error).text }, 'a handler ended after its time was up'),
+          );
+          reject(controller.signal.reason);
+        }, abortGraceMs);
+      },
+      { once: true },
+    );
+  });
+  try {
+    await Promise.race([running, aborted]);
+    // It returned although its time was up: what it left half-done because of the signal must not be committed.
+    if (controller.signal.aborted) throw controller.signal.reason;
+  } catch (error) {
+    // Whatever it threw because of the signal, the signal is the cause.
+    throw controller.signal.aborted ? controller.signal.reason : error;
+  } finally {
+    isOver = true;
+    clearTimeout(timer);
+    clearTimeout(grace);
+    stop.removeEventListener('abort', onStop);
+  }
+}
