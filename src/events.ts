@@ -54,7 +54,7 @@ const storedColumns = `source, event_id AS "eventId", provider, topic, status, r
  * For statements that know their event's key. With a plain `status = 'PENDING'` Postgres takes the index of the backlog
  * instead of the key's wherever the backlog was empty when its statistics were made, and reads all of it for each event.
  */
-const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
+export const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
 
 /**
  * Inserts what is new and wakes the workers, in the receiver's transaction.
@@ -345,88 +345,4 @@ export async function markFailed(tx: Queryable, dead: DeadEvent): Promise<boolea
     values: [dead.source, dead.eventId, dead.jobId, dead.attempts, dead.fallbackError],
   });
   return rowCount === 1;
-}
-
-/** Puts the event off to a new job, in the transaction that inserts it. Costs no failure. */
-export async function moveToJob(
-  tx: Queryable,
-  key: EventKey,
-  fromJobId: string,
-  toJobId: string,
-  isDeferral: boolean,
-): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    text: `UPDATE webhook_events SET job_id = $4, deferrals = deferrals + $5::int
-      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}`,
-    values: [key.source, key.eventId, fromJobId, toJobId, isDeferral ? 1 : 0],
-  });
-  return rowCount === 1;
-}
-
-/** PENDING events without a job, locked for this transaction; other workers' are skipped. */
-export async function lockEventsWithoutJob(
-  tx: Queryable,
-  limit: number,
-): Promise<(EventKey & { endedItsProcess: boolean })[]> {
-  const { rows } = await tx.query<EventKey & { endedItsProcess: boolean } & Record<string, unknown>>({
-    text: `SELECT source, event_id AS "eventId", EXISTS (SELECT FROM lone_attempts m
-        WHERE m.source = e.source AND m.event_id = e.event_id) AS "endedItsProcess"
-      FROM webhook_events e
-      WHERE status = 'PENDING' AND job_id IS NULL
-      ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE OF e SKIP LOCKED`,
-    values: [limit],
-  });
-  return rows;
-}
-
-export async function assignJobs(
-  tx: Queryable,
-  jobs: readonly (EventKey & { jobId: string })[],
-): Promise<void> {
-  await tx.query({
-    text: `UPDATE webhook_events e SET job_id = j.job_id
-      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS j (source, event_id, job_id)
-      WHERE e.source = j.source AND e.event_id = j.event_id`,
-    values: [jobs.map((job) => job.source), jobs.map((job) => job.eventId), jobs.map((job) => job.jobId)],
-  });
-}
-
-export interface EnqueuedEvent extends EventKey {
-  jobId: string;
-  receivedAt: string;
-}
-
-/** A page of PENDING events that have a job, oldest first, to be compared with the jobs that exist. */
-export async function pageOfEnqueued(
-  database: Queryable,
-  after: { receivedAt: string; eventId: string } | undefined,
-  limit: number,
-): Promise<EnqueuedEvent[]> {
-  const { rows } = await database.query<EnqueuedEvent & Record<string, unknown>>({
-    // As text: a JavaScript Date would cut the microseconds off and the next page would start too early.
-    text: `SELECT source, event_id AS "eventId", job_id AS "jobId", received_at::text AS "receivedAt" FROM webhook_events
-      WHERE status = 'PENDING' AND job_id IS NOT NULL AND received_at < now() - interval '5 seconds'
-        AND ($1::timestamptz IS NULL OR (received_at, event_id) > ($1, $2))
-      ORDER BY received_at, event_id LIMIT $3`,
-    values: [after?.receivedAt ?? null, after?.eventId ?? '', limit],
-  });
-  return rows;
-}
-
-/** Takes the job from events whose job vanished, so that they are enqueued again. */
-export async function clearJobs(
-  database: Queryable,
-  lost: readonly (EventKey & { jobId: string })[],
-): Promise<number> {
-  const { rowCount } = await database.query({
-    text: `UPDATE webhook_events e SET job_id = NULL
-      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS l (source, event_id, job_id)
-      WHERE e.source = l.source AND e.event_id = l.event_id AND e.job_id = l.job_id AND ${isStillPending}`,
-    values: [
-      lost.map((event) => event.source),
-      lost.map((event) => event.eventId),
-      lost.map((event) => event.jobId),
-    ],
-  });
-  return rowCount ?? 0;
 }

@@ -5,10 +5,10 @@ import {
   clearJobs,
   type EnqueuedEvent,
   lockEventsWithoutJob,
-  markFailed,
   moveToJob,
   pageOfEnqueued,
-} from './events.ts';
+} from './event-jobs.ts';
+import { markFailed } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
 import { type DeadJob, newJobId, type Queue } from './queue.ts';

@@ -2,7 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AtCommitError, ConnectionLostError, type Transaction } from './database.ts';
 import { describeError, Later, PermanentError } from './errors.ts';
-import { isClaimLost, moveToJob, recordFailure, type StoredEvent } from './events.ts';
+import { moveToJob } from './event-jobs.ts';
+import { isClaimLost, recordFailure, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { Assignment, AttemptDeps, Outcome } from './handle.ts';
 import { newJobId, type Queue } from './queue.ts';

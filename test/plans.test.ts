@@ -1,14 +1,7 @@
 // A backlog that came after Postgres took its statistics: no statement about one event reads all of it.
 import t from 'tap';
-import {
-  clearJobs,
-  markFailed,
-  markIgnored,
-  markManyProcessed,
-  markProcessed,
-  moveToJob,
-  recordFailure,
-} from '../src/events.ts';
+import { clearJobs, moveToJob } from '../src/event-jobs.ts';
+import { markFailed, markIgnored, markManyProcessed, markProcessed, recordFailure } from '../src/events.ts';
 import { newJobId } from '../src/queue.ts';
 import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
 
