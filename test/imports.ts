@@ -36,16 +36,7 @@ const layers: readonly (readonly string[])[] = [
     'providers/',
     'handlers.ts',
   ],
-  [
-    'binary-array.ts',
-    'database.ts',
-    'dead-connections.ts',
-    'server-facts.ts',
-    'embedded-postgres.ts',
-    'postgres-binaries.ts',
-    'postgres-data-dir.ts',
-    'postgres-guardian.ts',
-  ],
+  ['binary-array.ts', 'database.ts', 'dead-connections.ts', 'server-facts.ts', 'embedded-postgres/'],
   ['failpoint.ts', 'repeat.ts'],
   ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts'],
 ];

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import type { Environment } from '../config.ts';
-import { startEmbeddedPostgres } from '../embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../embedded-postgres/start.ts';
 import { CommandError } from '../errors.ts';
 import { findHandlersModule } from '../handlers.ts';
 import { startChild } from './child-process.ts';

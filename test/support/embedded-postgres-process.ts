@@ -1,6 +1,7 @@
 // A process that starts an embedded Postgres, says where it is, and then ends as it is told, or stays.
-import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts';
-import { chooseUser, findBinaries } from '../../src/postgres-binaries.ts';
+
+import { chooseUser, findBinaries } from '../../src/embedded-postgres/binaries.ts';
+import { startEmbeddedPostgres } from '../../src/embedded-postgres/start.ts';
 
 const [manner = 'stay', options = '{}'] = process.argv.slice(2);
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);

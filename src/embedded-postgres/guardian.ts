@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import type { RunAs } from './postgres-binaries.ts';
+import type { RunAs } from './binaries.ts';
 
 export type StopMode = 'fast' | 'immediate';
 

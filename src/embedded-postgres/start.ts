@@ -4,9 +4,9 @@ import fs from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { processEnvironment } from './config.ts';
-import { CommandError } from './errors.ts';
-import type { Logger } from './logger.ts';
+import { processEnvironment } from '../config.ts';
+import { CommandError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 import {
   chooseUser,
   findBinaries,
@@ -14,7 +14,7 @@ import {
   type RunAs,
   reachableDataDir,
   writableTemporaryFolder,
-} from './postgres-binaries.ts';
+} from './binaries.ts';
 import {
   checkDataDir,
   inUse,
@@ -23,8 +23,8 @@ import {
   moveInto,
   prepareFolder,
   readPassword,
-} from './postgres-data-dir.ts';
-import { logFile, type StopMode, startGuardian } from './postgres-guardian.ts';
+} from './data-dir.ts';
+import { logFile, type StopMode, startGuardian } from './guardian.ts';
 
 export interface EmbeddedPostgresOptions {
   /**
