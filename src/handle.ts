@@ -9,7 +9,7 @@ import type { Logger } from './logger.ts';
 import { type Plan, type PlannedRun, planEvent } from './plan.ts';
 import type { ClaimedJob, Queue, Suspicion } from './queue.ts';
 import { BusyError, settleFailure } from './settle-failure.ts';
-import { clearLoneStartsAtCommit } from './suspects.ts';
+import { clearLoneStarts, clearLoneStartsAtCommit } from './suspects.ts';
 import { withinTime } from './within-time.ts';
 
 export interface AttemptDeps {
@@ -86,7 +86,7 @@ export async function runAttempt(
   signal: AbortSignal,
   onEnding: () => void = () => {},
 ): Promise<Outcome> {
-  const { job, event, plan } = assignment;
+  const { event, plan } = assignment;
   const startedAt = new Date();
   if (!isDue(assignment)) {
     return { kind: 'settled', isJobSettled: false, reason: `the event is ${event.status}` };
@@ -94,8 +94,7 @@ export async function runAttempt(
   try {
     if (plan.kind === 'ignore') {
       // In a transaction, which tells a lost connection from a failure of the event.
-      await deps.database.transaction((tx) => markIgnored(tx, event, job.id, plan.reason));
-      return { kind: 'ignored', isJobSettled: false, reason: plan.reason };
+      return await deps.database.transaction((tx) => ignore(tx, assignment, plan.reason));
     }
     if (plan.kind === 'reject') throw plan.error;
     await failpoint('worker.fetched');
@@ -107,13 +106,25 @@ export async function runAttempt(
   }
 }
 
-async function runInTransaction(
+async function ignore(
+  tx: Transaction,
   { job, event, suspicion }: Assignment,
+  reason: string,
+  entity: string | null = null,
+): Promise<Outcome> {
+  await markIgnored(tx, event, job.id, reason, entity);
+  if (suspicion) await clearLoneStarts(tx, event);
+  return { kind: 'ignored', isJobSettled: false, reason };
+}
+
+async function runInTransaction(
+  assignment: Assignment,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
   signal: AbortSignal,
   onEnding: () => void,
 ): Promise<Outcome> {
+  const { job, event, suspicion } = assignment;
   let guarded: GuardedTransaction | undefined;
   try {
     return await deps.database.transaction(
@@ -121,10 +132,7 @@ async function runInTransaction(
         await failpoint('worker.after-begin');
         const due = await takeEntities(tx, event, runs);
         const entity = runs.find((run) => run.entity !== null)?.entity ?? null;
-        if (due.length === 0) {
-          await markIgnored(tx, event, job.id, 'stale', entity);
-          return { kind: 'ignored', isJobSettled: false, reason: 'stale' };
-        }
+        if (due.length === 0) return ignore(tx, assignment, 'stale', entity);
         guarded = guardTransaction(tx, deps.log);
         await runHandlers(tx, guarded, event, due, deps, signal);
         await failpoint('worker.after-handler');

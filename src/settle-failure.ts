@@ -76,11 +76,17 @@ async function settleOnce(
   }
   // Not the handler's fault, unless it is its statements that end the session: so it counts as put off.
   if (error instanceof ConnectionLostError && event.deferrals < deps.maxDeferrals) {
-    return defer(assignment, deps, connectionRetrySeconds, describeError(error.cause).text);
+    const replacement = { afterSeconds: connectionRetrySeconds, isDeferral: true };
+    return replaceJob(assignment, deps, replacement, {
+      kind: 'deferred',
+      reason: describeError(error.cause).text,
+    });
   }
   if (error instanceof Later && event.deferrals < deps.maxDeferrals) {
     // Its process has outlived it.
-    return defer(exonerated(assignment), deps, error.afterSeconds, describeError(error).text);
+    const replacement = { afterSeconds: error.afterSeconds, isDeferral: true, endsStart: !!suspicion };
+    const outcome = { kind: 'deferred' as const, reason: describeError(error).text };
+    return replaceJob(exonerated(assignment), deps, replacement, outcome);
   }
   const { text, stack } = describeError(reasonOf(error, event));
   const isPermanent = error instanceof PermanentError;
@@ -126,11 +132,6 @@ function reasonOf(error: unknown, event: StoredEvent): unknown {
   return new Error(`put off ${event.deferrals} times (MAX_DEFERRALS): ${error.message}`);
 }
 
-/** `Later`: a new job at the given time, with as many failures left as the old one had. */
-function defer(assignment: Replaced, deps: AttemptDeps, afterSeconds: number, reason: string) {
-  return replaceJob(assignment, deps, { afterSeconds, isDeferral: true }, { kind: 'deferred', reason });
-}
-
 /** The attempt was not the handler's fault: the event goes back to the queue and nothing is charged. */
 export function handBack(
   assignment: Replaced,
@@ -149,16 +150,25 @@ function exonerated({ job, event, suspicion }: Replaced): Replaced {
   return { job: { ...job, retryLimit: job.retryLimit + suspicion.inCompany }, event, suspicion: undefined };
 }
 
+interface Replacement {
+  afterSeconds: number;
+  isDeferral: boolean;
+  /** The start on record has ended by itself. */
+  endsStart?: boolean;
+}
+
+/** A new job at its time, with as many failures left as the old one had. */
 async function replaceJob(
   { job, event, suspicion }: Replaced,
   { database, queue }: Pick<AttemptDeps, 'database' | 'queue'>,
-  { afterSeconds, isDeferral }: { afterSeconds: number; isDeferral: boolean },
+  { afterSeconds, isDeferral, endsStart = false }: Replacement,
   outcome: { kind: Outcome['kind']; reason: string },
 ): Promise<Outcome> {
   const jobId = newJobId();
   await database.transaction(async (tx) => {
     // The attempt is fenced: if pg-boss gave the job to another worker, it is no longer ours to replace.
     if (!(await queue.completeIn(tx, job))) return;
+    if (endsStart) await endLoneStart(tx, job);
     if (!(await moveToJob(tx, event, job.id, jobId, isDeferral))) return;
     await failpoint('worker.moved');
     const failuresLeft = job.retryLimit - job.retryCount + 1;

@@ -74,11 +74,14 @@ export async function clearLoneStarts(tx: Queryable, key: EventKey): Promise<voi
   await tx.query(clearing(key));
 }
 
-/** Takes the last start back: it has ended by itself. Those before it stay proof. */
-export async function endLoneStart(tx: Queryable, job: Pick<ClaimedJob, 'id' | 'key'>): Promise<void> {
-  await tx.query({
-    text: `UPDATE lone_attempts SET starts = starts - 1
-      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND starts > 0`,
+/** Takes the last start back: it has ended by itself. Those before it stay proof; a row without any is none. */
+export async function endLoneStart(database: Queryable, job: Pick<ClaimedJob, 'id' | 'key'>): Promise<void> {
+  await database.query({
+    text: `WITH ended AS (
+        DELETE FROM lone_attempts WHERE source = $1 AND event_id = $2 AND job_id = $3 AND starts <= 1
+      )
+      UPDATE lone_attempts SET starts = starts - 1
+      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND starts > 1`,
     values: [job.key.source, job.key.eventId, job.id],
   });
 }

@@ -1,7 +1,7 @@
 // What is held against an event whose process ended under it: proof, or only that it was there; and what it gets back.
 import { once } from 'node:events';
 import t from 'tap';
-import { Later } from '../src/errors.ts';
+import { Later, PermanentError } from '../src/errors.ts';
 import { readEvents } from '../src/events.ts';
 import { defineHandler } from '../src/handlers.ts';
 import type { ClaimedJob } from '../src/queue.ts';
@@ -18,6 +18,12 @@ const fine = handlerOf(async () => {});
 const failing = handlerOf(async () => {
   throw new Error('boom');
 });
+const permanent = async () => {
+  throw new PermanentError('never');
+};
+const later = async () => {
+  throw new Later({ afterSeconds: 1 });
+};
 const marks = ({ eventId }: { eventId: string }) =>
   inbox.sql('SELECT starts FROM lone_attempts WHERE event_id = $1', [eventId]);
 
@@ -55,6 +61,22 @@ t.test('lost beside others, then it ends well: nothing stays', async (t) => {
   t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1 });
   t.same(await openJobsOf(inbox, event), []);
 });
+
+for (const [end, handlers] of [
+  ['is IGNORED', []],
+  ['is put off and then ends well', [handlerOf(later), fine]],
+  ['is a dead letter', [handlerOf(permanent)]],
+] as const) {
+  t.test(`lost beside others, then it ${end}: nothing stays`, async (t) => {
+    const event = await stored();
+    await loseJob(inbox, await takeJob(inbox));
+    for (const list of handlers.length === 0 ? [[]] : handlers.map((handler) => [handler])) {
+      await runNext(inbox, list);
+    }
+    t.not((await rowOf(inbox, event)).status, 'PENDING');
+    t.same(await marks(event), []);
+  });
+}
 
 t.test('lost beside others, then it throws: the lost attempt is given back', async (t) => {
   const event = await stored();
