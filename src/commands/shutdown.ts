@@ -16,7 +16,7 @@ export interface ShutdownOptions {
 }
 
 /** When the time is up the process is gone, and does not only begin to go. */
-const exitReserveMs = 500;
+const exitReserveMs = 1_000;
 
 /** Platforms may send the signal more than once; the second does nothing, the timer does. */
 export function exitGracefully({

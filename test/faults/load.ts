@@ -10,6 +10,9 @@ export interface Load {
   stop(): Promise<number>;
 }
 
+/** Beyond it no further event is begun: an outage would leave a crowd whose retries time out waiting for each other. */
+const maxOpen = 200;
+
 export function startLoad(
   rig: Rig,
   options: {
@@ -23,12 +26,21 @@ export function startLoad(
   const { prefix, perSecond, order = () => ({}), sender = rig.sender } = options;
   const stopped = new AbortController();
   const pending: Promise<Sent>[] = [];
+  const open = new Set<Promise<unknown>>();
   const sending = (async () => {
     const startedAt = clock();
     for (let index = 0; !stopped.signal.aborted; index++) {
+      while (open.size >= maxOpen && !stopped.signal.aborted) await Promise.race(open);
       pending.push(sender.deliverUntilAcked({ id: `${prefix}_${index}`, ...order(index) }, 120_000));
       // Told by stop(); without it, the end of the test ends the load.
-      pending.at(-1)!.catch(() => stopped.abort());
+      const delivering: Promise<unknown> = pending.at(-1)!.then(
+        () => open.delete(delivering),
+        () => {
+          open.delete(delivering);
+          stopped.abort();
+        },
+      );
+      open.add(delivering);
       const dueInMs = startedAt + ((index + 1) * 1_000) / perSecond - clock();
       if (dueInMs > 0) await delay(dueInMs, undefined, { signal: stopped.signal }).catch(() => {});
     }

@@ -98,8 +98,8 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
     connectionString: options.url,
     max: 4,
     application_name: 'postbell tests',
-    connectionTimeoutMillis: 2_000,
-    query_timeout: 20_000,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 30_000,
   });
   // The database is what the faults are done to.
   pool.on('error', () => {});

@@ -231,8 +231,20 @@ export const deafLog: Fault = {
     context.expect(slowest < 3_000, `the slowest answer took ${Math.round(slowest)} ms`);
     context.note(`slowest answer ${Math.round(slowest)} ms`);
     await rig.drain();
-    web.pauseOutput(false);
-    worker.pauseOutput(false);
+    // They have much to say, nobody to say it to, and have to end all the same.
+    const stoppedAt = clock();
+    const exits = [web, worker].map(async (process) => {
+      process.kill('SIGTERM');
+      const hardEnd = setTimeout(() => process.kill('SIGKILL'), 25_000);
+      await process.exited;
+      clearTimeout(hardEnd);
+      return clock() - stoppedAt;
+    });
+    const [webMs = 0, workerMs = 0] = await Promise.all(exits);
+    context.expect(Math.max(webMs, workerMs) <= 20_000, 'SIGTERM: it cannot end while its log is not read');
+    context.note(
+      `SIGTERM to exit, still unread: web ${Math.round(webMs)} ms, worker ${Math.round(workerMs)} ms`,
+    );
     await context.balance(rig);
   },
 };

@@ -58,7 +58,7 @@ export const lockConflicts: Fault = {
     await rig.pool.query(`ALTER DATABASE ${name} SET default_transaction_isolation = 'serializable'`);
     await rig.pool.query(`INSERT INTO allowed VALUES ('A'), ('B')`);
     await Promise.all([rig.web(), rig.web(), rig.worker(), rig.worker()]);
-    const pairs = context.repeats(3, 20);
+    const pairs = context.repeats(3, 10);
     const load = startLoad(rig, { prefix: 'evt', perSecond: 40 });
     for (let pair = 0; pair < pairs; pair++) {
       await Promise.all(
@@ -72,7 +72,7 @@ export const lockConflicts: Fault = {
       await delay(300);
     }
     await load.stop();
-    await rig.drain();
+    await rig.drain(150_000); // they queue for the same two rows
     const { rows } = await rig.pool.query<{ state: string; count: number }>(
       `SELECT substring(error FROM 'SQLSTATE (\\w+)') AS state, count(*)::int AS count FROM failed_attempts GROUP BY 1`,
     );
