@@ -283,7 +283,8 @@ export interface FailureRecord extends EventKey {
 
 /**
  * Records a failed attempt; with `isFinal` the event is a dead letter at once. False when the event is no longer
- * this job's: a settled event keeps its status, whatever a late attempt says.
+ * this job's: a settled event keeps its status, whatever a late attempt says. False, too, when the same attempt was
+ * recorded before, by a COMMIT whose answer was lost.
  */
 export async function recordFailure(
   tx: Queryable,
@@ -296,6 +297,8 @@ export async function recordFailure(
         UPDATE webhook_events SET attempts = attempts + 1, last_error = $4,
           status = CASE WHEN $7 THEN 'FAILED' ELSE status END
         WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}
+          AND NOT EXISTS (SELECT FROM failed_attempts f
+            WHERE f.source = $1 AND f.event_id = $2 AND f.job_id = $3 AND f.started_at = $6)
         RETURNING source, event_id, job_id
       )
       INSERT INTO failed_attempts (source, event_id, job_id, error, stack, started_at)

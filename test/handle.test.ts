@@ -1,6 +1,7 @@
 // One attempt: effects and status in one commit, or neither; and each of a handler's outcomes.
 import t from 'tap';
 import { z } from 'zod';
+import { ConnectionLostError, type Database } from '../src/database.ts';
 import { Later, PermanentError } from '../src/errors.ts';
 import { readEvents } from '../src/events.ts';
 import { assign, type Outcome, runAttempt } from '../src/handle.ts';
@@ -325,4 +326,27 @@ t.test('a connection lost while an event is IGNORED is not its failure', async (
   t.match(await attempt, { kind: 'deferred', reason: /57P01/ });
   t.same(await failuresOf(inbox, event), []);
   t.match(await runNext(inbox, []), { kind: 'ignored' });
+});
+
+t.test('a failure whose COMMIT was not answered is recorded once', async (t) => {
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  let count = 0;
+  const database: Database = {
+    ...inbox.database,
+    transaction: async (work, options) => {
+      const result = await inbox.database.transaction(work, options);
+      if (++count === 1) throw new ConnectionLostError(new Error('no answer')); // the handler's own threw before
+      return result;
+    },
+  };
+  const boom = handlerOf(async () => {
+    throw new Error('boom');
+  });
+  await runJob({ ...inbox, database }, await takeJob(inbox), [boom]);
+  t.equal(count, 2, 'it was settled twice');
+  t.match(await failuresOf(inbox, event), [{ error: 'Error: boom' }]);
+  t.equal((await failuresOf(inbox, event)).length, 1);
+  t.match(await rowOf(inbox, event), { status: 'PENDING', attempts: 1 });
+  t.match(await openJobsOf(inbox, event), [{ state: 'retry' }]);
 });
