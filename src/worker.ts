@@ -1,8 +1,8 @@
-// Takes jobs as slots come free, runs attempts side by side, settles their jobs in groups.
+// Takes jobs as slots come free, runs attempts side by side, hands back what it cannot run.
 import { setTimeout as delay } from 'node:timers/promises';
+import { collectCompletions } from './completions.ts';
 import { describeError } from './errors.ts';
 import { readEvents, type StoredEvent } from './events.ts';
-import { failpoint } from './failpoint.ts';
 import { type Assignment, type AttemptDeps, assign, isDue, type Outcome, runAttempt } from './handle.ts';
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
 import type { Handler } from './handlers.ts';
@@ -43,21 +43,19 @@ const maxBatch = 200;
 /** Jobs are fetched ahead for about so long; one fetched too early would wait here while another worker is idle. */
 const prefetchMs = 250;
 const handBackAfterMs = 5_000;
-const completionsPerStatement = 500;
-/** Completions wait so long for company: nobody waits for them, and a statement each would cost more than the attempts. */
-const completionDelayMs = 20;
+const shownKeys = 20;
 
 interface Held {
   assignment: Assignment;
   heldSince: number;
 }
+
 /** Not planned yet: a handler's schema or `entity` may be what ends the process. */
 interface Suspect {
   job: ClaimedJob;
   event: StoredEvent;
   suspicion: Suspicion;
 }
-const shownKeys = 20;
 
 export function startWorker(options: WorkerOptions): Worker {
   const { database, queue, log, concurrency } = options;
@@ -71,8 +69,14 @@ export function startWorker(options: WorkerOptions): Worker {
   // Of these: their handlers have returned, only COMMIT is under way. Their slots are free.
   let ending = 0;
   const busyEntities = new Set<string>();
-  const completions: ClaimedJob[] = [];
-  let completing: Promise<void> | undefined;
+  const completions = collectCompletions({
+    queue,
+    log,
+    isUrgent: () => isStopping,
+    onEnded: (jobs) => {
+      for (const job of jobs) held.delete(job.id);
+    },
+  });
   let averageMs = 50;
   let isAlone = false;
   let hadSuspects = false;
@@ -131,7 +135,7 @@ export function startWorker(options: WorkerOptions): Worker {
       const suspicion = suspicions.get(job.id);
       if (!event) {
         log.warn({ jobId: job.id }, 'a job names an event that does not exist; completed');
-        settle(job);
+        completions.add(job);
       } else if (suspicion && isDue({ job, event })) {
         suspects.push({ job, event, suspicion });
       } else {
@@ -197,7 +201,7 @@ export function startWorker(options: WorkerOptions): Worker {
     try {
       const [suspect] = suspects.splice(0, 1) as [Suspect];
       await handBackAll(suspects.splice(0), 'it has to run alone').catch(reportHandBack);
-      while (completing) await completing;
+      await completions.settled();
       if (isStopping) await handBackAll([suspect], 'its worker stops').catch(reportHandBack);
       else await runSuspect(suspect);
     } finally {
@@ -294,32 +298,8 @@ export function startWorker(options: WorkerOptions): Worker {
       'attempt',
     );
     if (outcome.isJobSettled) held.delete(assignment.job.id);
-    else settle(assignment.job);
+    else completions.add(assignment.job);
     if (outcome.isDead) options.onDead?.();
-  }
-
-  function settle(job: ClaimedJob): void {
-    completions.push(job);
-    completing ??= flushCompletions();
-  }
-
-  /** The effects are committed: a completion that is late, or lost, costs a look at a settled event and no more. */
-  async function flushCompletions(): Promise<void> {
-    while (completions.length) {
-      if (completions.length < completionsPerStatement && !isStopping) await delay(completionDelayMs);
-      const batch = completions.splice(0, completionsPerStatement);
-      try {
-        await queue.complete(batch);
-        await failpoint('worker.after-complete');
-      } catch (error) {
-        log.warn(
-          { error: describeError(error).text, jobs: batch.length },
-          'jobs could not be completed; they come back',
-        );
-      }
-      for (const job of batch) held.delete(job.id);
-    }
-    completing = undefined;
   }
 
   async function beat(): Promise<void> {
@@ -379,7 +359,7 @@ export function startWorker(options: WorkerOptions): Worker {
       await looping;
       const late = [...assignments(ready.splice(0)), ...suspects.splice(0)];
       await handBackAll(late, 'its worker stops').catch(reportHandBack);
-      while (completing) await completing;
+      await completions.settled();
       clearInterval(beating);
     },
   };

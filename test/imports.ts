@@ -12,6 +12,7 @@ const layers: readonly (readonly string[])[] = [
   [
     'receive.ts',
     'worker.ts',
+    'completions.ts',
     'handle.ts',
     'handle-batch.ts',
     'settle-failure.ts',
