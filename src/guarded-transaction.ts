@@ -17,6 +17,9 @@ const refusedWords = new Set(
   'begin start commit end abort prepare deallocate reset discard listen unlisten'.split(' '),
 );
 
+// Held by the connection: no later attempt on another one would get it.
+const sessionLock = /\bpg_(try_)?advisory_lock(_shared)?\s*\(/i;
+
 export function guardTransaction(transaction: Transaction, log: Logger): GuardedTransaction {
   let isClosed = false;
   let firstError: Error | undefined;
@@ -45,6 +48,13 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
         if (word) {
           return refuse(
             new PermanentError(`tx refuses ${word.toUpperCase()}: Postbell ends the transaction itself`),
+          );
+        }
+        if (sessionLock.test(text)) {
+          return refuse(
+            new PermanentError(
+              'tx refuses locks that outlive the transaction: take pg_advisory_xact_lock instead',
+            ),
           );
         }
         const result = transaction.query<R>({

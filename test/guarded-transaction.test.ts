@@ -71,6 +71,18 @@ for (const text of refused) {
   );
 }
 
+for (const name of ['pg_advisory_lock', 'PG_TRY_ADVISORY_LOCK', 'pg_advisory_lock_shared']) {
+  t.test(`a lock that would outlive the transaction is refused: ${name}`, async (t) => {
+    const { status, error, effects } = await run((tx) => tx.query(`SELECT ${name} (4711)`));
+    t.match({ status, error, effects }, { status: 'FAILED', error: /pg_advisory_xact_lock/, effects: [] });
+    t.same(await inbox.sql(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711`), []);
+  });
+}
+
+t.test('a lock that ends with the transaction is allowed', async (t) => {
+  t.match(await run((tx) => tx.query('SELECT pg_advisory_xact_lock(4711)')), { status: 'PROCESSED' });
+});
+
 t.test('a refusal that the handler swallows is a dead letter all the same', async (t) => {
   const result = await run((tx) => tx.query('COMMIT').catch(() => {}));
   t.match(result, { kind: 'failed', status: 'FAILED', effects: [] });
