@@ -10,7 +10,11 @@ const region = /(<!-- how-fast -->\n)[\s\S]*?(<!-- \/how-fast -->)/;
 const connections = 256;
 
 const integer = (value: number) => Math.round(value).toLocaleString('en-US');
-const times = (ours: number, theirs: number) => `${(ours / theirs).toFixed(ours / theirs < 10 ? 1 : 0)} ×`;
+const times = (ours: number, theirs: number) => {
+  // A peer that could not be run here, e.g. without Redis.
+  if (!Number.isFinite(theirs)) return '(not measured) ×';
+  return `${(ours / theirs).toFixed(ours / theirs < 10 ? 1 : 0)} ×`;
+};
 const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 
 /** What must stand between the markers; nothing where nothing was measured yet. */
