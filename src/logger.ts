@@ -60,28 +60,29 @@ export function createLogger(
 const groupMs = 10;
 const maxGroupChars = 65_536;
 
+/** Lines that wait for a reader; beyond it they are dropped, since they would take the memory of the process. */
+const maxWaitingBytes = 16 * 1_048_576;
+
 /**
- * Lines leave together after a moment: a system call each would cost more than the lines. Written synchronously: a write
- * that a thread has not done by the end of the process is lost.
+ * Lines leave together after a moment: a system call each would cost more than the lines. Through Node's own stream, which
+ * writes at once while the reader keeps up, so that the last line is out when the process ends, and waits without
+ * blocking while he does not: with a synchronous write no request would be answered, and nothing could end.
  */
 function writtenInGroups(): DestinationStream {
-  const destination = pino.destination({ sync: true });
+  const { stdout } = process;
+  stdout.on('error', () => {}); // the reader is gone: there is nobody to tell
   let lines = '';
-  const handOver = () => {
+  const flushSync = () => {
     const text = lines;
     lines = '';
-    if (text) destination.write(text);
-  };
-  const flushSync = () => {
-    handOver();
-    destination.flushSync();
+    if (text && stdout.writableLength < maxWaitingBytes) stdout.write(text);
   };
   process.on('exit', flushSync);
   return {
     write: (line) => {
-      if (!lines) setTimeout(handOver, groupMs).unref();
+      if (!lines) setTimeout(flushSync, groupMs).unref();
       lines += line;
-      if (lines.length > maxGroupChars) handOver();
+      if (lines.length > maxGroupChars) flushSync();
     },
     // What pino calls after a fatal line; the type does not know of it.
     ...{ flushSync },
