@@ -24,21 +24,21 @@ export function formatReport(results: readonly Result[], run: Run): string {
     '',
     `**${count('held')} of ${results.length} faults held, ${count('broken')} broken, ${count('not run')} not run. ${total('acked').toLocaleString('en')} events acknowledged under them: ${total('lost')} lost, ${total('doubled')} doubled, ${total('stuck')} stuck.** ${run.mutants}.`,
     '',
-    '| | fault | times | acked | lost | doubled | stuck | recovery | result |',
-    '|---|---|---:|---:|---:|---:|---:|---:|---|',
+    '| | fault | set | times | acked | lost | doubled | stuck | recovery | result |',
+    '|---|---|---|---:|---:|---:|---:|---:|---:|---|',
     ...results.map(formatRow),
   ].join('\n');
 }
 
 function formatRow(result: Result): string {
-  const { id, title, outcome, repeats, tally, recoveryMs, problems, notes } = result;
+  const { id, title, outcome, set, repeats, tally, recoveryMs, problems, notes } = result;
   const text = (parts: readonly string[]) => parts.join('; ').replaceAll('|', '\\|').replaceAll('\n', ' ');
-  if (outcome === 'not run') return `| ${id} | ${title} | | | | | | | not run: ${text(problems)} |`;
+  if (outcome === 'not run') return `| ${id} | ${title} | | | | | | | | not run: ${text(problems)} |`;
   const recovery = recoveryMs === null ? '' : `${(recoveryMs / 1_000).toFixed(1)} s`;
   const told =
     outcome === 'broken' ? `**broken**: ${text([...problems, ...notes])}` : text(['held', ...notes]);
   const { acked, lost, doubled, stuck } = tally;
-  return `| ${id} | ${title} | ${repeats} | ${acked} | ${lost} | ${doubled} | ${stuck} | ${recovery} | ${told} |`;
+  return `| ${id} | ${title} | ${set} | ${repeats} | ${acked} | ${lost} | ${doubled} | ${stuck} | ${recovery} | ${told} |`;
 }
 
 export function writeReport(report: string): void {
