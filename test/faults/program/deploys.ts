@@ -117,7 +117,7 @@ function copyWithMigration({ t }: FaultContext, count = 1): string {
   for (let index = 1; index <= count; index++) {
     const id = String(newest + index).padStart(3, '0');
     writeFileSync(
-      path.join(root, `sql/${id}_add-note.sql`),
+      path.join(root, `sql/${id}_add-note-${index}.sql`),
       `ALTER TABLE webhook_events ADD COLUMN note_${index} text;\nCREATE INDEX ON webhook_events (note_${index}) WHERE note_${index} IS NOT NULL;\n`,
     );
   }
