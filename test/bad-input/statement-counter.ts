@@ -1,8 +1,7 @@
 // Stands between a process and Postgres and writes down every statement that goes through.
-import { once } from 'node:events';
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { createConnection, createServer, type Socket } from 'node:net';
 import type { Test } from 'tap';
-import { atEnd } from '../support/at-end.ts';
+import { standInForDatabase } from '../support/database-stand-in.ts';
 
 export interface StatementCounter {
   /** `databaseUrl` with the counter's address in it. */
@@ -36,17 +35,7 @@ export async function startStatementCounter(t: Test, databaseUrl: string): Promi
       });
     }
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  atEnd(t, async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  const url = new URL(databaseUrl);
-  url.hostname = '127.0.0.1';
-  url.port = String((server.address() as AddressInfo).port);
-  return { url: url.href, statements };
+  return { url: await standInForDatabase(t, server, sockets, databaseUrl), statements };
 }
 
 /** Reads what a client says to Postgres: Query (Q), Parse (P) and Bind (B), which stands for one execution. */

@@ -1,9 +1,8 @@
 // A TCP proxy in front of Postgres that can lose, delay, cut and withhold.
-import { once } from 'node:events';
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { atEnd } from '../support/at-end.ts';
+import { standInForDatabase } from '../support/database-stand-in.ts';
 
 export interface Proxy {
   /** `databaseUrl` with the proxy's address in it. */
@@ -119,18 +118,9 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
     });
   }
 
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  atEnd(t, async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  const url = new URL(databaseUrl);
-  url.hostname = '127.0.0.1';
-  url.port = String((server.address() as AddressInfo).port);
+  const url = await standInForDatabase(t, server, sockets, databaseUrl);
   return {
-    url: url.href,
+    url,
     blackHole: () => {
       isHole = true;
       for (const link of links) link.isLost = true;
