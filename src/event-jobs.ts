@@ -1,5 +1,5 @@
 // Which job an event has: moved to another one, or lost and enqueued again.
-import type { Queryable } from './database.ts';
+import type { Queryable } from './database/database.ts';
 import { isStillPending } from './events.ts';
 import type { EventKey } from './queue.ts';
 

@@ -1,5 +1,5 @@
 // What operators ask of webhook_events: lists, one event whole, counts, replays, refused requests.
-import type { Queryable } from './database.ts';
+import type { Queryable } from './database/database.ts';
 import { type EventFilter, filterConditions } from './event-filter.ts';
 import type { EventStatus } from './events.ts';
 import type { EventKey } from './queue.ts';

@@ -1,5 +1,5 @@
 // The purge of settled events: their rows go, their ids stay as tombstones.
-import type { Queryable } from './database.ts';
+import type { Queryable } from './database/database.ts';
 import type { EventKey } from './queue.ts';
 
 /** True when this transaction is the only one that purges. Never waits; let go with the transaction's end. */

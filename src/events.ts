@@ -8,7 +8,7 @@ import {
   timestamptzArray,
   uuidArray,
 } from './binary-array.ts';
-import { AtCommitError, type Queryable, type Transaction } from './database.ts';
+import { AtCommitError, type Queryable, type Transaction } from './database/database.ts';
 import { sqlState } from './errors.ts';
 import type { EventKey } from './queue.ts';
 

@@ -1,5 +1,5 @@
 // The `tx` a handler gets: it can write, but it cannot end the transaction that marks the event PROCESSED.
-import type { QueryResult, Row, Transaction } from './database.ts';
+import type { QueryResult, Row, Transaction } from './database/database.ts';
 import { describeError, PermanentError } from './errors.ts';
 import type { HandlerTransaction } from './handlers.ts';
 import type { Logger } from './logger.ts';

@@ -1,5 +1,6 @@
 // One attempt: claim the event, run its handlers, mark it, all in one commit; or record why not.
-import { AtCommitError, allOrFirstError, type Database, type Transaction } from './database.ts';
+import { AtCommitError, type Database, type Transaction } from './database/database.ts';
+import { allOrFirstError } from './database/statements.ts';
 import { describeError, PermanentError, sqlState } from './errors.ts';
 import { advanceEntityClock, lockEntity, markIgnored, markProcessed, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';

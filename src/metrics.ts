@@ -1,6 +1,6 @@
 // The Prometheus metrics of `web`; label sets are closed, so that no caller can grow them.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Database } from './database.ts';
+import type { Database } from './database/database.ts';
 import type { DuplicateOddity } from './events.ts';
 import type { Receiver } from './receive.ts';
 

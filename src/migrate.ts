@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { migrate as runMigrations } from 'postgres-migrations';
-import { type Database, openDatabase } from './database.ts';
+import type { Database } from './database/database.ts';
+import { openDatabase } from './database/open-database.ts';
 import { sqlState } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { installedQueueVersion, migrateQueue, queueSchemaVersion, type RetryPolicy } from './queue.ts';

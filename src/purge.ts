@@ -1,6 +1,6 @@
 // Keeps the tables from growing for ever: purges settled events of PAYLOAD_RETENTION_DAYS ago, one worker at a time.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from './database.ts';
+import type { Database } from './database/database.ts';
 import { lockPurge, purgeEntityClocks, purgeEvents } from './event-retention.ts';
 import type { Logger } from './logger.ts';
 import { type Repeated, repeat } from './repeat.ts';

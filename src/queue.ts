@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { PgBoss } from 'pg-boss';
 import pgBossPackage from 'pg-boss/package.json' with { type: 'json' };
 import type { Config } from './config.ts';
-import type { Queryable } from './database.ts';
+import type { Queryable } from './database/database.ts';
 import { describeError } from './errors.ts';
 import type { Logger } from './logger.ts';
 

@@ -1,5 +1,6 @@
 // Group commit: verified deliveries wait at most for a transaction in flight, then go together in one commit.
-import { allOrFirstError, type Database, type Transaction } from './database.ts';
+import type { Database, Transaction } from './database/database.ts';
+import { allOrFirstError } from './database/statements.ts';
 import { describeError } from './errors.ts';
 import {
   countDuplicates,

@@ -1,5 +1,5 @@
 // Keeps row and job together: enqueues replays, heals jobs that vanished, gives the dead letters their verdict.
-import type { Database } from './database.ts';
+import type { Database } from './database/database.ts';
 import {
   assignJobs,
   clearJobs,

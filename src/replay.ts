@@ -1,5 +1,5 @@
 // Replays by filter: the same UPDATE that an operator would type, in batches.
-import type { Queryable } from './database.ts';
+import type { Queryable } from './database/database.ts';
 import type { EventFilter } from './event-filter.ts';
 import { type ReplayCursor, replayMatching } from './event-queries.ts';
 

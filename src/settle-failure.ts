@@ -1,6 +1,6 @@
 // What becomes of an attempt that did not commit: charged, put off, or given back without a charge.
 import { setTimeout as delay } from 'node:timers/promises';
-import { AtCommitError, ConnectionLostError, type Transaction } from './database.ts';
+import { AtCommitError, ConnectionLostError, type Transaction } from './database/database.ts';
 import { describeError, Later, PermanentError } from './errors.ts';
 import { moveToJob } from './event-jobs.ts';
 import { isClaimLost, recordFailure, type StoredEvent } from './events.ts';

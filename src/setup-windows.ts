@@ -1,6 +1,6 @@
 // Windows in which a provider may hand over its secret: opened by `postbell setup`, looked into by `web`.
 import { constants, generateKeyPairSync, type KeyObject, privateDecrypt, publicEncrypt } from 'node:crypto';
-import type { Queryable } from './database.ts';
+import type { Queryable } from './database/database.ts';
 import { describeError } from './errors.ts';
 import type { Logger } from './logger.ts';
 

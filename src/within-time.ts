@@ -1,5 +1,5 @@
 // Ends a handler whose time is up, or whose worker stops, although JavaScript cannot be interrupted.
-import type { Transaction } from './database.ts';
+import type { Transaction } from './database/database.ts';
 import { describeError } from './errors.ts';
 import type { AttemptDeps } from './handle.ts';
 

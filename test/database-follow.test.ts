@@ -4,9 +4,9 @@ import {
   AtCommitError,
   ConnectionLostError,
   type Database,
-  openDatabase,
   type Transaction,
-} from '../src/database.ts';
+} from '../src/database/database.ts';
+import { openDatabase } from '../src/database/open-database.ts';
 import { atEnd } from './support/at-end.ts';
 import { createTestDatabase } from './support/database.ts';
 import { captureLog, openSession } from './support/inbox.ts';

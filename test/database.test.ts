@@ -5,9 +5,9 @@ import {
   ConnectionLostError,
   type Database,
   type DatabaseOptions,
-  openDatabase,
   type Transaction,
-} from '../src/database.ts';
+} from '../src/database/database.ts';
+import { openDatabase } from '../src/database/open-database.ts';
 import { CommitRolledBackError } from '../src/errors.ts';
 import { startProxy } from './faults/proxy.ts';
 import { atEnd } from './support/at-end.ts';

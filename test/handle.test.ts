@@ -1,7 +1,7 @@
 // One attempt: effects and status in one commit, or neither; and each of a handler's outcomes.
 import t from 'tap';
 import { z } from 'zod';
-import { ConnectionLostError, type Database } from '../src/database.ts';
+import { ConnectionLostError, type Database } from '../src/database/database.ts';
 import { Later, PermanentError } from '../src/errors.ts';
 import { readEvents } from '../src/events.ts';
 import { assign, type Outcome, runAttempt } from '../src/handle.ts';

@@ -37,13 +37,13 @@ const layers: readonly (readonly string[])[] = [
     'providers/',
     'handlers.ts',
   ],
-  ['binary-array.ts', 'database.ts', 'dead-connections.ts', 'server-facts.ts', 'embedded-postgres/'],
+  ['binary-array.ts', 'database/', 'server-facts.ts', 'embedded-postgres/'],
   ['failpoint.ts', 'repeat.ts'],
   ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts'],
 ];
 
 const owners: Record<string, readonly string[]> = {
-  pg: ['database.ts'],
+  pg: ['database/'],
   'pg-boss': ['queue.ts'],
   fastify: ['http/', 'ops/'],
   'postgres-migrations': ['migrate.ts'],

@@ -1,6 +1,7 @@
 // How a command reaches the database; apart from the sources, so that looking at the inbox needs no provider.
 import type { Config, Environment } from '../config.ts';
-import { type Database, type DatabaseOptions, openDatabase } from '../database.ts';
+import type { Database, DatabaseOptions } from '../database/database.ts';
+import { openDatabase } from '../database/open-database.ts';
 
 /** A list, empty when DATABASE_URL is there. */
 export function databaseUrlProblem(env: Environment): string[] {

@@ -1,7 +1,7 @@
 // `postbell demo`: a shop's day of webhooks over real HTTP into real processes, and books that must balance.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment } from '../config.ts';
-import type { Database } from '../database.ts';
+import type { Database } from '../database/database.ts';
 import { type BookLine, type Found, makeBooks, unbalancedLines } from './demo/books.ts';
 import { createClient } from './demo/client.ts';
 import { playDay } from './demo/day.ts';

@@ -1,6 +1,6 @@
 // Whether this process can do its work: database reachable, schema new enough. Cached, one question at a time.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from '../database.ts';
+import type { Database } from '../database/database.ts';
 import { CommandError, describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { readSchemaState, schemaProblem } from '../migrate.ts';

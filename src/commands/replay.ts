@@ -1,6 +1,6 @@
 // `postbell replay`: sets events to PENDING, one by its id or many by a filter, which is counted first.
 import { createInterface } from 'node:readline/promises';
-import type { Database } from '../database.ts';
+import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import type { EventFilter } from '../event-filter.ts';
 import { countMatching, findEvents } from '../event-queries.ts';

@@ -1,6 +1,6 @@
 // `postbell setup <source>`: waits for a provider that hands its secret over on first contact, and prints it once.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from '../database.ts';
+import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import { findProvider, type Handover, type Provider } from '../providers/index.ts';
 import {

@@ -1,6 +1,6 @@
 // The connection of a short command: few connections, warnings on standard error, closed at its end.
 import { type Config, type Environment, parseConfig } from '../config.ts';
-import type { Database } from '../database.ts';
+import type { Database } from '../database/database.ts';
 import { ConfigError } from '../errors.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { connect, databaseUrlProblem } from './connection.ts';

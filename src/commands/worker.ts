@@ -1,6 +1,6 @@
 // `postbell worker`: runs the handlers, and keeps rows and jobs together.
 import type { Config, Environment } from '../config.ts';
-import type { Database } from '../database.ts';
+import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import { workerSessionSettings } from '../handle.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import type { Check, CheckContext } from '../../src/commands/checks/check.ts';
 import { checkClock, checkListen, checkServer } from '../../src/commands/checks/server.ts';
 import { parseConfig } from '../../src/config.ts';
-import type { Database } from '../../src/database.ts';
+import type { Database } from '../../src/database/database.ts';
 import { recordRejection } from '../../src/event-queries.ts';
 import { UNCONFIRMED } from '../../src/providers/index.ts';
 import { createCli } from '../support/cli.ts';

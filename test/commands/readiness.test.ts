@@ -1,7 +1,7 @@
 // What /readyz asks the database: not only whether it answers, but whether it takes what we store.
 import t, { type Test } from 'tap';
 import { createReadiness } from '../../src/commands/readiness.ts';
-import { openDatabase } from '../../src/database.ts';
+import { openDatabase } from '../../src/database/open-database.ts';
 import { atEnd } from '../support/at-end.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { captureLog, openSession } from '../support/inbox.ts';

@@ -9,7 +9,7 @@ import pg from 'pg';
 import pino from 'pino';
 import type { Test } from 'tap';
 import { parseConfig } from '../../src/config.ts';
-import { openDatabase } from '../../src/database.ts';
+import { openDatabase } from '../../src/database/open-database.ts';
 import { openQueue } from '../../src/queue.ts';
 import { atEnd } from '../support/at-end.ts';
 import { startProcess, type TestProcess } from '../support/processes.ts';

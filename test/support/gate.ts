@@ -1,5 +1,5 @@
 // Stops the code under test at a known point and counts what passes there, so that no test has to guess at timing.
-import type { Database } from '../../src/database.ts';
+import type { Database } from '../../src/database/database.ts';
 
 export interface Gate {
   /** Awaited at the point in question. */

@@ -1,6 +1,6 @@
 // What `doctor` finds: one line per check, with the remedy where something is wrong.
 import type { Config } from '../../config.ts';
-import type { Database } from '../../database.ts';
+import type { Database } from '../../database/database.ts';
 import type { Logger } from '../../logger.ts';
 import type { Source } from '../../providers/index.ts';
 

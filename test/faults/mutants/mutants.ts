@@ -113,9 +113,9 @@ export const mutants: readonly Mutant[] = [
     title: 'takes the tag ROLLBACK for COMMIT',
     edits: [
       {
-        file: 'src/database.ts',
-        find: "      if (committed?.command !== 'COMMIT') throw new CommitRolledBackError();\n",
-        replace: '      if (!committed) throw new CommitRolledBackError();\n',
+        file: 'src/database/transaction.ts',
+        find: "    if (ended.at(-1)?.command !== 'COMMIT') throw new CommitRolledBackError();\n",
+        replace: '    if (!ended.at(-1)) throw new CommitRolledBackError();\n',
       },
     ],
     scenario: scenarios.commitRolledBack,

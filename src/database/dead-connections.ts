@@ -1,4 +1,6 @@
 // Ends transactions whose connection died without a sign: they wait for an answer that cannot come any more.
+import type pg from 'pg';
+import { processIdOf } from './sessions.ts';
 
 /** A transaction as its client sees it. */
 export interface OpenTransaction {
@@ -13,14 +15,6 @@ export interface OpenTransaction {
   end(): void;
 }
 
-/** What Postgres knows of its sessions, by their process ids. */
-export interface Sessions {
-  /** Those that a statement is run for; undefined behind a pooler, where clients are told other ids than Postgres' own. */
-  readBusy(processIds: readonly number[]): Promise<ReadonlySet<number> | undefined>;
-  /** Ends those that are idle in a transaction, so that their locks are free. */
-  terminate(processIds: readonly number[]): Promise<void>;
-}
-
 const silenceMs = 5_000;
 
 /**
@@ -30,14 +24,18 @@ const silenceMs = 5_000;
  */
 export async function endDeadTransactions(
   open: Iterable<OpenTransaction>,
-  sessions: Sessions,
+  pool: pg.Pool,
+  applicationName: string,
 ): Promise<number> {
   const silent = [...open].filter(
     ({ unanswered, aliveAt }) => unanswered > 0 && performance.now() - aliveAt > silenceMs,
   );
   if (silent.length === 0) return 0;
   const asOf = new Map(silent.map((transaction) => [transaction, transaction.aliveAt]));
-  const busy = await sessions.readBusy(silent.map(({ processId }) => processId));
+  const busy = await readBusy(
+    pool,
+    silent.map(({ processId }) => processId),
+  );
   if (!busy) return 0;
   const ended: number[] = [];
   for (const [transaction, aliveAt] of asOf) {
@@ -48,6 +46,43 @@ export async function endDeadTransactions(
     }
     transaction.suspectedAt = aliveAt;
   }
-  if (ended.length) await sessions.terminate(ended);
+  if (ended.length) await terminate(pool, ended, applicationName);
   return ended.length;
+}
+
+/**
+ * Which of these sessions run a statement; undefined behind a pooler, where clients are told other ids than Postgres'
+ * own.
+ */
+async function readBusy(
+  pool: pg.Pool,
+  processIds: readonly number[],
+): Promise<ReadonlySet<number> | undefined> {
+  const client = await pool.connect();
+  try {
+    const { rows } = await client.query<{ own: number; busy: number[] }>(
+      `SELECT pg_backend_pid() AS own, ARRAY(SELECT pid FROM pg_stat_activity
+         WHERE pid = ANY ($1) AND (state IS NULL OR state NOT LIKE 'idle%')) AS busy`,
+      [processIds],
+    );
+    client.release();
+    const { own, busy } = rows[0]!;
+    return own === processIdOf(client) ? new Set(busy) : undefined;
+  } catch (error) {
+    client.release(error as Error);
+    throw error;
+  }
+}
+
+/** Ends those that are idle in a transaction, so that their locks are free. */
+async function terminate(
+  pool: pg.Pool,
+  processIds: readonly number[],
+  applicationName: string,
+): Promise<void> {
+  await pool.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE pid = ANY ($1) AND state LIKE 'idle in transaction%' AND application_name = $2`,
+    [processIds, applicationName],
+  );
 }

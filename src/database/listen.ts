@@ -1,0 +1,57 @@
+// LISTEN on a connection of its own, which comes back by itself.
+import pg from 'pg';
+import { describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Listener } from './database.ts';
+
+export function listen(
+  connection: pg.ClientConfig,
+  channel: string,
+  onWake: (payload: string | undefined) => void,
+  log: Logger,
+): Listener {
+  let client: pg.Client | undefined;
+  let isClosed = false;
+  let isListening = false;
+  let retry: NodeJS.Timeout | undefined;
+  let check: NodeJS.Timeout | undefined;
+
+  const connect = async () => {
+    const next = new pg.Client({ ...connection, query_timeout: 5_000 });
+    client = next;
+    let isGone = false;
+    const again = (error?: Error) => {
+      if (isGone) return;
+      isGone = true;
+      clearInterval(check);
+      if (isListening && !isClosed)
+        log.warn({ error: error && describeError(error).text }, 'LISTEN lost; polling until it is back');
+      isListening = false;
+      next.end().catch(() => {}); // it is broken already
+      if (!isClosed) retry = setTimeout(connect, 2_000);
+    };
+    next.on('error', again);
+    next.on('end', () => again());
+    next.on('notification', ({ payload }) => onWake(payload));
+    try {
+      await next.connect();
+      await next.query(`LISTEN ${channel}`);
+      isListening = true;
+      onWake(undefined);
+      // A half-open socket gives no sign; the query time-out finds it.
+      check = setInterval(() => next.query('SELECT 1').catch(again), 10_000);
+    } catch (error) {
+      again(error as Error);
+    }
+  };
+  void connect();
+  return {
+    isListening: () => isListening,
+    close: async () => {
+      isClosed = true;
+      clearTimeout(retry);
+      clearInterval(check);
+      await client?.end().catch(() => {}); // already gone
+    },
+  };
+}

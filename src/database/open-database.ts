@@ -1,0 +1,73 @@
+// Opens a database: the settings of its connections, and the parts of this folder put together.
+import pg from 'pg';
+import { describeError } from '../errors.ts';
+import type { Database, DatabaseOptions } from './database.ts';
+import { endDeadTransactions } from './dead-connections.ts';
+import { listen } from './listen.ts';
+import { SessionPool } from './sessions.ts';
+import { toQueryConfig } from './statements.ts';
+import { runTransaction, type TransactionDeps } from './transaction.ts';
+
+export function openDatabase(options: DatabaseOptions): Database {
+  const { log, pooler = false, timeoutMs = 6_000, sessionSettings = {} } = options;
+  const connection: pg.ClientConfig = {
+    connectionString: options.url,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: 2_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    // A start-up parameter costs no round trip, but a pooler refuses the connection for it.
+    ...(pooler ? {} : startUpOptions(sessionSettings)),
+    ...(options.acceptSelfSigned ? { ssl: { rejectUnauthorized: false } } : {}),
+  };
+  const sessions = new SessionPool(
+    {
+      ...connection,
+      max: options.maxConnections,
+      idleTimeoutMillis: 30_000,
+      query_timeout: timeoutMs,
+      // One round trip for what needs no answer in between; pg sends a Sync after each statement.
+      pipeline: true,
+    },
+    log,
+  );
+  const { pool } = sessions;
+  const transactions: TransactionDeps = {
+    sessions,
+    pooler,
+    settings: pooler ? sessionSettings : {},
+    timeoutMs,
+    open: new Set(),
+  };
+
+  return {
+    query: (statement, values) => pool.query(toQueryConfig(statement, values, pooler)),
+    transaction: (work, transactionOptions = {}) => runTransaction(transactions, work, transactionOptions),
+    endDeadTransactions: () => endDeadTransactions(transactions.open, pool, options.applicationName),
+    listen: (channel, onWake) => listen(connection, channel, onWake, log),
+    withClient: async (work) => {
+      const client = new pg.Client(connection);
+      client.on('error', (error) =>
+        log.warn({ error: describeError(error).text }, 'a database connection was lost'),
+      );
+      await client.connect();
+      try {
+        return await work(client);
+      } finally {
+        await client.end();
+      }
+    },
+    counts: () => ({
+      total: pool.totalCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+      max: options.maxConnections,
+    }),
+    close: () => pool.end(),
+  };
+}
+
+function startUpOptions(settings: Record<string, string>): { options?: string } {
+  const list = Object.entries(settings).map(([key, value]) => `-c ${key}=${value}`);
+  return list.length ? { options: list.join(' ') } : {};
+}

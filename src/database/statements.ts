@@ -1,0 +1,32 @@
+// Statements as pg takes them, and the answers of several that were sent together.
+import type pg from 'pg';
+import type { Statement } from './database.ts';
+
+/** Behind a pooler no statement is prepared: the next one may come to another session. */
+export function toQueryConfig(
+  statement: string | Statement,
+  values: unknown[] | undefined,
+  pooler: boolean,
+): pg.QueryConfig {
+  if (typeof statement === 'string') return { text: statement, ...(values ? { values } : {}) };
+  const { text, name, timeoutMs } = statement;
+  return {
+    text,
+    ...(statement.values ? { values: statement.values } : {}),
+    ...(name && !pooler ? { name } : {}),
+    ...(timeoutMs ? { query_timeout: timeoutMs } : {}),
+    ...(statement.isExtended ? { queryMode: 'extended' } : {}),
+  } as pg.QueryConfig;
+}
+
+/**
+ * Of statements that were sent together: waits for all, so that no rejection is left unheard, then throws the first
+ * error. The others are only its consequences.
+ */
+export async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+}
