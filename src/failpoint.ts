@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { processEnvironment } from './config.ts';
 
-export const failpointSites = [
+const failpointSites = [
   'web.verified',
   'web.after-begin',
   'web.after-insert',

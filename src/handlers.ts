@@ -90,7 +90,7 @@ function handlerProblem(value: unknown): string | undefined {
   return undefined;
 }
 
-export function matchesTopic(patterns: string | readonly string[], topic: string): boolean {
+function matchesTopic(patterns: string | readonly string[], topic: string): boolean {
   return [patterns]
     .flat()
     .some((pattern) => (pattern.endsWith('*') ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern));

@@ -5,7 +5,7 @@ import { describeError } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 /** Fits into one RSA block with room to spare. */
-export const MAX_HANDED_OVER_BYTES = 256;
+const maxHandedOverBytes = 256;
 
 const lookIntervalMs = 1_000;
 const keyBits = 3_072;
@@ -76,7 +76,7 @@ export function createSetupDesk(database: Queryable, log: Logger): SetupDesk {
   return {
     async accept(source, secret) {
       const now = performance.now();
-      if (now < nextLookAt || Buffer.byteLength(secret) > MAX_HANDED_OVER_BYTES) return false;
+      if (now < nextLookAt || Buffer.byteLength(secret) > maxHandedOverBytes) return false;
       nextLookAt = now + lookIntervalMs;
       try {
         const isTaken = await handOver(database, source, secret);

@@ -1,9 +1,8 @@
 // `postbell migrate`: brings the database to the schema this code needs. For the release phase.
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Config, Environment } from '../config.ts';
+import type { Environment } from '../config.ts';
 import { findHandlersModule } from '../handlers.ts';
-import type { Logger } from '../logger.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { acceptsSelfSigned } from './connection.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
@@ -18,10 +17,22 @@ export interface Migration {
   queueSchema: number;
 }
 
-/** @throws ConfigError, CommandError */
+/**
+ * Ours, pg-boss's, and `tables.sql` beside the handlers if there is one.
+ * @throws ConfigError, CommandError
+ */
 export async function runMigrate(env: Environment, folder = process.cwd()): Promise<Migration> {
   const { config, databaseUrl } = loadConnectedSettings(env);
-  return migrateAll(config, databaseUrl, folder, commandLogger(config, 'migrate'));
+  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
+  const tablesFile = modulePath ? join(dirname(modulePath), 'tables.sql') : undefined;
+  const { applied, state } = await migrateDatabase({
+    databaseUrl,
+    policy: config,
+    log: commandLogger(config, 'migrate'),
+    acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
+    ...(tablesFile && existsSync(tablesFile) ? { tablesFile } : {}),
+  });
+  return { applied, schema: state.installed, queueSchema: state.queueInstalled ?? 0 };
 }
 
 export async function runMigrateVerb(io: CommandIo, { json }: CommonOptions): Promise<number> {
@@ -34,23 +45,4 @@ export async function runMigrateVerb(io: CommandIo, { json }: CommonOptions): Pr
   const outcome = result.applied.length > 0 ? 'migrated' : 'nothing to do';
   printLine(io.out, `${outcome}: schema version ${result.schema}, pg-boss ${result.queueSchema}`);
   return 0;
-}
-
-/** Ours, pg-boss's, and `tables.sql` beside the handlers if there is one. */
-export async function migrateAll(
-  config: Config,
-  databaseUrl: string,
-  folder: string,
-  log: Logger,
-): Promise<Migration> {
-  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
-  const tablesFile = modulePath ? join(dirname(modulePath), 'tables.sql') : undefined;
-  const { applied, state } = await migrateDatabase({
-    databaseUrl,
-    policy: config,
-    log,
-    acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
-    ...(tablesFile && existsSync(tablesFile) ? { tablesFile } : {}),
-  });
-  return { applied, schema: state.installed, queueSchema: state.queueInstalled ?? 0 };
 }

@@ -29,7 +29,7 @@ export function listenForStop(): StopSignal {
 }
 
 /** Not a failure: somebody wanted it to end. */
-export class StoppedError extends Error {
+class StoppedError extends Error {
   constructor(signal: NodeJS.Signals) {
     super(`stopped by ${signal}`);
     this.name = 'StoppedError';
