@@ -66,7 +66,7 @@ COMMENT ON COLUMN webhook_events.provider IS 'Who sent it, e.g. stripe.';
 COMMENT ON COLUMN webhook_events.event_id IS 'The provider''s id, stable over redeliveries; sha256:… of the body where it sends none, or of an id over 255 characters.';
 COMMENT ON COLUMN webhook_events.topic IS 'The event''s type in the provider''s own words, e.g. payment_intent.succeeded; unknown where it could not be read.';
 COMMENT ON COLUMN webhook_events.payload IS 'The body as JSON; NULL where jsonb cannot hold it (see payload_error, raw_body).';
-COMMENT ON COLUMN webhook_events.payload_error IS 'Why payload is NULL: empty, malformed, nul, surrogate, utf8, too_deep, number, refused.';
+COMMENT ON COLUMN webhook_events.payload_error IS 'Why payload is NULL: empty, malformed, nul, surrogate, utf8, too_deep, number, too_many, refused.';
 COMMENT ON COLUMN webhook_events.status IS 'PENDING (to be run) → PROCESSED (its effects are committed) | FAILED (dead letter) | IGNORED (no handler, or stale). Set it to PENDING to replay.';
 COMMENT ON COLUMN webhook_events.received_at IS 'When its first delivery was committed.';
 COMMENT ON COLUMN webhook_events.processed_at IS 'When its handler''s writes were committed; set exactly when PROCESSED.';
@@ -74,7 +74,7 @@ COMMENT ON COLUMN webhook_events.occurred_at IS 'The provider''s own time of the
 COMMENT ON COLUMN webhook_events.entity IS 'What the event is about, as the handler''s entity() named it; set once it was run.';
 COMMENT ON COLUMN webhook_events.headers IS 'Headers worth keeping, by allow-list; never signatures or credentials.';
 COMMENT ON COLUMN webhook_events.raw_body IS 'The exact bytes, where jsonb cannot hold them or STORE_RAW_BODY asked for them.';
-COMMENT ON COLUMN webhook_events.body_sha256 IS 'SHA-256 of the body (of its item, where one body carries several events).';
+COMMENT ON COLUMN webhook_events.body_sha256 IS 'SHA-256 of the body; where one body carries several events, of its item''s JSON text; where a form''s fields are signed (Twilio, Plivo), of these, sorted. With what else sets one event apart where its id is not signed: of the signed time, a line feed and the body (Sanity, Zendesk, QStash); of the signed token alone (Mailgun).';
 COMMENT ON COLUMN webhook_events.unique_body IS 'True where the signature does not cover the id: the same body under another id is then a duplicate.';
 COMMENT ON COLUMN webhook_events.attempts IS 'Runs of its handler that ended, failures and the success, over all replays.';
 COMMENT ON COLUMN webhook_events.deferrals IS 'How often its handler threw Later since it was last enqueued afresh.';
