@@ -20,6 +20,16 @@ const refusedWords = new Set(
 // Held by the connection: no later attempt on another one would get it.
 const sessionLock = /\bpg_(try_)?advisory_lock(_shared)?\s*\(/i;
 
+// SET by another name, for whoever gets the connection next. Only literals can be seen in a text: set_config('a', 'b', $1)
+// goes through, whatever value it is given.
+const quoted = `'[^']*'`;
+const inBrackets = String.raw`\((?:${quoted}|[^'()]|\((?:${quoted}|[^'()])*\))*\)`;
+const falseLiteral = String.raw`(?:false|null|'(?:f|false|n|no|off|0)')(?:\s*::\s*bool(?:ean)?)?`;
+const sessionSetting = new RegExp(
+  String.raw`\bset_config\s*\((?:${quoted}|${inBrackets}|[^'()])*?,\s*${falseLiteral}\s*\)`,
+  'i',
+);
+
 export function guardTransaction(transaction: Transaction, log: Logger): GuardedTransaction {
   let isClosed = false;
   let firstError: Error | undefined;
@@ -54,6 +64,13 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
           return refuse(
             new PermanentError(
               'tx refuses locks that outlive the transaction: take pg_advisory_xact_lock instead',
+            ),
+          );
+        }
+        if (sessionSetting.test(text)) {
+          return refuse(
+            new PermanentError(
+              'tx refuses settings that outlive the transaction: use set_config(…, …, true) or SET LOCAL instead',
             ),
           );
         }

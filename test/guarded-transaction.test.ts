@@ -83,6 +83,32 @@ t.test('a lock that ends with the transaction is allowed', async (t) => {
   t.match(await run((tx) => tx.query('SELECT pg_advisory_xact_lock(4711)')), { status: 'PROCESSED' });
 });
 
+for (const call of [
+  `set_config('app.tenant', 'a', false)`,
+  `SET_CONFIG ('app.tenant', 'a, b', 'off')`,
+  `pg_catalog.set_config('app.tenant', $1, null::boolean)`,
+  `set_config('app.tenant', coalesce(nullif($1, ''), lower('A)')), FALSE )`,
+]) {
+  t.test(`a setting that would outlive the transaction is refused: ${call}`, async (t) => {
+    const values = call.includes('$1') ? ['a'] : [];
+    const { status, error, effects } = await run((tx) => tx.query(`SELECT ${call}`, values));
+    t.match({ status, error, effects }, { status: 'FAILED', error: /set_config\(…, …, true\)/, effects: [] });
+  });
+}
+
+t.test('a setting that ends with the transaction is allowed', async (t) => {
+  const result = await run(async (tx) => {
+    await tx.query(`SELECT set_config('app.tenant', $1, true), coalesce(NULL, false)`, ['a']);
+    await tx.query(`SELECT set_config('app.tenant', 'it''s (b, false)', true), (SELECT 'x' IN ('y', null))`);
+    t.match((await tx.query(`SELECT current_setting('app.tenant') AS tenant`)).rows, [
+      { tenant: `it's (b, false)` },
+    ]);
+  });
+  t.match(result, { status: 'PROCESSED' });
+  const left = `SELECT coalesce(current_setting('app.tenant', true), '') AS tenant`;
+  t.same((await inbox.database.query(left)).rows, [{ tenant: '' }]);
+});
+
 t.test('a refusal that the handler swallows is a dead letter all the same', async (t) => {
   const result = await run((tx) => tx.query('COMMIT').catch(() => {}));
   t.match(result, { kind: 'failed', status: 'FAILED', effects: [] });
