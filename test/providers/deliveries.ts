@@ -74,6 +74,16 @@ export function firstTopic(provider: Provider): string {
   return topic === '*' ? 'bell.rung' : topic;
 }
 
+/** Unsigned, as most set-up requests are. */
+export function getRequest(url: string): Delivery {
+  return { method: 'GET', url, headers: {}, body: Buffer.alloc(0), receivedAt: NOW };
+}
+
+export function postRequest(body: string, contentType = 'application/json'): Delivery {
+  const headers = { 'content-type': [contentType] };
+  return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: NOW };
+}
+
 /** A copy with some headers replaced; undefined takes one away. */
 export function withHeaders(delivery: Delivery, changes: Record<string, string[] | undefined>): Delivery {
   return { ...delivery, headers: { ...delivery.headers, ...changes } };
