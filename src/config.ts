@@ -99,7 +99,7 @@ const schema = z.object({
 
 export type Config = z.infer<typeof schema>;
 
-/** Every setting with its default, for `doctor` and the README. */
+/** The names of all settings, for `doctor`. */
 export const configKeys = Object.keys(schema.shape) as (keyof Config)[];
 
 /**

@@ -1,9 +1,9 @@
-// The README's table of settings, made from the comments and defaults of src/config.ts. `node test/settings-table.ts`
+// The table of settings in docs/settings.md, made from the comments and defaults of src/config.ts. `node test/settings-table.ts`
 // writes it; test/readme.test.ts checks that it was.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseConfig } from '../src/config.ts';
 
-const readme = new URL('../README.md', import.meta.url);
+const page = new URL('../docs/settings.md', import.meta.url);
 const region = /(<!-- settings -->\n)[\s\S]*?(<!-- \/settings -->)/;
 
 /** Those that no schema lists, because their names depend on the sources. */
@@ -35,16 +35,14 @@ export function settingsTable(): string {
     .join('');
 }
 
-export function readmeTable(): string {
-  return (
-    region.exec(readFileSync(readme, 'utf8'))?.[0].split('\n').slice(1, -1).join('\n').concat('\n') ?? ''
-  );
+export function writtenSettingsTable(): string {
+  return region.exec(readFileSync(page, 'utf8'))?.[0].split('\n').slice(1, -1).join('\n').concat('\n') ?? '';
 }
 
 if (import.meta.main) {
-  const text = readFileSync(readme, 'utf8');
+  const text = readFileSync(page, 'utf8');
   writeFileSync(
-    readme,
+    page,
     text.replace(region, (_, start: string, end: string) => `${start}${settingsTable()}${end}`),
   );
 }
