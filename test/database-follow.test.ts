@@ -1,15 +1,13 @@
 // A transaction that goes along behind another's COMMIT, on its connection: neither pays for what becomes of the other.
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   AtCommitError,
   ConnectionLostError,
   type Database,
   type Transaction,
 } from '../src/database/database.ts';
-import { openDatabase } from '../src/database/open-database.ts';
-import { atEnd } from './support/at-end.ts';
 import { createTestDatabase } from './support/database.ts';
-import { captureLog, openSession } from './support/inbox.ts';
+import { openPool, openSession } from './support/inbox.ts';
 
 const { url } = await createTestDatabase(t, { migrated: false });
 const sql = await openSession(t, url);
@@ -20,13 +18,6 @@ const notes = async () => (await sql('SELECT note FROM notes ORDER BY note')).ma
 const insert = (tx: Transaction, note: string) => tx.query('INSERT INTO notes VALUES ($1)', [note]);
 const processId = async (tx: Transaction) =>
   (await tx.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]!.pid;
-
-function open(t: Test): Database {
-  const { log } = captureLog();
-  const database = openDatabase({ url, applicationName: 'postbell test', maxConnections: 3, log });
-  atEnd(t, () => database.close());
-  return database;
-}
 
 /** Runs `leader`, and `follower` behind it. */
 async function both(
@@ -48,7 +39,7 @@ async function both(
 }
 
 t.test('both commit, on one connection, which goes back into the pool once', async (t) => {
-  const database = open(t);
+  const database = openPool(t, url);
   const { first, second } = await both(
     database,
     async (tx) => (await insert(tx, 'a')) && processId(tx),
@@ -61,7 +52,7 @@ t.test('both commit, on one connection, which goes back into the pool once', asy
 });
 
 t.test('the first fails at its COMMIT, the second commits', async (t) => {
-  const database = open(t);
+  const database = openPool(t, url);
   const { first, second } = await both(
     database,
     async (tx) => {
@@ -82,7 +73,7 @@ t.test('the first fails at its COMMIT, the second commits', async (t) => {
 });
 
 t.test('the second throws, the first is committed', async (t) => {
-  const database = open(t);
+  const database = openPool(t, url);
   const boom = new Error('boom');
   const { first, second } = await both(
     database,
@@ -99,7 +90,7 @@ t.test('the second throws, the first is committed', async (t) => {
 });
 
 t.test('the second is abandoned: the first is committed, and the connection is not used again', async (t) => {
-  const database = open(t);
+  const database = openPool(t, url);
   const { first, second } = await both(
     database,
     (tx) => insert(tx, 'a'),
@@ -116,7 +107,7 @@ t.test('the second is abandoned: the first is committed, and the connection is n
 });
 
 t.test('the connection is lost under both: each is told so, and what was committed stays', async (t) => {
-  const database = open(t);
+  const database = openPool(t, url);
   const { first, second } = await both(
     database,
     async (tx) => {
@@ -134,7 +125,7 @@ t.test('the connection is lost under both: each is told so, and what was committ
 });
 
 t.test('a transaction of another kind never goes along', async (t) => {
-  const database = open(t);
+  const database = openPool(t, url);
   let other: Promise<number> | undefined;
   const leaderId = await database.transaction(processId, {
     onEnding: () => {

@@ -3,17 +3,14 @@ import t, { type Test } from 'tap';
 import {
   AtCommitError,
   ConnectionLostError,
-  type Database,
   type DatabaseOptions,
   type Transaction,
 } from '../src/database/database.ts';
-import { openDatabase } from '../src/database/open-database.ts';
 import { CommitRolledBackError } from '../src/errors.ts';
 import { startProxy } from './faults/proxy.ts';
-import { atEnd } from './support/at-end.ts';
 import { createTestDatabase } from './support/database.ts';
 import { makeGate } from './support/gate.ts';
-import { captureLog, openSession } from './support/inbox.ts';
+import { openPool, openSession } from './support/inbox.ts';
 import { waitFor } from './support/wait.ts';
 
 const { url } = await createTestDatabase(t, { migrated: false });
@@ -21,18 +18,7 @@ const sql = await openSession(t, url);
 await sql('CREATE TABLE notes (note text)');
 t.beforeEach(() => sql('TRUNCATE notes').then(() => {}));
 
-function open(t: Test, options: Partial<DatabaseOptions> = {}): Database {
-  const { log } = captureLog();
-  const database = openDatabase({
-    url,
-    applicationName: 'postbell test',
-    maxConnections: 3,
-    log,
-    ...options,
-  });
-  atEnd(t, () => database.close());
-  return database;
-}
+const open = (t: Test, options: Partial<DatabaseOptions> = {}) => openPool(t, url, options);
 
 const insert = (note: string) => ({ text: 'INSERT INTO notes VALUES ($1)', values: [note] });
 const notes = async () => (await sql('SELECT note FROM notes ORDER BY note')).map(({ note }) => note);

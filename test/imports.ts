@@ -39,7 +39,7 @@ const layers: readonly (readonly string[])[] = [
   ],
   ['binary-array.ts', 'database/', 'server-facts.ts', 'embedded-postgres/'],
   ['failpoint.ts', 'repeat.ts'],
-  ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts'],
+  ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts', 'is-alive.ts'],
 ];
 
 const owners: Record<string, readonly string[]> = {

@@ -1,11 +1,9 @@
 // Further deliveries of one event: one row, the first body, and a count that keeps nobody waiting.
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { countDuplicates, readEvents } from '../src/events.ts';
 import { assign, runAttempt } from '../src/handle.ts';
 import { defineHandler } from '../src/handlers.ts';
 import { newJobId } from '../src/queue.ts';
-import { createReceiver, type Receiver, type ReceiverOptions } from '../src/receive.ts';
-import { atEnd } from './support/at-end.ts';
 import { makeGate } from './support/gate.ts';
 import {
   eventRows,
@@ -16,16 +14,12 @@ import {
   sha256,
   storeEvents,
 } from './support/inbox.ts';
+import { receiversOn } from './support/receivers.ts';
 import { waitFor } from './support/wait.ts';
 
 const body = Buffer.from('{}');
 const inbox = await openInbox(t);
-
-function receiverOf(t: Test, overrides: Partial<ReceiverOptions> = {}): Receiver {
-  const receiver = createReceiver({ ...inbox, timeoutMs: 3_000, queueMax: 5_000, ...overrides });
-  atEnd(t, () => receiver.close());
-  return receiver;
-}
+const receiverOf = receiversOn(inbox);
 
 /** Another delivery of the event, as a request of its own makes it. */
 const again = (event: ReturnType<typeof newEvent>) => ({ ...event, jobId: newJobId() });

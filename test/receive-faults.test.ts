@@ -2,21 +2,17 @@
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { CommitRolledBackError } from '../src/errors.ts';
-import { createReceiver, type Receiver, type ReceiverOptions, UnavailableError } from '../src/receive.ts';
+import { type ReceiverOptions, UnavailableError } from '../src/receive.ts';
 import { atEnd } from './support/at-end.ts';
 import { testServerUrl } from './support/database.ts';
 import { makeGate } from './support/gate.ts';
 import { eventRows, newEvent, openInbox, openInboxOn, openSession } from './support/inbox.ts';
+import { receiversOn } from './support/receivers.ts';
 import { waitFor } from './support/wait.ts';
 
 const body = Buffer.from('the exact bytes \0 of the request');
 const inbox = await openInbox(t);
-
-function receiverOf(t: Test, overrides: Partial<ReceiverOptions> = {}): Receiver {
-  const receiver = createReceiver({ ...inbox, timeoutMs: 3_000, queueMax: 5_000, ...overrides });
-  atEnd(t, () => receiver.close());
-  return receiver;
-}
+const receiverOf = receiversOn(inbox);
 
 async function storedCount(events: readonly ReturnType<typeof newEvent>[]): Promise<number> {
   return (await eventRows(inbox, events)).length;

@@ -1,19 +1,15 @@
 // Group commit: who shares a transaction, and what is stored of whom.
 import t, { type Test } from 'tap';
-import { createReceiver, type Receiver, type ReceiverOptions, UnavailableError } from '../src/receive.ts';
+import { type ReceiverOptions, UnavailableError } from '../src/receive.ts';
 import { atEnd } from './support/at-end.ts';
 import { countTransactions, makeGate } from './support/gate.ts';
 import { eventRows, newEvent, openInbox, openInboxOn, openSession } from './support/inbox.ts';
+import { receiversOn } from './support/receivers.ts';
 import { waitFor } from './support/wait.ts';
 
 const body = Buffer.from('{}');
 const inbox = await openInbox(t);
-
-function receiverOf(t: Test, overrides: Partial<ReceiverOptions> = {}): Receiver {
-  const receiver = createReceiver({ ...inbox, timeoutMs: 3_000, queueMax: 5_000, ...overrides });
-  atEnd(t, () => receiver.close());
-  return receiver;
-}
+const receiverOf = receiversOn(inbox);
 
 /** A receiver whose transactions stop at a gate once they have inserted, and are counted. */
 function gatedReceiver(t: Test, overrides: Partial<ReceiverOptions> = {}) {

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { CommandError } from '../errors.ts';
+import { isAlive } from '../is-alive.ts';
 import { logFile, passwordFile } from './guardian.ts';
 
 const hasProc = fs.existsSync('/proc/self/cwd');
@@ -95,15 +96,6 @@ function readPidFile(dataDir: string): string[] | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -1,25 +1,15 @@
 // What /readyz asks the database: not only whether it answers, but whether it takes what we store.
 import t, { type Test } from 'tap';
 import { createReadiness } from '../../src/commands/readiness.ts';
-import { openDatabase } from '../../src/database/open-database.ts';
-import { atEnd } from '../support/at-end.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { captureLog, openSession } from '../support/inbox.ts';
+import { openPool, openSession } from '../support/inbox.ts';
 
 const { url } = await createTestDatabase(t);
 const sql = await openSession(t, url);
 
 function ask(t: Test, options: { isReady?: boolean; sessionSettings?: Record<string, string> } = {}) {
   const { isReady = true, sessionSettings = {} } = options;
-  const { log } = captureLog();
-  const database = openDatabase({
-    url,
-    applicationName: 'postbell test',
-    maxConnections: 1,
-    sessionSettings,
-    log,
-  });
-  atEnd(t, () => database.close());
+  const database = openPool(t, url, { maxConnections: 1, sessionSettings });
   return createReadiness(database, () => isReady)();
 }
 

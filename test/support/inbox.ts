@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import pino from 'pino';
 import type { Test } from 'tap';
-import type { Database } from '../../src/database/database.ts';
+import type { Database, DatabaseOptions } from '../../src/database/database.ts';
 import { openDatabase } from '../../src/database/open-database.ts';
 import { insertEvents, type NewEvent } from '../../src/events.ts';
 import type { Logger } from '../../src/logger.ts';
@@ -52,15 +52,12 @@ export async function openInbox(t: Test, options: InboxOptions = {}): Promise<In
 export async function openInboxOn(t: Test, url: string, options: InboxOptions = {}): Promise<Inbox> {
   const { log, logs } = captureLog();
   const { superviseSeconds, sessionSettings, pooler = false } = options;
-  const database = openDatabase({
-    url,
-    applicationName: 'postbell test',
+  const database = openPool(t, url, {
     maxConnections: options.maxConnections ?? 6,
     pooler,
     ...(sessionSettings ? { sessionSettings } : {}),
     log,
   });
-  atEnd(t, () => database.close());
   const queue = await openQueue(database, log, {
     supervise: superviseSeconds !== undefined,
     ...(superviseSeconds === undefined ? {} : { superviseSeconds }),
@@ -69,6 +66,19 @@ export async function openInboxOn(t: Test, url: string, options: InboxOptions = 
   await queue.applyPolicy({ ...testPolicy, ...options.policy });
   const session = await openSession(t, url);
   return { url, database, queue, log, logs, sql: session };
+}
+
+/** The pool alone, which the server knows as `postbell test`. */
+export function openPool(t: Test, url: string, options: Partial<DatabaseOptions> = {}): Database {
+  const database = openDatabase({
+    url,
+    applicationName: 'postbell test',
+    maxConnections: 3,
+    log: captureLog().log,
+    ...options,
+  });
+  atEnd(t, () => database.close());
+  return database;
 }
 
 /** A session of somebody else, e.g. an operator's psql. It survives that the server ends it. */

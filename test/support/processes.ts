@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { isAlive } from '../../src/is-alive.ts';
 import { atEnd } from './at-end.ts';
 
 export type LogLine = Record<string, unknown> & { msg?: string; level?: number };
@@ -160,11 +161,7 @@ export async function runProcess(
 
 /** Whether a process of that id runs; a zombie, which nobody has reaped yet, does not. */
 export function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  if (!isAlive(pid)) return false;
   if (process.platform !== 'linux') return true;
   try {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
+import { isAlive } from '../../is-alive.ts';
 
 const folderName = '.postbell';
 export const secretsFile = 'dev.env';
@@ -57,13 +58,4 @@ export function readEnvFile(file: string): Record<string, string> {
 export function writeEnvFile(file: string, purpose: string, values: Record<string, string>): void {
   const lines = Object.entries(values).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(file, `# Written by postbell dev: ${purpose}.\n${lines.join('')}`, { mode: 0o600 });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
