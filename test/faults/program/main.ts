@@ -7,7 +7,7 @@ import { inLanes } from '../lanes.ts';
 import { type Fault, type Result, runFault } from './fault.ts';
 import { faults } from './list.ts';
 import { type Options, parseOptions, usage } from './options.ts';
-import { formatReport, writeReport } from './report.ts';
+import { formatReport, formatSummary, writeReport } from './report.ts';
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const options = parseOptions(process.argv.slice(2));
@@ -53,16 +53,16 @@ async function main(run: Options): Promise<void> {
   const report = formatReport(reported, {
     command: `npm run faults${isFull ? '' : ' -- --quick'}`,
     machine: `${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GB, Node ${process.version}`,
-    mutants: runMutants(),
+    mutants: run.runsMutants ? runMutants() : 'Mutants: not run',
   });
   say(`\n${report}`);
   if (run.writesReport) writeReport(report);
+  say(`\n${formatSummary(reported)}`);
   if (reported.some(({ outcome }) => outcome === 'broken')) process.exitCode = 1;
 }
 
 /** The line with which the program of the mutants ends. */
 function runMutants(): string {
-  if (options !== 'help' && options !== 'list' && options.only) return 'Mutants: not run';
   const script = fileURLToPath(new URL('../mutants/main.ts', import.meta.url));
   const { stdout, status } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
   if (status !== 0) process.exitCode = 1;

@@ -13,6 +13,7 @@ export interface Options {
   /** Where results are kept: a run that finds some there goes on behind them. */
   results: string | undefined;
   writesReport: boolean;
+  runsMutants: boolean;
 }
 
 export const usage = `Usage: npm run faults -- [options]
@@ -23,6 +24,7 @@ export const usage = `Usage: npm run faults -- [options]
   --lanes 2         so many faults side by side
   --minutes 20      begins no fault after 20 minutes; what was not begun is reported as not run
   --results FILE    keeps each result there; a run that finds results in it goes on where that one stopped
+  --no-mutants      leaves out the mutants, which a run of all faults ends with
   --write           puts the report into docs/reliability.md
   --list            prints the faults
 `;
@@ -38,20 +40,23 @@ export function parseOptions(args: readonly string[]): Options | 'help' | 'list'
       minutes: { type: 'string' },
       results: { type: 'string' },
       write: { type: 'boolean' },
+      'no-mutants': { type: 'boolean' },
       list: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   });
   if (values.help) return 'help';
   if (values.list) return 'list';
+  const only = values.only?.split(',');
   return {
     isFull: !values.quick,
-    only: values.only?.split(','),
+    only,
     seed: integer('--seed', values.seed, Math.floor(Math.random() * 2 ** 31)),
     lanes: integer('--lanes', values.lanes, 2),
     minutes: integer('--minutes', values.minutes, 55),
     results: values.results,
     writesReport: values.write ?? false,
+    runsMutants: !values['no-mutants'] && !only,
   };
 }
 

@@ -12,22 +12,34 @@ export interface Run {
   mutants: string;
 }
 
+/** What did not hold or was not run and why, and last the line that .ci/run counts. */
+export function formatSummary(results: readonly Result[]): string {
+  const others = results.filter(({ outcome }) => outcome !== 'held');
+  return [
+    ...others.map(({ id, title, outcome, problems }) => `${id} ${title}: ${outcome}: ${problems.join('; ')}`),
+    `faults: ${count(results, 'held')} held, ${count(results, 'broken')} broken, ${count(results, 'not run')} not run`,
+  ].join('\n');
+}
+
 export function formatReport(results: readonly Result[], run: Run): string {
   const total = (key: 'acked' | 'lost' | 'doubled' | 'stuck') =>
     results.reduce((sum, { tally }) => sum + tally[key], 0);
-  const count = (outcome: Result['outcome']) => results.filter((result) => result.outcome === outcome).length;
   const unique = (values: readonly unknown[]) => [...new Set(values)].join(', ');
   const minutes = results.reduce((sum, { seconds }) => sum + seconds, 0) / 60;
   return [
     `Made by \`${run.command}\` on ${new Date().toISOString().slice(0, 10)}, ${run.machine}; set: ${unique(results.map(({ set }) => set))};`,
     `seed: ${unique(results.map(({ seed }) => seed))}; commit: ${unique(results.map(({ commit }) => commit))}; ${minutes.toFixed(0)} minutes of faults, several side by side.`,
     '',
-    `**${count('held')} of ${results.length} faults held, ${count('broken')} broken, ${count('not run')} not run. ${total('acked').toLocaleString('en')} events acknowledged under them: ${total('lost')} lost, ${total('doubled')} doubled, ${total('stuck')} stuck.** ${run.mutants}.`,
+    `**${count(results, 'held')} of ${results.length} faults held, ${count(results, 'broken')} broken, ${count(results, 'not run')} not run. ${total('acked').toLocaleString('en')} events acknowledged under them: ${total('lost')} lost, ${total('doubled')} doubled, ${total('stuck')} stuck.** ${run.mutants}.`,
     '',
     '| | fault | set | times | acked | lost | doubled | stuck | recovery | result |',
     '|---|---|---|---:|---:|---:|---:|---:|---:|---|',
     ...results.map(formatRow),
   ].join('\n');
+}
+
+function count(results: readonly Result[], outcome: Result['outcome']): number {
+  return results.filter((result) => result.outcome === outcome).length;
 }
 
 function formatRow(result: Result): string {
