@@ -23,12 +23,13 @@ export const transactionPooler: Fault = {
     const rig = await context.rig({ url: cluster.url, processUrl: url, env });
     const steady = await Promise.all([rig.web(), rig.worker()]);
     const load = startLoad(rig, { prefix: 'evt', perSecond: 40 });
+    // Under load, the first event kills them: maybe before they have logged that they are ready.
     for (const site of ['web.after-insert', 'web.commit-sent']) {
-      const victim = await rig.web({ POSTBELL_FAILPOINT: `${site}:kill` });
+      const victim = await rig.web({ POSTBELL_FAILPOINT: `${site}:kill` }, { wait: false });
       await victim.exited;
     }
     for (const site of ['worker.after-handler', 'worker.commit-sent']) {
-      const victim = await rig.worker({ POSTBELL_FAILPOINT: `${site}:kill` });
+      const victim = await rig.worker({ POSTBELL_FAILPOINT: `${site}:kill` }, { wait: false });
       await victim.exited;
     }
     await cluster.restart('fast');
