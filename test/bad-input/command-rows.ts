@@ -2,12 +2,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import type { Test } from 'tap';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, storeEvents } from '../support/inbox.ts';
 import { plainEnvironment, startProcess } from '../support/processes.ts';
+import { refused } from './refused.ts';
 import type { BadInput } from './rows.ts';
+import { signed, sources, withHeader } from './senders.ts';
 
 const noPage = 'there is no page for operators (ops/ comes later)';
 const cliFile = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
@@ -27,17 +30,59 @@ async function openDeadLetters(t: Test, count: number) {
   return { url, inbox, pending, cli: createCli(t, { DATABASE_URL: url }) };
 }
 
+/** What a command says on standard error, and its code, when its reader goes after ten bytes. */
+async function quitEarly(url: string, args: string): Promise<string> {
+  const command = `{ "$0" "$1" ${args}; echo "code $?" >&2; } | head -c 10`;
+  const child = spawn('/bin/sh', ['-c', command, process.execPath, cliFile], {
+    env: { ...plainEnvironment(), DATABASE_URL: url },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  child.stdout.resume();
+  await once(child, 'close');
+  return stderr;
+}
+
 export const commandRows: readonly BadInput[] = [
   {
     id: 'B64',
-    title: 'credentials of the admin page',
-    notApplicable: `${noPage}; the bearer of /metrics is B80`,
+    title:
+      'a password that is none (a source of basic auth: there is no page for operators, and /metrics is B80)',
+    check: async (t, stage) => {
+      const basic = (text: string) => `Basic ${Buffer.from(text, 'latin1').toString('base64')}`;
+      const [user, password] = sources.get('postmark')!.secrets[0]!.split(':') as [string, string];
+      for (const [title, authorization] of Object.entries({
+        none: undefined,
+        empty: '',
+        'the scheme alone': 'Basic',
+        'nothing encoded': 'Basic ',
+        'no colon': basic(user + password),
+        'no user': basic(`:${password}`),
+        'no password': basic(`${user}:`),
+        'another user': basic(`${user}x:${password}`),
+        'a wrong password': basic(`${user}:${password.slice(0, -1)}`),
+        'one that goes on': basic(`${user}:${password}:`),
+        'not UTF-8': basic(`${user}:\xff\xfe`),
+        'not base64': 'Basic \xff\xfe',
+        '10 KB': basic(`${user}:${'x'.repeat(7_500)}`),
+        'as a bearer': `Bearer ${user}:${password}`,
+      }))
+        await refused(
+          t,
+          stage,
+          withHeader(signed('postmark', { topic: 'Delivery' }), 'authorization', authorization),
+          title,
+        );
+    },
   },
   { id: 'B65', title: 'many wrong log-ins', notApplicable: noPage },
   {
     id: 'B66',
     title: 'an admin token that is unset or short',
-    notApplicable: `${noPage}; METRICS_TOKEN is B80`,
+    notApplicable: `${noPage}; METRICS_TOKEN unset or short is in B80`,
   },
   { id: 'B67', title: 'forged posts to the admin page', notApplicable: noPage },
   { id: 'B68', title: 'the page in a frame', notApplicable: noPage },
@@ -115,7 +160,21 @@ export const commandRows: readonly BadInput[] = [
     title: 'forged cursors',
     notApplicable: 'the command line has no cursors: it takes a limit and filters',
   },
-  { id: 'B74', title: 'an event of 5 MB on a page', notApplicable: `${noPage}; show prints it whole` },
+  {
+    id: 'B74',
+    title: 'an event of 5 MB shown (by a command: there is no page)',
+    check: async (t) => {
+      const { url, inbox, cli } = await openDeadLetters(t, 1);
+      const payload = { id: 'evt_large', text: 'é<"\n'.repeat(1_000_000) };
+      await storeEvents(inbox, [newEvent({ eventId: payload.id, payloadText: JSON.stringify(payload) })]);
+      const [document] = (await cli(['show', payload.id, '--json'])).documents();
+      t.ok(isDeepStrictEqual(document?.payload, payload), 'through a pipe to its last byte');
+      t.match(await cli(['show', payload.id]), { code: 0, stderr: '' });
+      t.match(await quitEarly(url, `show ${payload.id}`), /^code (0|141)\n$/, 'quiet when its reader goes');
+      const listed = await cli.inside(['events']);
+      t.ok(listed.code === 0 && listed.stdout.length < 10_000, 'a list has nothing of the payload');
+    },
+  },
   {
     id: 'B75',
     title: 'replays twice at once, of what is PROCESSED, unknown, or many',
@@ -143,7 +202,24 @@ export const commandRows: readonly BadInput[] = [
       t.equal(await pending(), 2_499);
     },
   },
-  { id: 'B76', title: 'formulas in a CSV export', notApplicable: 'there is no CSV: --json is the export' },
+  {
+    id: 'B76',
+    title: 'formulas, line breaks and quotes in an export (of JSON: there is no CSV)',
+    check: async (t) => {
+      const { inbox, cli } = await openDeadLetters(t, 1);
+      const nasty = `=HYPERLINK("http://x")\r\n'@SUM(1)",\t+1\n{"a":1}`;
+      const event = newEvent({ eventId: nasty, topic: nasty, payloadText: JSON.stringify({ text: nasty }) });
+      await storeEvents(inbox, [event]);
+      await inbox.sql(`UPDATE webhook_events SET last_error = $1 WHERE event_id = $1`, [nasty]);
+      const list = (await cli(['events', '--json'])).documents();
+      t.equal(list.length, 2, 'one line is one event, whatever is in it');
+      const exported = list.find(({ eventId }) => eventId === nasty);
+      t.match(exported, { topic: nasty, lastError: nasty }, 'and says what came, unchanged');
+      t.match((await cli(['show', nasty, '--json'])).documents(), [
+        { eventId: nasty, payload: { text: nasty } },
+      ]);
+    },
+  },
   {
     id: 'B77',
     title: 'control characters on a terminal',
@@ -200,18 +276,11 @@ export const commandRows: readonly BadInput[] = [
     title: 'a closed pipe, no terminal, Ctrl-C in the middle of a replay',
     check: async (t) => {
       const { url, cli, pending } = await openDeadLetters(t, 30_000);
-      const command = `{ "$0" "$1" events --json --limit 10000; echo "code $?" >&2; } | head -c 10`;
-      const child = spawn('/bin/sh', ['-c', command, process.execPath, cliFile], {
-        env: { ...plainEnvironment(), DATABASE_URL: url },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      let stderr = '';
-      child.stderr.on('data', (chunk) => {
-        stderr += chunk;
-      });
-      child.stdout.resume();
-      await once(child, 'close');
-      t.match(stderr, /^code (0|141)\n$/, 'quiet when its reader goes');
+      t.match(
+        await quitEarly(url, 'events --json --limit 10000'),
+        /^code (0|141)\n$/,
+        'quiet when its reader goes',
+      );
       t.match(await cli.inside(['replay']), { code: 1, stderr: /add --yes/ }, 'no terminal, no --yes');
       t.equal(await pending(), 0);
       const replay = startProcess(t, ['replay', '--yes', '--json'], { env: { DATABASE_URL: url } });
