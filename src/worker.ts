@@ -322,7 +322,11 @@ export function startWorker(options: WorkerOptions): Worker {
   ): Promise<void> {
     // Before it is tried: if it fails, no heartbeat must keep them from other workers.
     for (const { job } of waiting) held.delete(job.id);
-    for (const assignment of waiting) await handBack(assignment, options, 0, reason);
+    const left = [...waiting];
+    const handBackSome = async () => {
+      for (let next = left.shift(); next; next = left.shift()) await handBack(next, options, 0, reason);
+    };
+    await Promise.all(Array.from({ length: concurrency }, handBackSome));
   }
 
   const reportHandBack = (error: unknown) =>
@@ -351,7 +355,8 @@ export function startWorker(options: WorkerOptions): Worker {
       isStopping = true;
       signalChange();
       const waiting = [...assignments(ready.splice(0)), ...suspects.splice(0)];
-      await handBackAll(waiting, 'its worker stops').catch(reportHandBack);
+      // Beside the grace: hundreds of them would use up the time that the running ones need to be interrupted in.
+      const handingBack = handBackAll(waiting, 'its worker stops').catch(reportHandBack);
       const ended = Promise.all([...running]).then(() => {});
       await Promise.race([ended, delay(graceMs, undefined, { ref: false })]);
       stopping.abort(crash === undefined ? new InterruptedError('its worker stops') : new CrashError(crash));
@@ -359,6 +364,7 @@ export function startWorker(options: WorkerOptions): Worker {
       await looping;
       const late = [...assignments(ready.splice(0)), ...suspects.splice(0)];
       await handBackAll(late, 'its worker stops').catch(reportHandBack);
+      await handingBack;
       await completions.settled();
       clearInterval(beating);
     },

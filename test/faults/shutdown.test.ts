@@ -67,6 +67,36 @@ t.test('SIGTERM to a worker: 3 s are waited for, 60 s are interrupted and not ch
   t.same(await rig.check({ maxAttempts: 1, mayExceedAttemptsBy: 1, mayOverlap: true }), []);
 });
 
+t.test('jobs that wait in a worker are handed back beside its grace, not before it', async (t) => {
+  const rig = await openRig(t, await createTestDatabase(t));
+  await rig.web();
+  // To hand one back takes half a second: one after the other they would take longer than the shutdown may.
+  const worker = await rig.worker({
+    SHUTDOWN_TIMEOUT_SECONDS: '7',
+    WORKER_CONCURRENCY: '4',
+    POSTBELL_FAILPOINT: 'worker.moved:delay 500',
+  });
+  const long = Array.from({ length: 4 }, (_, index) => `evt_long_${index}`);
+  const act = { do: 'wait-until-allowed', ms: 60_000 };
+  await Promise.all(long.map((id) => rig.sender.deliverUntilAcked({ id, act })));
+  await waitFor(() => rig.attempts().length === long.length, { what: 'the long handlers to start' });
+  const waiting = Array.from({ length: 40 }, (_, index) => `evt_${index}`);
+  await Promise.all(waiting.map((id) => rig.sender.deliverUntilAcked({ id })));
+  const held = `SELECT FROM pgboss.job WHERE name = 'webhooks' AND state = 'active'`;
+  await waitFor(async () => Number((await rig.pool.query(held)).rowCount) >= long.length + 16, {
+    what: 'jobs that wait in the worker',
+  });
+  worker.kill('SIGTERM');
+  t.equal((await worker.exited).code, 0, 'it was done in time');
+  const interrupted = worker.logs.filter(({ outcome }) => outcome === 'interrupted');
+  t.equal(interrupted.length, long.length, 'and had told the long handlers to stop');
+  t.equal((await rig.pool.query(held)).rowCount, 0, 'nothing is left in its hands');
+  await rig.pool.query('INSERT INTO allowed SELECT event_id FROM webhook_events');
+  await rig.worker();
+  await rig.drain();
+  t.same(await rig.check({ mayExceedAttemptsBy: 1, mayOverlap: true }), []);
+});
+
 t.test('three deploys in a row under load cost no event its only attempt', async (t) => {
   const rig = await openRig(t, {
     ...(await createTestDatabase(t)),
