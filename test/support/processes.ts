@@ -62,6 +62,12 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
     if (parsed) logs.push(parsed);
     notify();
   });
+  // A process that was killed closes its output before its end is known.
+  let isOutputClosed = false;
+  lines.once('close', () => (isOutputClosed = true));
+  const resumeOutput = () => {
+    if (!isOutputClosed) lines.resume();
+  };
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
   });
@@ -81,7 +87,7 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
       if (isFailure) throw new Error(`${title} ended by itself (${describe(exit)}); ${lastWords()}`);
       return;
     }
-    lines.resume();
+    resumeOutput();
     child.kill('SIGCONT');
     child.kill('SIGTERM');
     const hardEnd = setTimeout(() => child.kill('SIGKILL'), endTimeoutMs);
@@ -104,7 +110,7 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
     },
     pauseOutput: (isPaused) => {
       if (isPaused) lines.pause();
-      else lines.resume();
+      else resumeOutput();
     },
     waitForLog: async (fits, { timeoutMs = 45_000 } = {}) => {
       const isFit = typeof fits === 'string' ? (line: LogLine) => line.msg?.includes(fits) : fits;
