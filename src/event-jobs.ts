@@ -19,6 +19,25 @@ export async function moveToJob(
   return rowCount === 1;
 }
 
+/** `moveToJob` for many, without a deferral. @returns how many still waited for their job */
+export async function moveManyToJobs(
+  tx: Queryable,
+  moves: readonly (EventKey & { fromJobId: string; jobId: string })[],
+): Promise<number> {
+  const { rowCount } = await tx.query({
+    text: `UPDATE webhook_events e SET job_id = m.to_job
+      FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[]) AS m (source, event_id, from_job, to_job)
+      WHERE e.source = m.source AND e.event_id = m.event_id AND e.job_id = m.from_job AND ${isStillPending}`,
+    values: [
+      moves.map((move) => move.source),
+      moves.map((move) => move.eventId),
+      moves.map((move) => move.fromJobId),
+      moves.map((move) => move.jobId),
+    ],
+  });
+  return rowCount ?? 0;
+}
+
 /** PENDING events without a job, locked for this transaction; other workers' are skipped. */
 export async function lockEventsWithoutJob(
   tx: Queryable,

@@ -8,6 +8,8 @@ export interface GuardedTransaction {
   tx: HandlerTransaction;
   /** The first statement that failed: a handler that swallowed it has an aborted transaction all the same. */
   firstError(): Error | undefined;
+  /** Nothing but SELECT, INSERT, UPDATE, DELETE or MERGE was sent: nothing that lasts until the transaction ends, but locks. */
+  isPlain(): boolean;
   /** After the handler returned: statements that come now are late, and refused. */
   close(): void;
 }
@@ -16,6 +18,10 @@ export interface GuardedTransaction {
 const refusedWords = new Set(
   'begin start commit end abort prepare deallocate reset discard listen unlisten'.split(' '),
 );
+
+const plainWords = new Set('select insert update delete merge with values'.split(' '));
+// Settings and locks that a SELECT can leave behind, for whoever shares the transaction.
+const lastingCall = /\b(set_config|pg_(try_)?advisory_xact_lock(_shared)?)\s*\(/i;
 
 // Held by the connection: no later attempt on another one would get it.
 const sessionLock = /\bpg_(try_)?advisory_lock(_shared)?\s*\(/i;
@@ -32,6 +38,7 @@ const sessionSetting = new RegExp(
 
 export function guardTransaction(transaction: Transaction, log: Logger): GuardedTransaction {
   let isClosed = false;
+  let isPlain = true;
   let firstError: Error | undefined;
 
   const refuse = (error: Error): Promise<never> => {
@@ -54,7 +61,8 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
           );
           return refuse(new Error('the handler has returned: its transaction is over'));
         }
-        const word = refusedWord(text);
+        const words = firstWords(text, 3);
+        const word = refusedWord(words);
         if (word) {
           return refuse(
             new PermanentError(`tx refuses ${word.toUpperCase()}: Postbell ends the transaction itself`),
@@ -74,6 +82,7 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
             ),
           );
         }
+        if (isPlain) isPlain = plainWords.has(words[0] ?? '') && !lastingCall.test(text);
         const result = transaction.query<R>({
           text,
           values: values ?? [],
@@ -90,14 +99,14 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
       },
     },
     firstError: () => firstError,
+    isPlain: () => isPlain,
     close: () => {
       isClosed = true;
     },
   };
 }
 
-function refusedWord(text: string): string | undefined {
-  const [first = '', second = '', third = ''] = firstWords(text, 3);
+function refusedWord([first = '', second = '', third = '']: readonly string[]): string | undefined {
   const isRefused =
     refusedWords.has(first) ||
     (first === 'rollback' && second !== 'to' && third !== 'to') ||

@@ -1,10 +1,16 @@
 // One attempt: claim the event, run its handlers, mark it, all in one commit; or record why not.
-import { AtCommitError, type Database, type Transaction } from './database/database.ts';
+import {
+  AtCommitError,
+  type Database,
+  type Transaction,
+  type TransactionOptions,
+} from './database/database.ts';
 import { allOrFirstError } from './database/statements.ts';
 import { describeError, PermanentError, sqlState } from './errors.ts';
 import { advanceEntityClock, lockEntity, markIgnored, markProcessed, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
+import type { HandlerPace } from './handler-pace.ts';
 import type { HandlerContext } from './handlers.ts';
 import type { Logger } from './logger.ts';
 import { type Plan, type PlannedRun, planEvent } from './plan.ts';
@@ -21,6 +27,8 @@ export interface AttemptDeps {
   timeoutMs: number;
   /** As MAX_DEFERRALS. */
   maxDeferrals: number;
+  /** Is told of each handler's run. */
+  pace: HandlerPace;
 }
 
 /**
@@ -144,18 +152,27 @@ async function runInTransaction(
         if (suspicion) clearLoneStartsAtCommit(tx, event);
         return { kind: 'processed', isJobSettled: false };
       },
-      {
-        timeoutMs: statementTimeoutMs(deps.timeoutMs),
-        beforeCommitSite: 'worker.marked',
-        commitSite: 'worker.commit-sent',
-        onEnding,
-      },
+      transactionOptions(deps, onEnding),
     );
   } catch (error) {
-    // An aborted transaction refuses every statement (25P02): what aborted it is the error to be told.
-    const last = error instanceof AtCommitError ? error.cause : error;
-    throw (sqlState(last) === '25P02' && guarded?.firstError()) || error;
+    throw causeOf(error, guarded);
   }
+}
+
+/** Of the transaction of an attempt, or of several. */
+export function transactionOptions({ timeoutMs }: AttemptDeps, onEnding: () => void): TransactionOptions {
+  return {
+    timeoutMs: statementTimeoutMs(timeoutMs),
+    beforeCommitSite: 'worker.marked',
+    commitSite: 'worker.commit-sent',
+    onEnding,
+  };
+}
+
+/** An aborted transaction refuses every statement (25P02): what aborted it is the error to be told. */
+export function causeOf(error: unknown, guarded: GuardedTransaction | undefined): unknown {
+  const last = error instanceof AtCommitError ? error.cause : error;
+  return (sqlState(last) === '25P02' && guarded?.firstError()) || error;
 }
 
 /** Serialises the entities and leaves out the runs that are older than what was applied to theirs. */
@@ -186,7 +203,8 @@ async function takeEntities(
   }
 }
 
-async function runHandlers(
+/** Runs the handlers of one event in order. @throws what they throw, or what they swallowed and must not be committed */
+export async function runHandlers(
   transaction: Transaction,
   guarded: GuardedTransaction,
   event: StoredEvent,
@@ -194,6 +212,7 @@ async function runHandlers(
   deps: AttemptDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  const startedAt = performance.now();
   await withinTime(transaction, deps, signal, async (handlerSignal) => {
     try {
       for (const { handler, payload, handlerEvent } of runs) {
@@ -211,6 +230,7 @@ async function runHandlers(
       guarded.close();
     }
   });
+  for (const { handler } of runs) deps.pace.record(handler, performance.now() - startedAt, guarded.isPlain());
   const swallowed = guarded.firstError();
   if (swallowed) await throwIfAborted(transaction, swallowed);
 }

@@ -60,6 +60,8 @@ export interface Handler<S extends z.ZodType = z.ZodType> {
   /** What to do with an event older than the last one applied to its entity; default `ignore`. */
   whenStale?: 'ignore' | 'handle';
   /**
+   * Quick handlers without `entity` may run one after another in one transaction while work is waiting, each behind a
+   * savepoint of its own: one that fails is taken back alone. They share `now()`, and keep their locks up to 20 ms longer.
    * The team's code. Returns → PROCESSED. Throws PermanentError → FAILED. Throws Later → comes back.
    * Any other throw → retried with back-off, FAILED on the 5th failure.
    */

@@ -86,6 +86,8 @@ export interface Queue {
   fail(tx: Queryable, claimed: Attempt, reason: string): Promise<boolean>;
   /** Completes in `tx`; false if the claim was lost. */
   completeIn(tx: Queryable, claimed: Attempt): Promise<boolean>;
+  /** The same for many. @returns how many claims were not lost */
+  completeManyIn(tx: Queryable, claimed: readonly Attempt[]): Promise<number>;
   /** Tells that these are still being worked on. */
   touch(claimed: readonly Attempt[]): Promise<void>;
   fetchDead(limit: number): Promise<DeadJob[]>;
@@ -228,6 +230,9 @@ export async function openQueue(
     },
     completeIn: async (tx, claimed) => {
       return affected(await boss.deleteJob(jobs, attemptOf(claimed), { db: bridge(tx, true) })) > 0;
+    },
+    completeManyIn: async (tx, claimed) => {
+      return affected(await boss.deleteJob(jobs, claimed.map(attemptOf), { db: bridge(tx, true) }));
     },
     fail: async (tx, claimed, reason) => {
       return affected(await boss.fail(jobs, attemptOf(claimed), { reason }, { db: bridge(tx) })) > 0;

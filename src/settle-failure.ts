@@ -6,7 +6,7 @@ import { moveToJob } from './event-jobs.ts';
 import { isClaimLost, recordFailure, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { Assignment, AttemptDeps, Outcome } from './handle.ts';
-import { newJobId, type Queue } from './queue.ts';
+import { type NewJob, newJobId, type Queue } from './queue.ts';
 import { clearLoneStarts, endLoneStart, givenBack } from './suspects.ts';
 
 /** Another event of its entity is still inside its transaction. */
@@ -171,9 +171,13 @@ async function replaceJob(
     if (endsStart) await endLoneStart(tx, job);
     if (!(await moveToJob(tx, event, job.id, jobId, isDeferral))) return;
     await failpoint('worker.moved');
-    const failuresLeft = job.retryLimit - job.retryCount + 1;
-    const { source, eventId } = event;
-    await queue.enqueue(tx, [{ source, eventId, jobId, afterSeconds, failuresLeft, suspicion }]);
+    await queue.enqueue(tx, [jobAfter({ job, event, suspicion }, jobId, afterSeconds)]);
   });
   return { ...outcome, isJobSettled: true };
+}
+
+/** A job in the place of one that nothing was charged to: as many failures left, as much held against its event. */
+export function jobAfter({ job, event, suspicion }: Replaced, jobId: string, afterSeconds: number): NewJob {
+  const failuresLeft = job.retryLimit - job.retryCount + 1;
+  return { source: event.source, eventId: event.eventId, jobId, afterSeconds, failuresLeft, suspicion };
 }

@@ -3,16 +3,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { collectCompletions } from './completions.ts';
 import { describeError } from './errors.ts';
 import { readEvents, type StoredEvent } from './events.ts';
+import { handBackMany } from './hand-back.ts';
 import { type Assignment, type AttemptDeps, assign, isDue, type Outcome, runAttempt } from './handle.ts';
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
+import { isShareable, mayJoin, runShared } from './handle-shared.ts';
+import { trackPace } from './handler-pace.ts';
 import type { Handler } from './handlers.ts';
 import { logOfHotLines } from './logger.ts';
 import type { ClaimedJob, Suspicion } from './queue.ts';
-import { CrashError, handBack, InterruptedError } from './settle-failure.ts';
+import { CrashError, InterruptedError, settleFailure } from './settle-failure.ts';
 import { markLoneStart, readSuspicions } from './suspects.ts';
 import type { Watchdog } from './watchdog.ts';
 
-export interface WorkerOptions extends AttemptDeps {
+export interface WorkerOptions extends Omit<AttemptDeps, 'pace'> {
   /** The list in force; a function, so that `dev` can reload it. */
   handlers: () => readonly Handler[];
   concurrency: number;
@@ -59,6 +62,8 @@ interface Suspect {
 
 export function startWorker(options: WorkerOptions): Worker {
   const { database, queue, log, concurrency } = options;
+  const pace = trackPace();
+  const deps: AttemptDeps = { ...options, pace };
   const attempts = logOfHotLines(log);
   const stopping = new AbortController();
   const ready: Held[] = [];
@@ -68,6 +73,8 @@ export function startWorker(options: WorkerOptions): Worker {
   const running = new Set<Promise<void>>();
   // Of these: their handlers have returned, only COMMIT is under way. Their slots are free.
   let ending = 0;
+  // Beside the first of each transaction.
+  let sharing = 0;
   const busyEntities = new Set<string>();
   const completions = collectCompletions({
     queue,
@@ -114,7 +121,7 @@ export function startWorker(options: WorkerOptions): Worker {
     // Of several suspects all but one would have to be handed back.
     if (hadSuspects) return running.size < concurrency ? 1 : 0;
     const ahead = Math.min(maxInHand, concurrency * (1 + Math.floor(prefetchMs / Math.max(averageMs, 0.5))));
-    const room = ahead - ready.length - running.size;
+    const room = ahead - ready.length - running.size - sharing;
     const isWorthIt = room > ahead / 2 || ready.length === 0;
     return room < 1 || !isWorthIt ? 0 : Math.min(256, 2 ** Math.floor(Math.log2(room)));
   }
@@ -181,7 +188,8 @@ export function startWorker(options: WorkerOptions): Worker {
       const [{ assignment }] = ready.splice(index, 1) as [Held];
       const handler = batchHandlerOf(assignment);
       const batch = handler ? [assignment, ...takeBatch(handler)] : [assignment];
-      start(handler && batch.length > 1 ? runMany(handler, batch) : runOne(assignment));
+      if (handler && batch.length > 1) start(runMany(handler, batch));
+      else start(isShareable(assignment, pace) ? runTogether(assignment) : runOne(assignment));
     }
     if (suspects.length > 0 && running.size === 0 && !isStopping) start(runAlone());
   }
@@ -241,7 +249,7 @@ export function startWorker(options: WorkerOptions): Worker {
       'running together',
       batch.map(({ job }) => job),
     );
-    const isDone = await runBatch(handler, batch, options, stopping.signal).finally(leave);
+    const isDone = await runBatch(handler, batch, deps, stopping.signal).finally(leave);
     const eachMs = (performance.now() - startedAt) / batch.length;
     for (const assignment of batch) {
       if (isDone) finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
@@ -252,17 +260,61 @@ export function startWorker(options: WorkerOptions): Worker {
   async function runOne(assignment: Assignment): Promise<void> {
     const entities = entitiesOf(assignment);
     for (const entity of entities) busyEntities.add(entity);
-    const startedAt = performance.now();
     const leave = enter('running', [assignment.job]);
-    let isEnding = false;
-    const onEnding = () => {
-      isEnding = true;
-      ending++;
-      pump();
+    const ends = markEnding();
+    await settle(assignment, () => runAttempt(assignment, deps, stopping.signal, ends.begin));
+    ends.end();
+    leave();
+    for (const entity of entities) busyEntities.delete(entity);
+  }
+
+  /** While more waits than there are slots, a quick attempt is followed by others in its transaction. */
+  async function runTogether(first: Assignment): Promise<void> {
+    let leave = enter('running', [first.job]);
+    let joined = 0;
+    const takeNext = (ageMs: number, events: number) => {
+      const next = ready[0]?.assignment;
+      if (!next || isStopping || suspects.length > 0) return undefined;
+      if (!mayJoin(ageMs, events) || !isShareable(next, pace)) return undefined;
+      ready.shift();
+      joined++;
+      sharing++;
+      leave();
+      leave = enter('running', [next.job]);
+      return next;
     };
+    const ends = markEnding();
+    const { processed, failed, alone } = await runShared(first, takeNext, deps, stopping.signal, ends.begin);
+    ends.end();
+    leave();
+    for (const { assignment, durationMs } of processed) {
+      finish(assignment, { kind: 'processed', isJobSettled: false }, durationMs);
+    }
+    for (const { assignment, error, startedAt } of failed) {
+      await settle(assignment, () => settleFailure(assignment, error, startedAt, deps));
+    }
+    for (const assignment of alone) await runOne(assignment);
+    sharing -= joined;
+  }
+
+  function markEnding() {
+    let isEnding = false;
+    return {
+      begin: () => {
+        isEnding = true;
+        ending++;
+        pump();
+      },
+      end: () => {
+        if (isEnding) ending--;
+      },
+    };
+  }
+
+  async function settle(assignment: Assignment, attempt: () => Promise<Outcome>): Promise<void> {
+    const startedAt = performance.now();
     try {
-      const outcome = await runAttempt(assignment, options, stopping.signal, onEnding);
-      finish(assignment, outcome, performance.now() - startedAt);
+      finish(assignment, await attempt(), performance.now() - startedAt);
     } catch (error) {
       // The outcome could not be recorded: the job stays active, and its heartbeat's end brings it back.
       held.delete(assignment.job.id);
@@ -274,10 +326,6 @@ export function startWorker(options: WorkerOptions): Worker {
         },
         'an attempt could not be recorded; the job comes back when its heartbeat has ended',
       );
-    } finally {
-      if (isEnding) ending--;
-      leave();
-      for (const entity of entities) busyEntities.delete(entity);
     }
   }
 
@@ -322,11 +370,7 @@ export function startWorker(options: WorkerOptions): Worker {
   ): Promise<void> {
     // Before it is tried: if it fails, no heartbeat must keep them from other workers.
     for (const { job } of waiting) held.delete(job.id);
-    const left = [...waiting];
-    const handBackSome = async () => {
-      for (let next = left.shift(); next; next = left.shift()) await handBack(next, options, 0, reason);
-    };
-    await Promise.all(Array.from({ length: concurrency }, handBackSome));
+    await handBackMany(waiting, deps, reason);
   }
 
   const reportHandBack = (error: unknown) =>
@@ -356,15 +400,13 @@ export function startWorker(options: WorkerOptions): Worker {
       signalChange();
       const waiting = [...assignments(ready.splice(0)), ...suspects.splice(0)];
       // Beside the grace: hundreds of them would use up the time that the running ones need to be interrupted in.
-      const handingBack = handBackAll(waiting, 'its worker stops').catch(reportHandBack);
+      const handedBack = handBackAll(waiting, 'its worker stops').catch(reportHandBack);
       const ended = Promise.all([...running]).then(() => {});
       await Promise.race([ended, delay(graceMs, undefined, { ref: false })]);
       stopping.abort(crash === undefined ? new InterruptedError('its worker stops') : new CrashError(crash));
-      await Promise.all([...running]);
-      await looping;
+      await Promise.all([...running, looping, handedBack]);
       const late = [...assignments(ready.splice(0)), ...suspects.splice(0)];
       await handBackAll(late, 'its worker stops').catch(reportHandBack);
-      await handingBack;
       await completions.settled();
       clearInterval(beating);
     },

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { readEvents } from '../src/events.ts';
 import { assign, runAttempt } from '../src/handle.ts';
+import { trackPace } from '../src/handler-pace.ts';
 import { defineHandler } from '../src/handlers.ts';
 import { enqueueEventsWithoutJob } from '../src/reconcile.ts';
 import { failuresOf, openJobsOf, rowOf, runJob, runNext, takeJob } from './support/attempt.ts';
@@ -48,7 +49,7 @@ t.test('two attempts of one event at the same time have their effects once', asy
   const gate = makeGate();
   const attempts = [1, 2, 3].map(async (n) => {
     const [row] = await readEvents(inbox.database, [event]);
-    const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100 };
+    const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100, pace: trackPace() };
     return runAttempt(
       assign(job, row!, [slowHandler(gate, `effect of ${n}`)]),
       deps,

@@ -5,6 +5,7 @@ import { ConnectionLostError, type Database } from '../src/database/database.ts'
 import { Later, PermanentError } from '../src/errors.ts';
 import { readEvents } from '../src/events.ts';
 import { assign, type Outcome, runAttempt } from '../src/handle.ts';
+import { trackPace } from '../src/handler-pace.ts';
 import { defineHandler, type HandlerEvent } from '../src/handlers.ts';
 import { enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
 import { failuresOf, makeDue, openJobsOf, rowOf, runJob, runNext, takeJob } from './support/attempt.ts';
@@ -296,7 +297,7 @@ t.test(
       tx.query(insert, [event.id, { amount: 10n }]).catch(() => {}),
     );
     const next = handlerOf(({ event, tx }) => tx.query(insert, [event.id, {}]));
-    const deps = { ...single, timeoutMs: 60_000, maxDeferrals: 100 };
+    const deps = { ...single, timeoutMs: 60_000, maxDeferrals: 100, pace: trackPace() };
     const signal = new AbortController().signal;
     const [first, second] = await single.queue.fetch(2);
     const rows = await readEvents(single.database, [first!.key, second!.key]);

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { countDuplicates, readEvents } from '../src/events.ts';
 import { assign, runAttempt } from '../src/handle.ts';
+import { trackPace } from '../src/handler-pace.ts';
 import { defineHandler } from '../src/handlers.ts';
 import { newJobId } from '../src/queue.ts';
 import { makeGate } from './support/gate.ts';
@@ -140,7 +141,7 @@ t.test('a duplicate is counted while the handler of its event runs', async (t) =
     key: event,
     suspicion: undefined,
   };
-  const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100 };
+  const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100, pace: trackPace() };
   const attempt = runAttempt(assign(job, row!, [handler]), deps, new AbortController().signal);
   await waitFor(() => gate.arrived() === 1, { what: 'the handler' });
 

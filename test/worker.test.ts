@@ -1,5 +1,6 @@
 // The worker's loop: what one job meets must not be held against those beside it.
 import t, { type Test } from 'tap';
+import { PermanentError } from '../src/errors.ts';
 import { defineHandler, type Handler } from '../src/handlers.ts';
 import type { Queue } from '../src/queue.ts';
 import { startWorker, type Worker, type WorkerOptions } from '../src/worker.ts';
@@ -122,7 +123,7 @@ t.test('a job that could not be handed back is not kept alive', async (t) => {
   const touched: string[][] = [];
   const queue: Queue = {
     ...inbox.queue,
-    completeIn: async () => {
+    completeManyIn: async () => {
       throw new Error('the database is away');
     },
     touch: async (claimed) => {
@@ -159,4 +160,41 @@ t.test('behind a pooler no attempt is begun for which there is no connection', a
     });
     t.match(await rowOf(inbox, event), { attempts: 1, deferrals: 0 });
   }
+});
+
+t.test('quick attempts share transactions, and those that fail among them fail alone', async (t) => {
+  const inbox = await openInbox(t, { policy: { MAX_ATTEMPTS: 1 } });
+  await inbox.sql('CREATE TABLE effects (event_id text, transaction xid8 DEFAULT pg_current_xact_id())');
+  const events = Array.from({ length: 200 }, () => newEvent());
+  await storeEvents(inbox, events);
+  const fails = new Set(events.filter((_, place) => place % 20 === 7).map(({ eventId }) => eventId));
+  const runs = new Map<string, number>();
+  const handler = defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async ({ event, tx }) => {
+      runs.set(event.id, (runs.get(event.id) ?? 0) + 1);
+      await tx.query('INSERT INTO effects (event_id) VALUES ($1)', [event.id]);
+      if (fails.has(event.id)) throw new PermanentError('not this one');
+    },
+  });
+  startOn(t, inbox, [handler], { concurrency: 2 });
+  const count = async (status: string) =>
+    (await inbox.sql('SELECT count(*)::int AS n FROM webhook_events WHERE status = $1', [status]))[0]?.n;
+  await waitFor(async () => (await count('PENDING')) === 0, { what: 'all to be settled' });
+  t.equal(await count('FAILED'), fails.size);
+  t.equal(await count('PROCESSED'), events.length - fails.size);
+  const [books] = await inbox.sql(`
+    SELECT count(*)::int AS effects, count(DISTINCT e.event_id)::int AS events, count(DISTINCT transaction)::int AS transactions,
+      bool_and(status = 'PROCESSED') AS all_processed
+    FROM effects JOIN webhook_events e USING (event_id)`);
+  const good = events.length - fails.size;
+  t.match(books, { effects: good, events: good, all_processed: true });
+  t.ok((books?.transactions as number) < good / 2, `${books?.transactions} transactions`);
+  t.same(
+    [...runs.values()].filter((times) => times !== 1),
+    [],
+    'each was run once',
+  );
+  t.equal((await inbox.sql('SELECT FROM failed_attempts')).length, fails.size);
 });

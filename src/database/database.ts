@@ -34,6 +34,9 @@ export interface Transaction extends Queryable {
    * AtCommitError: so a guard at the end has to fail (1/0) where it finds nothing to do.
    */
   atCommit(statement: Statement): void;
+  /** Begins a part that can be taken back by itself. Leaves in one packet with what is asked for next. */
+  savepoint(name: string): Promise<unknown>;
+  rollBackTo(name: string): Promise<unknown>;
   /** Ends the connection at once, whatever runs on it; Postgres rolls back. */
   abandon(reason: Error): void;
 }

@@ -87,6 +87,15 @@ class PgTransaction implements Transaction, OpenTransaction {
     return this.#state === 'open' ? this.#run<R>(statement, values) : refuseLate();
   }
 
+  savepoint(name: string): Promise<unknown> {
+    this.#sendTogether();
+    return this.query(`SAVEPOINT ${name}`);
+  }
+
+  rollBackTo(name: string): Promise<unknown> {
+    return this.query(`ROLLBACK TO SAVEPOINT ${name}`);
+  }
+
   atCommit(statement: Statement): void {
     this.#last.push(statement);
   }
@@ -102,11 +111,7 @@ class PgTransaction implements Transaction, OpenTransaction {
 
   /** To be called once, before any statement. @returns its statements under way */
   begin(): Promise<unknown>[] {
-    const { stream } = this.#session;
-    // What is asked for before the event loop goes on leaves in one packet: BEGIN, the settings, the first
-    // statements of `work`. A system call each costs more than the statements themselves.
-    stream.cork();
-    process.nextTick(() => stream.uncork());
+    this.#sendTogether(); // with the first statements of `work`
     const begin = this.#run('BEGIN ISOLATION LEVEL READ COMMITTED');
     begin.then(this.#resolveBegun, () => {}); // the transaction itself throws it
     const settings = Object.entries({ ...this.#deps.settings, ...this.#options.settings });
@@ -156,6 +161,16 @@ class PgTransaction implements Transaction, OpenTransaction {
       );
       this.#release(rolledBack);
     }
+  }
+
+  /**
+   * What is asked for before the event loop goes on leaves in one packet: a system call each costs more than the
+   * statements themselves.
+   */
+  #sendTogether(): void {
+    const { stream } = this.#session;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
   }
 
   #sendCommit(): Promise<QueryResult<Row>> {

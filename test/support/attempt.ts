@@ -1,6 +1,7 @@
 // One attempt at a time, without the worker's loop: for tests of what an attempt does.
 import { readEvents } from '../../src/events.ts';
 import { type AttemptDeps, assign, type Outcome, runAttempt } from '../../src/handle.ts';
+import { trackPace } from '../../src/handler-pace.ts';
 import type { Handler } from '../../src/handlers.ts';
 import type { ClaimedJob } from '../../src/queue.ts';
 import { markLoneStart, readSuspicions } from '../../src/suspects.ts';
@@ -28,7 +29,7 @@ export async function runJob(
   const examined = { id: job.id, key: job.key, ended: job.retryCount, suspicion: job.suspicion };
   const suspicion = (await readSuspicions(inbox.database, [examined])).get(job.id);
   if (suspicion) await markLoneStart(inbox.database, job);
-  const deps = { ...inbox, timeoutMs, maxDeferrals };
+  const deps = { ...inbox, timeoutMs, maxDeferrals, pace: trackPace() };
   const outcome = await runAttempt(assign(job, event!, handlers, suspicion), deps, signal);
   if (!outcome.isJobSettled) await inbox.queue.complete([job]);
   return outcome;
