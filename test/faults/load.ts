@@ -12,6 +12,8 @@ export interface Load {
 
 /** Beyond it no further event is begun: an outage would leave a crowd whose retries time out waiting for each other. */
 const maxOpen = 200;
+/** Longer than any outage: the longest, of F21, is of two minutes. */
+const acceptedWithinMs = 300_000;
 
 export function startLoad(
   rig: Rig,
@@ -31,7 +33,7 @@ export function startLoad(
     const startedAt = clock();
     for (let index = 0; !stopped.signal.aborted; index++) {
       while (open.size >= maxOpen && !stopped.signal.aborted) await Promise.race(open);
-      pending.push(sender.deliverUntilAcked({ id: `${prefix}_${index}`, ...order(index) }, 120_000));
+      pending.push(sender.deliverUntilAcked({ id: `${prefix}_${index}`, ...order(index) }, acceptedWithinMs));
       // Told by stop(); without it, the end of the test ends the load.
       const delivering: Promise<unknown> = pending.at(-1)!.then(
         () => open.delete(delivering),
