@@ -106,7 +106,12 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
   atEnd(t, () => pool.end());
   if (!options.hasTables) await pool.query(ledgerTables);
 
-  if (!options.hasTables) await applyPolicy(options.url, { ...testProfile, ...options.env });
+  // We use the product's own connection here, whose 2 s may be over when another fault starts twenty processes.
+  if (!options.hasTables)
+    await waitFor(() => applyPolicy(options.url, { ...testProfile, ...options.env }).then(() => true), {
+      what: 'the policy to be applied',
+      timeoutMs: 60_000,
+    });
 
   const webs: WebProcess[] = [];
   const env = {

@@ -15,6 +15,7 @@ const together = 20;
 export const manyMigrations: Fault = {
   id: 'F24',
   title: `${together} processes migrate an empty database at once; then one a version behind`,
+  isAlone: true,
   run: async (context) => {
     const repeats = context.repeats(1, 3);
     const newer = copyWithMigration(context);

@@ -9,7 +9,7 @@ export interface Fault {
   /** As in the reliability plan, e.g. F1. */
   id: string;
   title: string;
-  /** Its figures are times or rates: nothing else may run beside it. */
+  /** Nothing else may run beside it: its figures are times or rates, or it takes the whole machine. */
   isAlone?: boolean;
   run(context: FaultContext): Promise<void>;
 }
