@@ -44,6 +44,8 @@ export async function migrateDatabase(options: {
     applicationName: 'postbell migrate',
     maxConnections: 1,
     timeoutMs: 600_000,
+    // No request waits for its answer, and a failed release phase is a failed deploy.
+    connectTimeoutMs: 15_000,
     ...(options.acceptSelfSigned ? { acceptSelfSigned: true } : {}),
     log,
   });

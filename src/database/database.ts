@@ -109,6 +109,8 @@ export interface DatabaseOptions {
   pooler?: boolean;
   /** Bound of a statement outside transactions that set their own; default 6,000. */
   timeoutMs?: number;
+  /** Bound of getting a connection, be it a new one or one of the pool; default 2,000. */
+  connectTimeoutMs?: number;
   /** Settings of every session, e.g. time-outs; behind a pooler they become `SET LOCAL` of each transaction. */
   sessionSettings?: Record<string, string>;
   /** Heroku's own certificates are self-signed; everywhere else the URL's sslmode decides. */

@@ -1,11 +1,14 @@
 // `migrate`: from an empty database to a ready one, by one or by many at once, and again without harm.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { schemaVersion } from '../../src/migrate.ts';
+import { startProxy } from '../faults/proxy.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 t.test('an empty database becomes a ready one; the second time there is nothing to do', async (t) => {
   const { url } = await createTestDatabase(t, { migrated: false });
@@ -33,6 +36,17 @@ t.test('several at once all end well', async (t) => {
     (documents()[0]!.applied as string[]).includes('create-webhook-events'),
   );
   t.equal(applied.length, 1);
+});
+
+t.test('a database that is slow to answer the first word is waited for', async (t) => {
+  const { url } = await createTestDatabase(t);
+  const proxy = await startProxy(t, url);
+  proxy.blackHole();
+  const ended = createCli(t, { DATABASE_URL: proxy.url })(['migrate']);
+  await waitFor(() => proxy.connections() > 0, { what: 'migrate to knock' });
+  await delay(3_000); // web and worker give up after 2 s, to answer 503 in time
+  proxy.heal({ revive: true });
+  t.match(await ended, { code: 0, stderr: '' });
 });
 
 t.test("the handlers' own tables are made, too", async (t) => {
