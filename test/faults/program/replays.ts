@@ -1,5 +1,6 @@
 // F30, F31: dead letters run again, by two operators, and again while they run.
-import { runProcess } from '../../support/processes.ts';
+import { isRunning, runProcess } from '../../support/processes.ts';
+import { waitFor } from '../../support/wait.ts';
 import { testProfile } from '../rig.ts';
 import type { Fault } from './fault.ts';
 
@@ -10,7 +11,7 @@ export const manyReplays: Fault = {
   run: async (context) => {
     const count = context.repeats(200, 1_000);
     const rig = await context.rig({ env: { MAX_ATTEMPTS: '2' } });
-    await Promise.all([rig.web(), rig.worker({ WORKER_CONCURRENCY: '10' })]);
+    const [, first] = await Promise.all([rig.web(), rig.worker({ WORKER_CONCURRENCY: '10' })]);
     const act = { do: 'throw-until-allowed' };
     const ids = Array.from({ length: count }, (_, index) => `evt_${index}`);
     for (let from = 0; from < count; from += 100)
@@ -19,6 +20,9 @@ export const manyReplays: Fault = {
     await rig.pool.query(
       `INSERT INTO allowed SELECT event_id FROM webhook_events WHERE substring(event_id FROM 5)::int % 2 = 0`,
     );
+    first.kill('SIGTERM');
+    await first.exited;
+    // Alone, so that it is the one that gives them their jobs, and dies of it.
     const victim = await rig.worker({ POSTBELL_FAILPOINT: 'worker.redrive:kill' });
     const env = { ...testProfile, DATABASE_URL: rig.pool.options.connectionString! };
     const operator = () => runProcess(['replay', '--status', 'FAILED', '--yes', '--json'], { env });
@@ -28,7 +32,8 @@ export const manyReplays: Fault = {
       replayed[0]! + replayed[1]! === count,
       `${replayed.join(' + ')} of ${count} were replayed`,
     );
-    victim.kill('SIGKILL');
+    await waitFor(() => !isRunning(victim.pid), { what: 'the worker to crash while it redrives' });
+    await rig.worker({ WORKER_CONCURRENCY: '10' });
     await rig.drain(120_000);
     const { rows } = await rig.pool.query<{ status: string; count: number }>(
       'SELECT status, count(*)::int AS count FROM webhook_events GROUP BY 1 ORDER BY 1',
