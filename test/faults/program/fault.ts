@@ -11,6 +11,8 @@ export interface Fault {
   title: string;
   /** Nothing else may run beside it: its figures are times or rates, or it takes the whole machine. */
   isAlone?: boolean;
+  /** Takes minutes in the full set: begun first, so that no lane waits for it at the end. */
+  isLong?: boolean;
   run(context: FaultContext): Promise<void>;
 }
 

@@ -36,11 +36,9 @@ async function main(run: Options): Promise<void> {
     saveResults(run.results, results);
     say(describe(result));
   };
-  await inLanes(
-    lanes,
-    chosen.filter(({ isAlone }) => !isAlone),
-    runOne,
-  );
+  const together = chosen.filter(({ isAlone }) => !isAlone);
+  const byLength = together.toSorted((a, b) => Number(b.isLong ?? false) - Number(a.isLong ?? false));
+  await inLanes(lanes, byLength, runOne);
   await inLanes(
     1,
     chosen.filter(({ isAlone }) => isAlone),

@@ -28,6 +28,7 @@ async function hole(proxy: TcpProxy, ms: number, options = {}): Promise<void> {
 export const networkCuts: Fault = {
   id: 'F21',
   title: 'the way to the database cut: reset, closed, black hole',
+  isLong: true,
   run: async (context) => {
     const { url } = await createTestDatabase(context.t);
     const proxy = await startProxy(context.t, url);

@@ -8,6 +8,7 @@ import { type Supervisor, supervise } from './supervise.ts';
 export const randomKills: Fault = {
   id: 'F3',
   title: 'kill -9 of web and workers at random moments under load',
+  isAlone: true,
   run: async (context) => {
     const killsPerKind = context.repeats(8, 300);
     const rig = await context.rig();

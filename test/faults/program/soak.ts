@@ -60,6 +60,7 @@ async function copyDatabase(url: string, from: string, to: string): Promise<void
 export const soak: Fault = {
   id: 'F51',
   title: 'soak: failing handlers, restarts, held snapshots',
+  isLong: true,
   run: async (context) => {
     const seconds = context.isFull ? 240 : 20;
     context.repeats(1, 1);

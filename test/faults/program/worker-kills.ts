@@ -16,6 +16,7 @@ const noticeLimitMs = 45_000;
 export const workerKills: Fault = {
   id: 'F2',
   title: `kill -9 of a worker at each of ${sites.length} places`,
+  isLong: true,
   run: async (context) => {
     const rounds = context.repeats(1, 20);
     const production = context.isFull ? noticeInProduction(context) : undefined;
