@@ -1,0 +1,12 @@
+// UUIDs of version 7 (RFC 9562): time first, so that an index gets neighbours side by side instead of all over.
+import { randomUUID } from 'node:crypto';
+
+/**
+ * Milliseconds in 48 bits, then 74 random ones. Within a millisecond the order is random.
+ * @param nowMs since 1970; as Date.now()
+ */
+export function timeOrderedUuid(nowMs: number = Date.now()): string {
+  const time = nowMs.toString(16).padStart(12, '0');
+  // Behind its version's digit a random UUID (version 4) has what version 7 wants: 12 random bits, the variant, 62 more.
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
+}
