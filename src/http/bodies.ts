@@ -5,13 +5,13 @@ import type { FastifyRequest } from 'fastify';
 type Done = (error: Error | null, body?: Buffer) => void;
 
 interface Reading {
+  /** What came so far, and room for more. One buffer: a body may come in a million pieces of a byte. */
+  held: Buffer;
   bytes: number;
-  /** With what each piece costs beside its bytes: a body may come in a million pieces of one. */
-  heldBytes: number;
+  /** More cannot come: its Content-Length, or the bound of every body. */
+  mostBytes: number;
   giveUp(): void;
 }
-
-const bytesPerPiece = 256;
 
 /** So many bodies of the largest size may be under way, or so many bytes of smaller ones. */
 const largestAtATime = 8;
@@ -32,17 +32,15 @@ export function createBodyReader(
   let heldBytes = 0;
 
   return (request, payload, done) => {
-    if (Number(request.headers['content-length']) > limitBytes) return done(refusal(413));
-    const chunks: Buffer[] = [];
-    const reading: Reading = { bytes: 0, heldBytes: 0, giveUp: () => finish(refusal(408)) };
+    const declaredBytes = Number(request.headers['content-length']);
+    if (declaredBytes > limitBytes) return done(refusal(413));
+    const mostBytes = Number.isInteger(declaredBytes) ? declaredBytes : limitBytes;
+    const reading: Reading = { held: none, bytes: 0, mostBytes, giveUp: () => finish(refusal(408)) };
     unfinished.add(reading);
 
     const onData = (chunk: Buffer) => {
-      reading.bytes += chunk.length;
-      reading.heldBytes += chunk.length + bytesPerPiece;
-      heldBytes += chunk.length + bytesPerPiece;
-      chunks.push(chunk);
-      if (reading.bytes > limitBytes) return finish(refusal(413));
+      if (reading.bytes + chunk.length > limitBytes) return finish(refusal(413));
+      heldBytes += append(reading, chunk);
       for (const oldest of unfinished) {
         if (heldBytes <= totalBytes) break;
         oldest.giveUp();
@@ -54,15 +52,43 @@ export function createBodyReader(
 
     function finish(error: Error | null): void {
       if (!unfinished.delete(reading)) return;
-      heldBytes -= reading.heldBytes;
+      heldBytes -= reading.held.length;
       payload.removeListener('data', onData).removeListener('end', onEnd);
       if (error) done(error);
-      // A copy in any case: a piece may be a view of a much larger buffer, and deliveries may wait in a queue.
-      else done(null, Buffer.concat(chunks, reading.bytes));
-      chunks.length = 0;
+      else done(null, exact(reading));
+      reading.held = none;
     }
     // The listener for errors stays: one that comes later must find somebody.
     payload.on('data', onData).on('end', onEnd).on('error', onError);
     return undefined;
   };
+}
+
+const none = Buffer.alloc(0);
+const leastSecondBytes = 1_024;
+
+/** Copies: a piece may be a view of a much larger buffer, and deliveries may wait in a queue. @returns the bytes it took */
+function append(reading: Reading, chunk: Buffer): number {
+  const { held, bytes, mostBytes } = reading;
+  const neededBytes = bytes + chunk.length;
+  let takenBytes = 0;
+  if (neededBytes > held.length) {
+    const larger =
+      held === none
+        ? Buffer.allocUnsafe(neededBytes) // most bodies come in one piece
+        : Buffer.allocUnsafeSlow(
+            Math.min(mostBytes, Math.max(neededBytes, 2 * held.length, leastSecondBytes)),
+          );
+    held.copy(larger, 0, 0, bytes);
+    takenBytes = larger.length - held.length;
+    reading.held = larger;
+  }
+  chunk.copy(reading.held, bytes);
+  reading.bytes = neededBytes;
+  return takenBytes;
+}
+
+/** Without the room that is left: it may wait in a queue whose bound knows only its length. */
+function exact({ held, bytes }: Reading): Buffer {
+  return bytes === held.length ? held : Buffer.from(held.subarray(0, bytes));
 }
