@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 // The process around the verbs: its streams, environment, signals and exit code.
-import './small-heap.ts';
 import type { CommandIo } from './commands/io.ts';
 import { runProgram } from './commands/program.ts';
 import { reportError } from './commands/report-error.ts';

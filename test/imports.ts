@@ -42,15 +42,7 @@ const layers: readonly (readonly string[])[] = [
   ],
   ['binary-array.ts', 'database/', 'server-facts.ts', 'embedded-postgres/'],
   ['failpoint.ts', 'repeat.ts'],
-  [
-    'config.ts',
-    'logger.ts',
-    'errors.ts',
-    'printable.ts',
-    'is-alive.ts',
-    'time-ordered-uuid.ts',
-    'small-heap.ts',
-  ],
+  ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts', 'is-alive.ts', 'time-ordered-uuid.ts'],
 ];
 
 const owners: Record<string, readonly string[]> = {
