@@ -12,6 +12,8 @@ const layers: readonly (readonly string[])[] = [
   [
     'receive.ts',
     'worker.ts',
+    'attempts.ts',
+    'jobs-in-hand.ts',
     'completions.ts',
     'handle.ts',
     'handle-batch.ts',
