@@ -1,6 +1,6 @@
 // A handler's `batch`: many events in one transaction; the caller runs them one by one if it throws.
 import { describeError } from './errors.ts';
-import { markManyProcessed } from './events.ts';
+import { markManyProcessed } from './event-outcomes.ts';
 import { guardTransaction } from './guarded-transaction.ts';
 import { type Assignment, type AttemptDeps, isDue, statementTimeoutMs } from './handle.ts';
 import type { Handler } from './handlers.ts';

@@ -1,7 +1,7 @@
 // Quick attempts in a row share a transaction, each behind its own savepoint: one BEGIN, marking and COMMIT for many.
 import { AtCommitError, ConnectionLostError, type Transaction } from './database/database.ts';
 import { describeError, sqlState } from './errors.ts';
-import { markManyProcessed, markProcessed } from './events.ts';
+import { markManyProcessed, markProcessed } from './event-outcomes.ts';
 import { failpoint } from './failpoint.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import {

@@ -7,7 +7,8 @@ import {
 } from './database/database.ts';
 import { allOrFirstError } from './database/statements.ts';
 import { describeError, PermanentError, sqlState } from './errors.ts';
-import { advanceEntityClock, lockEntity, markIgnored, markProcessed, type StoredEvent } from './events.ts';
+import { markIgnored, markProcessed } from './event-outcomes.ts';
+import { advanceEntityClock, lockEntity, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import type { HandlerPace } from './handler-pace.ts';

@@ -8,7 +8,7 @@ import {
   moveToJob,
   pageOfEnqueued,
 } from './event-jobs.ts';
-import { markFailed } from './events.ts';
+import { markFailed } from './event-outcomes.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
 import { type DeadJob, newJobId, type Queue } from './queue.ts';

@@ -1,7 +1,13 @@
 // A backlog that came after Postgres took its statistics: no statement about one event reads all of it.
 import t from 'tap';
 import { clearJobs, moveToJob } from '../src/event-jobs.ts';
-import { markFailed, markIgnored, markManyProcessed, markProcessed, recordFailure } from '../src/events.ts';
+import {
+  markFailed,
+  markIgnored,
+  markManyProcessed,
+  markProcessed,
+  recordFailure,
+} from '../src/event-outcomes.ts';
 import { newJobId } from '../src/queue.ts';
 import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
 
