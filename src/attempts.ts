@@ -23,6 +23,8 @@ export interface AttemptsOptions {
   signal: AbortSignal;
   /** Nothing new is begun. */
   isStopping: () => boolean;
+  /** It stops because of an exception, and what has begun may be its cause. */
+  isCrashing: () => boolean;
   /** Never rejects. */
   handBack: (waiting: readonly Waiting[], reason: string) => Promise<void>;
   /** Tells the watchdog what runs. @returns to be called when it has ended */
@@ -54,8 +56,8 @@ export function runAttempts(options: AttemptsOptions): Attempts {
   const { pace, log } = deps;
   const lines = logOfHotLines(log);
   const running = new Set<Promise<void>>();
-  // Of these: their handlers have returned, only COMMIT is under way. Their slots are free.
-  let ending = 0;
+  // Of these: their handlers have returned, only COMMIT is under way.
+  const ending = new Set<Assignment>();
   // Beside the first of each shared transaction.
   let joined = 0;
   const busyEntities = new Set<string>();
@@ -64,7 +66,7 @@ export function runAttempts(options: AttemptsOptions): Attempts {
 
   function pump(): void {
     if (isAlone) return;
-    while (running.size - ending < concurrency && !isStopping()) {
+    while (running.size - ending.size < concurrency && !isStopping()) {
       const assignment = hand.takeFirst((one) =>
         entitiesOf(one).every((entity) => !busyEntities.has(entity)),
       );
@@ -81,6 +83,11 @@ export function runAttempts(options: AttemptsOptions): Attempts {
       options.onFree();
     });
     running.add(task);
+  }
+
+  function freeSlotOf(assignment: Assignment): void {
+    ending.add(assignment);
+    pump();
   }
 
   function runNext(assignment: Assignment): Promise<void> {
@@ -130,9 +137,17 @@ export function runAttempts(options: AttemptsOptions): Attempts {
     );
     const isDone = await runBatch(handler, batch, deps, signal).finally(leave);
     const eachMs = (performance.now() - startedAt) / batch.length;
-    for (const assignment of batch) {
-      if (isDone) finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
-      else await runOne(assignment);
+    if (!isDone) return runEach(batch);
+    for (const assignment of batch) finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
+  }
+
+  /** What was rolled back together, perhaps through another's fault. */
+  async function runEach(assignments: readonly Assignment[]): Promise<void> {
+    for (const [index, assignment] of assignments.entries()) {
+      if (isStopping() && !options.isCrashing()) {
+        return handBack(assignments.slice(index), 'its worker stops');
+      }
+      await runOne(assignment);
     }
   }
 
@@ -140,9 +155,8 @@ export function runAttempts(options: AttemptsOptions): Attempts {
     const entities = entitiesOf(assignment);
     for (const entity of entities) busyEntities.add(entity);
     const leave = enter('running', [assignment.job]);
-    const commit = watchCommit();
-    await settle(assignment, () => runAttempt(assignment, deps, signal, commit.begins));
-    commit.ended();
+    await settle(assignment, () => runAttempt(assignment, deps, signal, () => freeSlotOf(assignment)));
+    ending.delete(assignment);
     leave();
     for (const entity of entities) busyEntities.delete(entity);
   }
@@ -161,9 +175,9 @@ export function runAttempts(options: AttemptsOptions): Attempts {
       leave = enter('running', [next.job]);
       return next;
     };
-    const commit = watchCommit();
-    const { processed, failed, alone } = await runShared(first, takeNext, deps, signal, commit.begins);
-    commit.ended();
+    const onEnding = () => freeSlotOf(first);
+    const { processed, failed, alone } = await runShared(first, takeNext, deps, signal, onEnding);
+    ending.delete(first);
     leave();
     joined -= others;
     for (const { assignment, durationMs } of processed) {
@@ -172,22 +186,7 @@ export function runAttempts(options: AttemptsOptions): Attempts {
     for (const { assignment, error, startedAt } of failed) {
       await settle(assignment, () => settleFailure(assignment, error, startedAt, deps));
     }
-    for (const assignment of alone) await runOne(assignment);
-  }
-
-  /** From the moment that only the COMMIT is under way, the slot is another's. */
-  function watchCommit() {
-    let hasBegun = false;
-    return {
-      begins: () => {
-        hasBegun = true;
-        ending++;
-        pump();
-      },
-      ended: () => {
-        if (hasBegun) ending--;
-      },
-    };
+    await runEach(alone);
   }
 
   async function settle(assignment: Assignment, attempt: () => Promise<Outcome>): Promise<void> {

@@ -31,7 +31,6 @@ export interface WorkerOptions extends Omit<AttemptDeps, 'pace'> {
 export interface Worker {
   /** There may be work: a notification, a replay. */
   wake(): void;
-  running(): number;
   /**
    * Takes no new work, hands back what has not begun, waits `graceMs` for what runs, then interrupts it.
    * An interrupted attempt is rolled back and costs no failure.
@@ -53,6 +52,8 @@ export function startWorker(options: WorkerOptions): Worker {
   const hand = new JobsInHand();
   let hadSuspects = false;
   let isStopping = false;
+  let isCrashing = false;
+  const handingBack = new Set<Promise<void>>();
   let wakeUp = Promise.withResolvers<void>();
   const signalChange = () => wakeUp.resolve();
 
@@ -70,7 +71,8 @@ export function startWorker(options: WorkerOptions): Worker {
     concurrency,
     signal: stopping.signal,
     isStopping: () => isStopping,
-    handBack: (waiting, reason) => handBack(waiting, reason).catch(reportHandBack),
+    isCrashing: () => isCrashing,
+    handBack,
     enter,
     onFree: signalChange,
     onDead: () => options.onDead?.(),
@@ -89,10 +91,14 @@ export function startWorker(options: WorkerOptions): Worker {
       } catch (error) {
         failures++;
         log.error({ error: describeError(error).text }, 'jobs could not be fetched; trying again');
-        await Promise.race([delay(Math.min(5_000, 250 * 2 ** failures)), stopped]);
+        const waitMs = Math.min(5_000, 250 * 2 ** failures);
+        await delay(waitMs, undefined, { signal: stopping.signal }).catch(() => {}); // aborted: it stops
         continue;
       }
-      await Promise.race([wakeUp.promise, delay(options.pollMs, undefined, { ref: false }), stopped]);
+      // Not a race against a promise that outlives this pass: each pass would leave its reaction there.
+      const idle = setTimeout(signalChange, options.pollMs).unref();
+      await wakeUp.promise;
+      clearTimeout(idle);
     }
   }
 
@@ -177,20 +183,22 @@ export function startWorker(options: WorkerOptions): Worker {
     if (held.length > 0) await queue.touch(held);
   }
 
-  async function handBack(waiting: readonly Waiting[], reason: string): Promise<void> {
+  /** Never rejects. */
+  function handBack(waiting: readonly Waiting[], reason: string): Promise<void> {
     // Before it is tried: if it fails, no heartbeat must keep them from other workers.
     hand.release(waiting.map(({ job }) => job));
-    await handBackMany(waiting, deps, reason);
+    const work = handBackMany(waiting, deps, reason)
+      .catch((error: unknown) =>
+        log.warn(
+          { error: describeError(error).text, jobs: waiting.length },
+          'waiting jobs could not be handed back; their heartbeat ends instead',
+        ),
+      )
+      .finally(() => handingBack.delete(work));
+    handingBack.add(work);
+    return work;
   }
 
-  const reportHandBack = (error: unknown) =>
-    log.warn(
-      { error: describeError(error).text },
-      'waiting jobs could not be handed back; their heartbeat ends instead',
-    );
-  const stopped = new Promise<void>((resolve) => {
-    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
   const beating = setInterval(
     () => {
       beat().catch((error) =>
@@ -203,18 +211,18 @@ export function startWorker(options: WorkerOptions): Worker {
 
   return {
     wake: signalChange,
-    running: () => attempts.counts().slots,
     stop: async (graceMs, crash) => {
       if (isStopping) return;
       isStopping = true;
+      isCrashing = crash !== undefined;
       signalChange();
       // Beside the grace: hundreds of them would use up the time that the running ones need to be interrupted in.
-      const handedBack = handBack(hand.takeAll(), 'its worker stops').catch(reportHandBack);
+      void handBack(hand.takeAll(), 'its worker stops');
       await Promise.race([attempts.ended(), delay(graceMs, undefined, { ref: false })]);
-      stopping.abort(crash === undefined ? new InterruptedError('its worker stops') : new CrashError(crash));
-      await Promise.all([attempts.ended(), looping, handedBack]);
-      // What the last fetch brought.
-      await handBack(hand.takeAll(), 'its worker stops').catch(reportHandBack);
+      stopping.abort(isCrashing ? new CrashError(crash) : new InterruptedError('its worker stops'));
+      await Promise.all([attempts.ended(), looping]);
+      void handBack(hand.takeAll(), 'its worker stops'); // what the last fetch brought
+      await Promise.all(handingBack);
       await completions.settled();
       clearInterval(beating);
     },
