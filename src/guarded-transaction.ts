@@ -12,6 +12,8 @@ export interface GuardedTransaction {
   isPlain(): boolean;
   /** After the handler returned: statements that come now are late, and refused. */
   close(): void;
+  /** Resolves when its statements were answered: one that was not awaited may still fail, and is the handler's own. */
+  answered(): Promise<void>;
 }
 
 // What would end the transaction, or outlive it on a pooled connection. Savepoints stay allowed.
@@ -40,6 +42,8 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
   let isClosed = false;
   let isPlain = true;
   let firstError: Error | undefined;
+  // They are answered in their order.
+  let last: Promise<unknown> | undefined;
 
   const refuse = (error: Error): Promise<never> => {
     firstError ??= error;
@@ -90,6 +94,7 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
           isExtended: true,
           ...preparedName(text),
         });
+        last = result;
         result.catch((error: Error) => {
           firstError ??= error;
           if (isClosed)
@@ -102,6 +107,9 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
     isPlain: () => isPlain,
     close: () => {
       isClosed = true;
+    },
+    answered: async () => {
+      await last?.catch(() => {}); // heard above
     },
   };
 }

@@ -122,15 +122,12 @@ async function runMember(
   const { assignment, startedAt } = member;
   const { event, plan } = assignment;
   const beganAt = performance.now();
-  // Refused when the one before left an aborted transaction behind, by a statement that it did not await.
-  const begun = savepoint ? tx.savepoint(savepoint) : undefined;
-  begun?.catch(() => {}); // then whatever comes next fails, too: the handler's statement or the COMMIT
+  if (savepoint) tx.savepoint(savepoint).catch(() => {}); // what comes behind it fails, too
   const guarded = guardTransaction(tx, deps.log);
   member.guarded = guarded;
   try {
     await runHandlers(tx, guarded, event, plan.kind === 'run' ? plan.runs : [], deps, signal);
   } catch (error) {
-    await begun;
     return { assignment, startedAt, error: causeOf(error, guarded) };
   }
   member.durationMs = performance.now() - beganAt;

@@ -230,6 +230,7 @@ export async function runHandlers(
     } finally {
       guarded.close();
     }
+    await guarded.answered();
   });
   for (const { handler } of runs) deps.pace.record(handler, performance.now() - startedAt, guarded.isPlain());
   const swallowed = guarded.firstError();

@@ -198,3 +198,32 @@ t.test('quick attempts share transactions, and those that fail among them fail a
   );
   t.equal((await inbox.sql('SELECT FROM failed_attempts')).length, fails.size);
 });
+
+t.test('a batch that fails while its worker stops is handed back, and not run one by one', async (t) => {
+  const inbox = await openInbox(t);
+  const events = [newEvent(), newEvent(), newEvent()];
+  await storeEvents(inbox, events);
+  const gate = makeGate();
+  let handled = 0;
+  const handler = defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async () => handled++,
+    batch: async () => {
+      await gate.pass();
+      throw new Error('not together');
+    },
+  });
+  const worker = startOn(t, inbox, [handler]);
+  await waitFor(() => gate.arrived() === 1, { what: 'the batch' });
+  const stopped = worker.stop(30_000);
+  gate.open();
+  await stopped;
+  t.equal(handled, 0);
+  const again = await inbox.queue.fetch(10);
+  t.same(
+    again.map(({ key, retryCount, retryLimit }) => [key.eventId, retryLimit - retryCount]).sort(),
+    events.map(({ eventId }) => [eventId, 4]).sort(),
+  );
+  for (const event of events) t.match(await rowOf(inbox, event), { status: 'PENDING', attempts: 0 });
+});

@@ -58,8 +58,7 @@ export const misusedTransaction: Fault = {
       }
     }
     context.expect(isRunning(worker.pid), 'the worker has ended');
-    // Quick attempts share a transaction: where one of them spoils it, each runs once more alone, uncharged.
-    await context.balance(rig, { mayExceedAttemptsBy: 1 });
+    await context.balance(rig);
   },
 };
 
