@@ -85,7 +85,8 @@ class Feed {
     for (const { event_id } of rows) this.replayed.add(event_id);
     await pool.query(
       `DELETE FROM pgboss.job WHERE name = 'webhooks' AND state < 'active' AND id IN (SELECT job_id
-         FROM webhook_events WHERE status = 'PENDING' AND received_at < now() - interval '5 s' LIMIT 2)`,
+         FROM webhook_events WHERE status = 'PENDING' AND received_at < now() - interval '5 s'
+           AND event_id NOT LIKE 'dead%' LIMIT 2)`, // a new job is a fresh start: its failures would be more than MAX_ATTEMPTS
     );
   }
 }
