@@ -1,12 +1,20 @@
 // Runs what is in hand in a worker's slots: one by one, several in one transaction, a handler's `batch`, or alone.
 import type { Completions } from './completions.ts';
 import { describeError } from './errors.ts';
-import { type Assignment, type AttemptDeps, assign, type Outcome, runAttempt } from './handle.ts';
+import {
+  type Assignment,
+  type AttemptDeps,
+  assign,
+  type JobInHand,
+  type Outcome,
+  runAttempt,
+} from './handle.ts';
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
 import { isShareable, mayJoin, runShared } from './handle-shared.ts';
 import type { Handler } from './handlers.ts';
-import type { JobsInHand, Suspect, Waiting } from './jobs-in-hand.ts';
+import type { JobsInHand, Suspect } from './jobs-in-hand.ts';
 import { logOfHotLines } from './logger.ts';
+import { runsOf } from './plan.ts';
 import type { ClaimedJob } from './queue.ts';
 import { settleFailure } from './settle-failure.ts';
 import { markLoneStart } from './suspects.ts';
@@ -26,7 +34,7 @@ export interface AttemptsOptions {
   /** It stops because of an exception, and what has begun may be its cause. */
   isCrashing: () => boolean;
   /** Never rejects. */
-  handBack: (waiting: readonly Waiting[], reason: string) => Promise<void>;
+  handBack: (waiting: readonly JobInHand[], reason: string) => Promise<void>;
   /** Tells the watchdog what runs. @returns to be called when it has ended */
   enter: (what: string, jobs: readonly ClaimedJob[]) => () => void;
   /** A slot is free. */
@@ -239,6 +247,5 @@ export function runAttempts(options: AttemptsOptions): Attempts {
 }
 
 function entitiesOf({ event, plan }: Assignment): string[] {
-  if (plan.kind !== 'run') return [];
-  return plan.runs.flatMap(({ entity }) => (entity === null ? [] : [`${event.source}/${entity}`]));
+  return runsOf(plan).flatMap(({ entity }) => (entity === null ? [] : [`${event.source}/${entity}`]));
 }

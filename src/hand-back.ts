@@ -2,7 +2,7 @@
 import { sqlState } from './errors.ts';
 import { moveManyToJobs } from './event-jobs.ts';
 import { failpoint } from './failpoint.ts';
-import type { Assignment, AttemptDeps } from './handle.ts';
+import type { AttemptDeps, JobInHand } from './handle.ts';
 import { newJobId } from './queue.ts';
 import { handBack, jobAfter } from './settle-failure.ts';
 
@@ -17,7 +17,7 @@ const lockTimeout = '1s';
  * @throws when the database could not record it for one of them; the others may be handed back
  */
 export async function handBackMany(
-  waiting: readonly Pick<Assignment, 'job' | 'event' | 'suspicion'>[],
+  waiting: readonly JobInHand[],
   deps: Pick<AttemptDeps, 'database' | 'queue'>,
   reason: string,
 ): Promise<void> {
@@ -31,7 +31,7 @@ export async function handBackMany(
 }
 
 async function handBackTogether(
-  waiting: readonly Pick<Assignment, 'job' | 'event' | 'suspicion'>[],
+  waiting: readonly JobInHand[],
   { database, queue }: Pick<AttemptDeps, 'database' | 'queue'>,
 ): Promise<void> {
   const replacements = waiting.map((one) => ({ one, next: jobAfter(one, newJobId(), 0) }));

@@ -1,9 +1,15 @@
 // A handler's `batch`: many events in one transaction; the caller runs them one by one if it throws.
 import { describeError } from './errors.ts';
-import { markManyProcessed } from './event-outcomes.ts';
 import { guardTransaction } from './guarded-transaction.ts';
-import { type Assignment, type AttemptDeps, isDue, statementTimeoutMs } from './handle.ts';
+import {
+  type Assignment,
+  type AttemptDeps,
+  isDue,
+  markAssignmentsProcessed,
+  statementTimeoutMs,
+} from './handle.ts';
 import type { Handler } from './handlers.ts';
+import { runsOf } from './plan.ts';
 import { withinTime } from './within-time.ts';
 
 /** The one handler with `batch` that an assignment is for; undefined: it has to be run on its own. */
@@ -31,9 +37,7 @@ export async function runBatch(
         const guarded = guardTransaction(tx, deps.log);
         await withinTime(tx, deps, signal, async (handlerSignal) => {
           const items = assignments.flatMap(({ plan }) =>
-            plan.kind === 'run'
-              ? plan.runs.map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload }))
-              : [],
+            runsOf(plan).map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload })),
           );
           const log = deps.log.child({ provider: handler.provider, events: items.length });
           try {
@@ -44,10 +48,7 @@ export async function runBatch(
         });
         const swallowed = guarded.firstError();
         if (swallowed) throw swallowed;
-        markManyProcessed(
-          tx,
-          assignments.map(({ job, event: { source, eventId } }) => ({ source, eventId, jobId: job.id })),
-        );
+        markAssignmentsProcessed(tx, assignments);
       },
       { timeoutMs: statementTimeoutMs(deps.timeoutMs) },
     );

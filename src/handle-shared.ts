@@ -1,7 +1,7 @@
 // Quick attempts in a row share a transaction, each behind its own savepoint: one BEGIN, marking and COMMIT for many.
-import { AtCommitError, ConnectionLostError, type Transaction } from './database/database.ts';
+import { ConnectionLostError, statementError, type Transaction } from './database/database.ts';
 import { describeError, sqlState } from './errors.ts';
-import { markManyProcessed, markProcessed } from './event-outcomes.ts';
+import { markProcessed } from './event-outcomes.ts';
 import { failpoint } from './failpoint.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import {
@@ -9,10 +9,12 @@ import {
   type AttemptDeps,
   causeOf,
   isDue,
+  markAssignmentsProcessed,
   runHandlers,
   transactionOptions,
 } from './handle.ts';
 import type { HandlerPace } from './handler-pace.ts';
+import { runsOf } from './plan.ts';
 
 /** The first event's effects wait for their COMMIT, and its locks are held, for so long and one handler more. */
 const mostMs = 20;
@@ -59,7 +61,7 @@ interface Member {
   startedAt: Date;
   /** Without the COMMIT. */
   durationMs: number;
-  guarded?: GuardedTransaction;
+  guarded: GuardedTransaction;
 }
 
 /**
@@ -83,7 +85,8 @@ export async function runShared(
         await failpoint('worker.after-begin');
         const beganAt = performance.now();
         for (let next: Assignment | undefined = first; next; ) {
-          const member: Member = { assignment: next, startedAt: new Date(), durationMs: 0 };
+          const guarded = guardTransaction(tx, deps.log);
+          const member: Member = { assignment: next, startedAt: new Date(), durationMs: 0, guarded };
           const savepoint = members.length > 0 ? `postbell_event_${members.length}` : undefined;
           members.push(member);
           failed = await runMember(tx, member, savepoint, deps, signal);
@@ -94,9 +97,7 @@ export async function runShared(
             break;
           }
           // What the handler left in the transaction besides rows is not for others.
-          next = member.guarded?.isPlain()
-            ? takeNext(performance.now() - beganAt, members.length)
-            : undefined;
+          next = guarded.isPlain() ? takeNext(performance.now() - beganAt, members.length) : undefined;
         }
         await failpoint('worker.after-handler');
         mark(tx, members);
@@ -119,18 +120,14 @@ async function runMember(
   deps: AttemptDeps,
   signal: AbortSignal,
 ): Promise<FailedAttempt | undefined> {
-  const { assignment, startedAt } = member;
+  const { assignment, startedAt, guarded } = member;
   const { event, plan } = assignment;
-  const beganAt = performance.now();
   if (savepoint) tx.savepoint(savepoint).catch(() => {}); // what comes behind it fails, too
-  const guarded = guardTransaction(tx, deps.log);
-  member.guarded = guarded;
   try {
-    await runHandlers(tx, guarded, event, plan.kind === 'run' ? plan.runs : [], deps, signal);
+    member.durationMs = await runHandlers(tx, guarded, event, runsOf(plan), deps, signal);
   } catch (error) {
     return { assignment, startedAt, error: causeOf(error, guarded) };
   }
-  member.durationMs = performance.now() - beganAt;
   return undefined;
 }
 
@@ -142,13 +139,9 @@ function mark(tx: Transaction, members: readonly Member[]): void {
     return;
   }
   tx.atCommit({ text: `SET LOCAL lock_timeout = '${markLockTimeout}'` });
-  markManyProcessed(
+  markAssignmentsProcessed(
     tx,
-    members.map(({ assignment: { event, job } }) => ({
-      source: event.source,
-      eventId: event.eventId,
-      jobId: job.id,
-    })),
+    members.map(({ assignment }) => assignment),
   );
 }
 
@@ -157,8 +150,7 @@ const lockConflicts = new Set(['40001', '40P01', '55P03']);
 
 function blame(failed: FailedAttempt, pace: HandlerPace): Pick<SharedOutcome, 'failed' | 'alone'> {
   if (!lockConflicts.has(sqlState(failed.error) ?? '')) return { failed: [failed], alone: [] };
-  const { plan } = failed.assignment;
-  if (plan.kind === 'run') for (const { handler } of plan.runs) pace.recordConflict(handler);
+  for (const { handler } of runsOf(failed.assignment.plan)) pace.recordConflict(handler);
   return { failed: [], alone: [failed.assignment] };
 }
 
@@ -183,7 +175,7 @@ function afterRollback(
   }
   log.warn(
     {
-      error: describeError(error instanceof AtCommitError ? error.cause : error).text,
+      error: describeError(statementError(error)).text,
       events: members.length,
     },
     'a transaction that several attempts shared was rolled back; they are run one by one',

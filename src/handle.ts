@@ -1,13 +1,13 @@
 // One attempt: claim the event, run its handlers, mark it, all in one commit; or record why not.
 import {
-  AtCommitError,
   type Database,
+  statementError,
   type Transaction,
   type TransactionOptions,
 } from './database/database.ts';
 import { allOrFirstError } from './database/statements.ts';
 import { describeError, PermanentError, sqlState } from './errors.ts';
-import { markIgnored, markProcessed } from './event-outcomes.ts';
+import { markIgnored, markManyProcessed, markProcessed } from './event-outcomes.ts';
 import { advanceEntityClock, lockEntity, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
@@ -78,6 +78,9 @@ export function assign(
 ): Assignment {
   return { job, event, plan: planEvent(handlers, event, job.retryCount + 1), suspicion };
 }
+
+/** A job with its event, whether it is planned or not, has begun or not. */
+export type JobInHand = Pick<Assignment, 'job' | 'event' | 'suspicion'>;
 
 /** Whether the event still waits for this job; if not, it was settled or moved to another one. */
 export function isDue({ job, event }: Pick<Assignment, 'job' | 'event'>): boolean {
@@ -160,6 +163,14 @@ async function runInTransaction(
   }
 }
 
+/** With COMMIT: all of them PROCESSED, or the transaction fails. */
+export function markAssignmentsProcessed(tx: Transaction, assignments: readonly Assignment[]): void {
+  markManyProcessed(
+    tx,
+    assignments.map(({ job, event: { source, eventId } }) => ({ source, eventId, jobId: job.id })),
+  );
+}
+
 /** Of the transaction of an attempt, or of several. */
 export function transactionOptions({ timeoutMs }: AttemptDeps, onEnding: () => void): TransactionOptions {
   return {
@@ -172,8 +183,7 @@ export function transactionOptions({ timeoutMs }: AttemptDeps, onEnding: () => v
 
 /** An aborted transaction refuses every statement (25P02): what aborted it is the error to be told. */
 export function causeOf(error: unknown, guarded: GuardedTransaction | undefined): unknown {
-  const last = error instanceof AtCommitError ? error.cause : error;
-  return (sqlState(last) === '25P02' && guarded?.firstError()) || error;
+  return (sqlState(statementError(error)) === '25P02' && guarded?.firstError()) || error;
 }
 
 /** Serialises the entities and leaves out the runs that are older than what was applied to theirs. */
@@ -204,7 +214,11 @@ async function takeEntities(
   }
 }
 
-/** Runs the handlers of one event in order. @throws what they throw, or what they swallowed and must not be committed */
+/**
+ * Runs the handlers of one event in order.
+ * @returns how long they took, in ms
+ * @throws what they throw, or what they swallowed and must not be committed
+ */
 export async function runHandlers(
   transaction: Transaction,
   guarded: GuardedTransaction,
@@ -212,7 +226,7 @@ export async function runHandlers(
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const startedAt = performance.now();
   await withinTime(transaction, deps, signal, async (handlerSignal) => {
     try {
@@ -232,9 +246,11 @@ export async function runHandlers(
     }
     await guarded.answered();
   });
-  for (const { handler } of runs) deps.pace.record(handler, performance.now() - startedAt, guarded.isPlain());
+  const durationMs = performance.now() - startedAt;
+  for (const { handler } of runs) deps.pace.record(handler, durationMs, guarded.isPlain());
   const swallowed = guarded.firstError();
   if (swallowed) await throwIfAborted(transaction, swallowed);
+  return durationMs;
 }
 
 /** A handler that caught its own SQL error may have used a savepoint; if not, nothing of it can be committed. */

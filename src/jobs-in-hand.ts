@@ -1,17 +1,11 @@
 // The jobs that are this worker's: held until they are settled; of these, what is ready and what has to run alone.
-import type { StoredEvent } from './events.ts';
-import type { Assignment } from './handle.ts';
+import type { Assignment, JobInHand } from './handle.ts';
 import type { ClaimedJob, Suspicion } from './queue.ts';
 
 /** Lost with an earlier process. Not planned yet: a handler's schema or `entity` may be what ends the process. */
-export interface Suspect {
-  job: ClaimedJob;
-  event: StoredEvent;
+export interface Suspect extends JobInHand {
   suspicion: Suspicion;
 }
-
-/** What has not begun. */
-export type Waiting = Pick<Assignment, 'job' | 'event' | 'suspicion'>;
 
 interface Ready {
   assignment: Assignment;
@@ -94,7 +88,8 @@ export class JobsInHand {
     return this.#suspects.splice(0);
   }
 
-  takeAll(): Waiting[] {
+  /** What has not begun. */
+  takeAll(): JobInHand[] {
     return [...this.#ready.splice(0).map(({ assignment }) => assignment), ...this.takeSuspects()];
   }
 }

@@ -17,6 +17,11 @@ export type Plan =
   | { kind: 'ignore'; reason: string }
   | { kind: 'reject'; error: unknown };
 
+/** What a plan has to run; nothing where it says not to. */
+export function runsOf(plan: Plan): readonly PlannedRun[] {
+  return plan.kind === 'run' ? plan.runs : [];
+}
+
 const maxEntityLength = 255;
 
 /** Never throws: what a schema or an `entity` function throws becomes a rejection. */

@@ -6,7 +6,7 @@ import { moveToJob } from './event-jobs.ts';
 import { isClaimLost, recordFailure } from './event-outcomes.ts';
 import type { StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
-import type { Assignment, AttemptDeps, Outcome } from './handle.ts';
+import type { Assignment, AttemptDeps, JobInHand, Outcome } from './handle.ts';
 import { type NewJob, newJobId, type Queue } from './queue.ts';
 import { clearLoneStarts, endLoneStart, givenBack } from './suspects.ts';
 
@@ -135,7 +135,7 @@ function reasonOf(error: unknown, event: StoredEvent): unknown {
 
 /** The attempt was not the handler's fault: the event goes back to the queue and nothing is charged. */
 export function handBack(
-  assignment: Replaced,
+  assignment: JobInHand,
   deps: Pick<AttemptDeps, 'database' | 'queue'>,
   afterSeconds: number,
   reason: string,
@@ -143,10 +143,8 @@ export function handBack(
   return replaceJob(assignment, deps, { afterSeconds, isDeferral: false }, { kind: 'interrupted', reason });
 }
 
-type Replaced = Pick<Assignment, 'job' | 'event' | 'suspicion'>;
-
 /** Nothing is held against it any more, and what it had lost beside others comes back. */
-function exonerated({ job, event, suspicion }: Replaced): Replaced {
+function exonerated({ job, event, suspicion }: JobInHand): JobInHand {
   if (!suspicion || suspicion.alone > 0) return { job, event, suspicion };
   return { job: { ...job, retryLimit: job.retryLimit + suspicion.inCompany }, event, suspicion: undefined };
 }
@@ -160,7 +158,7 @@ interface Replacement {
 
 /** A new job at its time, with as many failures left as the old one had. */
 async function replaceJob(
-  { job, event, suspicion }: Replaced,
+  { job, event, suspicion }: JobInHand,
   { database, queue }: Pick<AttemptDeps, 'database' | 'queue'>,
   { afterSeconds, isDeferral, endsStart = false }: Replacement,
   outcome: { kind: Outcome['kind']; reason: string },
@@ -178,7 +176,7 @@ async function replaceJob(
 }
 
 /** A job in the place of one that nothing was charged to: as many failures left, as much held against its event. */
-export function jobAfter({ job, event, suspicion }: Replaced, jobId: string, afterSeconds: number): NewJob {
+export function jobAfter({ job, event, suspicion }: JobInHand, jobId: string, afterSeconds: number): NewJob {
   const failuresLeft = job.retryLimit - job.retryCount + 1;
   return { source: event.source, eventId: event.eventId, jobId, afterSeconds, failuresLeft, suspicion };
 }

@@ -5,10 +5,10 @@ import { collectCompletions } from './completions.ts';
 import { describeError } from './errors.ts';
 import { readEvents } from './events.ts';
 import { handBackMany } from './hand-back.ts';
-import { type AttemptDeps, assign, isDue } from './handle.ts';
+import { type AttemptDeps, assign, isDue, type JobInHand } from './handle.ts';
 import { trackPace } from './handler-pace.ts';
 import type { Handler } from './handlers.ts';
-import { JobsInHand, type Waiting } from './jobs-in-hand.ts';
+import { JobsInHand } from './jobs-in-hand.ts';
 import type { ClaimedJob } from './queue.ts';
 import { CrashError, InterruptedError } from './settle-failure.ts';
 import { readSuspicions } from './suspects.ts';
@@ -184,7 +184,7 @@ export function startWorker(options: WorkerOptions): Worker {
   }
 
   /** Never rejects. */
-  function handBack(waiting: readonly Waiting[], reason: string): Promise<void> {
+  function handBack(waiting: readonly JobInHand[], reason: string): Promise<void> {
     // Before it is tried: if it fails, no heartbeat must keep them from other workers.
     hand.release(waiting.map(({ job }) => job));
     const work = handBackMany(waiting, deps, reason)

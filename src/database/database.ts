@@ -49,6 +49,11 @@ export class AtCommitError extends Error {
   }
 }
 
+/** Of a transaction that failed: the statement's own error, also where it was one of the last. */
+export function statementError(error: unknown): unknown {
+  return error instanceof AtCommitError ? error.cause : error;
+}
+
 /** There was no connection, or it was lost: nobody's statement was at fault. A COMMIT under way may have succeeded. */
 export class ConnectionLostError extends Error {
   constructor(cause: unknown) {

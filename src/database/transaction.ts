@@ -8,6 +8,7 @@ import {
   type QueryResult,
   type Row,
   type Statement,
+  statementError,
   type Transaction,
   type TransactionOptions,
 } from './database.ts';
@@ -45,7 +46,7 @@ export async function runTransaction<T>(
     await transaction.endAfter(error);
     // Postgres ends sessions with an error of its own (57P01 …) before the connection drops.
     if (!transaction.isConnectionLost && !isEndOfSession(error)) throw error;
-    throw new ConnectionLostError(error instanceof AtCommitError ? error.cause : error);
+    throw new ConnectionLostError(statementError(error));
   }
 }
 
