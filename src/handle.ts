@@ -228,26 +228,31 @@ export async function runHandlers(
   signal: AbortSignal,
 ): Promise<number> {
   const startedAt = performance.now();
-  await withinTime(transaction, deps, signal, async (handlerSignal) => {
-    try {
-      for (const { handler, payload, handlerEvent } of runs) {
-        const log = deps.log.child({ topic: event.topic, attempt: handlerEvent.attempt });
-        const context: HandlerContext<unknown> = {
-          event: handlerEvent,
-          payload,
-          tx: guarded.tx,
-          log,
-          signal: handlerSignal,
-        };
-        await handler.handle(context);
+  let durationMs = 0;
+  try {
+    await withinTime(transaction, deps, signal, async (handlerSignal) => {
+      try {
+        for (const { handler, payload, handlerEvent } of runs) {
+          const log = deps.log.child({ topic: event.topic, attempt: handlerEvent.attempt });
+          const context: HandlerContext<unknown> = {
+            event: handlerEvent,
+            payload,
+            tx: guarded.tx,
+            log,
+            signal: handlerSignal,
+          };
+          await handler.handle(context);
+        }
+      } finally {
+        guarded.close();
       }
-    } finally {
-      guarded.close();
-    }
-    await guarded.answered();
-  });
-  const durationMs = performance.now() - startedAt;
-  for (const { handler } of runs) deps.pace.record(handler, durationMs, guarded.isPlain());
+      await guarded.answered();
+    });
+  } finally {
+    // Also of what failed: one that times out would hold up whoever shares its transaction.
+    durationMs = performance.now() - startedAt;
+    for (const { handler } of runs) deps.pace.record(handler, durationMs, guarded.isPlain());
+  }
   const swallowed = guarded.firstError();
   if (swallowed) await throwIfAborted(transaction, swallowed);
   return durationMs;

@@ -245,6 +245,19 @@ t.test('who may share', async (t) => {
   t.notOk(mayJoin(1_000, 1));
 });
 
+t.test('a run that fails slowly counts as slow, too', async (t) => {
+  const pace = trackPace();
+  const handler = handlerOf(async ({ tx }) => {
+    await tx.query('SELECT pg_sleep(0.05)');
+    throw new Error('after a while');
+  });
+  pace.record(handler, 2, true);
+  t.ok(pace.isQuick(handler));
+  const { told } = await share(1, handler, { pace });
+  t.same(told.failed, [0]);
+  t.notOk(pace.isQuick(handler), 'the next ones are not to wait for it');
+});
+
 t.test('a handler is quick when it was so lately, and left nothing behind', async (t) => {
   const handler = handlerOf(async () => {});
   const pace = trackPace();
