@@ -15,7 +15,7 @@ import type { Handler } from './handlers.ts';
 import type { JobsInHand, Suspect } from './jobs-in-hand.ts';
 import { logOfHotLines } from './logger.ts';
 import { runsOf } from './plan.ts';
-import type { ClaimedJob } from './queue.ts';
+import type { ClaimedJob } from './queue/queue.ts';
 import { settleFailure } from './settle-failure.ts';
 import { markLoneStart } from './suspects.ts';
 

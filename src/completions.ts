@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from './errors.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
-import type { ClaimedJob, Queue } from './queue.ts';
+import type { ClaimedJob, Queue } from './queue/queue.ts';
 
 const mostPerStatement = 500;
 /** They wait so long for company: a statement each would cost more than the attempts. */

@@ -3,7 +3,7 @@ import { textArray, uuidArray } from './binary-array.ts';
 import { AtCommitError, type Queryable, type Transaction } from './database/database.ts';
 import { sqlState } from './errors.ts';
 import { isStillPending } from './events.ts';
-import type { EventKey } from './queue.ts';
+import type { EventKey } from './queue/queue.ts';
 
 /**
  * With the handler's COMMIT: its effects and PROCESSED together, or neither. This is the claim's guard: an event that

@@ -2,7 +2,7 @@
 import type { Queryable } from './database/database.ts';
 import { type EventFilter, filterConditions } from './event-filter.ts';
 import type { EventStatus } from './events.ts';
-import type { EventKey } from './queue.ts';
+import type { EventKey } from './queue/queue.ts';
 
 export interface EventSummary extends EventKey {
   provider: string;

@@ -1,6 +1,6 @@
 // The purge of settled events: their rows go, their ids stay as tombstones.
 import type { Queryable } from './database/database.ts';
-import type { EventKey } from './queue.ts';
+import type { EventKey } from './queue/queue.ts';
 
 /** True when this transaction is the only one that purges. Never waits; let go with the transaction's end. */
 export async function lockPurge(tx: Queryable): Promise<boolean> {

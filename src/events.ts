@@ -9,7 +9,7 @@ import {
   uuidArray,
 } from './binary-array.ts';
 import type { Queryable, Transaction } from './database/database.ts';
-import type { EventKey } from './queue.ts';
+import type { EventKey } from './queue/queue.ts';
 
 export type EventStatus = 'PENDING' | 'PROCESSED' | 'FAILED' | 'IGNORED';
 

@@ -3,7 +3,7 @@ import { sqlState } from './errors.ts';
 import { moveManyToJobs } from './event-jobs.ts';
 import { failpoint } from './failpoint.ts';
 import type { AttemptDeps, JobInHand } from './handle.ts';
-import { newJobId } from './queue.ts';
+import { newJobId } from './queue/queue.ts';
 import { handBack, jobAfter } from './settle-failure.ts';
 
 /** One of them is another's by now, or settled. */

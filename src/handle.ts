@@ -15,7 +15,7 @@ import type { HandlerPace } from './handler-pace.ts';
 import type { HandlerContext } from './handlers.ts';
 import type { Logger } from './logger.ts';
 import { type Plan, type PlannedRun, planEvent } from './plan.ts';
-import type { ClaimedJob, Queue, Suspicion } from './queue.ts';
+import type { ClaimedJob, Queue, Suspicion } from './queue/queue.ts';
 import { BusyError, settleFailure } from './settle-failure.ts';
 import { clearLoneStarts, clearLoneStartsAtCommit } from './suspects.ts';
 import { withinTime } from './within-time.ts';

@@ -6,7 +6,8 @@ import type { Database } from './database/database.ts';
 import { openDatabase } from './database/open-database.ts';
 import { sqlState } from './errors.ts';
 import type { Logger } from './logger.ts';
-import { installedQueueVersion, migrateQueue, queueSchemaVersion, type RetryPolicy } from './queue.ts';
+import type { RetryPolicy } from './queue/policy.ts';
+import { installedQueueVersion, migrateQueue, queueSchemaVersion } from './queue/schema.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../sql', import.meta.url));
 

@@ -11,7 +11,7 @@ import {
 } from './events.ts';
 import { failpoint, isArmedAt } from './failpoint.ts';
 import type { Logger } from './logger.ts';
-import type { Queue } from './queue.ts';
+import type { Queue } from './queue/queue.ts';
 import { sqlAnswerTo } from './sql-answers.ts';
 
 /** The database could not commit in time: answered 503, and the provider tries again. */

@@ -11,7 +11,7 @@ import {
 import { markFailed } from './event-outcomes.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
-import { type DeadJob, newJobId, type Queue } from './queue.ts';
+import { type DeadJob, newJobId, type Queue } from './queue/queue.ts';
 import { repeat } from './repeat.ts';
 import { readSuspicions } from './suspects.ts';
 

@@ -7,7 +7,7 @@ import { isClaimLost, recordFailure } from './event-outcomes.ts';
 import type { StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { Assignment, AttemptDeps, JobInHand, Outcome } from './handle.ts';
-import { type NewJob, newJobId, type Queue } from './queue.ts';
+import { type NewJob, newJobId, type Queue } from './queue/queue.ts';
 import { clearLoneStarts, endLoneStart, givenBack } from './suspects.ts';
 
 /** Another event of its entity is still inside its transaction. */

@@ -9,7 +9,7 @@ import { type AttemptDeps, assign, isDue, type JobInHand } from './handle.ts';
 import { trackPace } from './handler-pace.ts';
 import type { Handler } from './handlers.ts';
 import { JobsInHand } from './jobs-in-hand.ts';
-import type { ClaimedJob } from './queue.ts';
+import type { ClaimedJob } from './queue/queue.ts';
 import { CrashError, InterruptedError } from './settle-failure.ts';
 import { readSuspicions } from './suspects.ts';
 import type { Watchdog } from './watchdog.ts';

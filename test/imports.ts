@@ -37,7 +37,7 @@ const layers: readonly (readonly string[])[] = [
     'event-statistics.ts',
     'event-filter.ts',
     'event-retention.ts',
-    'queue.ts',
+    'queue/',
     'suspects.ts',
     'sources.ts',
     'providers/',
@@ -50,7 +50,7 @@ const layers: readonly (readonly string[])[] = [
 
 const owners: Record<string, readonly string[]> = {
   pg: ['database/'],
-  'pg-boss': ['queue.ts'],
+  'pg-boss': ['queue/'],
   fastify: ['http/', 'ops/'],
   'postgres-migrations': ['migrate.ts'],
   pino: ['logger.ts'],

@@ -8,7 +8,7 @@ import {
   markProcessed,
   recordFailure,
 } from '../src/event-outcomes.ts';
-import { newJobId } from '../src/queue.ts';
+import { newJobId } from '../src/queue/queue.ts';
 import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
 
 const inbox = await openInbox(t);

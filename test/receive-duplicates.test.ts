@@ -4,7 +4,7 @@ import { countDuplicates, readEvents } from '../src/events.ts';
 import { assign, runAttempt } from '../src/handle.ts';
 import { trackPace } from '../src/handler-pace.ts';
 import { defineHandler } from '../src/handlers.ts';
-import { newJobId } from '../src/queue.ts';
+import { newJobId } from '../src/queue/queue.ts';
 import { makeGate } from './support/gate.ts';
 import {
   eventRows,

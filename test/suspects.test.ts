@@ -4,7 +4,7 @@ import t from 'tap';
 import { Later, PermanentError } from '../src/errors.ts';
 import { readEvents } from '../src/events.ts';
 import { defineHandler } from '../src/handlers.ts';
-import type { ClaimedJob } from '../src/queue.ts';
+import type { ClaimedJob } from '../src/queue/queue.ts';
 import { enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
 import { CrashError, handBack } from '../src/settle-failure.ts';
 import { markLoneStart } from '../src/suspects.ts';

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import { PermanentError } from '../src/errors.ts';
 import { defineHandler, type Handler } from '../src/handlers.ts';
-import type { Queue } from '../src/queue.ts';
+import type { Queue } from '../src/queue/queue.ts';
 import { startWorker, type Worker, type WorkerOptions } from '../src/worker.ts';
 import { atEnd } from './support/at-end.ts';
 import { failuresOf, rowOf, runJob, takeJob } from './support/attempt.ts';

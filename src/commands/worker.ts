@@ -6,7 +6,7 @@ import { workerSessionSettings } from '../handle.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { startPurge } from '../purge.ts';
-import { openQueue } from '../queue.ts';
+import { openQueue } from '../queue/open-queue.ts';
 import { startReconciler } from '../reconcile.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { startWorker } from '../worker.ts';

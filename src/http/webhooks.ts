@@ -17,7 +17,7 @@ import {
   type Source,
   verifyDelivery,
 } from '../providers/index.ts';
-import { newJobId } from '../queue.ts';
+import { newJobId } from '../queue/queue.ts';
 import { type Receiver, UnavailableError } from '../receive.ts';
 import type { RejectionLog } from '../rejections.ts';
 import { createHandovers, type HandoverDeps } from './handovers.ts';

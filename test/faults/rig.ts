@@ -10,7 +10,7 @@ import pino from 'pino';
 import type { Test } from 'tap';
 import { parseConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/database/open-database.ts';
-import { openQueue } from '../../src/queue.ts';
+import { openQueue } from '../../src/queue/open-queue.ts';
 import { atEnd } from '../support/at-end.ts';
 import { startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';

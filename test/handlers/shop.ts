@@ -14,7 +14,7 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { newJobId } from '../../src/queue.ts';
+import { newJobId } from '../../src/queue/queue.ts';
 import { createReceiver } from '../../src/receive.ts';
 import { startReconciler } from '../../src/reconcile.ts';
 import { startWorker } from '../../src/worker.ts';

@@ -3,7 +3,7 @@ import { readEvents } from '../../src/events.ts';
 import { type AttemptDeps, assign, type Outcome, runAttempt } from '../../src/handle.ts';
 import { trackPace } from '../../src/handler-pace.ts';
 import type { Handler } from '../../src/handlers.ts';
-import type { ClaimedJob } from '../../src/queue.ts';
+import type { ClaimedJob } from '../../src/queue/queue.ts';
 import { markLoneStart, readSuspicions } from '../../src/suspects.ts';
 import { eventRows, type Inbox } from './inbox.ts';
 

@@ -90,7 +90,13 @@ async function ensureTemplate(client: pg.Client, server: string): Promise<string
 function schemaHash(): string {
   const migrations = readdirSync(new URL('sql/', root)).map((name) => `sql/${name}`);
   const hash = createHash('sha256');
-  for (const file of [...migrations.sort(), 'src/migrate.ts', 'src/queue.ts', 'src/config.ts']) {
+  for (const file of [
+    ...migrations.sort(),
+    'src/migrate.ts',
+    'src/queue/policy.ts',
+    'src/queue/schema.ts',
+    'src/config.ts',
+  ]) {
     hash.update(`${file}\n`).update(readFileSync(new URL(file, root)));
   }
   const bossFile = fileURLToPath(import.meta.resolve('pg-boss/package.json'));

@@ -1,6 +1,7 @@
 // Is the schema there, does the queue do what the settings say, does every event have its job?
 import { readSchemaState, type SchemaState, schemaProblem } from '../../migrate.ts';
-import { differencesFromPolicy, openQueue } from '../../queue.ts';
+import { openQueue } from '../../queue/open-queue.ts';
+import { differencesFromPolicy } from '../../queue/policy.ts';
 import { countVanishedJobs } from '../../reconcile.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 

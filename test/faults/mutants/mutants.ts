@@ -100,7 +100,7 @@ export const mutants: readonly Mutant[] = [
     title: 'goes on when pg-boss inserted no job',
     edits: [
       {
-        file: 'src/queue.ts',
+        file: 'src/queue/open-queue.ts',
         find: 'if (inserted?.length !== newJobs.length) {',
         replace: 'if (inserted?.length !== newJobs.length && newJobs.length < 0) {',
       },
@@ -126,7 +126,7 @@ export const mutants: readonly Mutant[] = [
     title: 'settles jobs without the fence',
     edits: [
       {
-        file: 'src/queue.ts',
+        file: 'src/queue/open-queue.ts',
         find: 'function attemptOf({ id, retryCount }: Attempt): Attempt {\n  return { id, retryCount };\n',
         replace: 'function attemptOf({ id }: Attempt): Attempt {\n  return id as unknown as Attempt;\n',
       },

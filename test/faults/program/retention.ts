@@ -15,7 +15,7 @@ export const longPause: Fault = {
     // With the retention of pg-boss's own default: shows that time does pass here.
     const root = copySource(context.t, [
       {
-        file: 'src/queue.ts',
+        file: 'src/queue/policy.ts',
         find: 'const retention = { retentionSeconds: tenYears,',
         replace: 'const retention = { retentionSeconds: 14 * 86_400,',
       },

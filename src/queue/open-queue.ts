@@ -1,0 +1,131 @@
+// The queue on pg-boss: each call in its words.
+import type { Queryable } from '../database/database.ts';
+import type { Logger } from '../logger.ts';
+import { bridge, deadLetters, jobs, openBoss } from './boss.ts';
+import { applyPolicy } from './policy.ts';
+import type { Attempt, ClaimedJob, EventKey, Queue, Suspicion } from './queue.ts';
+
+type JobData = EventKey & { suspicion?: Suspicion };
+
+/**
+ * @param options.supervise true in workers: looks for jobs whose worker died, and dead-letters them
+ */
+export async function openQueue(
+  database: Queryable,
+  log: Logger,
+  options: { supervise: boolean; superviseSeconds?: number },
+): Promise<Queue> {
+  const boss = openBoss(database, log, options);
+  await boss.start();
+  const pooled = bridge(database, true);
+
+  return {
+    enqueue: async (tx, newJobs) => {
+      if (newJobs.length === 0) return;
+      const inserted = await boss.insert(
+        jobs,
+        newJobs.map((job) => ({
+          id: job.jobId,
+          data: {
+            source: job.source,
+            eventId: job.eventId,
+            ...(job.suspicion ? { suspicion: job.suspicion } : {}),
+          },
+          ...(job.afterSeconds === undefined ? {} : { startAfter: job.afterSeconds }),
+          ...(job.failuresLeft === undefined ? {} : { retryLimit: Math.max(0, job.failuresLeft - 1) }),
+        })),
+        { db: bridge(tx, true), returnId: true },
+      );
+      if (inserted?.length !== newJobs.length) {
+        throw new Error(`pg-boss inserted ${inserted?.length ?? 0} of ${newJobs.length} jobs`);
+      }
+    },
+    withdraw: async (tx, newJobs) => {
+      if (newJobs.length === 0) return;
+      const ids = newJobs.map((job) => job.jobId);
+      const count = affected(await boss.deleteJob(jobs, ids, { db: bridge(tx, true) }));
+      if (count !== ids.length) throw new Error(`pg-boss deleted ${count} of ${ids.length} jobs`);
+    },
+    fetch: async (limit) => {
+      const fetched = await boss.fetch<JobData>(jobs, {
+        batchSize: limit,
+        includeMetadata: true,
+        db: pooled,
+      });
+      return fetched.map((job) => ({
+        id: job.id,
+        retryCount: job.retryCount,
+        retryLimit: job.retryLimit,
+        retryDelaySeconds: job.retryDelay,
+        ...readData(job.data),
+      }));
+    },
+    complete: async (claimed) => {
+      await boss.deleteJob(jobs, claimed.map(attemptOf), { db: pooled });
+    },
+    completeIn: async (tx, claimed) => {
+      return affected(await boss.deleteJob(jobs, attemptOf(claimed), { db: bridge(tx, true) })) > 0;
+    },
+    completeManyIn: async (tx, claimed) => {
+      return affected(await boss.deleteJob(jobs, claimed.map(attemptOf), { db: bridge(tx, true) }));
+    },
+    fail: async (tx, claimed, reason) => {
+      return affected(await boss.fail(jobs, attemptOf(claimed), { reason }, { db: bridge(tx) })) > 0;
+    },
+    touch: async (claimed) => {
+      await boss.touch(jobs, claimed.map(attemptOf));
+    },
+    fetchDead: async (limit) => {
+      const fetched = await boss.fetch<JobData>(deadLetters, { batchSize: limit, includeMetadata: true });
+      return fetched.map((job) => ({
+        id: job.id,
+        retryCount: job.retryCount,
+        ...readData(job.data),
+        jobId: job.sourceId,
+        attempts: (job.sourceRetryCount ?? 0) + 1,
+        output: outputText(job.sourceOutput),
+      }));
+    },
+    completeDead: async (tx, dead) => {
+      await boss.complete(deadLetters, dead.map(attemptOf), null, { db: bridge(tx) });
+    },
+    applyPolicy: (policy) => applyPolicy(boss, policy),
+    livingJobs: async (jobIds) => {
+      const { rows } = await database.query<{ id: string }>({
+        // pg-boss has no call that asks for many ids at once; a test holds these four columns in place.
+        text: `
+          SELECT id FROM pgboss.job WHERE name = $1 AND id = ANY($2::uuid[]) AND state < 'completed'
+          UNION ALL
+          SELECT source_id FROM pgboss.job WHERE name = $3 AND state < 'completed' AND source_id = ANY($2::uuid[])`,
+        values: [jobs, jobIds, deadLetters],
+      });
+      return new Set(rows.map((row) => row.id));
+    },
+    stop: () => boss.stop({ graceful: false }),
+  };
+}
+
+function attemptOf({ id, retryCount }: Attempt): Attempt {
+  return { id, retryCount };
+}
+
+/** A job that somebody else put in may say anything: it names no event then, and must not stop those beside it. */
+function readData(data: Partial<JobData> | null): Pick<ClaimedJob, 'key' | 'suspicion'> {
+  const { source, eventId, suspicion } = data ?? {};
+  if (typeof source !== 'string' || typeof eventId !== 'string') {
+    return { key: { source: '', eventId: '' }, suspicion: undefined };
+  }
+  return { key: { source, eventId }, suspicion };
+}
+
+function affected(response: object): number {
+  return (response as { affected: number }).affected;
+}
+
+function outputText(output: object | null): string {
+  const { reason, value, message } = (output ?? {}) as Record<string, unknown>;
+  // The supervisor wraps its own: { value: { message } }.
+  const inner = (value as { message?: unknown } | null)?.message;
+  const text = [reason, message, inner, value].find((part) => typeof part === 'string');
+  return text ? String(text) : 'its worker stopped without a word';
+}
