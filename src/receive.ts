@@ -1,18 +1,9 @@
 // Group commit: verified deliveries wait at most for a transaction in flight, then go together in one commit.
-import type { Database, Transaction } from './database/database.ts';
-import { allOrFirstError } from './database/statements.ts';
 import { describeError } from './errors.ts';
-import {
-  countDuplicates,
-  type DuplicateCount,
-  type DuplicateOddity,
-  insertEvents,
-  type NewEvent,
-} from './events.ts';
-import { failpoint, isArmedAt } from './failpoint.ts';
+import type { NewEvent } from './events.ts';
 import type { Logger } from './logger.ts';
-import type { Queue } from './queue/queue.ts';
 import { sqlAnswerTo } from './sql-answers.ts';
+import { createDeliveryStore, type DeliveryStoreOptions, type Receipt } from './store-deliveries.ts';
 
 /** The database could not commit in time: answered 503, and the provider tries again. */
 export class UnavailableError extends Error {
@@ -20,11 +11,6 @@ export class UnavailableError extends Error {
     super(message, options);
     this.name = 'UnavailableError';
   }
-}
-
-export interface Receipt {
-  /** True when every event of the delivery was stored before. */
-  duplicate: boolean;
 }
 
 export interface Receiver {
@@ -41,16 +27,12 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-export interface ReceiverOptions {
-  database: Database;
-  queue: Pick<Queue, 'enqueue' | 'withdraw'>;
+export interface ReceiverOptions extends DeliveryStoreOptions {
   log: Logger;
   /** As RECEIVE_TIMEOUT_MS. */
   timeoutMs: number;
   /** As RECEIVE_QUEUE_MAX. */
   queueMax: number;
-  /** Told once they are committed. */
-  onOddDuplicates?: (source: string, oddity: DuplicateOddity, count: number) => void;
 }
 
 interface Pending {
@@ -66,7 +48,6 @@ const maxBatchEvents = 1_000;
 const maxBatchBytes = 8 * 1_048_576;
 // Bodies of up to 25 MB may wait: their number alone would not bound the memory.
 const maxWaitingBytes = 64 * 1_048_576;
-const maxUncounted = 10_000;
 const maxTries = 3;
 const sweepIntervalMs = 50;
 const recountDelayMs = 250;
@@ -75,24 +56,13 @@ const recountDelayMs = 250;
 const mostTransactions = 2;
 const companyForASecond = 32;
 
-const settings = {
-  // The 200 is a promise: it must not rest on a database set to asynchronous commit.
-  synchronous_commit: 'on',
-  lock_timeout: '2s',
-  statement_timeout: '4s',
-  // A connection that died without a sign would hold the locks of its events: no retry of them could be stored.
-  idle_in_transaction_session_timeout: '4s',
-  // Plans are kept: one made while the table was small must not read it whole once it is large.
-  enable_seqscan: 'off',
-};
-
 export function createReceiver(options: ReceiverOptions): Receiver {
-  const { database, queue, log, timeoutMs, queueMax, onOddDuplicates } = options;
+  const { log, timeoutMs, queueMax } = options;
   let waiting: Pending[] = [];
   const inFlight = new Set<readonly Pending[]>();
-  let uncounted: DuplicateCount[] = [];
+  const deliveryStore = createDeliveryStore(options);
   // One connection is left to the question of /readyz and the log of refusals.
-  const maxTransactions = Math.min(mostTransactions, Math.max(1, database.counts().max - 1));
+  const maxTransactions = Math.min(mostTransactions, Math.max(1, options.database.counts().max - 1));
   /** Loops that take batches; each has one transaction at a time. */
   let lanes = 0;
   /** What close() has to wait for. */
@@ -174,7 +144,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   /** Commits the batch, or finds the delivery that cannot be stored and answers the others. Never throws. */
   async function commit(batch: readonly Pending[], tries = 1): Promise<void> {
     try {
-      const receipts = await store(batch.map((pending) => pending.events));
+      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));
       for (const [index, pending] of batch.entries()) pending.answer(receipts[index]!);
     } catch (error) {
       const { reaction, meaning, isBug } = sqlAnswerTo(error);
@@ -213,7 +183,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
         event.rawBody ?? (isBatch && event.payloadText ? Buffer.from(event.payloadText) : pending.body),
     }));
     try {
-      const [receipt] = await store([events]);
+      const [receipt] = await deliveryStore.store([events]);
       pending.answer(receipt!);
     } catch (error) {
       log.error({ error: describeError(error).text }, 'a delivery could not be stored');
@@ -221,60 +191,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     }
   }
 
-  async function store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]> {
-    const { firsts, repeats } = withoutRepeats(deliveries);
-    const carried = uncounted;
-    uncounted = [];
-    try {
-      const { inserted, left, odd } = await database.transaction(
-        async (tx) => {
-          await failpoint('web.after-begin');
-          const inserting = insertEvents(tx, firsts);
-          if (isArmedAt('web.after-insert')) await inserting.then(() => failpoint('web.after-insert'));
-          // Without waiting for what was new: a round trip less for all, and jobs to withdraw where an event was known.
-          const enqueuing = queue.enqueue(tx, firsts);
-          await allOrFirstError<unknown>([inserting, enqueuing]);
-          const inserted = await inserting;
-          await failpoint('web.after-enqueue');
-          const known = firsts.filter((event) => !inserted.has(event.jobId));
-          await queue.withdraw(tx, known);
-          const { uncounted: left, odd } = await count(tx, [...known, ...repeats], carried);
-          return { inserted, left, odd };
-        },
-        { settings, commitSite: 'web.commit-sent' },
-      );
-      await failpoint('web.after-commit');
-      keepUncounted(left);
-      for (const { duplicate, oddity } of odd) onOddDuplicates?.(duplicate.source, oddity, duplicate.count);
-      return deliveries.map((events) => ({
-        duplicate: !events.some((event) => inserted.has(event.jobId)),
-      }));
-    } catch (error) {
-      keepUncounted(carried);
-      throw error;
-    }
-  }
-
-  function keepUncounted(counts: readonly DuplicateCount[]): void {
-    if (counts.length) uncounted = [...uncounted, ...counts].slice(0, maxUncounted);
-  }
-
-  function count(tx: Transaction, duplicates: readonly NewEvent[], carried: readonly DuplicateCount[]) {
-    const counts = new Map<string, DuplicateCount>();
-    for (const { source, eventId, bodySha256, uniqueBody, count = 1 } of [
-      ...carried,
-      ...duplicates,
-    ] as (DuplicateCount & { count?: number })[]) {
-      const key = JSON.stringify([source, eventId, bodySha256.toString('base64')]);
-      const entry = counts.get(key);
-      if (entry) entry.count += count;
-      else counts.set(key, { source, eventId, bodySha256, uniqueBody, count });
-    }
-    return countDuplicates(tx, [...counts.values()]);
-  }
-
   function recountSoon(): void {
-    if (uncounted.length && !isClosed)
+    if (deliveryStore.hasUncounted() && !isClosed)
       recount ??= setTimeout(() => track(recountDuplicates()), recountDelayMs);
   }
 
@@ -283,7 +201,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     recount = undefined;
     try {
       // The next batch of a lane takes them along.
-      if (uncounted.length && !lanes) await store([]);
+      if (deliveryStore.hasUncounted() && !lanes) await deliveryStore.store([]);
     } catch (error) {
       log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again');
     }
@@ -298,36 +216,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       while (working.size) await Promise.all(working);
       clearTimeout(recount);
       clearInterval(sweep);
-      if (uncounted.length) await recountDuplicates();
+      if (deliveryStore.hasUncounted()) await recountDuplicates();
     },
   };
-}
-
-/** The same event twice in one batch: the first is inserted, the others are its duplicates. */
-function withoutRepeats(deliveries: readonly (readonly NewEvent[])[]): {
-  firsts: NewEvent[];
-  repeats: NewEvent[];
-} {
-  const seen = new Set<string>();
-  const firsts: NewEvent[] = [];
-  const repeats: NewEvent[] = [];
-  for (const event of deliveries.flat()) {
-    const idKey = `id/${event.source}/${event.eventId}`;
-    const bodyKey = event.uniqueBody ? `body/${event.source}/${event.bodySha256.toString('base64')}` : idKey;
-    if (seen.has(idKey) || seen.has(bodyKey)) {
-      repeats.push(event);
-    } else {
-      seen.add(idKey).add(bodyKey);
-      firsts.push(event);
-    }
-  }
-  // One order in all processes: two batches that share events in opposite orders would deadlock.
-  firsts.sort((a, b) =>
-    a.source === b.source ? compare(a.eventId, b.eventId) : compare(a.source, b.source),
-  );
-  return { firsts, repeats };
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
 }

@@ -11,6 +11,7 @@ const layers: readonly (readonly string[])[] = [
   ['http/', 'ops/'],
   [
     'receive.ts',
+    'store-deliveries.ts',
     'worker.ts',
     'attempts.ts',
     'jobs-in-hand.ts',

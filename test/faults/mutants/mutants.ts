@@ -21,9 +21,9 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/receive.ts',
-        find: '      const receipts = await store(batch.map((pending) => pending.events));\n',
+        find: '      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
         replace:
-          '      for (const pending of batch) pending.answer({ duplicate: false });\n      const receipts = await store(batch.map((pending) => pending.events));\n',
+          '      for (const pending of batch) pending.answer({ duplicate: false });\n      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
       },
     ],
     scenario: scenarios.webKilledBeforeCommit,
@@ -34,17 +34,17 @@ export const mutants: readonly Mutant[] = [
     title: 'enqueues after COMMIT, in a second transaction',
     edits: [
       {
-        file: 'src/receive.ts',
+        file: 'src/store-deliveries.ts',
         find: 'const enqueuing = queue.enqueue(tx, firsts);',
         replace: 'const enqueuing = Promise.resolve();',
       },
       {
-        file: 'src/receive.ts',
+        file: 'src/store-deliveries.ts',
         find: '          await queue.withdraw(tx, known);\n',
         replace: '',
       },
       {
-        file: 'src/receive.ts',
+        file: 'src/store-deliveries.ts',
         find: "    await failpoint('web.after-commit');\n",
         replace:
           "    await failpoint('web.after-commit');\n    await database.transaction((tx) => queue.enqueue(tx, firsts.filter((event) => inserted.has(event.jobId))));\n",
@@ -184,7 +184,7 @@ export const mutants: readonly Mutant[] = [
     title: 'commits asynchronously',
     edits: [
       {
-        file: 'src/receive.ts',
+        file: 'src/store-deliveries.ts',
         find: "  synchronous_commit: 'on',\n",
         replace: "  synchronous_commit: 'off',\n",
       },
