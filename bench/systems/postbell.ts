@@ -8,7 +8,6 @@ import { startProgram } from '../machine/process.ts';
 import { clonePending } from './clone-events.ts';
 import type { Run, Session, System } from './system.ts';
 
-const workerConcurrency = 16;
 const handlers = (name: string) => fileURLToPath(new URL(`../handlers/${name}.ts`, import.meta.url));
 
 const environment = (databaseUrl: string) => ({
@@ -31,11 +30,7 @@ const worker = (name: string, title: string, mostPerSecond: number) => ({
   mostPerSecond,
   program: ({ postbell, databaseUrl }: Run) => ({
     args: [...postbell, 'worker'],
-    env: {
-      ...environment(databaseUrl),
-      POSTBELL_HANDLERS: handlers(name),
-      WORKER_CONCURRENCY: String(workerConcurrency),
-    },
+    env: { ...environment(databaseUrl), POSTBELL_HANDLERS: handlers(name) },
   }),
 });
 
@@ -57,8 +52,8 @@ export const postbell: System = {
       return row!.count;
     }),
   workers: [
-    worker('one-by-one', `one by one, ${workerConcurrency} at a time`, 20_000),
-    worker('batch', `batch, ${workerConcurrency} at a time`, 40_000),
+    worker('one-by-one', 'one by one, 4 at a time (the default)', 20_000),
+    worker('batch', 'batch, 4 at a time (the default)', 40_000),
   ],
   fill: ({ cluster, database }, count) => cluster.within(database, (query) => clonePending(query, count)),
 };
