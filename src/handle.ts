@@ -230,24 +230,9 @@ export async function runHandlers(
   const startedAt = performance.now();
   let durationMs = 0;
   try {
-    await withinTime(transaction, deps, signal, async (handlerSignal) => {
-      try {
-        for (const { handler, payload, handlerEvent } of runs) {
-          const log = deps.log.child({ topic: event.topic, attempt: handlerEvent.attempt });
-          const context: HandlerContext<unknown> = {
-            event: handlerEvent,
-            payload,
-            tx: guarded.tx,
-            log,
-            signal: handlerSignal,
-          };
-          await handler.handle(context);
-        }
-      } finally {
-        guarded.close();
-      }
-      await guarded.answered();
-    });
+    await withinTime(transaction, deps, signal, (handlerSignal) =>
+      callHandlers(guarded, event, runs, deps, handlerSignal),
+    );
   } finally {
     // Also of what failed: one that times out would hold up whoever shares its transaction.
     durationMs = performance.now() - startedAt;
@@ -256,6 +241,30 @@ export async function runHandlers(
   const swallowed = guarded.firstError();
   if (swallowed) await throwIfAborted(transaction, swallowed);
   return durationMs;
+}
+
+async function callHandlers(
+  guarded: GuardedTransaction,
+  event: StoredEvent,
+  runs: readonly PlannedRun[],
+  deps: AttemptDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for (const { handler, payload, handlerEvent } of runs) {
+      const context: HandlerContext<unknown> = {
+        event: handlerEvent,
+        payload,
+        tx: guarded.tx,
+        log: deps.log.child({ topic: event.topic, attempt: handlerEvent.attempt }),
+        signal,
+      };
+      await handler.handle(context);
+    }
+  } finally {
+    guarded.close();
+  }
+  await guarded.answered();
 }
 
 /** A handler that caught its own SQL error may have used a savepoint; if not, nothing of it can be committed. */

@@ -1,6 +1,6 @@
 // What becomes of an attempt that did not commit: charged, put off, or given back without a charge.
 import { setTimeout as delay } from 'node:timers/promises';
-import { AtCommitError, ConnectionLostError, type Transaction } from './database/database.ts';
+import { ConnectionLostError, statementError, type Transaction } from './database/database.ts';
 import { describeError, Later, PermanentError } from './errors.ts';
 import { moveToJob } from './event-jobs.ts';
 import { isClaimLost, recordFailure } from './event-outcomes.ts';
@@ -128,8 +128,8 @@ async function retryWithAttemptsGivenBack(
 
 /** What the operator is told. */
 function reasonOf(error: unknown, event: StoredEvent): unknown {
-  if (error instanceof AtCommitError || error instanceof CrashError) return error.cause;
-  if (!(error instanceof Later)) return error;
+  if (error instanceof CrashError) return error.cause;
+  if (!(error instanceof Later)) return statementError(error);
   return new Error(`put off ${event.deferrals} times (MAX_DEFERRALS): ${error.message}`);
 }
 

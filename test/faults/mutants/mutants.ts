@@ -69,8 +69,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/handle.ts',
-        find: '          tx: guarded.tx,\n',
-        replace: '          tx: { query: (text, values) => deps.database.query(text, values) },\n',
+        find: '        tx: guarded.tx,\n',
+        replace: '        tx: { query: (text, values) => deps.database.query(text, values) },\n',
       },
     ],
     scenario: scenarios.workerKilledBeforeCommit,
@@ -158,8 +158,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/handle.ts',
-        find: '        await handler.handle(context);\n',
-        replace: '        await handler.handle(context);\n        await handler.handle(context);\n',
+        find: '      await handler.handle(context);\n',
+        replace: '      await handler.handle(context);\n      await handler.handle(context);\n',
       },
     ],
     scenario: scenarios.noFault,
