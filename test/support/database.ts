@@ -88,15 +88,12 @@ async function ensureTemplate(client: pg.Client, server: string): Promise<string
 
 /** Of all that decides what a migrated database looks like, so that a template is never stale. */
 function schemaHash(): string {
-  const migrations = readdirSync(new URL('sql/', root)).map((name) => `sql/${name}`);
+  const filesIn = (folder: string) =>
+    readdirSync(new URL(folder, root))
+      .sort()
+      .map((name) => `${folder}${name}`);
   const hash = createHash('sha256');
-  for (const file of [
-    ...migrations.sort(),
-    'src/migrate.ts',
-    'src/queue/policy.ts',
-    'src/queue/schema.ts',
-    'src/config.ts',
-  ]) {
+  for (const file of [...filesIn('sql/'), ...filesIn('src/queue/'), 'src/migrate.ts', 'src/config.ts']) {
     hash.update(`${file}\n`).update(readFileSync(new URL(file, root)));
   }
   const bossFile = fileURLToPath(import.meta.resolve('pg-boss/package.json'));
