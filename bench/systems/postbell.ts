@@ -2,12 +2,14 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { parseConfig } from '../../src/config.ts';
 import { signedEvent, stripeSecret, webhookPath } from '../load/requests.ts';
 import { freePort } from '../machine/ports.ts';
 import { startProgram } from '../machine/process.ts';
 import { clonePending } from './clone-events.ts';
 import type { Run, Session, System } from './system.ts';
 
+const atATime = `${parseConfig({}).config!.WORKER_CONCURRENCY} at a time (the default)`;
 const handlers = (name: string) => fileURLToPath(new URL(`../handlers/${name}.ts`, import.meta.url));
 
 const environment = (databaseUrl: string) => ({
@@ -52,8 +54,8 @@ export const postbell: System = {
       return row!.count;
     }),
   workers: [
-    worker('one-by-one', 'one by one, 4 at a time (the default)', 20_000),
-    worker('batch', 'batch, 4 at a time (the default)', 40_000),
+    worker('one-by-one', `one by one, ${atATime}`, 20_000),
+    worker('batch', `batch, ${atATime}`, 40_000),
   ],
   fill: ({ cluster, database }, count) => cluster.within(database, (query) => clonePending(query, count)),
 };

@@ -123,7 +123,7 @@ export const fullTables: Fault = {
   },
 };
 
-/** As docs/operations.md has it for 512 MB. With all the memory of a large machine V8 takes some 100 MB more for any load. */
+/** As docs/operations.md has it for a small machine that both processes share. With all the memory of a large machine V8 takes some 100 MB more for any load. */
 const smallHeap = '--max-old-space-size=256 --max-semi-space-size=8';
 
 export const hostileSenders: Fault = {
