@@ -166,7 +166,6 @@ t.test('no connection to be had is a lost connection too', async (t) => {
 t.test('an abandoned transaction ends at once, whatever runs on it', async (t) => {
   const database = open(t, { maxConnections: 1 });
   const reason = new Error('its time is up');
-  const startedAt = performance.now();
   await t.rejects(
     database.transaction(async (tx) => {
       await tx.query(insert('a'));
@@ -179,8 +178,8 @@ t.test('an abandoned transaction ends at once, whatever runs on it', async (t) =
     }),
     reason,
   );
-  t.ok(performance.now() - startedAt < 10_000);
-  await terminate(); // Postgres notices the client's end only when the statement is over
+  t.equal(await sessions('active'), 1, 'Postgres notices the end only when the statement is over');
+  await terminate();
   t.same(await notes(), []);
   await database.query('SELECT 1');
 });

@@ -143,9 +143,8 @@ for (const status of ['PROCESSED', 'IGNORED', 'FAILED']) {
       const gate = makeGate();
       const attempt = runNext(inbox, [slowHandler(gate)]);
       await waitFor(() => gate.arrived() === 1, { what: 'the handler' });
-      const startedAt = performance.now();
+      // The handler is at its gate: an UPDATE that waits for it never ends.
       await inbox.sql('UPDATE webhook_events SET status = $1 WHERE event_id = $2', [status, event.eventId]);
-      t.ok(performance.now() - startedAt < 2_000, 'the operator does not wait for the handler');
       gate.open();
       t.match(await attempt, { kind: 'settled' });
       t.match(await rowOf(inbox, event), { status, attempts: 0 });

@@ -163,12 +163,11 @@ t.test(
     await operator('BEGIN');
     await operator(`UPDATE webhook_events SET topic = 'mended' WHERE event_id = $1`, [event.eventId]);
 
-    const startedAt = performance.now();
+    // Waiting for the lock would end in an error: the operator keeps it until they are answered.
     const receipts = await Promise.all(
       [event, event, replayed].map((event) => receiver.submit([again(event)], body)),
     );
     t.ok(receipts.every(({ duplicate }) => duplicate));
-    t.ok(performance.now() - startedAt < 1_800, 'without waiting for the lock');
     t.equal(await duplicatesOf(event), 0);
 
     await operator('COMMIT');
