@@ -2,6 +2,7 @@
 import { describeMachine } from './machine/describe.ts';
 import { installMissing, installPackages, isInstalled } from './machine/tools.ts';
 import { measureAccept } from './measure/accept.ts';
+import { measureBurst } from './measure/burst.ts';
 import { measureFlood } from './measure/flood.ts';
 import { measureFloor } from './measure/floor.ts';
 import { measureFootprint } from './measure/footprint.ts';
@@ -73,7 +74,8 @@ function chooseSystems(options: Options, results: Results): System[] {
 
 /** Interleaved: every round runs every system, so that a slower quarter of an hour hits all of them. */
 async function measureRounds(session: Session, systems: System[], options: Options, results: Results) {
-  if (!has(options, 'a') && !has(options, 'b')) return;
+  const burst = { ...options, connections: usualConnections(options) };
+  if (!has(options, 'a') && !has(options, 'b') && !has(options, 'h')) return;
   for (let round = 1; round <= options.repeat; round++) {
     if (round > 1 && minutes() > roundsEndMinutes) {
       results.notes.push(`only ${round - 1} of ${options.repeat} rounds: the time was up`);
@@ -90,9 +92,18 @@ async function measureRounds(session: Session, systems: System[], options: Optio
         results.process.push(await measureProcess(session, system, variant, { ...options, events }));
       }
     }
+    if (has(options, 'h')) say(`round ${round} of ${options.repeat}: a burst`);
+    for (const system of systems) {
+      for (const variant of has(options, 'h') ? system.workers : []) {
+        results.burst.push(await measureBurst(session, system, variant, burst));
+      }
+    }
     results.rounds = round;
   }
 }
+
+/** Of the measures that look at one number of connections only. */
+const usualConnections = ({ connections }: Options) => (connections.includes(256) ? 256 : connections[0]!);
 
 async function measureOnce(session: Session, systems: System[], options: Options, results: Results) {
   if (has(options, 'f')) {
@@ -105,8 +116,11 @@ async function measureOnce(session: Session, systems: System[], options: Options
   }
   if (has(options, 'e')) {
     say('full tables');
-    const connections = options.connections.includes(256) ? 256 : options.connections[0]!;
-    results.growth = await measureGrowth(session, postbell, { ...options, ...options.growth, connections });
+    results.growth = await measureGrowth(session, postbell, {
+      ...options,
+      ...options.growth,
+      connections: usualConnections(options),
+    });
   }
 }
 

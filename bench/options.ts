@@ -9,6 +9,7 @@ export const measures = {
   e: 'a and b with full tables',
   f: 'memory and start of each process',
   g: 'the floor: the rows alone',
+  h: 'a burst, accepted and processed at once',
 };
 export type Measure = keyof typeof measures;
 

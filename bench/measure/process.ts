@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Usage } from '../machine/process.ts';
 import type { Run, Session, System, WorkerVariant } from '../systems/system.ts';
+import { clearEffects, readEffects } from './effects.ts';
 import { withRun, withWorker } from './stage.ts';
 
 const startTimeoutMs = 60_000;
@@ -52,16 +53,16 @@ export async function processOn(
   variant: WorkerVariant,
   options: Pick<ProcessOptions, 'seconds' | 'warmUpSeconds'>,
 ): Promise<ProcessResult> {
-  await run.cluster.within(run.database, (query) => query('TRUNCATE effects'));
+  await clearEffects(run);
   return withWorker(run, system, variant, async (worker) => {
     await firstEffect(run);
     await delay(options.warmUpSeconds * 1_000);
-    const from = await countEffects(run);
+    const from = await readEffects(run);
     const before = { worker: worker.usage().cpuMs, store: run.storeCpuMs() };
     await delay(options.seconds * 1_000);
     const usage = worker.usage();
     const storeAfter = run.storeCpuMs();
-    const to = await countEffects(run);
+    const to = await readEffects(run);
     // With the queue empty, time goes on and nothing is done: then from the first effect to the last.
     const isDrained = to.lastMs < to.nowMs - 300;
     const processed = isDrained ? to.count : to.count - from.count;
@@ -88,27 +89,10 @@ export async function processOn(
 
 async function firstEffect(run: Run): Promise<void> {
   const deadline = performance.now() + startTimeoutMs;
-  while ((await countEffects(run)).count === 0) {
+  while ((await readEffects(run)).count === 0) {
     if (performance.now() > deadline) throw new Error('the worker did nothing for 60 s; see its log');
     await delay(20);
   }
-}
-
-interface Effects {
-  count: number;
-  nowMs: number;
-  firstMs: number;
-  lastMs: number;
-}
-
-async function countEffects(run: Run): Promise<Effects> {
-  const [row] = await run.cluster.within(run.database, (query) =>
-    query<Effects>(`
-      SELECT count(*)::int AS count, extract(epoch FROM clock_timestamp())::float8 * 1000 AS "nowMs",
-        extract(epoch FROM min(at))::float8 * 1000 AS "firstMs",
-        extract(epoch FROM max(at))::float8 * 1000 AS "lastMs" FROM effects`),
-  );
-  return row!;
 }
 
 function line(result: ProcessResult): string {

@@ -1,7 +1,7 @@
 // results.md: the tables, what they were measured on, and what to make of them.
 import type { System } from '../systems/system.ts';
 import type { Results } from './results.ts';
-import { type AcceptSummary, summariseAccept, summariseProcess } from './summary.ts';
+import { type AcceptSummary, summariseAccept, summariseBurst, summariseProcess } from './summary.ts';
 
 const integer = (value: number) => Math.round(value).toLocaleString('en-US');
 const whole = (value: number | undefined) => (value === undefined ? '' : integer(value));
@@ -29,6 +29,7 @@ export function markdown(results: Results, systems: readonly System[]): string {
     growthSection(results, systems),
     footprintSection(results, systems),
     floorSection(results),
+    burstSection(results, systems),
     results.notes.length ? `## Notes\n\n${results.notes.map((note) => `- ${note}`).join('\n')}` : '',
   ];
   return `${parts.filter(Boolean).join('\n\n')}\n`;
@@ -230,6 +231,37 @@ function floorSection({ floor }: Results): string {
   if (floor.length === 0) return '';
   const rows = floor.map(({ name, rowsPerSecond }) => [name, integer(rowsPerSecond)]);
   return `## (g) The floor: the same rows without HTTP\n\n${table(['', 'events/s'], rows)}`;
+}
+
+function burstSection(results: Results, systems: readonly System[]): string {
+  const summary = summariseBurst(results, systems);
+  if (summary.length === 0) return '';
+  const ours = (variant: string) =>
+    summary.find((row) => row.system === 'postbell' && row.variant === variant)?.handledPerSecond ??
+    Number.NaN;
+  const rows = summary.map((row) => [
+    row.title,
+    integer(row.handledPerSecond),
+    row.system === 'postbell' ? '' : ratio(ours('one-by-one') / row.handledPerSecond),
+    row.system === 'postbell' ? '' : ratio(ours('batch') / row.handledPerSecond),
+    `${integer(row.lowest)} – ${integer(row.highest)}`,
+    integer(row.acceptedPerSecond),
+    `${ms(row.ackP50Ms)} / ${ms(row.ackP99Ms)}`,
+    [row.webCpuUs, row.workerCpuUs, row.storeCpuUs].map(whole).join(' + '),
+    integer(row.missing),
+  ]);
+  const head = [
+    'web and worker at once',
+    'handled/s, from the first request to the last row',
+    'Postbell one by one ÷ it',
+    'Postbell batch ÷ it',
+    'lowest – highest round',
+    'accepted/s meanwhile',
+    'answered p50 / p99 ms',
+    'CPU µs per event: web + worker + Postgres and Redis',
+    'never handled',
+  ];
+  return `## (h) A burst, accepted and processed at once\n\n${table(head, rows)}`;
 }
 
 function titleOf(systems: readonly System[], name: string): string {

@@ -1,6 +1,7 @@
 // Everything that a session measured; results.json holds exactly this.
 import type { Description } from '../machine/describe.ts';
 import type { AcceptResult } from '../measure/accept.ts';
+import type { BurstResult } from '../measure/burst.ts';
 import type { FloodResult } from '../measure/flood.ts';
 import type { FloorResult } from '../measure/floor.ts';
 import type { FootprintResult } from '../measure/footprint.ts';
@@ -18,6 +19,7 @@ export interface Results {
   generator?: GeneratorResult;
   accept: AcceptResult[];
   process: ProcessResult[];
+  burst: BurstResult[];
   latency: LatencyResult[];
   flood: FloodResult[];
   growth: GrowthResult[];
@@ -35,6 +37,7 @@ export function noResults(options: { isQuick: boolean; seconds: number }): Resul
     minutes: 0,
     accept: [],
     process: [],
+    burst: [],
     latency: [],
     flood: [],
     growth: [],
@@ -51,13 +54,18 @@ export function median(values: readonly number[]): number {
 }
 
 /** What must never be, of Postbell alone: broken promises make the whole run a failure. */
-export function brokenPromises({ accept, latency, flood, growth }: Results): string[] {
+export function brokenPromises({ accept, burst, latency, flood, growth }: Results): string[] {
   const isOurs = ({ system }: { system: string }) => system === 'postbell';
   const accepts = [...accept.filter(isOurs), ...growth.map((row) => row.accept)];
   return [
     ...accepts.flatMap(({ lost, connections }) =>
       lost ? [`${lost} events answered 2xx and not stored with their job (${connections} connections)`] : [],
     ),
+    ...burst
+      .filter(isOurs)
+      .flatMap(({ missing, accepted }) =>
+        missing ? [`${missing} of the ${accepted} events of a burst not processed`] : [],
+      ),
     ...latency
       .filter(isOurs)
       .flatMap(({ missing }) => (missing ? [`${missing} events at 200/s not processed in time`] : [])),

@@ -1,5 +1,5 @@
 // One line per system and setting: the medians over the rounds, and how they compare with Postbell's.
-import type { System } from '../systems/system.ts';
+import type { System, WorkerVariant } from '../systems/system.ts';
 import { median, type Results } from './results.ts';
 
 export interface AcceptSummary {
@@ -70,7 +70,7 @@ export function summariseProcess(results: Results, systems: readonly System[]): 
         {
           system: system.name,
           variant: variant.name,
-          title: system.name === 'postbell' ? `Postbell, ${variant.title}` : variant.title,
+          title: titleOf(system, variant),
           perSecond: median(rates),
           lowest: Math.min(...rates),
           highest: Math.max(...rates),
@@ -82,6 +82,52 @@ export function summariseProcess(results: Results, systems: readonly System[]): 
     }),
   );
 }
+
+export interface BurstSummary {
+  system: string;
+  variant: string;
+  title: string;
+  acceptedPerSecond: number;
+  ackP50Ms: number;
+  ackP99Ms: number;
+  handledPerSecond: number;
+  lowest: number;
+  highest: number;
+  webCpuUs: number | undefined;
+  workerCpuUs: number | undefined;
+  storeCpuUs: number | undefined;
+  missing: number;
+}
+
+export function summariseBurst(results: Results, systems: readonly System[]): BurstSummary[] {
+  return systems.flatMap((system) =>
+    system.workers.flatMap((variant) => {
+      const runs = results.burst.filter((run) => run.system === system.name && run.variant === variant.name);
+      if (runs.length === 0) return [];
+      const rates = runs.map((run) => run.handledPerSecond);
+      return [
+        {
+          system: system.name,
+          variant: variant.name,
+          title: titleOf(system, variant),
+          acceptedPerSecond: median(runs.map((run) => run.acceptedPerSecond)),
+          ackP50Ms: median(runs.map((run) => run.ackP50Ms)),
+          ackP99Ms: median(runs.map((run) => run.ackP99Ms)),
+          handledPerSecond: median(rates),
+          lowest: Math.min(...rates),
+          highest: Math.max(...rates),
+          webCpuUs: medianOf(runs.map((run) => run.webCpuUs)),
+          workerCpuUs: medianOf(runs.map((run) => run.workerCpuUs)),
+          storeCpuUs: medianOf(runs.map((run) => run.storeCpuUs)),
+          missing: sum(runs.map((run) => run.missing)),
+        },
+      ];
+    }),
+  );
+}
+
+const titleOf = (system: System, variant: WorkerVariant) =>
+  system.name === 'postbell' ? `Postbell, ${variant.title}` : variant.title;
 
 function medianOf(values: readonly (number | undefined)[]): number | undefined {
   const known = values.filter((value) => value !== undefined);
