@@ -184,6 +184,14 @@ t.test('an abandoned transaction ends at once, whatever runs on it', async (t) =
   await database.query('SELECT 1');
 });
 
+t.test('times stay text for a statement that asks for it, and for no other', async (t) => {
+  const database = open(t);
+  const text = `SELECT timestamptz '2026-11-25 12:00:00.123456Z' AS at, '{"a":1}'::jsonb AS json, 7 AS int`;
+  const { rows } = await database.query({ text, timesAsText: true });
+  t.match(rows, [{ at: /^2026-11-25 \d\d:00:00\.123456/, json: { a: 1 }, int: 7 }]);
+  t.type((await database.query(text)).rows[0]?.at, Date);
+});
+
 t.test('a statement has its time', async (t) => {
   const database = open(t, { timeoutMs: 200 });
   await t.rejects(database.query('SELECT pg_sleep(60)'), /timeout/);

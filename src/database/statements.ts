@@ -1,6 +1,13 @@
 // Statements as pg takes them, and the answers of several that were sent together.
-import type pg from 'pg';
+import pg from 'pg';
 import type { Statement } from './database.ts';
+
+const { TIMESTAMPTZ, TIMESTAMP } = pg.types.builtins;
+const asText = (text: string) => text;
+const typesButTimes = {
+  getTypeParser: (type: number, format?: 'text' | 'binary') =>
+    type === TIMESTAMPTZ || type === TIMESTAMP ? asText : pg.types.getTypeParser(type, format),
+};
 
 /** Behind a pooler no statement is prepared: the next one may come to another session. */
 export function toQueryConfig(
@@ -16,6 +23,7 @@ export function toQueryConfig(
     ...(name && !pooler ? { name } : {}),
     ...(timeoutMs ? { query_timeout: timeoutMs } : {}),
     ...(statement.isExtended ? { queryMode: 'extended' } : {}),
+    ...(statement.timesAsText ? { types: typesButTimes } : {}),
   } as pg.QueryConfig;
 }
 

@@ -1,6 +1,6 @@
 // pg-boss, told to use our connections and our transactions.
 import { PgBoss } from 'pg-boss';
-import type { Queryable } from '../database/database.ts';
+import type { Queryable, Statement } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
@@ -8,11 +8,15 @@ export const jobs = 'webhooks';
 export const deadLetters = 'webhooks-dead-letters';
 
 // pg-boss speaks plain SQL to whatever runs it: our pool, so that a process has one, or our transaction.
-export function bridge(queryable: Queryable, isPrepared = false) {
+export function bridge(
+  queryable: Queryable,
+  isPrepared = false,
+  options: Pick<Statement, 'timesAsText'> = {},
+) {
   return {
     executeSql: async (text: string, values?: unknown[]) => {
       const name = isPrepared ? statementName(text) : undefined;
-      return queryable.query({ text, ...(values ? { values } : {}), ...(name ? { name } : {}) });
+      return queryable.query({ ...options, text, ...(values ? { values } : {}), ...(name ? { name } : {}) });
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../logger.ts';
 import { bridge, deadLetters, jobs, openBoss } from './boss.ts';
 import { applyPolicy } from './policy.ts';
 import type { Attempt, ClaimedJob, EventKey, Queue, Suspicion } from './queue.ts';
+import { keepStatistics } from './statistics.ts';
 
 type JobData = EventKey & { suspicion?: Suspicion };
 
@@ -18,6 +19,9 @@ export async function openQueue(
   const boss = openBoss(database, log, options);
   await boss.start();
   const pooled = bridge(database, true);
+  // A job comes with nine times that are pg-boss's own affair.
+  const pooledWithoutTimes = bridge(database, true, { timesAsText: true });
+  const statistics = keepStatistics(database, log);
 
   return {
     enqueue: async (tx, newJobs) => {
@@ -47,11 +51,13 @@ export async function openQueue(
       if (count !== ids.length) throw new Error(`pg-boss deleted ${count} of ${ids.length} jobs`);
     },
     fetch: async (limit) => {
-      const fetched = await boss.fetch<JobData>(jobs, {
-        batchSize: limit,
-        includeMetadata: true,
-        db: pooled,
-      });
+      const fetched = await boss
+        .fetch<JobData>(jobs, { batchSize: limit, includeMetadata: true, db: pooledWithoutTimes })
+        .catch((error: unknown) => {
+          statistics.noteFailure();
+          throw error;
+        });
+      statistics.noteFetch(fetched.length, limit);
       return fetched.map((job) => ({
         id: job.id,
         retryCount: job.retryCount,
@@ -101,7 +107,10 @@ export async function openQueue(
       });
       return new Set(rows.map((row) => row.id));
     },
-    stop: () => boss.stop({ graceful: false }),
+    stop: async () => {
+      await statistics.settled();
+      await boss.stop({ graceful: false });
+    },
   };
 }
 

@@ -1,0 +1,84 @@
+// What Postgres believes about the size of the queue, kept true while there is a backlog.
+//
+// A queue is empty most of the time, and autovacuum takes its statistics then. When a burst comes, Postgres plans the
+// statements on it for one or two jobs and finds each by the queue's name alone, which all of them have: with 37,000
+// waiting, the fetch of 256 took 0.6 s; with a million it would run into its time limit. Autovacuum looks once a minute,
+// later where another table keeps it busy; by then a burst is over, or has piled up.
+import type { Queryable } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+
+/** Below this any plan is good enough. */
+const fewPages = 64;
+const intervalMs = 1_000;
+
+export interface QueueStatistics {
+  /** To be told of each fetch. Looks at most once a second, and only where as many came as were asked for. */
+  noteFetch(count: number, limit: number): void;
+  /** To be told of a fetch that failed: it may have been the plan that was too slow. */
+  noteFailure(): void;
+  /** Resolves when nothing of it runs any more. */
+  settled(): Promise<void>;
+}
+
+/** @param now a clock in ms, for tests */
+export function keepStatistics(
+  database: Queryable,
+  log: Logger,
+  now: () => number = () => performance.now(),
+): QueueStatistics {
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  let running: Promise<void> | undefined;
+  /** Undefined: there is none. */
+  let backlog: { fetched: number; dueAt: number; nextMs: number } | undefined;
+
+  function look(atLeast: number): void {
+    lookedAt = now();
+    running = renew(database, atLeast)
+      .catch((error: unknown) =>
+        log.warn({ error: describeError(error).text }, "the queue's statistics could not be renewed"),
+      )
+      .finally(() => {
+        running = undefined;
+      });
+  }
+
+  return {
+    noteFetch: (count, limit) => {
+      if (count < limit) {
+        backlog = undefined;
+        return;
+      }
+      backlog ??= { fetched: 0, dueAt: now() + intervalMs, nextMs: 2 * intervalMs };
+      backlog.fetched += count;
+      if (running || now() - lookedAt < intervalMs) return;
+      if (now() < backlog.dueAt) return look(count);
+      // So many have gone through that there may be as many more. Each time after twice as long: where the workers keep
+      // up with what comes, there are not, and looking again would find the same.
+      look(backlog.fetched);
+      backlog = { ...backlog, dueAt: now() + backlog.nextMs, nextMs: 2 * backlog.nextMs };
+    },
+    noteFailure: () => {
+      if (!running && now() - lookedAt >= intervalMs) look(Number.MAX_SAFE_INTEGER);
+    },
+    settled: async () => running,
+  };
+}
+
+/** Where they know of less than half of the table, or of fewer jobs than that. */
+async function renew(database: Queryable, atLeast: number): Promise<void> {
+  const { rows } = await database.query<{ areStale: boolean | null }>({
+    name: 'queue_statistics_are_stale',
+    text: `
+      SELECT sum(pages) > $1 AND (sum(pages) > 2 * sum(relpages) OR sum(reltuples * pages / greatest(relpages, 1)) < $2)
+        AS "areStale"
+      FROM (
+        SELECT relpages, reltuples, pg_relation_size(oid) / current_setting('block_size')::int AS pages
+        FROM pg_class JOIN pg_partition_tree('pgboss.job') ON relid = oid WHERE isleaf
+      ) AS part`,
+    values: [fewPages, atLeast],
+  });
+  // It drops the plans that were made by the old ones, those of prepared statements too. It does not wait for a VACUUM
+  // that has the table: that one renews them itself.
+  if (rows[0]?.areStale) await database.query({ text: 'ANALYZE (SKIP_LOCKED) pgboss.job' });
+}

@@ -1,0 +1,162 @@
+// A burst that comes after an idle time: Postgres is told of it before autovacuum looks.
+import t, { type Test } from 'tap';
+import type { Queryable, Statement } from '../src/database/database.ts';
+import { newJobId } from '../src/queue/queue.ts';
+import { keepStatistics } from '../src/queue/statistics.ts';
+import { newEvent, openInbox } from './support/inbox.ts';
+import { waitFor } from './support/wait.ts';
+
+const inbox = await openInbox(t);
+const { queue, sql } = inbox;
+// As long as it is idle elsewhere.
+await sql('ALTER TABLE pgboss.job_common SET (autovacuum_enabled = false)');
+
+async function enqueue(count: number): Promise<void> {
+  for (let left = count; left > 0; left -= 1_000) {
+    const events = Array.from({ length: Math.min(left, 1_000) }, () => ({
+      ...newEvent(),
+      jobId: newJobId(),
+    }));
+    await inbox.database.transaction((tx) => queue.enqueue(tx, events));
+  }
+}
+
+/** Jobs that Postgres believes to be there. */
+async function believed(): Promise<number> {
+  const [row] = await sql(
+    `SELECT greatest(reltuples, 0)::int AS count FROM pg_class WHERE oid = 'pgboss.job_common'::regclass`,
+  );
+  return row!.count as number;
+}
+
+/** A table that was full once, and statistics of a time when it was empty. */
+async function idle(): Promise<void> {
+  await enqueue(3_000);
+  await sql('DELETE FROM pgboss.job');
+  await sql('ANALYZE pgboss.job_common');
+}
+
+/** With a clock of its own, and what it asks the real database. */
+function watched(t: Test) {
+  const texts: string[] = [];
+  let nowMs = 0;
+  const database: Queryable = {
+    query: (statement) => {
+      texts.push((statement as Statement).text.trim());
+      return inbox.database.query(statement);
+    },
+  };
+  const statistics = keepStatistics(database, inbox.log, () => nowMs);
+  t.teardown(() => statistics.settled());
+  return {
+    statistics,
+    pass: (ms: number) => (nowMs += ms),
+    /** How often it has looked and renewed since it was asked last. */
+    done: async () => {
+      await statistics.settled();
+      const renewals = texts.filter((text) => text.startsWith('ANALYZE')).length;
+      const looks = texts.length - renewals;
+      texts.length = 0;
+      return { looks, renewals };
+    },
+  };
+}
+
+t.test('a full fetch from what Postgres believes to be empty makes it count', async (t) => {
+  await idle();
+  t.equal(await believed(), 0);
+  await enqueue(2_000);
+  t.equal((await queue.fetch(256)).length, 256);
+  await waitFor(async () => (await believed()) > 1_000, { what: 'the statistics' });
+});
+
+t.test('a fetch that brings less than was asked for asks nothing', async (t) => {
+  await idle();
+  const { statistics, done } = watched(t);
+  statistics.noteFetch(255, 256);
+  t.same(await done(), { looks: 0, renewals: 0 });
+});
+
+t.test('a queue whose statistics are right is left alone, looked at once a second', async (t) => {
+  await idle();
+  await enqueue(2_000);
+  await sql('ANALYZE pgboss.job_common');
+  const { statistics, pass, done } = watched(t);
+  for (let n = 0; n < 3; n++) statistics.noteFetch(256, 256);
+  t.same(await done(), { looks: 1, renewals: 0 });
+  pass(500);
+  statistics.noteFetch(256, 256);
+  t.same(await done(), { looks: 0, renewals: 0 });
+  pass(500);
+  statistics.noteFetch(256, 256);
+  t.same(await done(), { looks: 1, renewals: 0 });
+});
+
+t.test('a table that has doubled is counted anew', async (t) => {
+  await sql('TRUNCATE pgboss.job_common');
+  await enqueue(2_000);
+  await sql('ANALYZE pgboss.job_common');
+  await enqueue(3_000);
+  const { statistics, done } = watched(t);
+  statistics.noteFetch(1, 1);
+  t.same(await done(), { looks: 1, renewals: 1 });
+  t.ok((await believed()) > 4_000);
+});
+
+t.test('a backlog out of which more has come than was known of is counted, ever less often', async (t) => {
+  await idle();
+  await enqueue(300);
+  await sql('ANALYZE pgboss.job_common');
+  const { statistics, pass, done } = watched(t);
+  const renewedAt: number[] = [];
+  for (let second = 0; second <= 20; second++) {
+    // The workers keep up: 300 are there at any time, and each second 1,000 others go through.
+    for (let n = 0; n < 4; n++) statistics.noteFetch(256, 256);
+    if ((await done()).renewals > 0) renewedAt.push(second);
+    pass(1_000);
+  }
+  t.same(renewedAt, [1, 3, 7, 15]);
+  statistics.noteFetch(10, 256);
+  statistics.noteFetch(256, 256);
+  t.same(await done(), { looks: 1, renewals: 0 });
+  pass(1_000);
+  for (let n = 0; n < 4; n++) statistics.noteFetch(256, 256);
+  t.same(await done(), { looks: 1, renewals: 1 }, 'the next backlog begins from the start');
+});
+
+t.test('a fetch that failed may have been too slow: they are counted at once', async (t) => {
+  await sql('TRUNCATE pgboss.job_common');
+  await enqueue(4_000);
+  await sql('ANALYZE pgboss.job_common');
+  const { statistics, done } = watched(t);
+  statistics.noteFailure();
+  statistics.noteFailure();
+  t.same(await done(), { looks: 1, renewals: 1 });
+});
+
+t.test('a queue of a few pages is left alone', async (t) => {
+  await sql('TRUNCATE pgboss.job_common');
+  await enqueue(50);
+  const { statistics, done } = watched(t);
+  statistics.noteFetch(32, 32);
+  t.same(await done(), { looks: 1, renewals: 0 });
+});
+
+t.test('a database that cannot say is logged, and asked again', async (t) => {
+  let asked = 0;
+  let nowMs = 0;
+  const failing: Queryable = {
+    query: () => {
+      asked++;
+      return Promise.reject(new Error('no answer'));
+    },
+  };
+  const statistics = keepStatistics(failing, inbox.log, () => nowMs);
+  statistics.noteFetch(1, 1);
+  await statistics.settled();
+  nowMs += 1_000;
+  statistics.noteFetch(1, 1);
+  await statistics.settled();
+  t.equal(asked, 2);
+  t.match(inbox.logs.at(-1), { level: 40, error: 'Error: no answer' });
+});
