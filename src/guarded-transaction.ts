@@ -10,10 +10,11 @@ export interface GuardedTransaction {
   firstError(): Error | undefined;
   /** Nothing but SELECT, INSERT, UPDATE, DELETE or MERGE was sent: nothing that lasts until the transaction ends, but locks. */
   isPlain(): boolean;
-  /** After the handler returned: statements that come now are late, and refused. */
-  close(): void;
-  /** Resolves when its statements were answered: one that was not awaited may still fail, and is the handler's own. */
-  answered(): Promise<void>;
+  /**
+   * After the handler returned: statements that come now are late, and refused. Resolves when those before were answered:
+   * one that was not awaited may still fail, and is the handler's own.
+   */
+  close(): Promise<void>;
 }
 
 // What would end the transaction, or outlive it on a pooled connection. Savepoints stay allowed.
@@ -105,10 +106,8 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
     },
     firstError: () => firstError,
     isPlain: () => isPlain,
-    close: () => {
+    close: async () => {
       isClosed = true;
-    },
-    answered: async () => {
       await last?.catch(() => {}); // heard above
     },
   };

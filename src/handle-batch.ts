@@ -43,7 +43,7 @@ export async function runBatch(
           try {
             await handler.batch?.({ items, tx: guarded.tx, log, signal: handlerSignal });
           } finally {
-            guarded.close();
+            await guarded.close();
           }
         });
         const swallowed = guarded.firstError();

@@ -262,9 +262,8 @@ async function callHandlers(
       await handler.handle(context);
     }
   } finally {
-    guarded.close();
+    await guarded.close();
   }
-  await guarded.answered();
 }
 
 /** A handler that caught its own SQL error may have used a savepoint; if not, nothing of it can be committed. */

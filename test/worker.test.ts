@@ -227,3 +227,19 @@ t.test('a batch that fails while its worker stops is handed back, and not run on
   );
   for (const event of events) t.match(await rowOf(inbox, event), { status: 'PENDING', attempts: 0 });
 });
+
+t.test('a batch whose statement was not awaited and fails is told by that error', async (t) => {
+  const inbox = await openInbox(t);
+  const events = [newEvent(), newEvent()];
+  await storeEvents(inbox, events);
+  const handler = defineHandler({
+    ...quick,
+    batch: async ({ tx }) => void tx.query('SELECT nonsense').catch(() => {}),
+  });
+  startOn(t, inbox, [handler]);
+  for (const event of events) {
+    await waitFor(async () => (await statusOf(inbox, event)) === 'PROCESSED', { what: 'it to run alone' });
+  }
+  const failed = inbox.logs.find(({ msg }) => String(msg).startsWith('a batch failed'));
+  t.match(failed, { error: /column "nonsense" does not exist/, events: 2 });
+});
