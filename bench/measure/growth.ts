@@ -74,11 +74,12 @@ async function onFilled(
             options.queueEvents,
             variant.mostPerSecond * (options.seconds + options.warmUpSeconds),
           );
+          // The queue was empty so far, and Postgres knows it so: a burst that comes after an idle time.
+          await run.cluster.within(database, (query) => query('ANALYZE pgboss.job'));
           // Each with numbers of its own: the ids must be new.
           await run.cluster.within(database, (query) =>
             clonePending(query, queued, (index + 1) * 100_000_000),
           );
-          await run.cluster.within(database, (query) => query('VACUUM ANALYZE pgboss.job'));
         }
         await run.cluster.query('CHECKPOINT');
         process.push(await processOn(run, system, variant, options));

@@ -1,7 +1,7 @@
-// results.svg: two bar charts for the README, readable on light and dark pages.
+// results.svg: bar charts for the README, readable on light and dark pages.
 import type { System } from '../systems/system.ts';
 import type { Results } from './results.ts';
-import { summariseAccept, summariseProcess } from './summary.ts';
+import { summariseAccept, summariseBurst, summariseProcess } from './summary.ts';
 
 interface Bar {
   label: string;
@@ -31,6 +31,15 @@ export function chart(results: Results, systems: readonly System[]): string {
       bars: summariseProcess(results, systems).map((row) => ({
         label: row.title,
         value: row.perSecond,
+        isOurs: row.system === 'postbell',
+      })),
+    },
+    {
+      title:
+        'A burst: accepted and processed at once, events a second from the first request to the last row',
+      bars: summariseBurst(results, systems).map((row) => ({
+        label: row.title,
+        value: row.handledPerSecond,
         isOurs: row.system === 'postbell',
       })),
     },

@@ -21,7 +21,13 @@ const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 export function howFast(): string {
   if (!existsSync(resultsFile)) return '';
   const results = JSON.parse(readFileSync(resultsFile, 'utf8')) as Results;
-  const sentences = [accepting(results), processing(results), calm(results), flooded(results)];
+  const sentences = [
+    accepting(results),
+    processing(results),
+    bursting(results),
+    calm(results),
+    flooded(results),
+  ];
   return [
     '## How fast',
     '',
@@ -69,6 +75,23 @@ function processing({ process }: Results): string {
     `**Processed: ${integer(single)}/s** one by one, **${integer(batch)}/s** with \`batch\`, each event one row: ` +
     `${times(single, bull)} and ${times(batch, bull)} a BullMQ worker that writes the same row, ` +
     `${times(single, graphile)} and ${times(batch, graphile)} graphile-worker at its best.`
+  );
+}
+
+function bursting({ burst }: Results): string {
+  const rate = (system: string, variant: string) =>
+    median(
+      burst
+        .filter((run) => run.system === system && run.variant === variant)
+        .map((run) => run.handledPerSecond),
+    );
+  const single = rate('postbell', 'one-by-one');
+  const batch = rate('postbell', 'batch');
+  const bull = rate('bullmq', 'plain');
+  const graphile = rate('graphile-worker', 'local-queue');
+  return (
+    `**A burst, both at once: ${integer(single)}/s** one by one, **${integer(batch)}/s** with \`batch\`, from the first request to the ` +
+    `last handler's row: ${times(single, bull)} and ${times(batch, bull)} BullMQ, ${times(single, graphile)} and ${times(batch, graphile)} graphile-worker.`
   );
 }
 
