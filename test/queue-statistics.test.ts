@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import type { Queryable, Statement } from '../src/database/database.ts';
 import { newJobId } from '../src/queue/queue.ts';
 import { keepStatistics } from '../src/queue/statistics.ts';
-import { newEvent, openInbox } from './support/inbox.ts';
+import { newEvent, openInbox, openInboxOn } from './support/inbox.ts';
 import { waitFor } from './support/wait.ts';
 
 const inbox = await openInbox(t);
@@ -62,18 +62,38 @@ function watched(t: Test) {
   };
 }
 
-t.test('a full fetch from what Postgres believes to be empty makes it count', async (t) => {
+/** Entries of the job table's indexes that `work` made Postgres read, on the one session of `database`. */
+async function entriesRead(database: Queryable, work: () => Promise<unknown>): Promise<number> {
+  const total = async () => {
+    await database.query('SELECT pg_stat_force_next_flush()');
+    await database.query('SELECT 1');
+    const [row] = await sql(
+      `SELECT sum(idx_tup_read)::int AS count FROM pg_stat_user_indexes WHERE relname = 'job_common'`,
+    );
+    return row!.count as number;
+  };
+  const before = await total();
+  await work();
+  return (await total()) - before;
+}
+
+t.test('a full fetch from what Postgres believes to be empty makes it count, and plan anew', async (t) => {
+  const inOneSession = await openInboxOn(t, inbox.url, { maxConnections: 1 });
   await idle();
   t.equal(await believed(), 0);
   await enqueue(2_000);
-  t.equal((await queue.fetch(256)).length, 256);
+  const fetch = async () => t.equal((await inOneSession.queue.fetch(256)).length, 256);
+  const blind = await entriesRead(inOneSession.database, fetch);
   await waitFor(async () => (await believed()) > 1_000, { what: 'the statistics' });
+  const seeing = await entriesRead(inOneSession.database, fetch);
+  t.comment(`index entries read by a fetch of 256: ${blind}, then ${seeing}`);
+  t.ok(seeing < 3_000, 'each job is found by its id');
 });
 
 t.test('a fetch that brings less than was asked for asks nothing', async (t) => {
   await idle();
   const { statistics, done } = watched(t);
-  statistics.noteFetch(255, 256);
+  statistics.noteFetch(255, 256, 5);
   t.same(await done(), { looks: 0, renewals: 0 });
 });
 
@@ -82,13 +102,13 @@ t.test('a queue whose statistics are right is left alone, looked at once a secon
   await enqueue(2_000);
   await sql('ANALYZE pgboss.job_common');
   const { statistics, pass, done } = watched(t);
-  for (let n = 0; n < 3; n++) statistics.noteFetch(256, 256);
+  for (let n = 0; n < 3; n++) statistics.noteFetch(256, 256, 5);
   t.same(await done(), { looks: 1, renewals: 0 });
   pass(500);
-  statistics.noteFetch(256, 256);
+  statistics.noteFetch(256, 256, 5);
   t.same(await done(), { looks: 0, renewals: 0 });
   pass(500);
-  statistics.noteFetch(256, 256);
+  statistics.noteFetch(256, 256, 5);
   t.same(await done(), { looks: 1, renewals: 0 });
 });
 
@@ -98,7 +118,7 @@ t.test('a table that has doubled is counted anew', async (t) => {
   await sql('ANALYZE pgboss.job_common');
   await enqueue(3_000);
   const { statistics, done } = watched(t);
-  statistics.noteFetch(1, 1);
+  statistics.noteFetch(1, 1, 5);
   t.same(await done(), { looks: 1, renewals: 1 });
   t.ok((await believed()) > 4_000);
 });
@@ -111,16 +131,16 @@ t.test('a backlog out of which more has come than was known of is counted, ever 
   const renewedAt: number[] = [];
   for (let second = 0; second <= 20; second++) {
     // The workers keep up: 300 are there at any time, and each second 1,000 others go through.
-    for (let n = 0; n < 4; n++) statistics.noteFetch(256, 256);
+    for (let n = 0; n < 4; n++) statistics.noteFetch(256, 256, 5);
     if ((await done()).renewals > 0) renewedAt.push(second);
     pass(1_000);
   }
   t.same(renewedAt, [1, 3, 7, 15]);
-  statistics.noteFetch(10, 256);
-  statistics.noteFetch(256, 256);
+  statistics.noteFetch(10, 256, 5);
+  statistics.noteFetch(256, 256, 5);
   t.same(await done(), { looks: 1, renewals: 0 });
   pass(1_000);
-  for (let n = 0; n < 4; n++) statistics.noteFetch(256, 256);
+  for (let n = 0; n < 4; n++) statistics.noteFetch(256, 256, 5);
   t.same(await done(), { looks: 1, renewals: 1 }, 'the next backlog begins from the start');
 });
 
@@ -134,11 +154,25 @@ t.test('a fetch that failed may have been too slow: they are counted at once', a
   t.same(await done(), { looks: 1, renewals: 1 });
 });
 
+t.test('a fetch that was long in coming counts as one, however little it brought', async (t) => {
+  await sql('TRUNCATE pgboss.job_common');
+  await enqueue(4_000);
+  await sql('ANALYZE pgboss.job_common');
+  const { statistics, pass, done } = watched(t);
+  const renewedAt: number[] = [];
+  for (let second = 0; second <= 4; second++) {
+    statistics.noteFetch(0, 256, 101);
+    if ((await done()).renewals > 0) renewedAt.push(second);
+    pass(1_000);
+  }
+  t.same(renewedAt, [1, 3]);
+});
+
 t.test('a queue of a few pages is left alone', async (t) => {
   await sql('TRUNCATE pgboss.job_common');
   await enqueue(50);
   const { statistics, done } = watched(t);
-  statistics.noteFetch(32, 32);
+  statistics.noteFetch(32, 32, 5);
   t.same(await done(), { looks: 1, renewals: 0 });
 });
 
@@ -152,10 +186,10 @@ t.test('a database that cannot say is logged, and asked again', async (t) => {
     },
   };
   const statistics = keepStatistics(failing, inbox.log, () => nowMs);
-  statistics.noteFetch(1, 1);
+  statistics.noteFetch(1, 1, 5);
   await statistics.settled();
   nowMs += 1_000;
-  statistics.noteFetch(1, 1);
+  statistics.noteFetch(1, 1, 5);
   await statistics.settled();
   t.equal(asked, 2);
   t.match(inbox.logs.at(-1), { level: 40, error: 'Error: no answer' });

@@ -51,13 +51,14 @@ export async function openQueue(
       if (count !== ids.length) throw new Error(`pg-boss deleted ${count} of ${ids.length} jobs`);
     },
     fetch: async (limit) => {
+      const startedAt = performance.now();
       const fetched = await boss
         .fetch<JobData>(jobs, { batchSize: limit, includeMetadata: true, db: pooledWithoutTimes })
         .catch((error: unknown) => {
           statistics.noteFailure();
           throw error;
         });
-      statistics.noteFetch(fetched.length, limit);
+      statistics.noteFetch(fetched.length, limit, performance.now() - startedAt);
       return fetched.map((job) => ({
         id: job.id,
         retryCount: job.retryCount,

@@ -11,10 +11,17 @@ import type { Logger } from '../logger.ts';
 /** Below this any plan is good enough. */
 const fewPages = 64;
 const intervalMs = 1_000;
+/** A fetch takes a few ms. */
+const slowMs = 100;
+/** More than any statistics know of. */
+const everything = Number.MAX_SAFE_INTEGER;
 
 export interface QueueStatistics {
-  /** To be told of each fetch. Looks at most once a second, and only where as many came as were asked for. */
-  noteFetch(count: number, limit: number): void;
+  /**
+   * To be told of each fetch. Looks at most once a second, and only where as many came as were asked for, or where they
+   * were long in coming: a queue full of jobs that are not due yet gives few.
+   */
+  noteFetch(count: number, limit: number, tookMs: number): void;
   /** To be told of a fetch that failed: it may have been the plan that was too slow. */
   noteFailure(): void;
   /** Resolves when nothing of it runs any more. */
@@ -44,8 +51,9 @@ export function keepStatistics(
   }
 
   return {
-    noteFetch: (count, limit) => {
-      if (count < limit) {
+    noteFetch: (count, limit, tookMs) => {
+      const isSlow = tookMs > slowMs;
+      if (count < limit && !isSlow) {
         backlog = undefined;
         return;
       }
@@ -55,11 +63,11 @@ export function keepStatistics(
       if (now() < backlog.dueAt) return look(count);
       // So many have gone through that there may be as many more. Each time after twice as long: where the workers keep
       // up with what comes, there are not, and looking again would find the same.
-      look(backlog.fetched);
+      look(isSlow ? everything : backlog.fetched);
       backlog = { ...backlog, dueAt: now() + backlog.nextMs, nextMs: 2 * backlog.nextMs };
     },
     noteFailure: () => {
-      if (!running && now() - lookedAt >= intervalMs) look(Number.MAX_SAFE_INTEGER);
+      if (!running && now() - lookedAt >= intervalMs) look(everything);
     },
     settled: async () => running,
   };

@@ -82,13 +82,14 @@ export const fullTables: Fault = {
       'status, processed_at, received_at',
       `'PROCESSED', now(), now() - n * interval '1 s'`,
     );
+    // The backlog comes after an idle time, as Postgres sees it.
+    await pool.query('ANALYZE');
     await fill(pending, 'open_', 'status, job_id', `'PENDING', gen_random_uuid()`);
     await pool.query(`
       INSERT INTO pgboss.job (id, name, data, retry_limit, retry_delay, retry_backoff, expire_seconds, start_after, keep_until, policy)
       SELECT job_id, 'webhooks', jsonb_build_object('source', source, 'eventId', event_id), 4, 60, true, 600,
         now() + interval '1 day', now() + interval '1 year', 'standard'
       FROM webhook_events WHERE status = 'PENDING'`);
-    await pool.query('ANALYZE');
     const token = 'metrics-token-of-the-fault-tests';
     const [web] = await Promise.all([rig.web({ METRICS_TOKEN: token }), rig.worker()]);
     const from = rig.sender.sent.length;
