@@ -61,16 +61,7 @@ function accepting({ accept }: Results): string {
 }
 
 function processing({ process }: Results): string {
-  const rate = (system: string, variant: string) =>
-    median(
-      process
-        .filter((run) => run.system === system && run.variant === variant)
-        .map((run) => run.processedPerSecond),
-    );
-  const single = rate('postbell', 'one-by-one');
-  const batch = rate('postbell', 'batch');
-  const bull = rate('bullmq', 'plain');
-  const graphile = rate('graphile-worker', 'local-queue');
+  const { single, batch, bull, graphile } = mediansOf(process, (run) => run.processedPerSecond);
   return (
     `**Processed: ${integer(single)}/s** one by one, **${integer(batch)}/s** with \`batch\`, each event one row: ` +
     `${times(single, bull)} and ${times(batch, bull)} a BullMQ worker that writes the same row, ` +
@@ -79,20 +70,26 @@ function processing({ process }: Results): string {
 }
 
 function bursting({ burst }: Results): string {
-  const rate = (system: string, variant: string) =>
-    median(
-      burst
-        .filter((run) => run.system === system && run.variant === variant)
-        .map((run) => run.handledPerSecond),
-    );
-  const single = rate('postbell', 'one-by-one');
-  const batch = rate('postbell', 'batch');
-  const bull = rate('bullmq', 'plain');
-  const graphile = rate('graphile-worker', 'local-queue');
+  const { single, batch, bull, graphile } = mediansOf(burst, (run) => run.handledPerSecond);
   return (
     `**A burst, both at once: ${integer(single)}/s** one by one, **${integer(batch)}/s** with \`batch\`, from the first request to the ` +
     `last handler's row: ${times(single, bull)} and ${times(batch, bull)} BullMQ, ${times(single, graphile)} and ${times(batch, graphile)} graphile-worker.`
   );
+}
+
+/** Of Postbell both ways, and of the two that it is compared with, at their best. */
+function mediansOf<T extends { system: string; variant: string }>(
+  runs: readonly T[],
+  perSecond: (run: T) => number,
+) {
+  const rate = (system: string, variant: string) =>
+    median(runs.filter((run) => run.system === system && run.variant === variant).map(perSecond));
+  return {
+    single: rate('postbell', 'one-by-one'),
+    batch: rate('postbell', 'batch'),
+    bull: rate('bullmq', 'plain'),
+    graphile: rate('graphile-worker', 'local-queue'),
+  };
 }
 
 function calm({ latency }: Results): string {
