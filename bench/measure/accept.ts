@@ -2,7 +2,8 @@
 import { type LoadResult, runLoad } from '../load/load.ts';
 import type { Usage } from '../machine/process.ts';
 import type { Run, Session, System } from '../systems/system.ts';
-import { requestsFor, type Web, warmUp, withRun, withWeb } from './stage.ts';
+import { cpuUsPerEvent, shownUs } from './cpu.ts';
+import { requestsAt, type Web, warmUp, withRun, withWeb } from './stage.ts';
 
 export interface AcceptResult extends LoadResult {
   system: string;
@@ -57,7 +58,7 @@ async function load(
   seconds: number,
   expectedRate: number,
 ): Promise<AcceptResult> {
-  const requests = requestsFor(run, (expectedRate * 2 + 2_000) * seconds);
+  const requests = requestsAt(run, expectedRate, seconds);
   const storedBefore = await system.stored?.(run);
   const webBefore = web.usage().cpuMs;
   const storeBefore = run.storeCpuMs();
@@ -65,14 +66,12 @@ async function load(
   const usage = web.usage();
   const storeAfter = run.storeCpuMs();
   const storedAfter = await system.stored?.(run);
-  const perEvent = (after: number | undefined, before: number | undefined) =>
-    after === undefined || before === undefined ? undefined : ((after - before) * 1_000) / result.accepted;
   return {
     ...result,
     system: system.name,
     connections,
-    webCpuUs: perEvent(usage.cpuMs, webBefore),
-    storeCpuUs: perEvent(storeAfter, storeBefore),
+    webCpuUs: cpuUsPerEvent(webBefore, usage.cpuMs, result.accepted),
+    storeCpuUs: cpuUsPerEvent(storeBefore, storeAfter, result.accepted),
     usage,
     startMs: web.listeningMs,
     // More may be stored than answered: what was in flight at the end.
@@ -83,10 +82,9 @@ async function load(
 
 function line(result: AcceptResult): string {
   const { system, connections, acceptedPerSecond, p50Ms, p99Ms, webCpuUs, storeCpuUs } = result;
-  const cpu = (value: number | undefined) => (value === undefined ? '?' : value.toFixed(0));
   return (
     `  ${system.padEnd(16)} ${String(connections).padStart(5)} connections: ${acceptedPerSecond.toFixed(0).padStart(6)}/s` +
-    `  p50 ${p50Ms.toFixed(1)} ms  p99 ${p99Ms.toFixed(1)} ms  CPU per event: web ${cpu(webCpuUs)} µs, store ${cpu(storeCpuUs)} µs` +
+    `  p50 ${p50Ms.toFixed(1)} ms  p99 ${p99Ms.toFixed(1)} ms  CPU per event: web ${shownUs(webCpuUs)}, store ${shownUs(storeCpuUs)}` +
     `${result.lost ? `  LOST ${result.lost}` : ''}${result.refused + result.errors ? `  refused ${result.refused}, errors ${result.errors}` : ''}`
   );
 }

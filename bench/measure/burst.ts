@@ -3,8 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { runLoad } from '../load/load.ts';
 import type { RunningProgram } from '../machine/process.ts';
 import type { Run, Session, System, WorkerVariant } from '../systems/system.ts';
+import { cpuUsPerEvent, shownUs } from './cpu.ts';
 import { clearEffects, type Effects, readEffects } from './effects.ts';
-import { requestsFor, type Web, warmUp, withRun, withWeb, withWorker } from './stage.ts';
+import { requestsAt, type Web, warmUp, withRun, withWeb, withWorker } from './stage.ts';
 
 /** A worker that does nothing for so long will not do the rest either. */
 const patienceMs = 30_000;
@@ -68,7 +69,7 @@ async function burst(
   const rate = await warmUp(run, web.url, warmUpSeconds);
   await untilHandled(run, Number.POSITIVE_INFINITY, quietMs);
   await clearEffects(run);
-  const requests = requestsFor(run, (rate * 2 + 2_000) * seconds);
+  const requests = requestsAt(run, rate, seconds);
   const before = cpuMs(run, web, worker);
   const { nowMs: startMs } = await readEffects(run);
   const { accepted, acceptedPerSecond, p50Ms, p99Ms, wraps } = await runLoad({
@@ -81,9 +82,7 @@ async function burst(
   const { count, lastMs } = await untilHandled(run, accepted);
   const after = cpuMs(run, web, worker);
   const perEvent = (program: 'web' | 'worker' | 'store') =>
-    after[program] === undefined || before[program] === undefined
-      ? undefined
-      : ((after[program] - before[program]) * 1_000) / accepted;
+    cpuUsPerEvent(before[program], after[program], accepted);
   const tookSeconds = (lastMs - startMs) / 1_000;
   return {
     accepted,
@@ -120,11 +119,10 @@ const cpuMs = (run: Run, web: RunningProgram, worker: RunningProgram) => ({
 });
 
 function line({ system, variant, ...result }: BurstResult): string {
-  const cpu = [result.webCpuUs, result.workerCpuUs, result.storeCpuUs].map((us) => us?.toFixed(0) ?? '?');
   return (
     `  ${`${system} ${variant}`.padEnd(28)} accepted ${result.acceptedPerSecond.toFixed(0)}/s for ${result.accepted} events` +
     `  p50 ${result.ackP50Ms.toFixed(1)} ms  p99 ${result.ackP99Ms.toFixed(1)} ms  all handled after ${result.seconds.toFixed(1)} s,` +
-    ` ${result.handledPerSecond.toFixed(0)}/s  CPU per event: web ${cpu[0]} + worker ${cpu[1]} + store ${cpu[2]} µs` +
+    ` ${result.handledPerSecond.toFixed(0)}/s  CPU per event: web ${shownUs(result.webCpuUs)}, worker ${shownUs(result.workerCpuUs)}, store ${shownUs(result.storeCpuUs)}` +
     `${result.missing ? `  MISSING ${result.missing}` : ''}`
   );
 }

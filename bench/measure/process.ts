@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Usage } from '../machine/process.ts';
 import type { Run, Session, System, WorkerVariant } from '../systems/system.ts';
+import { cpuUsPerEvent, shownUs } from './cpu.ts';
 import { clearEffects, readEffects } from './effects.ts';
 import { withRun, withWorker } from './stage.ts';
 
@@ -67,17 +68,15 @@ export async function processOn(
     const isDrained = to.lastMs < to.nowMs - 300;
     const processed = isDrained ? to.count : to.count - from.count;
     const ms = isDrained ? to.lastMs - to.firstMs : to.nowMs - from.nowMs;
-    const perEvent = (after: number | undefined, start: number | undefined) =>
-      isDrained || after === undefined || start === undefined
-        ? undefined
-        : ((after - start) * 1_000) / processed;
+    const perEvent = (before: number | undefined, after: number | undefined) =>
+      isDrained ? undefined : cpuUsPerEvent(before, after, processed);
     const result: ProcessResult = {
       system: system.name,
       variant: variant.name,
       processed,
       processedPerSecond: (processed * 1_000) / ms,
-      workerCpuUs: perEvent(usage.cpuMs, before.worker),
-      storeCpuUs: perEvent(storeAfter, before.store),
+      workerCpuUs: perEvent(before.worker, usage.cpuMs),
+      storeCpuUs: perEvent(before.store, storeAfter),
       usage,
       startMs: worker.readyMs,
       isDrained,
@@ -97,9 +96,8 @@ async function firstEffect(run: Run): Promise<void> {
 
 function line(result: ProcessResult): string {
   const { system, variant, processedPerSecond, workerCpuUs, storeCpuUs, isDrained } = result;
-  const cpu = (value: number | undefined) => (value === undefined ? '?' : value.toFixed(0));
   return (
     `  ${`${system} ${variant}`.padEnd(28)} ${processedPerSecond.toFixed(0).padStart(6)}/s` +
-    `  CPU per event: worker ${cpu(workerCpuUs)} µs, store ${cpu(storeCpuUs)} µs${isDrained ? '  (queue ran empty)' : ''}`
+    `  CPU per event: worker ${shownUs(workerCpuUs)}, store ${shownUs(storeCpuUs)}${isDrained ? '  (queue ran empty)' : ''}`
   );
 }

@@ -91,6 +91,11 @@ export async function warmUp(run: Run, url: string, seconds: number, connections
   return requestsPerSecond;
 }
 
+/** More than a run takes whose rate turns out twice as high as expected. */
+export function requestsAt(run: Run, expectedRate: number, seconds: number): RequestFile {
+  return requestsFor(run, (expectedRate * 2 + 2_000) * seconds);
+}
+
 export function requestsFor(run: Pick<Run, 'workFolder'>, count: number, secret?: string): RequestFile {
   return writeRequests(join(run.workFolder, 'requests.bin'), Math.ceil(count), secret);
 }

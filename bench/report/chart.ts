@@ -22,26 +22,16 @@ export function chart(results: Results, systems: readonly System[]): string {
   const panels = [
     {
       title: `Accepted a second, ${connections} connections`,
-      bars: accept
-        .filter((row) => row.connections === connections)
-        .map((row) => ({ label: row.title, value: row.perSecond, isOurs: row.system === 'postbell' })),
+      bars: accept.filter((row) => row.connections === connections).map(barOf),
     },
     {
       title: 'Processed a second, each event one row',
-      bars: summariseProcess(results, systems).map((row) => ({
-        label: row.title,
-        value: row.perSecond,
-        isOurs: row.system === 'postbell',
-      })),
+      bars: summariseProcess(results, systems).map(barOf),
     },
     {
       title:
         'A burst: accepted and processed at once, events a second from the first request to the last row',
-      bars: summariseBurst(results, systems).map((row) => ({
-        label: row.title,
-        value: row.handledPerSecond,
-        isOurs: row.system === 'postbell',
-      })),
+      bars: summariseBurst(results, systems).map(barOf),
     },
   ].filter(({ bars }) => bars.length > 0);
 
@@ -73,6 +63,10 @@ ${drawn.join('\n')}
 <text class="caption" x="0" y="${y - 8}">${escapeXml(caption)}</text>
 </svg>
 `;
+}
+
+function barOf({ title, perSecond, system }: { title: string; perSecond: number; system: string }): Bar {
+  return { label: title, value: perSecond, isOurs: system === 'postbell' };
 }
 
 function panel(title: string, bars: readonly Bar[], top: number): string {

@@ -1,13 +1,21 @@
 // results.md: the tables, what they were measured on, and what to make of them.
 import type { System } from '../systems/system.ts';
 import type { Results } from './results.ts';
-import { type AcceptSummary, summariseAccept, summariseBurst, summariseProcess } from './summary.ts';
+import {
+  type AcceptSummary,
+  type ProcessSummary,
+  summariseAccept,
+  summariseBurst,
+  summariseProcess,
+} from './summary.ts';
 
 const integer = (value: number) => Math.round(value).toLocaleString('en-US');
 const whole = (value: number | undefined) => (value === undefined ? '' : integer(value));
 const ms = (value: number) => (value < 10 ? value.toFixed(1) : integer(value));
 const ratio = (value: number) => (Number.isFinite(value) ? `${value.toFixed(2)} ×` : '');
 const percent = (value: number) => `${value >= 0 ? '+' : ''}${(value * 100).toFixed(0)} %`;
+
+type VariantRate = Pick<ProcessSummary, 'system' | 'variant' | 'perSecond'>;
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
@@ -109,16 +117,21 @@ function acceptSection(results: Results, systems: readonly System[]): string {
   return `## (a) Accepted a second\n\n${rates}\n\n${waits}\n\n${verdict}`;
 }
 
+/** How Postbell's two ways compare with a row that is not its own. */
+function oursOver(row: VariantRate, summary: readonly VariantRate[]): string[] {
+  return ['one-by-one', 'batch'].map((variant) => {
+    const ours = summary.find((each) => each.system === 'postbell' && each.variant === variant);
+    return row.system === 'postbell' || !ours ? '' : ratio(ours.perSecond / row.perSecond);
+  });
+}
+
 function processSection(results: Results, systems: readonly System[]): string {
   const summary = summariseProcess(results, systems);
   if (summary.length === 0) return '';
-  const ours = (variant: string) =>
-    summary.find((row) => row.system === 'postbell' && row.variant === variant)?.perSecond ?? Number.NaN;
   const rows = summary.map((row) => [
     row.title,
     integer(row.perSecond),
-    row.system === 'postbell' ? '' : ratio(ours('one-by-one') / row.perSecond),
-    row.system === 'postbell' ? '' : ratio(ours('batch') / row.perSecond),
+    ...oursOver(row, summary),
     `${integer(row.lowest)} – ${integer(row.highest)}`,
     whole(row.workerCpuUs),
     whole(row.storeCpuUs),
@@ -236,14 +249,10 @@ function floorSection({ floor }: Results): string {
 function burstSection(results: Results, systems: readonly System[]): string {
   const summary = summariseBurst(results, systems);
   if (summary.length === 0) return '';
-  const ours = (variant: string) =>
-    summary.find((row) => row.system === 'postbell' && row.variant === variant)?.handledPerSecond ??
-    Number.NaN;
   const rows = summary.map((row) => [
     row.title,
-    integer(row.handledPerSecond),
-    row.system === 'postbell' ? '' : ratio(ours('one-by-one') / row.handledPerSecond),
-    row.system === 'postbell' ? '' : ratio(ours('batch') / row.handledPerSecond),
+    integer(row.perSecond),
+    ...oursOver(row, summary),
     `${integer(row.lowest)} – ${integer(row.highest)}`,
     integer(row.acceptedPerSecond),
     `${ms(row.ackP50Ms)} / ${ms(row.ackP99Ms)}`,

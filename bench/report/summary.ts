@@ -90,7 +90,8 @@ export interface BurstSummary {
   acceptedPerSecond: number;
   ackP50Ms: number;
   ackP99Ms: number;
-  handledPerSecond: number;
+  /** Handled, from the first request to the last row. */
+  perSecond: number;
   lowest: number;
   highest: number;
   webCpuUs: number | undefined;
@@ -113,7 +114,7 @@ export function summariseBurst(results: Results, systems: readonly System[]): Bu
           acceptedPerSecond: median(runs.map((run) => run.acceptedPerSecond)),
           ackP50Ms: median(runs.map((run) => run.ackP50Ms)),
           ackP99Ms: median(runs.map((run) => run.ackP99Ms)),
-          handledPerSecond: median(rates),
+          perSecond: median(rates),
           lowest: Math.min(...rates),
           highest: Math.max(...rates),
           webCpuUs: medianOf(runs.map((run) => run.webCpuUs)),

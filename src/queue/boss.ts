@@ -1,6 +1,6 @@
 // pg-boss, told to use our connections and our transactions.
 import { PgBoss } from 'pg-boss';
-import type { Queryable, Statement } from '../database/database.ts';
+import type { Queryable } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
@@ -8,20 +8,22 @@ export const jobs = 'webhooks';
 export const deadLetters = 'webhooks-dead-letters';
 
 // pg-boss speaks plain SQL to whatever runs it: our pool, so that a process has one, or our transaction.
-export function bridge(
-  queryable: Queryable,
-  isPrepared = false,
-  options: Pick<Statement, 'timesAsText'> = {},
-) {
+/** @param isHot for what is done per event: prepared, and a job's nine times, pg-boss's own affair, are left unparsed */
+export function bridge(queryable: Queryable, isHot = false) {
   return {
     executeSql: async (text: string, values?: unknown[]) => {
-      const name = isPrepared ? statementName(text) : undefined;
-      return queryable.query({ ...options, text, ...(values ? { values } : {}), ...(name ? { name } : {}) });
+      const name = isHot ? statementName(text) : undefined;
+      return queryable.query({
+        text,
+        timesAsText: isHot,
+        ...(values ? { values } : {}),
+        ...(name ? { name } : {}),
+      });
     },
   };
 }
 
-// The few statements of the hot path, prepared once per connection. Bounded: fetch's text varies with its limit.
+// Prepared once per connection. Bounded: fetch's text varies with its limit.
 const statementNames = new Map<string, string>();
 function statementName(text: string): string | undefined {
   const known = statementNames.get(text);

@@ -19,8 +19,6 @@ export async function openQueue(
   const boss = openBoss(database, log, options);
   await boss.start();
   const pooled = bridge(database, true);
-  // A job comes with nine times that are pg-boss's own affair.
-  const pooledWithoutTimes = bridge(database, true, { timesAsText: true });
   const statistics = keepStatistics(database, log);
 
   return {
@@ -53,7 +51,7 @@ export async function openQueue(
     fetch: async (limit) => {
       const startedAt = performance.now();
       const fetched = await boss
-        .fetch<JobData>(jobs, { batchSize: limit, includeMetadata: true, db: pooledWithoutTimes })
+        .fetch<JobData>(jobs, { batchSize: limit, includeMetadata: true, db: pooled })
         .catch((error: unknown) => {
           statistics.noteFailure();
           throw error;

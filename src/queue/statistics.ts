@@ -39,6 +39,8 @@ export function keepStatistics(
   /** Undefined: there is none. */
   let backlog: { fetched: number; dueAt: number; nextMs: number } | undefined;
 
+  const mayLook = () => !running && now() - lookedAt >= intervalMs;
+
   function look(atLeast: number): void {
     lookedAt = now();
     running = renew(database, atLeast)
@@ -59,7 +61,7 @@ export function keepStatistics(
       }
       backlog ??= { fetched: 0, dueAt: now() + intervalMs, nextMs: 2 * intervalMs };
       backlog.fetched += count;
-      if (running || now() - lookedAt < intervalMs) return;
+      if (!mayLook()) return;
       if (now() < backlog.dueAt) return look(count);
       // So many have gone through that there may be as many more. Each time after twice as long: where the workers keep
       // up with what comes, there are not, and looking again would find the same.
@@ -67,7 +69,7 @@ export function keepStatistics(
       backlog = { ...backlog, dueAt: now() + backlog.nextMs, nextMs: 2 * backlog.nextMs };
     },
     noteFailure: () => {
-      if (!running && now() - lookedAt >= intervalMs) look(everything);
+      if (mayLook()) look(everything);
     },
     settled: async () => running,
   };
