@@ -6,6 +6,7 @@ import {
   keptHeaders,
   type Provider,
   providers,
+  queryAsForm,
   type RefusalReason,
   readEvents,
   type Source,
@@ -15,6 +16,7 @@ import type { Template } from '../../src/providers/parts.ts';
 import { formatTimestamp } from '../../src/providers/schemes/freshness.ts';
 import {
   firstTopic,
+  fixturesOf,
   makeSigned,
   makeSource,
   NOW,
@@ -31,7 +33,9 @@ for (const provider of Object.values<Provider>(providers)) {
     await t.test('accepts what it signs, and gives id and topic, for every sample', (t) =>
       acceptsSamples(t, provider),
     );
-    await t.test('accepts its fixture, which somebody else computed', (t) => acceptsFixture(t, provider));
+    await t.test('accepts its fixtures, which somebody else computed', async (t) => {
+      for (const name of fixturesOf(provider.name)) await acceptsFixture(t, provider, name);
+    });
     await t.test('refuses an altered body', (t) => refusesAlteredBody(t, provider));
     await t.test('refuses another id or time where they are signed', (t) => refusesAlteredFacts(t, provider));
     await t.test('refuses missing, doubled, empty, cut and odd proofs', (t) => refusesOddProofs(t, provider));
@@ -66,8 +70,9 @@ async function acceptsSamples(t: Test, provider: Provider): Promise<void> {
   }
 }
 
-async function acceptsFixture(t: Test, provider: Provider): Promise<void> {
-  const { fixture, delivery } = readFixture(provider.name);
+async function acceptsFixture(t: Test, provider: Provider, name: string): Promise<void> {
+  const { fixture, delivery: sent } = readFixture(name);
+  const delivery = sent.method === 'GET' ? queryAsForm(sent) : sent;
   const source: Source = {
     name: provider.name,
     provider,
@@ -83,6 +88,7 @@ async function acceptsFixture(t: Test, provider: Provider): Promise<void> {
       occurredAt: occurredAt?.toISOString() ?? null,
     })),
     fixture.events,
+    name,
   );
   if (fixture.payload) t.strictSame(JSON.parse(events[0]?.payloadText ?? 'null'), fixture.payload);
 }

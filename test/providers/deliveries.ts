@@ -1,5 +1,5 @@
 // Sources and deliveries for the provider tests: made by our own signing, or read from a fixture.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import {
   asDelivery,
   type Delivery,
@@ -87,6 +87,14 @@ export function postRequest(body: string, contentType = 'application/json'): Del
 /** A copy with some headers replaced; undefined takes one away. */
 export function withHeaders(delivery: Delivery, changes: Record<string, string[] | undefined>): Delivery {
   return { ...delivery, headers: { ...delivery.headers, ...changes } };
+}
+
+/** `stripe`, and further deliveries of its own kind as `stripe.thin-event`. */
+export function fixturesOf(name: string): string[] {
+  const files = readdirSync(new URL('fixtures/', import.meta.url)).sort();
+  return files
+    .map((file) => file.slice(0, -'.json'.length))
+    .filter((file) => file === name || file.startsWith(`${name}.`));
 }
 
 export function readFixture(name: string): { fixture: Fixture; delivery: Delivery } {

@@ -1,7 +1,7 @@
-// Polar: Standard Webhooks, with the whole secret as text for a key unless it begins with whsec_.
+// Polar: Standard Webhooks, with the whole secret as text for a key or, of newer whsec_…, the bytes that it encodes.
 import { json } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
-import { perSecret } from '../schemes/per-secret.ts';
+import { decodeKey } from '../schemes/key.ts';
 import { standardWebhooks } from '../schemes/standard-webhooks.ts';
 import { isSigningToken } from '../secrets.ts';
 import { randomId } from './sample.ts';
@@ -12,14 +12,15 @@ const asText = standardSender({
   title: 'Polar',
   docsUrl: 'https://docs.polar.sh/integrate/webhooks/delivery',
   facts:
-    'Signature and both kinds of keys L: npm @polar-sh/sdk, webhooks.validateEvent. Type L, timestamp M. Retries unknown.',
+    'Signature and the text as key L: npm @polar-sh/sdk, webhooks.validateEvent. Secrets made since 2026-06-29 begin with whsec_, and those made before 2026-09-08 still sign with the text of the whole, later ones with the decoded bytes L: polarsource/polar, pull requests 14102 and 14117. Nobody can tell from a whsec_… which it is, so both keys are tried, as their newer library does. Type L, timestamp M. Retries and switching off L: the same repository.',
   secret: {
     where: 'Settings → Webhooks → your endpoint → Secret',
-    format: 'polar_whs_… (or one of your choice), used as text; whsec_… of base64',
+    format: 'whsec_…, polar_whs_… or one of your choice, copied whole',
   },
   key: 'text',
   occurredAt: { at: json('timestamp'), unit: 'iso' },
-  retries: 'Wants a 2xx; tries again with growing gaps.',
+  retries:
+    'Wants a 2xx within 10 s, no redirect; 10 tries, each signed anew; 10 events in a row that fail switch the endpoint off.',
   samples: {
     'order.paid': (draft) => event(draft, { status: 'paid', total_amount: 4200, currency: 'eur' }),
     'subscription.active': (draft) => event(draft, { status: 'active' }),
@@ -29,11 +30,12 @@ const asText = standardSender({
 
 export const polar: Provider = {
   ...asText,
-  scheme: perSecret(
-    { when: (secret) => !isSigningToken(secret), scheme: asText.scheme },
-    { scheme: standardWebhooks('webhook') },
-  ),
+  scheme: standardWebhooks('webhook', [encodedKey, 'text']),
 };
+
+function encodedKey(secret: string): Buffer | undefined {
+  return isSigningToken(secret) ? decodeKey({ base64: 'whsec_' }, secret) : undefined;
+}
 
 function event({ topic, now }: SampleDraft, data: object): object {
   return { type: topic, timestamp: now.toISOString(), data: { id: randomId(), ...data } };

@@ -9,8 +9,8 @@ import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 
 export interface HmacSpec extends SignedTemplateSpec {
   hash?: 'sha256' | 'sha1' | 'sha512';
-  /** Default `text`. */
-  key?: KeySpec;
+  /** Default `text`. Of a list, each that the secret can be read by counts; we sign with the first of them. */
+  key?: KeySpec | readonly KeySpec[];
 }
 
 export const HASH_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
@@ -18,22 +18,28 @@ export const HASH_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
 export function hmac(spec: HmacSpec): Scheme {
   const hash = spec.hash ?? 'sha256';
   const { encoding } = spec.signature;
-  const toKey = (secret: string): KeyObject | undefined => {
-    const bytes = decodeKey(spec.key ?? 'text', secret);
-    return bytes && createSecretKey(bytes);
+  const readings = [spec.key ?? 'text'].flat() as readonly KeySpec[];
+  const toKeys = (secret: string): KeyObject[] | undefined => {
+    const keys = readings.flatMap((reading) => {
+      const bytes = decodeKey(reading, secret);
+      return bytes ? [createSecretKey(bytes)] : [];
+    });
+    return keys.length > 0 ? keys : undefined;
   };
   return signedTemplate(spec, {
     name: `HMAC-${hash.toUpperCase()}`,
     byteLength: HASH_BYTES[hash],
-    prepareKey: toKey,
-    matches(key, pieces, candidates) {
-      const expected = digest(hash, key, pieces, encoding);
+    prepareKey: toKeys,
+    matches(keys, pieces, candidates) {
       let isMatch = false;
-      for (const candidate of candidates) isMatch = sameText(expected, candidate) || isMatch;
+      for (const key of keys) {
+        const expected = digest(hash, key, pieces, encoding);
+        for (const candidate of candidates) isMatch = sameText(expected, candidate) || isMatch;
+      }
       return isMatch;
     },
     sign(secret, pieces) {
-      const key = toKey(secret);
+      const [key] = toKeys(secret) ?? [];
       if (!key) throw new Error('the secret is not of the form this provider uses');
       return digest(hash, key, pieces, encoding);
     },

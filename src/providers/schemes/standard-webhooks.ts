@@ -11,7 +11,10 @@ import type { SignedTemplateSpec } from './signed-template.ts';
 export const V1A_KEY = { format: 'raw-base64', prefix: 'whpk_' } as const;
 
 /** v1, HMAC. `webhook` reads webhook-id, webhook-timestamp and webhook-signature; `svix` the svix-… ones. */
-export function standardWebhooks(family: string, key: KeySpec = { base64: 'whsec_' }): Scheme {
+export function standardWebhooks(
+  family: string,
+  key: KeySpec | readonly KeySpec[] = { base64: 'whsec_' },
+): Scheme {
   return hmac({ key, ...signedAs(family, 'v1,') });
 }
 
