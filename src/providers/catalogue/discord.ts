@@ -3,6 +3,7 @@ import { jsonAnswer, smallJsonBody } from '../handshake.ts';
 import { firstOf, header, json, rawBody, timestamp } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
+import { formatTimestamp } from '../schemes/freshness.ts';
 import { publicKey } from '../schemes/public-key.ts';
 import { randomNumber } from './sample.ts';
 
@@ -12,14 +13,15 @@ export const discord: Provider = {
   name: 'discord',
   title: 'Discord',
   docsUrl: 'https://docs.discord.com/developers/interactions/overview',
-  facts: 'Signature and interaction PING L: npm discord-interactions. PING of webhook events T. Deadline M.',
+  facts:
+    'Signature and interaction PING L: npm discord-interactions. PING, times without a zone (read as UTC) and retries of webhook events D: discord/discord-api-docs, webhook-events.mdx. Whether a retry is signed anew is not said, so its age may be the 10 min of the retries and 5 more.',
   // Their library does not look at the age; a replayed interaction is refused here by its age and its id.
   scheme: publicKey({
     kind: 'ed25519',
     key,
     message: [timestamp, rawBody],
     signature: { at: header('x-signature-ed25519'), encoding: 'hex' },
-    timestamp: { at: header('x-signature-timestamp'), unit: 's' },
+    timestamp: { at: header('x-signature-timestamp'), unit: 's', pastSeconds: 900 },
   }),
   secret: publicKeySecret({
     kind: 'ed25519',
@@ -31,11 +33,12 @@ export const discord: Provider = {
   events: {
     id: json('id'),
     topic: firstOf(json('event.type'), ['interaction.', json('type')]),
-    occurredAt: { at: json('event.timestamp'), unit: 'iso' },
+    occurredAt: { at: json('event.timestamp'), unit: 'iso-utc' },
   },
   headers: ['x-signature-timestamp'],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerPing }],
-  retries: 'Wants an answer within 3 s; interactions are not sent again. A bad signature must get 401.',
+  retries:
+    'Wants an answer within 3 s; events are tried again for up to 10 min, and stop where too many fail; interactions are not sent again. A bad signature must get 401.',
   sending: { newId: () => String(randomNumber(14)) },
   samples: {
     'interaction.2': ({ id }) => ({
@@ -53,14 +56,18 @@ export const discord: Provider = {
       type: 1,
       event: {
         type: topic,
-        timestamp: now.toISOString(),
+        timestamp: formatTimestamp(now, 'iso-utc'),
         data: { integration_type: 1, scopes: ['identify'], user: { id: String(randomNumber(14)) } },
       },
     }),
     '*': ({ topic, now }) => ({
       version: 1,
       type: 1,
-      event: { type: topic, timestamp: now.toISOString(), data: { id: String(randomNumber(14)) } },
+      event: {
+        type: topic,
+        timestamp: formatTimestamp(now, 'iso-utc'),
+        data: { id: String(randomNumber(14)) },
+      },
     }),
   },
 };

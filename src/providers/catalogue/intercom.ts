@@ -1,6 +1,6 @@
-// Intercom: `sha1=` hex HMAC-SHA1 over the body; a ping without an id tries out the endpoint.
+// Intercom: `sha1=` hex HMAC-SHA1 over the body; a HEAD tries out the URL, a ping without an id the endpoint.
 import { valueAt } from '../body.ts';
-import { emptyAnswer, smallJsonBody } from '../handshake.ts';
+import { bareRequest, emptyAnswer, smallJsonBody } from '../handshake.ts';
 import { header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -12,7 +12,7 @@ export const intercom: Provider = {
   title: 'Intercom',
   docsUrl: 'https://developers.intercom.com/docs/webhooks',
   facts:
-    'Signature T: Trigger.dev, Hookdeck, several receivers that agree. Body T, shape of its notifications. Ping T: test data of serverless-offline. Suspension and priorities D: developers.intercom.com, delivering webhook notifications. Deadline T.',
+    'Signature T: Trigger.dev, Hookdeck, several receivers that agree. Body T, shape of its notifications. Ping T: test data of serverless-offline. HEAD when the URL is typed in D: developers.intercom.com, setting up webhooks. Throttling, pauses, suspension and priorities D: the same, delivering webhook notifications. Deadline T.',
   scheme: hmac({
     hash: 'sha1',
     message: rawBody,
@@ -22,9 +22,9 @@ export const intercom: Provider = {
   idIsSigned: true,
   // delivery_attempts and first_sent_at change from try to try; the id does not.
   events: { id: json('id'), topic: json('topic'), occurredAt: { at: json('created_at'), unit: 's' } },
-  handshakes: [{ method: 'POST', phase: 'verified', answer: answerPing }],
+  handshakes: [bareRequest('HEAD'), { method: 'POST', phase: 'verified', answer: answerPing }],
   retries:
-    'Wants a 2xx within 5 s, best within 0.5 s; private apps are suspended after seven days of errors.',
+    'Wants a 2xx within 5 s, best within 0.5 s; 429 slows it down for 1 min to 2 h, 1,000 errors in 15 min pause it for 15 min; private apps are suspended after seven days of errors.',
   sending: { newId: () => `notif_${crypto.randomUUID()}` },
   samples: {
     'conversation.user.created': (draft) => notification(draft, { type: 'conversation', state: 'open' }),

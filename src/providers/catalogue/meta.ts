@@ -2,18 +2,24 @@
 
 import { valueAt } from '../body.ts';
 import { verifyTokenChallenge } from '../handshake.ts';
-import { computed, header, json, type Reading, rawBody } from '../parts.ts';
+import { computed, firstOf, header, json, optional, type Reading, rawBody } from '../parts.ts';
 import type { Provider } from '../provider.ts';
 import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
+const CHANGE = 'entry.0.changes.0';
+const MESSAGE = `${CHANGE}.value.messages.0`;
+const STATUS = `${CHANGE}.value.statuses.0`;
+const MESSAGING = 'entry.0.messaging.0';
+
 export const meta: Provider = {
   name: 'meta',
   title: 'Meta (Facebook, Instagram, WhatsApp)',
   docsUrl: 'https://developers.facebook.com/docs/graph-api/webhooks/getting-started',
-  facts: 'Signature and handshake T: Trigger.dev, n8n, quotations of the Meta documentation. Retries M.',
+  facts:
+    'Signature and handshake T: Trigger.dev, n8n, quotations of the Meta documentation. entry.time is when a notification was sent, and a retry may cut the batch anew T: quotations of its Graph API page; so messages, statuses and postbacks go by their own ids, one event each, and all else by the hash of one change with its entry. Ids and times of WhatsApp messages and statuses D: developers.facebook.com, WhatsApp webhooks, messages and status. Retries T.',
   // Meta signs the text with \uXXXX escapes: the raw bytes are that text, a decoded body would not be.
   scheme: hmac({
     message: rawBody,
@@ -23,15 +29,37 @@ export const meta: Provider = {
     label: 'App secret',
     where: 'developers.facebook.com → your app → App settings → Basic',
   }),
-  // No id is sent for the whole; the hash of one change with its entry's id and time is the id.
   idIsSigned: true,
   events: {
+    id: firstOf(
+      [json('entry.0.id'), ':', json(`${CHANGE}.field`), ':', json(`${MESSAGE}.id`)],
+      // One message passes through several statuses, in a group for each member.
+      [
+        json('entry.0.id'),
+        ':',
+        json(`${STATUS}.id`),
+        ':',
+        json(`${STATUS}.status`),
+        ':',
+        json(`${STATUS}.timestamp`),
+        optional(':', json(`${STATUS}.recipient_participant_id`)),
+      ],
+      [json('entry.0.id'), ':message:', json(`${MESSAGING}.message.mid`), computed(deletedMark)],
+      [
+        json('entry.0.id'),
+        ':postback:',
+        json(`${MESSAGING}.postback.mid`),
+        ':',
+        json(`${MESSAGING}.timestamp`),
+      ],
+    ),
     topic: [json('object'), '.', computed(fieldOf)],
     occurredAt: { at: computed(timeOf), unit: 'iso' },
     items: splitEntries,
   },
   handshakes: [verifyTokenChallenge('hub.mode', 'subscribe', 'hub.verify_token', 'hub.challenge')],
-  retries: 'Wants 200; tries again for up to 36 h, and may then send several changes together.',
+  retries:
+    'Wants 200; tries again for up to 36 h, WhatsApp for up to 7 days, and may then send several changes together.',
   samples: {
     'whatsapp_business_account.messages': ({ now }) => ({
       object: 'whatsapp_business_account',
@@ -96,7 +124,10 @@ export const meta: Provider = {
   },
 };
 
-/** Each change becomes a body of Meta's own shape with one entry and one change, so that nothing of it is lost. */
+/**
+ * Each change becomes a body of Meta's own shape with one entry and one change, and in it one message or status, so that
+ * nothing of it is lost and a batch that is cut anew says the same.
+ */
 function splitEntries(body: unknown): unknown {
   const entries = valueAt(body, ['entry']);
   if (!Array.isArray(entries)) return undefined;
@@ -104,10 +135,32 @@ function splitEntries(body: unknown): unknown {
     for (const kind of ['changes', 'messaging', 'standby']) {
       const list = valueAt(entry, [kind]);
       if (Array.isArray(list) && list.length > 0)
-        return list.map((one) => ({ ...(body as object), entry: [{ ...entry, [kind]: [one] }] }));
+        return list.flatMap(splitChange).map((one) => ({
+          ...(body as object),
+          entry: [{ ...entry, [kind]: [one] }],
+        }));
     }
     return [{ ...(body as object), entry: [entry] }];
   });
+}
+
+/** WhatsApp's changes hold lists of messages and of statuses. */
+function splitChange(change: unknown): unknown[] {
+  const value = valueAt(change, ['value']);
+  const lists = ['messages', 'statuses'].flatMap((name) => {
+    const list = valueAt(value, [name]);
+    return Array.isArray(list) && list.length > 0 ? [{ name, list }] : [];
+  });
+  if (lists.length === 0) return [change];
+  const { messages, statuses, ...rest } = value as Record<string, unknown>;
+  return lists.flatMap(({ name, list }) =>
+    list.map((one) => ({ ...(change as object), value: { ...rest, [name]: [one] } })),
+  );
+}
+
+/** A message that is taken back is told under the id that it had. */
+function deletedMark(reading: Reading): string {
+  return valueAt(reading.item, [...MESSAGING.split('.'), 'message', 'is_deleted']) === true ? ':deleted' : '';
 }
 
 /** `feed` of a change; of a message what it is: `message`, `postback`, `delivery`, `read`. */
@@ -119,11 +172,12 @@ function fieldOf(reading: Reading): string | undefined {
   return Object.keys(messaging).find((key) => !['sender', 'recipient', 'timestamp'].includes(key));
 }
 
-/** Pages send seconds, Messenger milliseconds, WhatsApp only the message's own time. */
+/** Pages send seconds, Messenger milliseconds, WhatsApp only the message's or status's own time. */
 function timeOf(reading: Reading): string | undefined {
   for (const path of [
-    'entry.0.messaging.0.timestamp',
-    'entry.0.changes.0.value.messages.0.timestamp',
+    `${MESSAGING}.timestamp`,
+    `${MESSAGE}.timestamp`,
+    `${STATUS}.timestamp`,
     'entry.0.time',
   ]) {
     const time = Number(readText(json(path), reading));

@@ -12,7 +12,7 @@ export const sentry: Provider = {
   title: 'Sentry',
   docsUrl: 'https://docs.sentry.io/organization/integrations/integration-platform/webhooks/',
   facts:
-    'Headers, what each is for and the deadline D: docs.sentry.io, integration platform webhooks, and its changelog of 2023-10-03. Signature over the bytes T: Nango, Trigger.dev. action and data T.',
+    'Headers, what each is for and the deadline D: docs.sentry.io, integration platform webhooks, and its changelog of 2023-10-03. Signature over the bytes T: Nango, Trigger.dev. Body, and that Request-ID and Sentry-Hook-Timestamp are made anew for each sending L: getsentry/sentry, app_platform_event.py; so the id is the hash of the signed body: an issue that is resolved a second time with nothing new in it counts as the first. Retries L: the same, tasks/sentry_apps.py.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('sentry-hook-signature'), encoding: 'hex' },
@@ -21,19 +21,18 @@ export const sentry: Provider = {
     label: 'Client secret',
     where: 'Settings → Developer Settings → your integration → Credentials → Client Secret',
   }),
-  // Nothing but the body is signed: not the id, not the resource, not the time.
-  idIsSigned: false,
+  // Request-ID names one sending and not the event: a retry has another.
+  idIsSigned: true,
   events: {
-    id: header('request-id'),
     topic: firstOf([header(RESOURCE), '.', json('action')], header(RESOURCE)),
     occurredAt: { at: header('sentry-hook-timestamp'), unit: 's' },
   },
   headers: ['request-id', RESOURCE, 'sentry-hook-timestamp'],
-  retries: 'Wants a 2xx within 1 s, and is not sent again; 1,000 timeouts in 24 h end the subscription.',
+  retries:
+    'Wants a 2xx within 1 s; up to three more tries, 5 min apart, after 503, 504 and timeouts; 1,000 timeouts in 24 h end the subscription.',
   sending: {
-    newId: () => randomId(),
-    headers: ({ id, topic, now }) => ({
-      'request-id': id,
+    headers: ({ topic, now }) => ({
+      'request-id': randomId(),
       [RESOURCE]: topic.split('.')[0] ?? topic,
       'sentry-hook-timestamp': String(unixSeconds(now)),
     }),

@@ -1,6 +1,8 @@
 // Stripe: `t=…,v1=…` over `t.body`; the id and the topic are in the signed body.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+import { computed, header, item, json, type Reading, rawBody, timestamp } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
+import { readText } from '../reading.ts';
+import { parseTimestamp } from '../schemes/freshness.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomId, unixSeconds } from './sample.ts';
@@ -10,7 +12,7 @@ export const stripe: Provider = {
   title: 'Stripe',
   docsUrl: 'https://docs.stripe.com/webhooks',
   facts:
-    'Signature L: npm stripe, webhooks.constructEvent. Id, type and retries M, the shape of every Stripe event.',
+    'Signature L: npm stripe, webhooks.constructEvent. Id, type and created, in seconds or, of a thin event, as ISO time L: npm stripe, types of Event and V2.Core.Event. Retries M.',
   // v0 must never count. Stripe's own library lets the future pass; we do not.
   scheme: hmac({
     message: [timestamp, '.', rawBody],
@@ -23,7 +25,7 @@ export const stripe: Provider = {
     where: 'Dashboard → Developers → Webhooks → your endpoint → Signing secret',
   }),
   idIsSigned: true,
-  events: { id: json('id'), topic: json('type'), occurredAt: { at: json('created'), unit: 's' } },
+  events: { id: json('id'), topic: json('type'), occurredAt: { at: computed(timeOf), unit: 'ms' } },
   retries: 'Up to about three days with growing gaps until a 2xx.',
   sending: { newId: () => randomId('evt_') },
   samples: {
@@ -68,6 +70,7 @@ export const stripe: Provider = {
         status: 'active',
         cancel_at_period_end: false,
       }),
+    'v2.core.account.updated': thinEvent,
     '*': (draft) => event(draft, { id: randomId('obj_'), object: draft.topic.split('.')[0] ?? 'object' }),
   },
 };
@@ -86,11 +89,31 @@ function paymentIntent(status: string): object {
   };
 }
 
+/** Seconds; in a thin event, which names its object and holds none of it, an ISO time. */
+function timeOf(reading: Reading): string | undefined {
+  const created = readText(json('created'), reading) ?? '';
+  const ms = parseTimestamp(created, /^\d+$/.test(created) ? 's' : 'iso');
+  return ms === undefined ? undefined : String(ms);
+}
+
+function thinEvent({ id, topic, now }: SampleDraft): object {
+  const account = randomId('acct_');
+  return {
+    id,
+    object: 'v2.core.event',
+    type: topic,
+    livemode: false,
+    created: now.toISOString(),
+    related_object: { id: account, type: 'v2.core.account', url: `/v2/core/accounts/${account}` },
+    reason: null,
+  };
+}
+
 function event({ id, topic, now }: SampleDraft, object: object): object {
   return {
     id,
     object: 'event',
-    api_version: '2026-08-27.basil',
+    api_version: '2026-10-28.endive',
     created: unixSeconds(now),
     data: { object },
     livemode: false,
