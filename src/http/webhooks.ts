@@ -12,6 +12,7 @@ import {
   type HandshakeAnswer,
   handshakeMethods,
   keptHeaders,
+  queryAsForm,
   type Refusal,
   readEvents,
   type Source,
@@ -74,7 +75,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
 
   async function receive(request: FastifyRequest, reply: FastifyReply) {
     const startedAt = performance.now();
-    const delivery: Delivery = {
+    let delivery: Delivery = {
       method: request.method,
       url: request.raw.url ?? '',
       headers: request.raw.headersDistinct,
@@ -88,7 +89,10 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     if (!source) return refuseUnknown(reply);
     const unsigned = answerHandshake(source, delivery, 'unsigned');
     if (unsigned) return answer(request, reply, source, unsigned, startedAt);
-    if (request.method !== 'POST') return refuse(reply, 400, 'bad_request');
+    if (request.method !== 'POST') {
+      if (request.method !== 'GET' || !source.provider.sendsByGet) return refuse(reply, 400, 'bad_request');
+      delivery = queryAsForm(delivery);
+    }
 
     const verdict = await verifyDelivery(source, delivery);
     if (!verdict.ok) return refuseSignature(request, reply, source, delivery, verdict);

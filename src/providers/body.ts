@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type FormField, formToObject, parseForm, singleField } from './form.ts';
 import { scanJson } from './jsonb.ts';
+import { multipartToObject } from './multipart.ts';
 import type { Delivery, PayloadError, Source } from './provider.ts';
 
 export interface DecodedBody {
@@ -31,10 +32,25 @@ export function decodeBody(delivery: Delivery, source: Source): DecodedBody {
     return text === undefined ? unreadable('malformed') : decodeJson(text);
   }
   if (body.length === 0) return unreadable('empty');
+  if (spec?.multipart && contentTypeOf(delivery).startsWith('multipart/form-data')) {
+    const fields = multipartToObject(delivery);
+    return fields ? decodeFields(fields) : unreadable('malformed');
+  }
   if (spec?.form && looksLikeForm(delivery)) return decodeForm(delivery, spec.form, spec.jsonField);
   if (!isUtf8(body)) return unreadable('utf8');
   const hasBom = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
   return decodeJson(body.toString('utf8', hasBom ? 3 : 0));
+}
+
+/** A delivery by GET as if the fields in its query had been posted as a form. */
+export function queryAsForm(delivery: Delivery): Delivery {
+  const start = delivery.url.indexOf('?');
+  const body = Buffer.from(start < 0 ? '' : delivery.url.slice(start + 1), 'latin1');
+  return {
+    ...delivery,
+    headers: { ...delivery.headers, 'content-type': ['application/x-www-form-urlencoded'] },
+    body,
+  };
 }
 
 /** The fields of a form-encoded body, or undefined if it is none. */
@@ -84,7 +100,10 @@ function decodeForm(delivery: Delivery, shape: 'flat' | 'nested', jsonField?: st
   if (!fields) return unreadable('utf8');
   const embedded = jsonField === undefined ? undefined : singleField(fields, jsonField);
   if (embedded !== undefined) return decodeJson(embedded);
-  const value = formToObject(fields, shape === 'nested');
+  return decodeFields(formToObject(fields, shape === 'nested'));
+}
+
+function decodeFields(value: Record<string, unknown>): DecodedBody {
   const text = JSON.stringify(value);
   const { problem } = scanJson(text);
   return { value, text: problem ? null : text, error: problem, hasInexactNumbers: false, exact: () => value };
@@ -92,11 +111,15 @@ function decodeForm(delivery: Delivery, shape: 'flat' | 'nested', jsonField?: st
 
 /** By content type; without a telling one, by the first byte: JSON texts of providers are objects or arrays. */
 function looksLikeForm(delivery: Delivery): boolean {
-  const contentType = delivery.headers['content-type']?.[0]?.toLowerCase() ?? '';
+  const contentType = contentTypeOf(delivery);
   if (contentType.startsWith('application/x-www-form-urlencoded')) return true;
   if (contentType.includes('json')) return false;
   const first = delivery.body[0];
   return first !== undefined && first !== 123 && first !== 91;
+}
+
+function contentTypeOf({ headers }: Delivery): string {
+  return headers['content-type']?.[0]?.toLowerCase() ?? '';
 }
 
 /** Numbers that JavaScript would write otherwise become raw JSON objects. Throws where the text is no JSON. */

@@ -42,7 +42,10 @@ export function sortedFields(fields: readonly FormField[]): string {
 }
 
 /** `{ name: value }`; a repeated name becomes an array. `nested`: `data[a][b]=1` becomes objects in objects. */
-export function formToObject(fields: readonly FormField[], nested: boolean): Record<string, unknown> {
+export function formToObject(
+  fields: readonly (readonly [name: string, value: unknown])[],
+  nested: boolean,
+): Record<string, unknown> {
   const root = emptyObject();
   for (const [name, value] of fields) {
     const keys = nested ? bracketKeys(name) : [name];
@@ -108,7 +111,7 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function addValue(target: Record<string, unknown>, key: string, value: string): void {
+function addValue(target: Record<string, unknown>, key: string, value: unknown): void {
   const before = target[key];
   if (before === undefined) target[key] = value;
   else if (Array.isArray(before)) before.push(value);

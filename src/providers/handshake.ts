@@ -25,9 +25,9 @@ export function answerHandshake(
   return undefined;
 }
 
-/** Which methods besides POST the source answers. */
+/** Which methods besides POST the source answers: those of its handshakes, and of deliveries by GET. */
 export function handshakeMethods(source: Source): ('GET' | 'HEAD' | 'OPTIONS')[] {
-  const methods = new Set<'GET' | 'HEAD' | 'OPTIONS'>();
+  const methods = new Set<'GET' | 'HEAD' | 'OPTIONS'>(source.provider.sendsByGet ? ['GET'] : []);
   for (const { method } of source.provider.handshakes ?? []) if (method !== 'POST') methods.add(method);
   return [...methods];
 }

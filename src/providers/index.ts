@@ -1,5 +1,6 @@
 // What the rest of Postbell asks of providers: the registry, verifying, reading, answering and signing.
 
+export { queryAsForm } from './body.ts';
 export { describeHandshakes, describeId } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';

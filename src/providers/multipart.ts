@@ -1,8 +1,12 @@
-// multipart/form-data bodies: one text field by its name, read byte for byte.
+// multipart/form-data bodies, read byte for byte: one text field by its name, or all fields and files.
 import { isUtf8 } from 'node:buffer';
+import { formToObject } from './form.ts';
 import type { Delivery } from './provider.ts';
 
 const MAX_PARTS = 50;
+/** With files come all headers of a mail, each a field. */
+const MAX_FIELDS = 1_000;
+const MAX_HEAD_BYTES = 8_192;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const DASH = 45;
 
@@ -11,13 +15,47 @@ export function multipartField(
   { headers, body }: Pick<Delivery, 'headers' | 'body'>,
   name: string,
 ): string | undefined {
-  const boundary = /^multipart\/form-data\s*;.*\bboundary="?([\w'()+,./:=?-]{1,70})"?/i.exec(
-    headers['content-type']?.[0] ?? '',
-  )?.[1];
+  const boundary = boundaryOf(headers);
   if (boundary === undefined) return undefined;
-  const found = partsOf(body, boundary).filter(({ head }) => nameIn(head) === name);
+  const found = partsOf(body, boundary, MAX_PARTS).filter(({ head }) => nameIn(head) === name);
   const content = found.length === 1 ? found[0]?.content : undefined;
   return content && isUtf8(content) ? content.toString('utf8') : undefined;
+}
+
+/** A file, or a field that is no text. */
+export interface FormFile {
+  filename?: string;
+  contentType?: string;
+  base64: string;
+}
+
+/**
+ * `{ name: value }`, a repeated name as an array, files as `FormFile`; undefined if the body is no such form, or has
+ * more than 1,000 fields.
+ */
+export function multipartToObject({
+  headers,
+  body,
+}: Pick<Delivery, 'headers' | 'body'>): Record<string, unknown> | undefined {
+  const boundary = boundaryOf(headers);
+  if (boundary === undefined) return undefined;
+  const parts = partsOf(body, boundary, MAX_FIELDS + 1);
+  if (parts.length === 0 || parts.length > MAX_FIELDS) return undefined;
+  const fields: [string, string | FormFile][] = [];
+  for (const { head, content } of parts) {
+    const name = nameIn(head);
+    if (name === undefined) return undefined;
+    const filename = /^content-disposition:[^\r\n]*;\s*filename="([^"\r\n]{0,500})"/im.exec(head)?.[1];
+    const contentType = /^content-type:\s*([^\r\n]{1,200})/im.exec(head)?.[1];
+    const isText = filename === undefined && isUtf8(content);
+    const file = () => ({
+      ...(filename === undefined ? {} : { filename }),
+      ...(contentType === undefined ? {} : { contentType }),
+      base64: content.toString('base64'),
+    });
+    fields.push([name, isText ? content.toString('utf8') : file()]);
+  }
+  return formToObject(fields, false);
 }
 
 /** The body and content type of a form with that one field. */
@@ -30,19 +68,25 @@ export function multipartBody(name: string, text: string): { body: Buffer; conte
   };
 }
 
-function partsOf(body: Buffer, boundary: string): { head: string; content: Buffer }[] {
+function boundaryOf(headers: Delivery['headers']): string | undefined {
+  return /^multipart\/form-data\s*;.*\bboundary="?([\w'()+,./:=?-]{1,70})"?/i.exec(
+    headers['content-type']?.[0] ?? '',
+  )?.[1];
+}
+
+function partsOf(body: Buffer, boundary: string, maxParts: number): { head: string; content: Buffer }[] {
   const parts: { head: string; content: Buffer }[] = [];
   // As if a line break stood before the body, so that its first line may be the first delimiter.
   const text = Buffer.concat([Buffer.from('\r\n'), body]);
   const mark = Buffer.from(`\r\n--${boundary}`);
   let start = nextDelimiter(text, mark, 0);
-  while (start >= 0 && parts.length < MAX_PARTS && text[start + mark.length] !== DASH) {
+  while (start >= 0 && parts.length < maxParts && text[start + mark.length] !== DASH) {
     const headStart = start + mark.length + 2;
     const headEnd = text.indexOf(HEAD_END, headStart);
     const end = headEnd < 0 ? -1 : nextDelimiter(text, mark, headEnd + 2);
-    if (end < 0) break;
+    if (end < 0 || headEnd - headStart > MAX_HEAD_BYTES) break;
     const content = text.subarray(headEnd + HEAD_END.length, Math.max(end, headEnd + HEAD_END.length));
-    parts.push({ head: text.toString('latin1', headStart, headEnd), content });
+    parts.push({ head: text.toString('utf8', headStart, headEnd), content });
     start = end;
   }
   return parts;

@@ -152,6 +152,8 @@ export interface GeneratedSecret {
 export interface BodySpec {
   /** Form-encoded bodies are expected too; `nested` turns `data[a]=1` into `{"data":{"a":"1"}}`. */
   form?: 'flat' | 'nested';
+  /** Multipart forms are expected too: read as flat ones, with files as `{ filename, contentType, base64 }`. */
+  multipart?: true;
   /**
    * The signature is over the decoded fields, not over the bytes. One form can be spelled in many ways, and where a
    * name ends is not signed either: so the hash of the body is made of the sorted fields, run together.
@@ -242,6 +244,8 @@ export interface Provider {
   /** False where someone with an old delivery could send it again under a new id. */
   readonly idIsSigned: boolean;
   readonly body?: BodySpec;
+  /** Deliveries may come by GET, too: the query is then read as the body, a form. */
+  readonly sendsByGet?: true;
   readonly events: EventSpec;
   /** Headers worth keeping with the event, besides content-type and user-agent. Lower case. */
   readonly headers?: readonly string[];

@@ -1,5 +1,6 @@
-// Twilio: base64 HMAC-SHA1 over the URL and the sorted form; for JSON over the URL, which then names the body's hash.
+// Twilio: base64 HMAC-SHA1 over the URL and the sorted form; by GET over the URL, and for JSON, whose hash is in the URL.
 import { hash } from 'node:crypto';
+import { queryAsForm } from '../body.ts';
 import { sameText } from '../equal.ts';
 import { queryParam } from '../handshake.ts';
 import { computed, firstOf, header, json, type Reading, sortedForm, url } from '../parts.ts';
@@ -14,10 +15,11 @@ export const twilio: Provider = {
   title: 'Twilio',
   docsUrl: 'https://www.twilio.com/docs/usage/webhooks/webhooks-security',
   facts:
-    'Signature L: npm twilio, validateRequest and validateRequestWithBody. Idempotency token T. No retry by default M.',
+    'Signature, with the standard port in the URL or without, L: npm twilio, validateRequest and validateRequestWithBody. By GET the fields are in the query and nothing else is signed D: twilio.com/docs, usage/security. Idempotency token T. No retry by default M. Equal bodies are normal in calls (the same Digits once more): TWILIO_REPEATED_BODIES=run where handlers bear it.',
   scheme: hmac({
     hash: 'sha1',
-    message: computed(signedText),
+    message: computed((reading) => signedText(reading, (configured) => configured)),
+    otherMessages: [computed((reading) => signedText(reading, withOtherPort))],
     signature: { at: header('x-twilio-signature'), encoding: 'base64' },
     signs: { body: true, url: true },
   }),
@@ -25,6 +27,7 @@ export const twilio: Provider = {
   // The token is outside the signature; what is inside it (MessageSid) is shared by the steps of one message.
   idIsSigned: false,
   body: { form: 'flat', signsFields: true },
+  sendsByGet: true,
   events: {
     id: header('i-twilio-idempotency-token'),
     topic: firstOf(
@@ -60,19 +63,37 @@ export const twilio: Provider = {
 };
 
 /**
- * A JSON delivery is told by bodySHA256 in the query that Twilio adds to the URL as configured. Any other body must
- * be a form and is signed field by field: a signature over the URL alone must not carry a body.
+ * A JSON delivery is told by bodySHA256 in the query that Twilio adds to the URL as configured; by GET it adds all fields
+ * to it. Any other body must be a form and is signed field by field: a signature over the URL alone must not carry one.
  */
-function signedText(reading: Reading): string | Refusal {
-  const bodySha256 = queryParam(reading.delivery, 'bodySHA256');
-  const { body } = reading.delivery;
-  if (bodySha256 === undefined) return readPart(body.length === 0 ? url : [url, sortedForm], reading);
-  if (!sameText(hash('sha256', body, 'hex'), bodySha256))
+function signedText(reading: Reading, spelled: (configured: string) => string): string | Refusal {
+  const { delivery } = reading;
+  const asTyped = readPart(url, reading);
+  if (typeof asTyped !== 'string') return asTyped;
+  const configured = spelled(asTyped);
+  const received = delivery.url.slice(delivery.url.indexOf('?'));
+  const [base = ''] = configured.split('?', 1);
+  const bodySha256 = queryParam(delivery, 'bodySHA256');
+  if (delivery.method === 'GET') {
+    const query = configured.slice(base.length) || '?';
+    const isAdded = received === query || received.startsWith(query === '?' ? query : `${query}&`);
+    if (isAdded && bodySha256 === undefined && delivery.body.equals(queryAsForm(delivery).body))
+      return base + received;
+    return { ok: false, reason: 'wrong_signature', detail: 'no fields were added to the URL as configured' };
+  }
+  if (bodySha256 === undefined)
+    return readPart(delivery.body.length === 0 ? configured : [configured, sortedForm], reading);
+  if (!sameText(hash('sha256', delivery.body, 'hex'), bodySha256))
     return { ok: false, reason: 'wrong_signature', detail: 'the body is not the one that bodySHA256 names' };
-  const configured = readPart(url, reading);
-  if (typeof configured !== 'string') return configured;
-  const [base] = configured.split('?', 1);
-  return base + reading.delivery.url.slice(reading.delivery.url.indexOf('?'));
+  return base + received;
+}
+
+/** Without the port, or with the standard one where there is none: Twilio signs both, by product. */
+function withOtherPort(configured: string): string {
+  const [, scheme = '', host = '', port, rest = ''] =
+    /^(https?:\/\/)((?:[^/?#@]*@)?(?:\[[^\]]*\]|[^/?#:]*))(:\d*)?(.*)$/is.exec(configured) ?? [];
+  if (port !== undefined) return scheme + host + rest;
+  return `${scheme}${host}${scheme.toLowerCase() === 'https://' ? ':443' : ':80'}${rest}`;
 }
 
 function message(status: string): URLSearchParams {
