@@ -5,7 +5,7 @@ import { type Provider, providers, signDelivery } from '../../src/providers/inde
 import { makeSource } from '../providers/deliveries.ts';
 import { openRoute } from '../support/route.ts';
 
-const { dropbox, github, mandrill, okta, smartcar, stripe, trello, twitch } = providers;
+const { dropbox, github, intercom, mandrill, okta, smartcar, stripe, trello, twitch, ups } = providers;
 const SECRET = 'a-secret-of-sixteen';
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
 const signed = (provider: Provider, topic: string, body?: string) =>
@@ -47,9 +47,9 @@ t.test('a GET with a challenge', async (t) => {
 t.test('a HEAD, and a POST that all may sign', async (t) => {
   const { ask, accepted, refusals } = openRoute(
     t,
-    ...[github, mandrill, stripe, trello].map((provider) => makeSource(provider, SECRET)),
+    ...[github, intercom, mandrill, stripe, trello].map((provider) => makeSource(provider, SECRET)),
   );
-  for (const name of ['trello', 'mandrill']) {
+  for (const name of ['trello', 'mandrill', 'intercom']) {
     const head = await ask(`/webhooks/${name}`, { method: 'HEAD' });
     t.equal(head.status, 200, name);
     t.equal(await head.text(), '');
@@ -101,4 +101,31 @@ t.test('a POST that is signed: first the signature, then the answer', async (t) 
 
   t.equal((await post(signed(twitch, 'revocation'))).status, 200);
   t.equal(accepted(), 1, 'a revocation is one');
+});
+
+t.test('UPS asks the URL of the webhook for a token, and sends it with its events', async (t) => {
+  const secret = 'postbell:0123456789abcdef';
+  const { ask, accepted, refusals } = openRoute(t, makeSource(ups, secret));
+  const tokenFor = (credentials: string) =>
+    ask('/webhooks/ups', {
+      method: 'POST',
+      headers: { ...form, authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
+      body: 'grant_type=client_credentials',
+    });
+  const answer = await tokenFor(secret);
+  t.equal(answer.status, 200);
+  t.equal(answer.headers.get('cache-control'), 'no-store');
+  const { access_token } = (await answer.json()) as { access_token: string };
+  t.equal((await tokenFor('postbell:another-0123456789')).status, 401);
+  const send = (authorization: string) =>
+    ask('/webhooks/ups', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization },
+      body: '{"trackingNumber":"1Z204W4R0308071865","activityStatus":{"type":"D","code":"FS"}}',
+    });
+  t.equal((await send(`Bearer ${secret}`)).status, 401);
+  t.equal(accepted(), 0);
+  t.equal((await send(`Bearer ${access_token}`)).status, 200);
+  t.equal(accepted(), 1);
+  t.strictSame(refusals, ['wrong_signature', 'wrong_signature']);
 });

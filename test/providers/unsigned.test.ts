@@ -111,15 +111,65 @@ t.test('CloudEvents: structured, batched and binary; an array of data is no batc
   t.end();
 });
 
-t.test('UPS: the credential comes back in its header; the time is GMT', async (t) => {
+t.test('UPS v2: our own URL gives the token to whoever knows the secret, and takes it', async (t) => {
   const { source, delivery } = makeSigned(ups, { topic: 'D.FS' });
+  const [secret = ''] = source.secrets;
+  const basic = (text: string) => [`Basic ${Buffer.from(text).toString('base64')}`];
+  const form = { 'content-type': ['application/x-www-form-urlencoded'] };
+  const ask = (authorization?: string[], body = 'grant_type=client_credentials') =>
+    answerHandshake(
+      { ...source, secrets: ['another:0123456789abcdef', ...source.secrets] },
+      request('POST', '/', { ...form, ...(authorization && { authorization }) }, body),
+      'unsigned',
+    );
+  const answer = ask(basic(secret), 'scope=public&grant_type=client_credentials');
+  t.match(answer, { status: 200, contentType: /^application\/json/ });
+  const { access_token, token_type, expires_in } = JSON.parse(answer?.body ?? '');
+  t.strictSame([token_type, expires_in], ['Bearer', 3_600]);
+  t.notOk(access_token.includes(secret.split(':')[1]), 'the token does not tell the secret');
+  t.strictSame(delivery.headers.authorization, [`Bearer ${access_token}`]);
   t.match(await verifyDelivery(source, delivery), { ok: true });
-  const other = withHeaders(delivery, { credential: ['another-credential-012'] });
-  t.match(await verifyDelivery(source, other), { reason: 'wrong_signature' });
-  const [event] = readEvents(source, delivery);
-  t.match(event?.eventId, /^1Z\d+:20261123100000:DFS$/);
-  t.equal(event?.occurredAt?.toISOString(), '2026-11-23T10:00:00.000Z');
+  for (const [what, authorization, body] of [
+    ['another secret', basic('postbell:another-secret-0123')],
+    ['the ID alone', basic(secret.split(':')[0] ?? '')],
+    ['no credentials', undefined],
+    ['two of them', [...basic(secret), ...basic(secret)]],
+    ['another grant', basic(secret), 'grant_type=password'],
+    ['an event', basic(secret), '{"trackingNumber":"1Z"}'],
+    ['too much', basic(secret), `grant_type=client_credentials&x=${'x'.repeat(2_000)}`],
+  ] as [string, string[] | undefined, string?][])
+    t.equal(ask(authorization, body), undefined, what);
+  for (const wrong of [basic(secret)[0] ?? '', `Bearer ${secret}`, 'Bearer ', `Bearer ${access_token}0`])
+    t.match(
+      await verifyDelivery(source, withHeaders(delivery, { authorization: [wrong] })),
+      { reason: 'wrong_signature' },
+      wrong.slice(0, 10),
+    );
 });
+
+t.test(
+  'UPS v1: the credential comes back in its header; no id, so a scan told anew is another event',
+  async (t) => {
+    const source = makeSource(ups, SECRET);
+    const { delivery: signed } = makeSigned(ups, { topic: 'D.FS' });
+    const delivery = withHeaders(signed, { authorization: undefined, credential: [SECRET] });
+    t.match(await verifyDelivery(source, delivery), { ok: true });
+    const other = withHeaders(delivery, { credential: ['another-credential-012'] });
+    t.match(await verifyDelivery(source, other), { reason: 'wrong_signature' });
+    const both = withHeaders(delivery, { authorization: ['Bearer x'] });
+    t.match(
+      await verifyDelivery(source, both),
+      { reason: 'wrong_signature' },
+      'a token that is there must hold',
+    );
+    const body = delivery.body.toString().replace(/}$/, ',"deliveryPhoto":"iVBORw0KGgo="}');
+    const [event, withPhoto] = [delivery, { ...delivery, body: Buffer.from(body) }].map(
+      (one) => readEvents(source, one)[0],
+    );
+    t.equal(event?.occurredAt?.toISOString(), '2026-11-23T10:00:00.000Z');
+    t.notSame(withPhoto?.eventId, event?.eventId);
+  },
+);
 
 t.test('Asana: a sign of life without events is answered and no event', (t) => {
   const source = makeSource(asana, 'b537207f20cbfa02357cf448134da559');

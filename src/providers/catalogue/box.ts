@@ -1,18 +1,22 @@
 // Box: base64 HMAC over `body timestamp`, once under each of two keys; one of the two suffices.
-import { header, json, rawBody, timestamp } from '../parts.ts';
-import type { Provider, SampleDraft } from '../provider.ts';
+import { computed, header, json, type Reading, rawBody, timestamp } from '../parts.ts';
+import type { Provider, Refusal, SampleDraft } from '../provider.ts';
+import { readPart } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomNumber } from './sample.ts';
+
+const VERSION = 'box-signature-version';
+const ALGORITHM = 'box-signature-algorithm';
 
 export const box: Provider = {
   name: 'box',
   title: 'Box',
   docsUrl: 'https://developer.box.com/guides/webhooks/v2/signatures-v2/',
   facts:
-    'Signature and the ten minutes L: npm box-node-sdk, WebhooksManager.validateMessage. Headers, body, retries, and that the id of the body stays over them while BOX-DELIVERY-ID changes D: developer.box.com, V2 webhooks.',
+    'Signature, the one version and algorithm, and the ten minutes L: npm box-node-sdk, WebhooksManager.validateMessage. Headers, body, retries, and that the id of the body stays over them while BOX-DELIVERY-ID changes D: developer.box.com, V2 webhooks.',
   scheme: hmac({
-    message: [rawBody, timestamp],
+    message: [computed(knownKind), rawBody, timestamp],
     signature: { at: { headers: ['box-signature-primary', 'box-signature-secondary'] }, encoding: 'base64' },
     // Their library lets nothing of the future pass, which a clock that is a second slow would lose.
     timestamp: { at: header('box-delivery-timestamp'), unit: 'iso', pastSeconds: 600 },
@@ -24,14 +28,14 @@ export const box: Provider = {
   }),
   idIsSigned: true,
   events: { id: json('id'), topic: json('trigger'), occurredAt: { at: json('created_at'), unit: 'iso' } },
-  headers: ['box-delivery-id', 'box-delivery-timestamp', 'box-signature-version', 'box-signature-algorithm'],
+  headers: ['box-delivery-id', 'box-delivery-timestamp', VERSION, ALGORITHM],
   retries: 'Wants a 2xx within 30 s; up to 12 more tries over 2 h, under the same id in the body.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: () => ({
       'box-delivery-id': crypto.randomUUID(),
-      'box-signature-version': '1',
-      'box-signature-algorithm': 'HmacSHA256',
+      [VERSION]: '1',
+      [ALGORITHM]: 'HmacSHA256',
     }),
   },
   samples: {
@@ -41,6 +45,20 @@ export const box: Provider = {
     '*': (draft) => event(draft, { type: 'file' }),
   },
 };
+
+/** Adds nothing to what is signed; refuses a signature that says to be of another kind. */
+function knownKind(reading: Reading): string | Refusal {
+  for (const [name, known] of [
+    [VERSION, '1'],
+    [ALGORITHM, 'HmacSHA256'],
+  ] as const) {
+    const named = readPart(header(name), reading);
+    if (typeof named !== 'string') return named;
+    if (named !== known)
+      return { ok: false, reason: 'malformed_signature', detail: `${name} is not ${known}` };
+  }
+  return '';
+}
 
 function event({ topic, id, now }: SampleDraft, source: object): object {
   return {

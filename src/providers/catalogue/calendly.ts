@@ -9,12 +9,13 @@ export const calendly: Provider = {
   title: 'Calendly',
   docsUrl: 'https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures',
   facts:
-    'Header, `timestamp.body` and signing key D: developer.calendly.com, webhook signatures, and community.calendly.com. Hex T: n8n, Trigger.dev and Hookdeck agree. Body T: public listeners. Retries D: community.calendly.com, which quotes the documentation.',
+    'Header, `timestamp.body` and signing key D: developer.calendly.com, webhook signatures, and community.calendly.com. Hex T: n8n, Trigger.dev and Hookdeck agree. Body T: public listeners. Retries for 24 h D: developer.calendly.com, webhook errors.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: header('calendly-webhook-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
-    // Whether retries are signed anew is not documented; the id is the body's hash, so an old one is a duplicate.
-    timestamp: { at: item('t'), unit: 's', pastSeconds: 24 * 3600 },
+    // Whether retries are signed anew is not documented; the id is the body's hash, so an old one is a duplicate. They go
+    // on for 24 h, and an hour more lets the last one in.
+    timestamp: { at: item('t'), unit: 's', pastSeconds: 25 * 3600 },
   }),
   secret: textSecret({
     label: 'Webhook signing key',

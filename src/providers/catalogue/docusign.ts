@@ -4,8 +4,8 @@ import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 
-/** An account may have up to 100 keys; more signatures than ten are not looked at. */
-const SIGNATURE_HEADERS = Array.from({ length: 10 }, (_, index) => `x-docusign-signature-${index + 1}`);
+/** An account may have up to 100 keys, and sends one signature for each: ours may be any of them. */
+const SIGNATURE_HEADERS = Array.from({ length: 100 }, (_, index) => `x-docusign-signature-${index + 1}`);
 
 export const docusign: Provider = {
   name: 'docusign',
@@ -13,14 +13,11 @@ export const docusign: Provider = {
   docsUrl: 'https://developers.docusign.com/platform/webhooks/connect/hmac/',
   facts:
     'Header, base64 and SHA-256 D: docusign.com/blog, manually authenticating HMAC signatures. One numbered header per key, and the key as text though it looks like base64 T: technicqa.com, pinter.org. JSON body T: five public listeners that agree. XML bodies are kept as they are. Whether generatedDateTime stays over retries is not documented. Retries T: two pages that differ (10 tries; 45 tries or 7 days).',
-  scheme: {
-    ...hmac({ message: rawBody, signature: { at: { headers: SIGNATURE_HEADERS }, encoding: 'base64' } }),
-    summary: 'HMAC-SHA256 in x-docusign-signature-1 to -10',
-  },
+  scheme: hmac({ message: rawBody, signature: { at: { headers: SIGNATURE_HEADERS }, encoding: 'base64' } }),
   secret: textSecret({
     label: 'HMAC key',
     format: 'text (looks like base64, and is used as it stands, with its =)',
-    where: 'Settings → Connect → Connect keys (one of the first ten)',
+    where: 'Settings → Connect → Connect keys (any of them)',
   }),
   idIsSigned: true,
   events: {

@@ -1,9 +1,38 @@
-// HubSpot v3: base64 HMAC over method, URL, body and timestamp; a JSON array of events in each delivery.
-import { header, json, method, rawBody, timestamp, url } from '../parts.ts';
-import type { Provider, SampleDraft } from '../provider.ts';
+// HubSpot v3: base64 HMAC over method, URL, body and timestamp; v1 and v2: plain hashes. A JSON array of events in each.
+import { isUtf8 } from 'node:buffer';
+import {
+  computed,
+  header,
+  json,
+  method,
+  optional,
+  type Reading,
+  rawBody,
+  secret,
+  timestamp,
+  url,
+} from '../parts.ts';
+import type { Provider, Refusal, SampleDraft } from '../provider.ts';
+import { alternatives } from '../schemes/alternatives.ts';
 import { hmac } from '../schemes/hmac.ts';
+import { plainHash } from '../schemes/plain-hash.ts';
 import { textSecret } from '../secrets.ts';
 import { randomNumber } from './sample.ts';
+
+const v3 = hmac({
+  message: [method, url, rawBody, timestamp],
+  signature: { at: header('x-hubspot-signature-v3'), encoding: 'base64' },
+  timestamp: { at: header('x-hubspot-request-timestamp'), unit: 'ms' },
+});
+
+/** Of any age, since no time is signed: a repeated one is a duplicate by the ids in its body. */
+const v1OrV2 = plainHash({
+  hashes: ['sha256'],
+  message: [secret, computed(jsonBody)],
+  otherMessages: [[secret, method, url, computed(jsonBody)]],
+  signature: { at: header('x-hubspot-signature'), encoding: 'hex' },
+  signs: { body: true, url: true },
+});
 
 export const hubspot: Provider = {
   name: 'hubspot',
@@ -11,26 +40,35 @@ export const hubspot: Provider = {
   docsUrl:
     'https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation',
   facts:
-    'Signature L: npm @hubspot/api-client, Signature.isValid. That eventId is not unique, and retries, M.',
-  // v1 and v2 (X-HubSpot-Signature) are plain hashes with the secret in front: not accepted.
-  scheme: hmac({
-    message: [method, url, rawBody, timestamp],
-    signature: { at: header('x-hubspot-signature-v3'), encoding: 'base64' },
-    timestamp: { at: header('x-hubspot-request-timestamp'), unit: 'ms' },
-  }),
+    'Signatures v1, v2 and v3 L: npm @hubspot/api-client, Signature.isValid; v2 D: legacydocs.hubspot.com, v2 request validation. v3 decides where it is sent. eventId is not unique T, and one change may be told of both sides of an association M: its objects are in the id. What is tried again T: community.hubspot.com and legacy pages. Retries M.',
+  scheme: alternatives(
+    { headers: ['x-hubspot-signature-v3'], scheme: v3 },
+    { headers: ['x-hubspot-signature'], scheme: v1OrV2 },
+    { headers: [], scheme: v3 },
+  ),
   secret: textSecret({
     label: 'Client secret',
     where: 'Developer account → your app → Auth → Client secret',
   }),
   idIsSigned: true,
   events: {
-    id: [json('eventId'), ':', json('subscriptionId'), ':', json('occurredAt')],
+    id: [
+      json('eventId'),
+      ':',
+      json('subscriptionId'),
+      ':',
+      json('occurredAt'),
+      optional(':', json('objectId')),
+      optional(':', json('fromObjectId'), '-', json('toObjectId')),
+      optional(':', json('propertyName')),
+    ],
     topic: json('subscriptionType'),
     occurredAt: { at: json('occurredAt'), unit: 'ms' },
     items: (body) => body,
   },
   headers: ['x-hubspot-request-timestamp'],
-  retries: 'Wants a 2xx within 5 s; up to 10 retries over 24 h (attemptNumber grows).',
+  retries:
+    'Wants a 2xx within 5 s; up to 10 retries over 24 h (attemptNumber grows) after 429, 5xx and timeouts, none after 400, 401, 403, 404 and 405; webhooks of workflows are not sent again after any 4xx.',
   sending: { newId: () => String(randomNumber(9)) },
   samples: {
     'contact.creation': (draft) => [event(draft, draft.id), event(draft, String(randomNumber(9)))],
@@ -41,6 +79,15 @@ export const hubspot: Provider = {
     '*': (draft) => [event(draft, draft.id)],
   },
 };
+
+/**
+ * A hash with the secret in front can be made longer by anybody who saw one, but never by bytes that are UTF-8; and the
+ * method and URL of v2 must not be taken for the beginning of a body of v1.
+ */
+function jsonBody({ delivery: { body } }: Reading): Buffer | Refusal {
+  if ((body[0] === 91 || body[0] === 123) && isUtf8(body)) return body;
+  return { ok: false, reason: 'wrong_signature', detail: 'under this signature the body must be JSON' };
+}
 
 function event({ topic, now }: SampleDraft, id: string): object {
   return {

@@ -1,31 +1,74 @@
-// Mollie's next-generation webhooks: `sha256=` HMAC over the body, sent under two secrets while they change.
-import { header, json, rawBody } from '../parts.ts';
-import type { Provider, SampleDraft } from '../provider.ts';
+// Mollie: next-generation events are signed; a payment's own webhook is a bare id, told by a token of yours in its URL.
+import { isUtf8 } from 'node:buffer';
+import { arrival, computed, firstOf, header, json, query, type Reading, rawBody } from '../parts.ts';
+import type { Delivery, Provider, SampleDraft, Scheme, SecretSpec } from '../provider.ts';
+import { readText } from '../reading.ts';
+import { credential } from '../schemes/credential.ts';
 import { hmac } from '../schemes/hmac.ts';
-import { textSecret } from '../secrets.ts';
+import { perSecret } from '../schemes/per-secret.ts';
+import { credentialSecret, textSecret } from '../secrets.ts';
 import { randomId } from './sample.ts';
+
+const TOKEN_PREFIX = 'token_';
+const TOKEN_WHERE = `chosen by you, beginning with ${TOKEN_PREFIX}: webhookUrl of each payment, …?token=${TOKEN_PREFIX}…`;
+
+const signed = hmac({
+  message: rawBody,
+  signature: {
+    at: header('x-mollie-signature'),
+    encoding: 'hex',
+    prefix: 'sha256=',
+    prefixOptional: true,
+    repeats: true,
+  },
+});
+
+const byToken = credential({ at: query('token'), name: 'token of yours' });
+
+/** A token stands in URLs, which logs keep: it lets nothing through but an id, of which the API has to be asked. */
+const classic: Scheme = {
+  ...byToken,
+  prepare(source) {
+    const verify = byToken.prepare(source);
+    return (delivery) =>
+      classicId(delivery) !== undefined
+        ? verify(delivery)
+        : {
+            ok: false,
+            reason: 'missing_header',
+            detail: 'missing x-mollie-signature; a token takes forms only',
+          };
+  },
+};
+
+const signingSecret = textSecret({
+  label: 'Signing secret, or token',
+  format: `the signing secret, used as text; or ${TOKEN_PREFIX}…, for the unsigned webhooks of payments`,
+  where: `Dashboard → Developers → Webhooks → your webhook → Signing secret; or ${TOKEN_WHERE}`,
+});
+const token = credentialSecret({ label: 'Token', prefix: TOKEN_PREFIX, where: TOKEN_WHERE });
+const isToken = (secret: string) => secret.startsWith(TOKEN_PREFIX);
+const secret: SecretSpec = {
+  ...signingSecret,
+  check: (text) => (isToken(text) ? token : signingSecret).check(text),
+};
 
 export const mollie: Provider = {
   name: 'mollie',
-  title: 'Mollie (next-generation webhooks)',
+  title: 'Mollie (next-generation webhooks, and those of payments)',
   docsUrl: 'https://docs.mollie.com/reference/webhooks-best-practices',
   facts:
-    'Signature, several of them, id, type and createdAt L: mollie/mollie-api-php, SignatureValidator and webhook-event.json. Two headers for 24 h after a change of secret T: Hookdeck. Classic webhooks (a form with an id) are unsigned and not accepted.',
-  scheme: hmac({
-    message: rawBody,
-    signature: { at: header('x-mollie-signature'), encoding: 'hex', prefix: 'sha256=', repeats: true },
-  }),
-  secret: textSecret({
-    label: 'Signing secret',
-    where: 'Dashboard → Developers → Webhooks → your webhook → Signing secret',
-  }),
+    'Signature, with sha256= or without, several of them, id, type and createdAt L: mollie/mollie-api-php, SignatureValidator and webhook-event.json. None of its events is for payments L: the same, src/Webhooks/Events. A payment has an unsigned webhook of its own, a form with id=tr_… alone, of which the API is to be asked D: the same, handle-webhook.md; it is sent at each change of the payment, so each delivery is an event. Two headers for 24 h after a change of secret T: Hookdeck.',
+  scheme: perSecret({ when: (text) => !isToken(text), scheme: signed }, { scheme: classic }),
+  secret,
   idIsSigned: true,
+  body: { extractJson },
   events: {
-    id: json('id'),
-    topic: json('type'),
+    id: firstOf(computed(eventId), [json('id'), ':', arrival]),
+    topic: firstOf(computed(classicTopic), json('type')),
     occurredAt: { at: json('createdAt'), unit: 'iso' },
   },
-  retries: 'Wants a 2xx; tries again with growing gaps for about a day.',
+  retries: 'Wants a 2xx (webhooks of payments: 200); tries again with growing gaps for about a day.',
   sending: { newId: () => randomId('event_') },
   samples: {
     'payment-link.paid': (draft) =>
@@ -36,9 +79,32 @@ export const mollie: Provider = {
       }),
     'balance-transaction.created': (draft) =>
       event(draft, { resource: 'balance-transaction', id: randomId('baltr_') }),
-    '*': (draft) => event(draft, { resource: 'payment', id: randomId('tr_'), status: 'paid' }),
+    '*': (draft) => event(draft, { resource: 'sales-invoice', id: randomId('invoice_'), status: 'paid' }),
   },
 };
+
+/** By its bytes alone: nobody signs the content type. */
+function classicId({ body }: Delivery): string | undefined {
+  if (body.length > 110) return undefined;
+  return /^id=([\w-]{1,100})$/.exec(body.toString('latin1'))?.[1];
+}
+
+function extractJson(delivery: Delivery): string | undefined {
+  const id = classicId(delivery);
+  if (id !== undefined) return JSON.stringify({ id });
+  return isUtf8(delivery.body) ? delivery.body.toString('utf8') : undefined;
+}
+
+/** The id of a classic webhook is that of the payment: the same at each of its changes. */
+function eventId(reading: Reading): string | undefined {
+  return classicId(reading.delivery) === undefined ? readText(json('id'), reading) : undefined;
+}
+
+/** `classic.tr` for a payment, by the front of its id. */
+function classicTopic({ delivery }: Reading): string | undefined {
+  const id = classicId(delivery);
+  return id && `classic.${id.split('_', 1)[0]}`;
+}
 
 function event({ topic, id, now }: SampleDraft, entity: { id: string } & Record<string, unknown>): object {
   return {

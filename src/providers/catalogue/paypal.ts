@@ -30,7 +30,7 @@ const spec: PublicKeySpec = {
     computed(({ delivery }) => String(crc32(delivery.body))),
   ],
   signature: { at: header('paypal-transmission-sig'), encoding: 'base64' },
-  // Retries go on for 3 days, and whether they carry a time of their own is not said.
+  // Retries go on for 3 days. It is "the time of the HTTP transmission", but that a retry is one of its own is not said.
   timestamp: { at: header('paypal-transmission-time'), unit: 'iso', pastSeconds: 3 * 86_400 + 3_600 },
   signs: { body: true },
 };
@@ -58,12 +58,14 @@ export const paypal: Provider = {
   title: 'PayPal',
   docsUrl: 'https://developer.paypal.com/api/rest/webhooks/rest/',
   facts:
-    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. Only a CRC32 of the body is signed: whoever saw one delivery can make another body to its signature while its time is accepted, so take amounts from the API.",
+    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: whoever saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
   scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
   secret,
-  idIsSigned: true,
+  // A checksum is no signature: the id could be another's.
+  idIsSigned: false,
   events: {
     id: json('id'),
+    signedToken: header('paypal-transmission-id'),
     topic: json('event_type'),
     occurredAt: { at: json('create_time'), unit: 'iso' },
   },

@@ -10,8 +10,9 @@ import { randomId, randomNumber } from './sample.ts';
 const signed = hmac({
   message: [timestamp, '.', rawBody],
   signature: { at: header('shippo-auth-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
-  // Whether retries are signed anew is not documented; the id is the body's hash, so an old one is a duplicate.
-  timestamp: { at: item('t'), unit: 's', pastSeconds: 24 * 3600 },
+  // Whether and how long it tries again, and whether that is signed anew, is not documented; the id is the body's hash,
+  // so an old one is a duplicate.
+  timestamp: { at: item('t'), unit: 's', pastSeconds: 25 * 3600 },
 });
 
 export const shippo: Provider = {
@@ -19,7 +20,7 @@ export const shippo: Provider = {
   title: 'Shippo',
   docsUrl: 'https://docs.goshippo.com/docs/tracking/webhooksecurity/',
   facts:
-    'Both ways D: docs.goshippo.com, webhook security. Format of the signature T: three implementations that agree. Deadline T.',
+    'Both ways D: docs.goshippo.com, webhook security. Format of the signature T: three implementations that agree. Deadline T. Nothing is documented of retries: 25 h are accepted, as of others that try for a day.',
   scheme: alternatives(
     { headers: ['shippo-auth-signature'], scheme: signed },
     { headers: [], scheme: credential({ at: query('token'), name: 'token of yours' }) },

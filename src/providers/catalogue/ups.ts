@@ -1,37 +1,52 @@
-// UPS Track Alert: nothing is signed; the credential given in the subscription comes back in a header of its own.
+// UPS Track Alert: nothing is signed. v2 sends a token that it asks us for; v1 a credential of each subscription.
+import { createHmac } from 'node:crypto';
+import { sameText } from '../equal.ts';
+import { jsonAnswer } from '../handshake.ts';
 import { computed, header, json, type Reading } from '../parts.ts';
-import type { Provider, SampleDraft } from '../provider.ts';
+import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Source } from '../provider.ts';
 import { readText } from '../reading.ts';
+import { alternatives } from '../schemes/alternatives.ts';
 import { credential } from '../schemes/credential.ts';
-import { credentialSecret } from '../secrets.ts';
+import { credentialSecret, pairSecret, type SecretText } from '../secrets.ts';
 import { randomNumber } from './sample.ts';
+
+/** UPS then asks again; the token itself is good as long as its secret is. */
+const TOKEN_SECONDS = 3_600;
+
+const secretText: SecretText = {
+  label: 'Client ID and secret',
+  format: 'client_id:client_secret of your own choice, at least 16 letters and digits (v1: needs no colon)',
+  where:
+    'Chosen by you: developer.ups.com → Manage Webhook Credentials; its token URL is the URL of the webhook itself (v1: the whole is destination.credential of each subscription)',
+};
 
 export const ups: Provider = {
   name: 'ups',
-  title: 'UPS Track Alert (v1)',
+  title: 'UPS Track Alert',
   docsUrl: 'https://developer.ups.com/api/reference/trackalert',
   facts:
-    'Header, body, times and status D: UPS-API/api-documentation, UPSTrackAlert.yaml (v1). Version 2 asks for a token endpoint of yours and is not covered. Retries D: events are lost while the endpoint is not reached. No id is sent.',
-  scheme: credential({ at: header('credential'), name: 'credential' }),
-  secret: credentialSecret({
-    label: 'Credential',
-    format: 'your own choice of at least 16 letters and digits',
-    where: 'Chosen by you: destination.credential of each subscription request (credentialType: any)',
-  }),
+    'v2 asks a token URL of yours by client credentials, with basic auth, and sends the token as Bearer; body, times and status; v1 and its credential header: D: UPS-API/api-documentation, UPSTrackAlert.yaml of both versions. Our own URL is that token URL. That a v2 without OAuth exists D: the same, what it sends is not said. Retries D: events are lost while the endpoint is not reached. No id is sent, and the same scan may be told again with a photo or another date: the hash of the body is the id.',
+  scheme: alternatives(
+    {
+      headers: ['authorization'],
+      scheme: credential({
+        at: header('authorization'),
+        name: 'Bearer token',
+        expected: (secret) => `Bearer ${tokenOf(secret)}`,
+      }),
+    },
+    { headers: [], scheme: credential({ at: header('credential'), name: 'credential' }) },
+  ),
+  secret: {
+    ...credentialSecret(secretText),
+    generate: pairSecret({ ...secretText, names: ['client_id', 'client_secret'] }).generate,
+  },
   idIsSigned: true,
   events: {
-    id: [
-      json('trackingNumber'),
-      ':',
-      json('gmtActivityDate'),
-      json('gmtActivityTime'),
-      ':',
-      json('activityStatus.type'),
-      json('activityStatus.code'),
-    ],
     topic: [json('activityStatus.type'), '.', json('activityStatus.code')],
     occurredAt: { at: computed(activityTime), unit: 'iso' },
   },
+  handshakes: [{ method: 'POST', phase: 'unsigned', answer: answerTokenRequest }],
   retries: 'Wants 200. None that is known: what does not arrive is lost, so ask the Track API now and then.',
   samples: {
     'I.OR': (draft) => scan(draft, 'On the Way'),
@@ -39,6 +54,27 @@ export const ups: Provider = {
     '*': (draft) => scan(draft, 'Update'),
   },
 };
+
+/** A token that nobody has to keep: whoever knows the secret can make it, and it does not tell the secret. */
+function tokenOf(secret: string): string {
+  return createHmac('sha256', secret).update('postbell: UPS access token').digest('hex');
+}
+
+/** OAuth's client credentials; anything that is not exactly right goes on, as a delivery that will be refused. */
+function answerTokenRequest(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
+  if (
+    delivery.body.length > 1_024 ||
+    !/(^|&)grant_type=client_credentials(&|$)/.test(delivery.body.toString())
+  )
+    return undefined;
+  const [asked, second] = delivery.headers.authorization ?? [];
+  if (asked === undefined || second !== undefined) return undefined;
+  const known = source.secrets.find((secret) =>
+    sameText(`Basic ${Buffer.from(secret).toString('base64')}`, asked),
+  );
+  if (known === undefined) return undefined;
+  return jsonAnswer({ access_token: tokenOf(known), token_type: 'Bearer', expires_in: TOKEN_SECONDS });
+}
 
 /** `20240423` and `135004`, GMT. */
 function activityTime(reading: Reading): string | undefined {

@@ -18,6 +18,7 @@ export function perSecret(...choices: readonly [SecretChoice, ...SecretChoice[]]
     proofParams: schemes.flatMap((scheme) => scheme.proofParams),
     signsBody: first.signsBody,
     signsUrl: schemes.some((scheme) => scheme.signsUrl),
+    ...(first.repeatsProof ? { repeatsProof: true } : {}),
     ...(first.freshness ? { freshness: first.freshness } : {}),
     prepare(source) {
       const verifiers = source.secrets.map((secret) =>

@@ -14,6 +14,8 @@ export interface SignatureSpec {
   separator?: ',' | ';' | ' ' | '&';
   /** Must stand before a signature: `sha256=`, `v1,`, `v1=`. Items without it are something else. */
   prefix?: string;
+  /** A signature may come without the prefix, too. */
+  prefixOptional?: true;
   /** What stands before this in an item is a label (Braintree: the public key), the signature follows it. */
   after?: string;
   /** The label that we write before `after` when we sign. */
@@ -28,7 +30,7 @@ export interface SignatureSpec {
 
 /** A longer header holds no signature we know of. */
 export const MAX_SIGNATURE_CHARS = 8192;
-/** More signatures than this are not looked at: each costs a comparison. */
+/** More signatures than this, or than headers that carry them, are not looked at: each costs a comparison. */
 export const MAX_CANDIDATES = 10;
 const MAX_ITEMS = 64;
 
@@ -37,15 +39,17 @@ export function readSignatures(spec: SignatureSpec, reading: Reading): string[] 
   const texts = readPlaces(spec, reading);
   if (!Array.isArray(texts)) return texts;
   const found: string[] = [];
+  const maxFound = Math.max(MAX_CANDIDATES, texts.length);
   for (const text of texts) {
     if (text.length > MAX_SIGNATURE_CHARS) return malformed('too long');
     const items = spec.separator ? splitItems(text, spec.separator) : [text];
     reading.items = items;
-    for (let i = spec.skip ?? 0; i < items.length && found.length < MAX_CANDIDATES; i += 1) {
+    for (let i = spec.skip ?? 0; i < items.length && found.length < maxFound; i += 1) {
       const prefix = spec.prefix ?? '';
       let item = items[i] ?? '';
       if (spec.after !== undefined) item = item.slice(item.indexOf(spec.after) + spec.after.length);
       if (item.length > prefix.length && item.startsWith(prefix)) found.push(item.slice(prefix.length));
+      else if (spec.prefixOptional && item !== '') found.push(item);
     }
   }
   return found.length > 0 ? found : malformed(`no signature of the form ${spec.prefix ?? ''}…`);
@@ -117,7 +121,8 @@ export function proofHeadersOf(at: SignatureSpec['at']): string[] {
 /** For people: `x-signature`, `the query parameter token`, `signature.token of the body`. */
 export function placeName(at: SignatureSpec['at']): string {
   if (typeof at === 'string') return at;
-  if ('headers' in at) return at.headers.join(' or ');
+  if ('headers' in at)
+    return at.headers.length > 3 ? `${at.headers[0]} to ${at.headers.at(-1)}` : at.headers.join(' or ');
   if ('path' in at) return `${at.path.join('.')} of the body`;
   if (!('name' in at)) return 'the body';
   if (at.kind === 'query') return `the query parameter ${at.name}`;
@@ -140,7 +145,7 @@ function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Refusal {
     if (values.length > 1) return { ok: false, reason: 'repeated_header', detail: name };
     texts.push(values[0] ?? '');
   }
-  return texts.length > 0 ? texts : missing(spec.at.headers.join(' or '));
+  return texts.length > 0 ? texts : missing(placeName(spec.at));
 }
 
 function splitItems(text: string, separator: string): string[] {
