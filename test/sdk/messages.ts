@@ -18,7 +18,7 @@ import twilio from 'twilio';
 import { type Arrived, header, json, type Sdks } from './sdk.ts';
 
 const hubspotOptions = (request: Arrived, clientSecret: string) => ({
-  signature: header(request, 'x-hubspot-signature-v3'),
+  signature: header(request, 'x-hubspot-signature-v3') || header(request, 'x-hubspot-signature'),
   clientSecret,
   requestBody: request.text,
   url: request.url,
@@ -55,7 +55,8 @@ export const messages: Sdks = {
     package: 'twilio',
     accepts: (request, token) => {
       const signature = header(request, 'x-twilio-signature');
-      return header(request, 'content-type').includes('form')
+      // By GET its fields are in the URL.
+      return header(request, 'content-type').includes('form') || request.text === ''
         ? twilio.validateRequest(
             token,
             signature,
@@ -163,7 +164,11 @@ export const messages: Sdks = {
   hubspot: {
     package: '@hubspot/api-client',
     accepts: (request, secret) =>
-      Signature.isValid({ ...hubspotOptions(request, secret), method: 'POST', signatureVersion: 'v3' }),
+      Signature.isValid({
+        ...hubspotOptions(request, secret),
+        method: 'POST',
+        signatureVersion: header(request, 'x-hubspot-signature-version') || 'v3',
+      }),
     sign: (request, { secret }) => ({
       'x-hubspot-signature-v3': Signature.getSignature('POST', 'v3', hubspotOptions(request, secret)),
     }),

@@ -11,7 +11,7 @@ export const auth0: Provider = {
   title: 'Auth0 log streams',
   docsUrl: 'https://auth0.com/docs/customize/log-streams/custom-log-streams',
   facts:
-    'Authorization, the three content formats and retries D: auth0.com, custom log streams and log streams. log_id, data.type and data.date T: RudderStack, Hookdeck and others that agree.',
+    'Log streams alone; Event Streams have another shape. Authorization, the three content formats and retries D: auth0.com, custom log streams and log streams. log_id, data.type and data.date T: RudderStack, Hookdeck and others that agree.',
   scheme: credential({ at: header('authorization'), name: 'static secret' }),
   secret: credentialSecret({
     label: 'Authorization token',

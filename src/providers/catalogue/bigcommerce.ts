@@ -9,7 +9,7 @@ export const bigcommerce = standardSender({
   title: 'BigCommerce',
   docsUrl: 'https://developer.bigcommerce.com/docs/integrations/webhooks',
   facts:
-    'Signature D: developer.bigcommerce.com (older pages call it unsigned, machine-written ones name X-BC-Signature), which encodes the client secret in base64 before it hands it to the Standard Webhooks library, so that the text is the key. Body and retries T: Hookdeck.',
+    'Signature D: developer.bigcommerce.com (older pages call it unsigned, machine-written ones name X-BC-Signature), which encodes the client secret in base64 before it hands it to the Standard Webhooks library, so that the text is the key. Body and retries D: bigcommerce/docs, https-webhook-overview.',
   secret: {
     label: 'Client secret',
     where: 'Developer portal → your app → View Client ID → Client secret (of the app that made the webhook)',
@@ -17,7 +17,8 @@ export const bigcommerce = standardSender({
   key: 'text',
   topic: json('scope'),
   occurredAt: { at: json('created_at'), unit: 's' },
-  retries: 'Wants 200; 11 retries over 48 h, then the webhook is switched off.',
+  retries:
+    'Wants 200; 11 retries over 48 h, then the webhook is switched off; below 90% of success in 2 min all webhooks of the domain pause for 3 min.',
   samples: {
     'store/order/created': (draft) => thin(draft, { type: 'order', id: randomNumber(5) }),
     'store/product/updated': (draft) => thin(draft, { type: 'product', id: randomNumber(5) }),

@@ -9,7 +9,7 @@ export const clerk = standardSender({
   title: 'Clerk',
   docsUrl: 'https://clerk.com/docs/webhooks/overview',
   facts:
-    'Signature and svix-… names L: npm @clerk/backend, verifyWebhook. Body L: its types; milliseconds T: Hookdeck. Retries are those of Svix M.',
+    'Signature and svix-… names L: npm @clerk/backend, verifyWebhook. Body L: its types; milliseconds T: Hookdeck. That retries are those of Svix M; theirs L, see svix.',
   family: 'svix',
   secret: { where: 'Clerk Dashboard → Configure → Webhooks → your endpoint → Signing Secret' },
   occurredAt: { at: json('timestamp'), unit: 'ms' },

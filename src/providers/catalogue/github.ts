@@ -19,7 +19,7 @@ export const github: Provider = {
   title: 'GitHub',
   docsUrl: 'https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries',
   facts:
-    'Signature L+D: @octokit/webhooks-methods, docs.github.com. Delivery id kept on redelivery T: github/docs issue 32822. No automatic retry D.',
+    'Signature L+D: @octokit/webhooks-methods, docs.github.com. Delivery id kept on redelivery, no automatic retry, and deadlines D: docs.github.com, best practices for using webhooks.',
   // X-Hub-Signature (SHA-1) comes beside it and must never be fallen back to.
   scheme: hmac({
     message: rawBody,
@@ -41,7 +41,7 @@ export const github: Provider = {
     'x-github-hook-installation-target-type',
   ],
   retries:
-    'None by itself; wants a 2xx within 10 s. Redeliver by hand or by API, under the same delivery id.',
+    'None by itself; wants a 2xx within 10 s (Enterprise Server 30 s). Redeliver by hand or by API, under the same delivery id.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ topic, id }) => ({

@@ -23,7 +23,7 @@ export const gitlab: Provider = {
   title: 'GitLab',
   docsUrl: 'https://docs.gitlab.com/user/project/integrations/webhooks/',
   facts:
-    'Both schemes and the stable webhook-id D: gitlab.com merge requests 230944 and 231325. Auto-disabling M.',
+    'Both schemes and the stable webhook-id D: gitlab.com merge requests 230944 and 231325. Switching off D: gitlab.com merge request 166329.',
   // A whsec_ secret asks for the signature, and the token that may come beside it is no way round.
   scheme: perSecret(
     { when: isSigningToken, scheme: standardWebhooks('webhook') },
@@ -51,7 +51,8 @@ export const gitlab: Provider = {
     'x-gitlab-event-uuid',
     'x-gitlab-instance',
   ],
-  retries: 'Wants a 2xx within 10 s; hooks that keep failing are switched off.',
+  retries:
+    'Wants a 2xx within 10 s. Four failures in a row of any kind, 401 too, switch the hook off for 1 min, growing to 24 h; 40 for good: a wrong secret for an hour costs more than that hour.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ id, topic }) => ({

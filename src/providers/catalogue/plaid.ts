@@ -41,7 +41,7 @@ export const plaid: Provider = {
   title: 'Plaid',
   docsUrl: 'https://plaid.com/docs/api/webhooks/webhook-verification/',
   facts:
-    'Header, ES256, claim, 5 minutes, key by kid and expired_at D: the page above; the error of an unknown key T: several public implementations. Retries M. Plaid sends no event id, and says the same again when something changes again.',
+    'Header, ES256, claim, 5 minutes, key by kid and expired_at D: the page above; the error of an unknown key T: several public implementations. Retries D: plaid.com/docs, webhooks, and its support pages. Plaid sends no event id, and says the same again when something changes again.',
   scheme: publicJwt({
     at: token,
     algorithm: 'ES256',
@@ -61,7 +61,8 @@ export const plaid: Provider = {
     idPerDelivery: true,
     topic: [json('webhook_type'), '.', json('webhook_code')],
   },
-  retries: 'Wants a 200 within 10 s; tries again for up to 24 h.',
+  retries:
+    'Wants a 200 within 10 s; tries again after 30 s, then four times as long each time, for up to 24 h; not at all while over 90% were refused.',
   samples: {
     'TRANSACTIONS.SYNC_UPDATES_AVAILABLE': (draft) =>
       event(draft, { initial_update_complete: true, historical_update_complete: true }),

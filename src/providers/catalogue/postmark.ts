@@ -9,7 +9,8 @@ export const postmark: Provider = {
   name: 'postmark',
   title: 'Postmark',
   docsUrl: 'https://postmarkapp.com/developer/webhooks/webhooks-overview',
-  facts: 'Basic auth and record types T: Hookdeck. Retries M.',
+  facts:
+    'Basic auth and record types T: Hookdeck. Retries of inbound mail D: postmarkapp.com/support, inbound webhook retries.',
   scheme: credential({
     at: header('authorization'),
     expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
@@ -30,7 +31,8 @@ export const postmark: Provider = {
       unit: 'iso',
     },
   },
-  retries: 'Wants 200; tries again with growing gaps; 403 stops it.',
+  retries:
+    'Wants 200; inbound mail is tried 10 times in 10.5 h, other events for a shorter time M; 403 stops it at once.',
   samples: {
     Delivery: ({ topic, now }) => ({
       RecordType: topic,

@@ -10,7 +10,7 @@ export const vercel: Provider = {
   title: 'Vercel',
   docsUrl: 'https://vercel.com/docs/webhooks/webhooks-api',
   facts:
-    'Signature, body, deadline and retries T: Hookdeck and Trigger.dev, which agree (@hookflo/tern says SHA-256, and refuses genuine deliveries).',
+    'Signature, body, deadline and retries T: Hookdeck and Trigger.dev, which agree (@hookflo/tern says SHA-256, and refuses genuine deliveries). No page of Vercel that tells its retries was found.',
   scheme: hmac({
     hash: 'sha1',
     message: rawBody,

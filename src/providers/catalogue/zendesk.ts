@@ -14,7 +14,7 @@ export const zendesk: Provider = {
   title: 'Zendesk',
   docsUrl: 'https://developer.zendesk.com/documentation/webhooks/verifying/',
   facts:
-    'Headers, and bodies of triggers in any format D: developer.zendesk.com, anatomy of a webhook request. Signature T: n8n, Hookdeck and Trigger.dev, which agree. Shape of events and their id T: several receivers that agree. That an invocation keeps its id over attempts T. Deadline T.',
+    'Headers, and bodies of triggers in any format D: developer.zendesk.com, anatomy of a webhook request. Signature T: n8n, Hookdeck and Trigger.dev, which agree. Shape of events and their id T: several receivers that agree. That an invocation keeps its id over attempts T. Retries after certain codes and a circuit breaker D: developer.zendesk.com, webhooks introduction; which codes, and its limits T. Deadline T.',
   scheme: hmac({
     message: [timestamp, rawBody],
     signature: { at: header('x-zendesk-webhook-signature'), encoding: 'base64' },
@@ -36,7 +36,8 @@ export const zendesk: Provider = {
     occurredAt: { at: json('time'), unit: 'iso' },
   },
   headers: [INVOCATION, TIME, 'x-zendesk-webhook-id', 'x-zendesk-account-id'],
-  retries: 'Wants a 2xx within about 10 s; tries again after some errors, and stops for a while after many.',
+  retries:
+    'Wants a 2xx within about 10 s; tries again after some errors, and stops for a while after many (70%, or 1,000 in 5 min).',
   sending: { headers: () => ({ [INVOCATION]: randomId('01').toUpperCase() }) },
   samples: {
     'zen:event-type:ticket.created': (draft) => event(draft, { current: 'NEW' }),

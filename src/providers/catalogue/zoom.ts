@@ -12,7 +12,7 @@ export const zoom: Provider = {
   name: 'zoom',
   title: 'Zoom',
   docsUrl: 'https://developers.zoom.us/docs/api/webhooks/',
-  facts: 'Signature and handshake L: npm @zoom/rivet. Retries M.',
+  facts: 'Signature and handshake L: npm @zoom/rivet. Retries D: developers.zoom.us, blog on webhook delays.',
   scheme: hmac({
     message: ['v0:', timestamp, ':', rawBody],
     signature: { at: header('x-zm-signature'), encoding: 'hex', prefix: 'v0=' },
@@ -27,7 +27,7 @@ export const zoom: Provider = {
   events: { topic: json('event'), occurredAt: { at: json('event_ts'), unit: 'ms' } },
   headers: ['x-zm-request-timestamp', 'x-zm-trackingid'],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerValidation }],
-  retries: 'Wants 200 or 204 within 3 s; tries three times more.',
+  retries: 'Wants 200 or 204 within 3 s; tries three times more, after 5, 20 and 60 min.',
   samples: {
     'meeting.started': (draft) => meeting(draft),
     'meeting.ended': (draft) => meeting(draft),
