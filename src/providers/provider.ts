@@ -67,8 +67,8 @@ export interface EventDraft {
   /** The exact bytes, in a batch those of the item's own JSON text; set where `payloadText` is null, or on demand. */
   rawBody: Buffer | null;
   /**
-   * Of the raw body (a form's fields where those are signed; see also `events.signedAt` and `events.signedToken`);
-   * in a batch, of the item's own JSON text.
+   * Of the raw body (of `body.signedText` where that is what is signed; see also `events.signedAt` and
+   * `events.signedToken`); in a batch, of the item's own JSON text.
    */
   bodySha256: Buffer;
   /** True where the signature does not cover the id: the same body under a new id is a replay. */
@@ -153,10 +153,10 @@ export interface BodySpec {
   /** Form-encoded bodies are expected too; `nested` turns `data[a]=1` into `{"data":{"a":"1"}}`. */
   form?: 'flat' | 'nested';
   /**
-   * The signature is over the decoded fields, not over the bytes. One form can be spelled in many ways, and where a
-   * name ends is not signed either: so the hash of the body is made of the sorted fields, run together.
+   * Where the signature is over a text made of the body's fields, not over the bytes: that text. One text can be spelled
+   * as many bodies, so the hash of the body is made of the text.
    */
-  signsFields?: true;
+  signedText?: Template;
   /** The form field whose JSON is the payload, e.g. Slack's `payload`. */
   jsonField?: string;
   /** For the odd ones (multipart, a JWT, encrypted): the JSON text, or undefined if it cannot be had. */

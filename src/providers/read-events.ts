@@ -1,7 +1,6 @@
 // Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
 import { hash } from 'node:crypto';
-import { type DecodedBody, decodeBody, formFields } from './body.ts';
-import { sortedFields } from './form.ts';
+import { type DecodedBody, decodeBody } from './body.ts';
 import { scanJson } from './jsonb.ts';
 import type { Reading } from './parts.ts';
 import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
@@ -63,9 +62,10 @@ function signedContent(reading: Reading): Buffer {
   return time === undefined ? body : Buffer.concat([Buffer.from(`${time}\n`), body]);
 }
 
-function signedBody({ delivery, source }: Reading): Buffer {
-  const fields = source.provider.body?.signsFields && formFields(delivery);
-  return fields ? Buffer.from(sortedFields(fields)) : delivery.body;
+function signedBody(reading: Reading): Buffer {
+  const { signedText } = reading.source.provider.body ?? {};
+  const text = signedText && readText(signedText, reading);
+  return text === undefined ? reading.delivery.body : Buffer.from(text);
 }
 
 /** Each keeps the bytes of its own text: with those of the batch, a thousand events would hold it a thousand times. */

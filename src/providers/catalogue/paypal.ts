@@ -61,9 +61,11 @@ export const paypal: Provider = {
     "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. Only a CRC32 of the body is signed: whoever saw one delivery can make another body to its signature while its time is accepted, so take amounts from the API.",
   scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
   secret,
-  idIsSigned: true,
+  // Of the body only a CRC32 is signed, and whoever wants one can have it: so a transmission is good for one event.
+  idIsSigned: false,
   events: {
     id: json('id'),
+    signedToken: header('paypal-transmission-id'),
     topic: json('event_type'),
     occurredAt: { at: json('create_time'), unit: 'iso' },
   },

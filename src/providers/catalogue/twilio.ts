@@ -24,7 +24,7 @@ export const twilio: Provider = {
   secret: textSecret({ label: 'Auth token', where: 'console.twilio.com → Account Info → Auth Token' }),
   // The token is outside the signature; what is inside it (MessageSid) is shared by the steps of one message.
   idIsSigned: false,
-  body: { form: 'flat', signsFields: true },
+  body: { form: 'flat', signedText: sortedForm },
   events: {
     id: header('i-twilio-idempotency-token'),
     topic: firstOf(
