@@ -14,6 +14,8 @@ export interface DecodedBody {
   hasInexactNumbers: boolean;
   /** As `value`, but numbers that JavaScript would round are raw JSON objects (see `scalarText`). */
   exact(): unknown;
+  /** Kept in place of the body's own bytes, where something was taken out of it. */
+  bytes?: Buffer;
 }
 
 interface RawJson {

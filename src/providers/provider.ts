@@ -64,7 +64,10 @@ export interface EventDraft {
   /** JSON text that Postgres' jsonb accepts, or null with `payloadError`. */
   payloadText: string | null;
   payloadError: PayloadError | null;
-  /** The exact bytes, in a batch those of the item's own JSON text; set where `payloadText` is null, or on demand. */
+  /**
+   * The exact bytes, in a batch those of the item's own JSON text (see also `body.credentials`); set where `payloadText` is
+   * null, or on demand.
+   */
   rawBody: Buffer | null;
   /**
    * Of the raw body (of `body.signedText` where that is what is signed; see also `events.signedAt` and
@@ -159,6 +162,11 @@ export interface BodySpec {
   signedText?: Template;
   /** The form field whose JSON is the payload, e.g. Slack's `payload`. */
   jsonField?: string;
+  /**
+   * Paths of values that are good for more than this event (a password in the body, a proof that does not cover the event):
+   * they are never stored, and with one of them the JSON without it stands in for the exact bytes. `*`: each item of a list.
+   */
+  credentials?: readonly string[];
   /** For the odd ones (multipart, a JWT, encrypted): the JSON text, or undefined if it cannot be had. */
   extractJson?(delivery: Delivery, source: Source): string | undefined;
 }

@@ -1,6 +1,7 @@
 // Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
 import { hash } from 'node:crypto';
 import { type DecodedBody, decodeBody } from './body.ts';
+import { withoutCredentials } from './credentials.ts';
 import { scanJson } from './jsonb.ts';
 import type { Reading } from './parts.ts';
 import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
@@ -22,7 +23,7 @@ const CLOCK_SKEW_MS = 24 * 3600 * 1000;
 export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
   const reading = startReading(delivery, source);
-  const decoded = decodeBody(delivery, source);
+  const decoded = withoutCredentials(decodeBody(delivery, source), source.provider.body?.credentials);
   reading.decoded = decoded;
   if (events.items) {
     const value = decoded.hasInexactNumbers ? decoded.exact() : decoded.value;
@@ -47,7 +48,7 @@ function wholeBody(
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`),
     payloadText: error ? null : decoded.text,
     payloadError: error,
-    rawBody: error || keepsBytes ? body : null,
+    rawBody: error || keepsBytes ? (decoded.bytes ?? body) : null,
     bodySha256,
   };
 }

@@ -42,7 +42,10 @@ export const dropboxSign: Provider = {
     where: 'app.hellosign.com → API → API keys (the primary one signs)',
   }),
   idIsSigned: false,
-  body: { extractJson: ({ headers, body }) => multipartField({ headers, body }, FIELD) },
+  body: {
+    extractJson: ({ headers, body }) => multipartField({ headers, body }, FIELD),
+    credentials: ['event.event_hash'],
+  },
   events: {
     // What is signed is the same for all events of a type within a second.
     id: [

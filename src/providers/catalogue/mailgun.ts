@@ -23,6 +23,7 @@ export const mailgun: Provider = {
     where: 'app.mailgun.com → API security → HTTP webhook signing key',
   }),
   idIsSigned: false,
+  body: { credentials: ['signature.signature'] },
   events: {
     id: json('event-data.id'),
     signedToken: json('signature.token'),
