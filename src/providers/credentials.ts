@@ -7,6 +7,7 @@ import { scanJson } from './jsonb.ts';
  * @param paths of keys joined by dots; `*` stands for each item of a list
  */
 export function withoutCredentials(decoded: DecodedBody, paths: readonly string[] = []): DecodedBody {
+  if (paths.length === 0) return decoded;
   const value = decoded.exact();
   let isChanged = false;
   for (const path of paths) isChanged = removeAt(value, path.split('.')) || isChanged;
