@@ -174,13 +174,12 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       { error: describeError(cause).text, isBug: true },
       'Postgres refused a payload; stored as raw bytes',
     );
-    const isBatch = pending.events.length > 1;
     const events = pending.events.map((event) => ({
       ...event,
       payloadText: null,
       payloadError: event.payloadError ?? 'refused',
-      rawBody:
-        event.rawBody ?? (isBatch && event.payloadText ? Buffer.from(event.payloadText) : pending.body),
+      // Never the body as it came: credentials were taken out of the text.
+      rawBody: event.rawBody ?? Buffer.from(event.payloadText ?? ''),
     }));
     try {
       const [receipt] = await deliveryStore.store([events]);

@@ -15,11 +15,17 @@ export interface DecodedBody {
   hasInexactNumbers: boolean;
   /** As `value`, but numbers that JavaScript would round are raw JSON objects (see `scalarText`). */
   exact(): unknown;
+  /** Kept in place of the body's own bytes, where something was taken out of it. */
+  bytes?: Buffer;
 }
 
 interface RawJson {
   readonly rawJSON: string;
 }
+
+const OPENING_BRACE = 123;
+const OPENING_BRACKET = 91;
+const BEFORE_JSON: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf, 32, 9, 10, 13]);
 
 // TypeScript's library does not know these two yet (ECMAScript "JSON.parse source text access").
 const json = JSON as typeof JSON & { rawJSON(text: string): RawJson; isRawJSON(value: unknown): boolean };
@@ -36,7 +42,7 @@ export function decodeBody(delivery: Delivery, source: Source): DecodedBody {
     const fields = multipartToObject(delivery);
     return fields ? decodeFields(fields) : unreadable('malformed');
   }
-  if (spec?.form && looksLikeForm(delivery)) return decodeForm(delivery, spec.form, spec.jsonField);
+  if (spec?.form && looksLikeForm(body)) return decodeForm(delivery, spec.form, spec.jsonField);
   if (!isUtf8(body)) return unreadable('utf8');
   const hasBom = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf;
   return decodeJson(body.toString('utf8', hasBom ? 3 : 0));
@@ -54,8 +60,8 @@ export function queryAsForm(delivery: Delivery): Delivery {
 }
 
 /** The fields of a form-encoded body, or undefined if it is none. */
-export function formFields(delivery: Delivery): FormField[] | undefined {
-  return looksLikeForm(delivery) ? parseForm(delivery.body) : undefined;
+export function formFields({ body }: Pick<Delivery, 'body'>): FormField[] | undefined {
+  return looksLikeForm(body) ? parseForm(body) : undefined;
 }
 
 /** Text of a string or number of the value, numbers as written; undefined for anything else and for ''. */
@@ -109,13 +115,19 @@ function decodeFields(value: Record<string, unknown>): DecodedBody {
   return { value, text: problem ? null : text, error: problem, hasInexactNumbers: false, exact: () => value };
 }
 
-/** By content type; without a telling one, by the first byte: JSON texts of providers are objects or arrays. */
-function looksLikeForm(delivery: Delivery): boolean {
-  const contentType = contentTypeOf(delivery);
-  if (contentType.startsWith('application/x-www-form-urlencoded')) return true;
-  if (contentType.includes('json')) return false;
-  const first = delivery.body[0];
-  return first !== undefined && first !== 123 && first !== 91;
+/**
+ * By the bytes alone: no signature covers the content type, and whoever changes it must not change what is read. The JSON
+ * texts of providers are objects or arrays, and no form of theirs begins as one.
+ */
+function looksLikeForm(body: Buffer): boolean {
+  const first = firstMark(body);
+  return first !== undefined && first !== OPENING_BRACE && first !== OPENING_BRACKET;
+}
+
+/** The first byte that is neither blank nor of a byte order mark. */
+function firstMark(body: Buffer): number | undefined {
+  for (const byte of body) if (!BEFORE_JSON.has(byte)) return byte;
+  return undefined;
 }
 
 function contentTypeOf({ headers }: Delivery): string {

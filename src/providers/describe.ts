@@ -11,9 +11,10 @@ export function describeHandshakes({ handshakes = [], handover }: Provider): str
 }
 
 /** Where the event's id comes from, and what it is worth. */
-export function describeId({ events, idIsSigned }: Provider): string {
+export function describeId({ body, events, idIsSigned }: Provider): string {
   const { id } = events;
-  const place = id === undefined ? `hash of the ${events.items ? 'item' : 'body'}` : describeTemplate(id);
+  const whole = body?.signedText ? 'signed text' : 'body';
+  const place = id === undefined ? `hash of the ${events.items ? 'item' : whole}` : describeTemplate(id);
   if (events.idPerDelivery) return `${place}; new with each delivery`;
   if (idIsSigned) return place;
   if (events.signedToken)

@@ -1,4 +1,5 @@
 // The parts that signed texts, ids and topics are made of.
+import { hash } from 'node:crypto';
 import type { DecodedBody } from './body.ts';
 import type { Delivery, Refusal, Source } from './provider.ts';
 
@@ -53,6 +54,8 @@ export const optional = (...parts: Part[]): Part => ({ kind: 'optional', parts }
 export const firstOf = (...choices: Template[]): Part => ({ kind: 'firstOf', choices });
 /** For what no part above can say. A refusal refuses the delivery. */
 export const computed = (compute: (reading: Reading) => Computed): Part => ({ kind: 'computed', compute });
+/** SHA-256 of the body, in hex: for ids only, where the body is all that tells two events apart. */
+export const bodyHash: Part = computed(({ delivery }) => hash('sha256', delivery.body, 'hex'));
 
 /** Stands for the secret in a rendered message. */
 export const SECRET_PLACE = Symbol('secret');

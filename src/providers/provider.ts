@@ -64,11 +64,14 @@ export interface EventDraft {
   /** JSON text that Postgres' jsonb accepts, or null with `payloadError`. */
   payloadText: string | null;
   payloadError: PayloadError | null;
-  /** The exact bytes, in a batch those of the item's own JSON text; set where `payloadText` is null, or on demand. */
+  /**
+   * The exact bytes, in a batch those of the item's own JSON text (see also `body.credentials`); set where `payloadText` is
+   * null, or on demand.
+   */
   rawBody: Buffer | null;
   /**
-   * Of the raw body (a form's fields where those are signed; see also `events.signedAt` and `events.signedToken`);
-   * in a batch, of the item's own JSON text.
+   * Of the raw body (of `body.signedText` where that is what is signed; see also `events.signedAt` and
+   * `events.signedToken`); in a batch, of the item's own JSON text.
    */
   bodySha256: Buffer;
   /** True where the signature does not cover the id: the same body under a new id is a replay. */
@@ -155,12 +158,17 @@ export interface BodySpec {
   /** Multipart forms are expected too: read as flat ones, with files as `{ filename, contentType, base64 }`. */
   multipart?: true;
   /**
-   * The signature is over the decoded fields, not over the bytes. One form can be spelled in many ways, and where a
-   * name ends is not signed either: so the hash of the body is made of the sorted fields, run together.
+   * Where the signature is over a text made of the body's fields, not over the bytes: that text. One text can be spelled
+   * as many bodies, so the hash of the body is made of the text.
    */
-  signsFields?: true;
+  signedText?: Template;
   /** The form field whose JSON is the payload, e.g. Slack's `payload`. */
   jsonField?: string;
+  /**
+   * Paths of values that are good for more than this event (a password in the body, a proof that does not cover the event):
+   * they are never stored, and with one of them the JSON without it stands in for the exact bytes. `*`: each item of a list.
+   */
+  credentials?: readonly string[];
   /** For the odd ones (multipart, a JWT, encrypted): the JSON text, or undefined if it cannot be had. */
   extractJson?(delivery: Delivery, source: Source): string | undefined;
 }
@@ -183,7 +191,7 @@ export interface EventSpec {
   signedToken?: Template;
   topic: Template;
   occurredAt?: { at: Template; unit: TimeUnit };
-  /** Several events in one body: its items; anything but an array means that the body is one event. */
+  /** Several events in one body: its items, or TOO_MANY; anything else means that the body is one event. */
   items?(body: unknown): unknown;
 }
 

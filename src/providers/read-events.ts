@@ -1,7 +1,8 @@
 // Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
 import { hash } from 'node:crypto';
-import { type DecodedBody, decodeBody, formFields } from './body.ts';
-import { sortedFields } from './form.ts';
+import { TOO_MANY } from './batch.ts';
+import { type DecodedBody, decodeBody } from './body.ts';
+import { withoutCredentials } from './credentials.ts';
 import { scanJson } from './jsonb.ts';
 import type { Reading } from './parts.ts';
 import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
@@ -12,6 +13,9 @@ export const MAX_EVENT_ID_CHARS = 255;
 export const MAX_TOPIC_CHARS = 200;
 /** A batch with more events is stored as one, marked `too_many`. */
 export const MAX_EVENTS_PER_DELIVERY = 5_000;
+/** The same, where the texts of its events are longer than this many bodies and so many characters for each event. */
+const MAX_BODIES_OF_TEXT = 4;
+const MAX_COPIED_CHARS = 1_024;
 
 const EARLIEST_MS = Date.UTC(2000, 0, 1);
 const CLOCK_SKEW_MS = 24 * 3600 * 1000;
@@ -23,14 +27,17 @@ const CLOCK_SKEW_MS = 24 * 3600 * 1000;
 export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
   const reading = startReading(delivery, source);
-  const decoded = decodeBody(delivery, source);
+  const decoded = withoutCredentials(decodeBody(delivery, source), source.provider.body?.credentials);
   reading.decoded = decoded;
   if (events.items) {
     const value = decoded.hasInexactNumbers ? decoded.exact() : decoded.value;
     const items = events.items(value);
-    if (Array.isArray(items) && items.length > MAX_EVENTS_PER_DELIVERY)
-      return [wholeBody(reading, decoded, 'too_many', keepsBytes)];
-    if (Array.isArray(items) && items.length > 0) return readItems(reading, items, keepsBytes);
+    const isList = Array.isArray(items) && items.length > 0;
+    if (items === TOO_MANY || isList) {
+      const events =
+        isList && items.length <= MAX_EVENTS_PER_DELIVERY && readItems(reading, items, keepsBytes);
+      return events || [wholeBody(reading, decoded, 'too_many', keepsBytes)];
+    }
   }
   return [wholeBody(reading, decoded, decoded.error, keepsBytes)];
 }
@@ -45,10 +52,11 @@ function wholeBody(
   reading.item = undefined;
   const bodySha256 = hash('sha256', signedContent(reading), 'buffer');
   return {
-    ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`),
+    // Of a batch that was not split, an id in it is that of one of its events.
+    ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`, error !== 'too_many'),
     payloadText: error ? null : decoded.text,
     payloadError: error,
-    rawBody: error || keepsBytes ? body : null,
+    rawBody: error || keepsBytes ? (decoded.bytes ?? body) : null,
     bodySha256,
   };
 }
@@ -63,28 +71,40 @@ function signedContent(reading: Reading): Buffer {
   return time === undefined ? body : Buffer.concat([Buffer.from(`${time}\n`), body]);
 }
 
-function signedBody({ delivery, source }: Reading): Buffer {
-  const fields = source.provider.body?.signsFields && formFields(delivery);
-  return fields ? Buffer.from(sortedFields(fields)) : delivery.body;
+function signedBody(reading: Reading): Buffer {
+  const { signedText } = reading.source.provider.body ?? {};
+  const text = signedText && readText(signedText, reading);
+  return text === undefined ? reading.delivery.body : Buffer.from(text);
 }
 
-/** Each keeps the bytes of its own text: with those of the batch, a thousand events would hold it a thousand times. */
-function readItems(reading: Reading, items: readonly unknown[], keepsBytes: boolean): EventDraft[] {
+/**
+ * Each keeps the bytes of its own text: with those of the batch, a thousand events would hold it a thousand times.
+ * Undefined where the texts, with all that stands beside a list in each of them, come to far more than the body.
+ */
+function readItems(
+  reading: Reading,
+  items: readonly unknown[],
+  keepsBytes: boolean,
+): EventDraft[] | undefined {
   const seen = new Map<string, number>();
-  return items.map((item) => {
+  const drafts: EventDraft[] = [];
+  let charsLeft = MAX_BODIES_OF_TEXT * reading.delivery.body.length + MAX_COPIED_CHARS * items.length;
+  for (const item of items) {
     reading.item = item;
     const text = JSON.stringify(item);
+    charsLeft -= text.length;
+    if (charsLeft < 0) return undefined;
     const bodySha256 = hash('sha256', text, 'buffer');
     const { problem } = scanJson(text);
-    const draft: EventDraft = {
+    drafts.push({
       ...readFacts(reading, () => nthHash(bodySha256.toString('hex'), seen)),
       payloadText: problem ? null : text,
       payloadError: problem,
       rawBody: problem || keepsBytes ? Buffer.from(text) : null,
       bodySha256,
-    };
-    return draft;
-  });
+    });
+  }
+  return drafts;
 }
 
 /** Equal items without an id are events of their own: the second one's id says that it is the second. */
@@ -94,9 +114,9 @@ function nthHash(hex: string, seen: Map<string, number>): string {
   return nth === 1 ? `sha256:${hex}` : `sha256:${hex}:${nth}`;
 }
 
-function readFacts(reading: Reading, hashedBody: () => string) {
+function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
   const { events, idIsSigned } = reading.source.provider;
-  const id = events.id && readText(events.id, reading);
+  const id = hasId && events.id ? readText(events.id, reading) : undefined;
   return {
     eventId: id === undefined ? hashedBody() : boundedId(id),
     topic: boundedTopic(readText(events.topic, reading)),

@@ -1,7 +1,10 @@
-// `npm run fuzz -- [--requests 200000] [--seed 1]`: mutated requests against a real web process; a report, and exit 1
-// if anything was wrong. The same seed gives the same requests.
+// `npm run fuzz -- [--requests 200000] [--alterations 1000] [--seed 1]`: mutated requests against a real web process, and
+// alterations of each provider's signed deliveries; a report, and exit 1 if anything was wrong. The same seed gives the
+// same requests.
 import { parseArgs } from 'node:util';
+import { type Provider, providers } from '../../src/providers/index.ts';
 import { openScope } from '../faults/scope.ts';
+import { checkAlterations } from '../providers/signed-once.ts';
 import { stopCluster } from '../support/cluster-client.ts';
 import { fuzz } from './fuzz-run.ts';
 import { maxLagSeconds, openStage } from './stage.ts';
@@ -9,12 +12,22 @@ import { maxLagSeconds, openStage } from './stage.ts';
 const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '200000' },
+    alterations: { type: 'string', default: '1000' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
   },
 });
-const [requests, seed] = [Number(values.requests), Number(values.seed)];
-if (!Number.isInteger(requests) || requests < 1 || !Number.isInteger(seed)) {
-  process.stderr.write('usage: npm run fuzz -- [--requests <count>] [--seed <whole number>]\n');
+const [requests, alterations, seed] = [values.requests, values.alterations, values.seed].map(Number) as [
+  number,
+  number,
+  number,
+];
+if (
+  ![requests, alterations].every((count) => Number.isInteger(count) && count > 0) ||
+  !Number.isInteger(seed)
+) {
+  process.stderr.write(
+    'usage: npm run fuzz -- [--requests <count>] [--alterations <count>] [--seed <whole number>]\n',
+  );
   process.exit(2);
 }
 process.stdout.write(`fuzz: ${requests} requests, seed ${seed}\n`);
@@ -22,6 +35,7 @@ const scope = openScope();
 try {
   const stage = await openStage(scope.t, { hasWorker: false });
   const { problems, ...report } = await fuzz(stage, seed, requests);
+  problems.push(...(await alterAll()));
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   if (report.lagSeconds > maxLagSeconds())
     problems.push(`the event loop's delay was ${report.lagSeconds} s at p99`);
@@ -34,4 +48,14 @@ try {
 } finally {
   await scope.close();
   await stopCluster(process.pid);
+}
+
+/** So many of each sample of each provider; what was accepted as another event. */
+async function alterAll(): Promise<string[]> {
+  const problems: string[] = [];
+  for (const provider of Object.values<Provider>(providers))
+    await checkAlterations(provider, { seed, numRuns: alterations }).catch((error) =>
+      problems.push(`${provider.name}: ${error.message}`),
+    );
+  return problems;
 }

@@ -41,7 +41,7 @@ const rotated = Object.fromEntries(
   ]),
 );
 const web = startProcess(t, ['web'], {
-  env: { ...env, ...rotated, DATABASE_URL: url, PORT: '0', HOST: '127.0.0.1' },
+  env: { ...env, ...rotated, DATABASE_URL: url, PORT: '0', HOST: '127.0.0.1', STORE_RAW_BODY: 'true' },
 });
 const webUrl = String((await web.waitForLog(({ msg }) => msg === 'listening')).address);
 await web.waitForLog(({ msg }) => msg === 'ready');
@@ -87,6 +87,29 @@ for (const { name, provider, privateKeyFile } of endpoints)
     t.match(sent, { code: 0 }, 'postbell send');
     t.match(sent.documents(), [{ source: name, status: 200 }]);
   });
+
+t.test('no secret is in any row or in the log', async (t) => {
+  const rows = await sql(
+    `SELECT source, event_id, topic, payload::text AS payload, headers::text AS headers, raw_body FROM webhook_events`,
+  );
+  t.ok(rows.length > endpoints.length);
+  const log = web.output();
+  for (const { name, variable, provider } of endpoints) {
+    const secrets = (rotated[variable] ?? '').split(',').flatMap(textsOf);
+    // What is no secret says so: a webhook's id, a topic's name, a public key.
+    if (/no secret|public key/i.test(`${provider.secret.format} ${provider.secret.label}`)) continue;
+    for (const row of rows.filter(({ source }) => source === name)) {
+      const text = [row.event_id, row.topic, row.payload, row.headers, row.raw_body].map(String).join('\n');
+      for (const secret of secrets) t.notOk(text.includes(secret), `${name} ${row.topic}`);
+    }
+    for (const secret of secrets) t.notOk(log.includes(secret), `${name} in the log`);
+  }
+});
+
+/** A secret, the later half of a pair, and both as basic auth has them. */
+function textsOf(secret: string): string[] {
+  return [secret, secret.slice(secret.indexOf(':') + 1), Buffer.from(secret).toString('base64')];
+}
 
 /** A secret for each provider, as a newcomer gets it; those that variables describe get a name of their own. */
 async function configureAll(): Promise<{ env: Record<string, string>; endpoints: Endpoint[] }> {

@@ -3,7 +3,7 @@ import t from 'tap';
 import { answerHandshake, type Provider, providers, readEvents } from '../../src/providers/index.ts';
 import { makeSigned, makeSource, NOW } from './deliveries.ts';
 
-const { acuity, docusign, doppler, kontentAi, mailerlite, mautic, mux, onfleet } = {
+const { acuity, docusign, doppler, kontentAi, mailerlite, mautic, messagebird, mux, onfleet, vonage } = {
   ...providers,
   kontentAi: providers['kontent-ai'],
 };
@@ -91,5 +91,15 @@ t.test('Onfleet gets its check back as plain text', (t) => {
   t.equal(ask(''), undefined);
   t.equal(ask('?check=%3Cscript%3E'), undefined, 'no HTML');
   t.equal(ask('?check=a&check=b'), undefined);
+  t.end();
+});
+
+t.test('MessageBird and Vonage: two changes of one message within a second are two events', (t) => {
+  const bird = (status: string) =>
+    `{"type":"message.updated","message":{"id":"m","status":"${status}","updatedDatetime":"2026-11-23T09:59:59Z"}}`;
+  t.notSame(idsOf(messagebird, bird('sent')), idsOf(messagebird, bird('delivered')));
+  t.same(idsOf(messagebird, bird('sent')), idsOf(messagebird, bird('sent'), 60));
+  const vonaged = (time: string) => `{"message_uuid":"m","status":"read","timestamp":"${time}"}`;
+  t.notSame(idsOf(vonage, vonaged('2026-11-23T09:59:58Z')), idsOf(vonage, vonaged('2026-11-23T09:59:59Z')));
   t.end();
 });

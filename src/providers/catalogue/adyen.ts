@@ -14,6 +14,7 @@ type Fields = Record<string, unknown>;
 
 const SIGNATURE_PATH = ['additionalData', 'hmacSignature'];
 const MERCHANT_REFERENCE = 'merchantReference';
+const ID_FIELDS = ['pspReference', 'eventCode', 'success'];
 const SIGNED_PATHS = [
   ['pspReference'],
   ['originalReference'],
@@ -135,11 +136,14 @@ function macOf(key: Buffer, text: string): string {
  */
 function signedText(item: unknown): string | undefined {
   const values: string[] = [];
-  for (const path of SIGNED_PATHS) {
-    const value = valueAt(item, path) ?? '';
+  for (const [name = '', ...more] of SIGNED_PATHS) {
+    const value = valueAt(item, [name, ...more]) ?? '';
+    // `true` is signed like "true", and a number like its rounded text: as an id they would be another or none.
+    if (typeof value !== 'string' && name !== 'amount') return undefined;
     if (typeof value === 'object') return undefined;
     const text = String(value);
-    if (text.includes(':') && path[0] !== MERCHANT_REFERENCE) return undefined;
+    if (text.includes(':') && name !== MERCHANT_REFERENCE) return undefined;
+    if (text === '' && ID_FIELDS.includes(name)) return undefined;
     values.push(text);
   }
   return values.join(':');

@@ -26,6 +26,8 @@ export const atlassianConnect: Provider = {
       "`sharedSecret` of the installation (your app's `installed` callback); its base URL must have no path",
   }),
   idIsSigned: false,
+  // The next secret, where the app is installed again.
+  body: { credentials: ['sharedSecret'] },
   events: {
     id: header('x-atlassian-webhook-identifier'),
     topic: firstOf(json('webhookEvent'), json('event'), json('eventType')),

@@ -24,6 +24,8 @@ const SIGNED_FIELDS: Readonly<Record<string, readonly string[]>> = {
 };
 /** Left out where it is absent. */
 const OPTIONAL_FIELD = 'Subject';
+/** The only field that may have several lines. */
+const TEXT_FIELD = 'Message';
 
 export function snsSignature(): Scheme {
   return perSecret({ scheme: forOneSecret() });
@@ -97,7 +99,10 @@ function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Sign
   return { hash, message, signature, certificateUrl: SigningCertURL };
 }
 
-/** What is signed, or the field that is missing. */
+/**
+ * What is signed, or the field that is missing or of no form that SNS sends. Names and values stand on lines of their own,
+ * and nothing escapes a line break: with one field that may hold some, no text can be cut in two ways.
+ */
 function messageOf(fields: Fields): Buffer | string {
   const { Type } = fields;
   const names =
@@ -107,7 +112,7 @@ function messageOf(fields: Fields): Buffer | string {
   for (const name of names) {
     const value = fields[name];
     if (value === undefined && name === OPTIONAL_FIELD) continue;
-    if (typeof value !== 'string') return name;
+    if (typeof value !== 'string' || (name !== TEXT_FIELD && !/^[^\r\n]+$/.test(value))) return name;
     text += `${name}\n${value}\n`;
   }
   return Buffer.from(text);

@@ -1,5 +1,5 @@
 // Bitbucket Cloud: `sha256=` hex HMAC over the body in X-Hub-Signature, the event's name in a header.
-import { header, rawBody } from '../parts.ts';
+import { bodyHash, header, rawBody } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
@@ -18,14 +18,15 @@ export const bitbucket: Provider = {
   title: 'Bitbucket Cloud',
   docsUrl: 'https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/',
   facts:
-    'Signature T: Hookdeck skill and the enhanced webhook security post of atlassian.com as quoted in adnanh/webhook issue 662. Attempts, deadline and size D: support.atlassian.com, troubleshoot webhooks. Whether X-Request-UUID stays over attempts is not documented, X-Hook-UUID is the hook: the hash of the body is the id.',
+    'Signature T: Hookdeck skill and the enhanced webhook security post of atlassian.com as quoted in adnanh/webhook issue 662. Attempts, deadline and size D: support.atlassian.com, troubleshoot webhooks. Whether X-Request-UUID stays over attempts is not documented, X-Hook-UUID is the hook: event and hash of the body are the id.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('x-hub-signature'), encoding: 'hex', prefix: 'sha256=' },
   }),
   secret: textSecret({ label: 'Secret', where: 'Repository settings → Webhooks → your webhook → Secret' }),
-  idIsSigned: true,
-  events: { topic: header('x-event-key') },
+  // The event's name is outside the signature.
+  idIsSigned: false,
+  events: { id: [header('x-event-key'), ':', bodyHash], topic: header('x-event-key') },
   headers: ['x-event-key', 'x-request-uuid', 'x-hook-uuid', 'x-attempt-number'],
   retries: 'Wants an answer within 10 s; after a 5xx two more tries, counted in X-Attempt-Number.',
   sending: {

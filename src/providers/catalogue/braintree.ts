@@ -1,5 +1,5 @@
 // Braintree: a form with `bt_payload` (base64 XML) and `bt_signature` (public keys with HMAC-SHA1 of the payload).
-import { createHash, createHmac, hash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { formFields } from '../body.ts';
 import { singleField } from '../form.ts';
 import { queryParam, textAnswer } from '../handshake.ts';
@@ -44,11 +44,10 @@ export const braintree: Provider = {
     names: ['public key', 'private key'],
     where: 'Control panel → Settings → API → API Keys',
   }),
-  // Fields may be added to the form outside the signature: the id is the hash of what is signed.
   idIsSigned: true,
-  body: { extractJson },
+  // Fields may be added to the form outside the signature: the id is the hash of what is signed.
+  body: { extractJson, signedText: computed(({ delivery }) => `${payloadOf(delivery)?.trimEnd()}\n`) },
   events: {
-    id: computed((reading) => `sha256:${hash('sha256', payloadOf(reading.delivery) ?? '', 'hex')}`),
     topic: json('kind'),
     occurredAt: { at: json('timestamp'), unit: 'iso' },
   },
@@ -82,8 +81,8 @@ function signedPayload(reading: Reading): string | Refusal {
 /** Both fields for the team's own use of Braintree's library, and what we read of the XML. */
 function extractJson(delivery: Delivery): string | undefined {
   const fields = formFields(delivery);
-  const payload = fields && singleField(fields, 'bt_payload');
-  if (payload === undefined) return undefined;
+  const payload = payloadOf(delivery);
+  if (!fields || payload === undefined) return undefined;
   const xml = Buffer.from(payload, 'base64').toString('utf8');
   return JSON.stringify({
     kind: /<kind>([A-Za-z0-9_.-]{1,100})<\/kind>/.exec(xml)?.[1] ?? null,

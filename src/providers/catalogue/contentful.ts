@@ -1,7 +1,7 @@
 // Contentful: an HMAC over a canonical request: method, path, the headers it lists, body.
-import { hash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { escape as escapeQuery } from 'node:querystring';
-import { computed, firstOf, header, json, type Reading } from '../parts.ts';
+import { bodyHash, computed, firstOf, header, json, type Reading } from '../parts.ts';
 import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
 import { readPart, readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -40,7 +40,7 @@ export const contentful: Provider = {
   },
   idIsSigned: true,
   events: {
-    id: [computed(topicOf), ':', computed(({ delivery }) => hash('sha256', delivery.body, 'hex'))],
+    id: [computed(topicOf), ':', bodyHash],
     topic: computed(topicOf),
     occurredAt: { at: firstOf(json('sys.updatedAt'), json('sys.deletedAt')), unit: 'iso' },
   },

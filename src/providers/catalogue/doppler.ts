@@ -1,6 +1,5 @@
 // Doppler: `sha256=` hex HMAC over a body that says that secrets changed, in the same words each time.
-import { hash } from 'node:crypto';
-import { arrival, computed, firstOf, header, json, rawBody } from '../parts.ts';
+import { arrival, bodyHash, firstOf, header, json, rawBody } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
@@ -24,7 +23,7 @@ export const doppler: Provider = {
   idIsSigned: true,
   events: {
     // Two changes of one config have equal bodies, as has every payload of your own, which is static.
-    id: [arrival, ':', computed(({ delivery }) => hash('sha256', delivery.body, 'hex'))],
+    id: [arrival, ':', bodyHash],
     idPerDelivery: true,
     topic: firstOf(json('type'), 'webhook'),
   },

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { valueAt } from '../body.ts';
 import { multipartBody, multipartField } from '../multipart.ts';
-import { firstOf, json, optional } from '../parts.ts';
+import { type Computed, computed, firstOf, json, optional, type Reading } from '../parts.ts';
 import type {
   Delivery,
   HandshakeAnswer,
@@ -12,6 +12,7 @@ import type {
   Scheme,
   Source,
 } from '../provider.ts';
+import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomId, unixSeconds } from './sample.ts';
@@ -25,7 +26,7 @@ const ANSWER: HandshakeAnswer = {
 };
 
 const signature = hmac({
-  message: [json('event.event_time'), json('event.event_type')],
+  message: computed(signedEvent),
   signature: { at: json('event.event_hash'), encoding: 'hex' },
 });
 
@@ -41,11 +42,14 @@ export const dropboxSign: Provider = {
     where: 'app.hellosign.com → API → API keys (the primary one signs)',
   }),
   idIsSigned: false,
-  body: { extractJson: ({ headers, body }) => multipartField({ headers, body }, FIELD) },
+  body: {
+    extractJson: ({ headers, body }) => multipartField({ headers, body }, FIELD),
+    credentials: ['event.event_hash'],
+  },
   events: {
-    // event_hash alone is the same for all events of a type within a second.
+    // What is signed is the same for all events of a type within a second.
     id: [
-      json('event.event_hash'),
+      computed(signedEvent),
       ':',
       firstOf(
         json('signature_request.signature_request_id'),
@@ -54,6 +58,8 @@ export const dropboxSign: Provider = {
       ),
       optional(':', json('event.event_metadata.related_signature_id')),
     ],
+    // The second event of a type within a second looks like a replay and is kept as one: nothing signed tells them apart.
+    signedToken: computed(signedEvent),
     topic: json('event.event_type'),
     occurredAt: { at: json('event.event_time'), unit: 's' },
   },
@@ -66,6 +72,19 @@ export const dropboxSign: Provider = {
     '*': (draft) => event(draft),
   },
 };
+
+/** Run together as they are signed; a digit may not change sides. */
+function signedEvent(reading: Reading): Computed {
+  const time = readText(json('event.event_time'), reading);
+  const type = readText(json('event.event_type'), reading);
+  if (time === undefined || type === undefined) return undefined;
+  if (/^\d{1,15}$/.test(time) && /^[a-z][\w.]*$/i.test(type)) return time + type;
+  return {
+    ok: false,
+    reason: 'malformed_signature',
+    detail: 'event_time and event_type are not cut where they meet',
+  };
+}
 
 /** Sent when the URL is typed in. */
 function answerTest(delivery: Delivery): HandshakeAnswer | undefined {

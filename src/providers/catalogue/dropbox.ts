@@ -1,6 +1,5 @@
 // Dropbox: hex HMAC over the body, which only says whose files have changed; a GET wants its challenge back.
 import { splitBody } from '../batch.ts';
-import { valueAt } from '../body.ts';
 import { queryParam, textAnswer } from '../handshake.ts';
 import { arrival, computed, firstOf, header, json, type Reading, rawBody } from '../parts.ts';
 import type { Provider } from '../provider.ts';
@@ -22,7 +21,7 @@ export const dropbox: Provider = {
     id: firstOf([arrival, ':', json('list_folder.accounts.0')], arrival),
     idPerDelivery: true,
     topic: computed(topicOf),
-    items: splitAccounts,
+    items: (body) => splitBody(body, 'list_folder.accounts'),
   },
   handshakes: [
     {
@@ -37,13 +36,6 @@ export const dropbox: Provider = {
     '*': ({ topic }) => ({ [topic]: { accounts: [accountId()] } }),
   },
 };
-
-function splitAccounts(body: unknown): unknown {
-  return splitBody(valueAt(body, ['list_folder']), 'accounts')?.map((list_folder) => ({
-    ...(body as object),
-    list_folder,
-  }));
-}
 
 /** What to look through; there are file changes only so far. */
 function topicOf(reading: Reading): string | undefined {

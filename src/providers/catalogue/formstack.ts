@@ -21,7 +21,8 @@ export const formstack: Provider = {
     where: 'Your form → Settings → Emails & Actions → WebHook → HMAC key',
   }),
   idIsSigned: true,
-  body: { form: 'flat' },
+  // The shared secret of older webhooks, which the signature replaced.
+  body: { form: 'flat', credentials: ['HandshakeKey'] },
   // There is but one kind, and the body does not name it.
   events: { id: [json('FormID'), ':', json('UniqueID')], topic: 'submission' },
   retries: 'Wants a 2xx; schedule unknown.',

@@ -1,7 +1,8 @@
 // Klaviyo system webhooks: hex HMAC over the body and then the timestamp header's text; a batch of events.
 import { splitBody } from '../batch.ts';
-import { header, json, rawBody } from '../parts.ts';
-import type { Provider, SampleDraft } from '../provider.ts';
+import { computed, header, json, type Reading, rawBody } from '../parts.ts';
+import type { Provider, Refusal, SampleDraft } from '../provider.ts';
+import { readPart } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomId, unixSeconds } from './sample.ts';
@@ -15,7 +16,8 @@ export const klaviyo: Provider = {
   // Nothing is said of a tolerance, and genuine headers are reported that are hours off (test data of
   // nickdnk/klaviyo): the age is not checked. The ids are signed, so an old delivery is a duplicate.
   scheme: hmac({
-    message: [rawBody, header('klaviyo-timestamp')],
+    message: [rawBody, computed(timeAfterBody)],
+    signs: { body: true },
     signature: { at: header('klaviyo-signature'), encoding: 'hex' },
   }),
   secret: textSecret({
@@ -40,6 +42,25 @@ export const klaviyo: Provider = {
     '*': (draft) => batch(draft, [draft.id]),
   },
 };
+
+/** Nothing stands between body and time: only the last bracket of the JSON says where the body ends. */
+function timeAfterBody(reading: Reading): string | Refusal {
+  const time = readPart(header('klaviyo-timestamp'), reading);
+  if (typeof time !== 'string') return time;
+  const isCutThere = /^[A-Za-z0-9][\w ,:.+-]{0,60}$/.test(time) && endsAsJson(reading.delivery.body);
+  return isCutThere
+    ? time
+    : {
+        ok: false,
+        reason: 'malformed_signature',
+        detail: 'body and klaviyo-timestamp are not cut where they meet',
+      };
+}
+
+function endsAsJson(body: Buffer): boolean {
+  const last = body.findLast((byte) => byte !== 10 && byte !== 13);
+  return last === 125 || last === 93;
+}
 
 function batch({ topic, now }: SampleDraft, ids: readonly string[]): object {
   return {

@@ -35,7 +35,8 @@ export const lark: Provider = {
     where: 'Developer Console → your app → Events & Callbacks → Encryption Strategy → Encrypt Key',
   }),
   idIsSigned: true,
-  body: { extractJson },
+  // The verification token, by which receivers without an Encrypt Key go.
+  body: { extractJson, credentials: ['header.token', 'token'] },
   events: {
     id: firstOf(json('header.event_id'), json('uuid')),
     topic: firstOf(json('header.event_type'), json('event.type'), json('type')),

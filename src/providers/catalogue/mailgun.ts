@@ -36,7 +36,7 @@ export const mailgun: Provider = {
     where: 'app.mailgun.com → API security → HTTP webhook signing key',
   }),
   idIsSigned: false,
-  body: { form: 'flat', multipart: true },
+  body: { form: 'flat', multipart: true, credentials: ['signature.signature', 'signature'] },
   events: {
     id: firstOf(json('event-data.id'), computed(mailId)),
     signedToken: firstOf(json('signature.token'), json('token')),

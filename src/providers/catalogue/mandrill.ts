@@ -2,8 +2,9 @@
 import { formFields } from '../body.ts';
 import { singleField } from '../form.ts';
 import { bareRequest, emptyAnswer } from '../handshake.ts';
-import { firstOf, header, json, optional, sortedForm, url } from '../parts.ts';
-import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
+import { computed, firstOf, header, json, optional, type Reading, url } from '../parts.ts';
+import type { Delivery, HandshakeAnswer, Provider, Refusal, SampleDraft } from '../provider.ts';
+import { missing } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomId, unixSeconds } from './sample.ts';
@@ -18,7 +19,7 @@ export const mandrill: Provider = {
     'Signature D: mandrill.zendesk.com, how to authenticate webhook requests. HEAD and the empty POST under the key test-webhook D: the same, introduction to webhooks. Body, up to 1,000 events, event and ts D: the same, webhook format. Retries unknown.',
   scheme: hmac({
     hash: 'sha1',
-    message: [url, sortedForm],
+    message: [url, computed(signedEvents)],
     signature: { at: header('x-mandrill-signature'), encoding: 'base64' },
     signs: { body: true },
   }),
@@ -27,7 +28,7 @@ export const mandrill: Provider = {
     where: 'mandrillapp.com → Settings → Webhooks → your webhook → Key',
   }),
   idIsSigned: true,
-  body: { form: 'flat', jsonField: EVENTS, signsFields: true },
+  body: { form: 'flat', jsonField: EVENTS, signedText: computed(signedEvents) },
   events: {
     // All that happens to one message shares its _id, and a scanner may click two links in one second. Changes of
     // the lists and inbound mail have no _id: the hash of the event stands in.
@@ -53,6 +54,17 @@ export const mandrill: Provider = {
     '*': (draft) => batch(draft, [{ _id: draft.id }]),
   },
 };
+
+/**
+ * Names and values are signed run together, so another cut would be another form under the same signature: only the one
+ * field that Mandrill sends counts.
+ */
+function signedEvents({ delivery }: Reading): string | Refusal {
+  const fields = formFields(delivery);
+  const [field] = fields ?? [];
+  if (fields?.length !== 1 || field?.[0] !== EVENTS) return missing(`${EVENTS} as the only field of a form`);
+  return field.join('');
+}
 
 /** Sent when a webhook is made, signed with a key that everybody knows: it says nothing, and nothing is stored. */
 function answerEmptyBatch(delivery: Delivery): HandshakeAnswer | undefined {

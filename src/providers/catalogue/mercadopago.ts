@@ -1,20 +1,37 @@
 // Mercado Pago: an HMAC over the object's id in the URL, the request's id and a time; the body is not signed.
-import { computed, firstOf, header, item, json, optional, query, type Reading, timestamp } from '../parts.ts';
+import {
+  type Computed,
+  computed,
+  firstOf,
+  header,
+  item,
+  json,
+  optional,
+  type Part,
+  query,
+  type Reading,
+  timestamp,
+} from '../parts.ts';
 import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
-import { readPart } from '../reading.ts';
+import { readPart, startReading } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
+import { readSignatures, type SignatureSpec } from '../schemes/signature.ts';
 import { textSecret } from '../secrets.ts';
 import { randomNumber } from './sample.ts';
 
+const proof: SignatureSpec = {
+  at: header('x-signature'),
+  encoding: 'hex',
+  separator: ',',
+  prefix: 'v1=',
+};
+const signedIds: readonly Part[] = [
+  optional('id:', computed(lowerCaseId), ';'),
+  optional('request-id:', header('x-request-id'), ';'),
+];
 const signature = hmac({
-  message: [
-    optional('id:', computed(lowerCaseId), ';'),
-    optional('request-id:', header('x-request-id'), ';'),
-    'ts:',
-    timestamp,
-    ';',
-  ],
-  signature: { at: header('x-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
+  message: [...signedIds, 'ts:', timestamp, ';'],
+  signature: proof,
   // Seconds in some products, milliseconds in others, and nowhere said whether a retry has a time of its own.
   timestamp: { at: item('ts'), unit: 's', ageUnchecked: true },
   signs: { body: false },
@@ -34,6 +51,7 @@ export const mercadopago: Provider = {
   idIsSigned: false,
   events: {
     id: json('id'),
+    signedToken: [...signedIds, computed(signedTime)],
     topic: firstOf(json('action'), json('type')),
     occurredAt: { at: json('date_created'), unit: 'iso' },
   },
@@ -49,6 +67,12 @@ export const mercadopago: Provider = {
     '*': (draft) => notification(draft),
   },
 };
+
+function signedTime({ delivery, source }: Reading): Computed {
+  const reading = startReading(delivery, source);
+  const candidates = readSignatures(proof, reading);
+  return Array.isArray(candidates) ? readPart(item('ts'), reading) : candidates;
+}
 
 /** As their documentation asks for; only ids of letters and digits are changed by it. */
 function lowerCaseId(reading: Reading): string | Refusal {

@@ -32,7 +32,11 @@ export const messagebird: Provider = {
       ':',
       json('type'),
       ':',
-      firstOf(json('message.updatedDatetime'), json('message.status')),
+      // Two changes can fall into one second.
+      firstOf(
+        [json('message.updatedDatetime'), optional(':', json('message.status'))],
+        json('message.status'),
+      ),
     ],
     topic: [firstOf(json('type'), 'message'), optional('.', json('message.status'))],
     occurredAt: { at: json('message.updatedDatetime'), unit: 'iso' },

@@ -24,6 +24,7 @@ export const microsoftGraph: Provider = {
     where: 'Chosen by you: clientState of each subscription request',
   }),
   idIsSigned: true,
+  body: { credentials: ['value.*.clientState'] },
   events: {
     // Without an id or a version nothing tells two changes of one resource apart: then each delivery is an event.
     id: firstOf(

@@ -1,6 +1,5 @@
 // Okta event hooks: a static value in Authorization, a batch of log events; a GET wants its challenge back as JSON.
 import { splitBody } from '../batch.ts';
-import { valueAt } from '../body.ts';
 import { emptyAnswer, isChallenge, jsonAnswer } from '../handshake.ts';
 import { header, json } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -26,8 +25,7 @@ export const okta: Provider = {
     topic: json('data.events.0.eventType'),
     occurredAt: { at: json('data.events.0.published'), unit: 'iso' },
     // Which org it was is said beside the events.
-    items: (body) =>
-      splitBody(valueAt(body, ['data']), 'events')?.map((data) => ({ ...(body as object), data })),
+    items: (body) => splitBody(body, 'data.events'),
   },
   handshakes: [{ method: 'GET', phase: 'unsigned', answer: answerVerification }],
   // Okta wants no body in the answer.

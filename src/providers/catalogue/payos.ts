@@ -20,6 +20,7 @@ export const payos: Provider = {
   }),
   secret: textSecret({ label: 'Checksum key', where: 'my.payos.vn → your payment channel → Checksum Key' }),
   idIsSigned: true,
+  body: { signedText: computed(signedData) },
   events: {
     // The bank's reference of one transfer; an order may be paid in several.
     id: [json('data.orderCode'), ':', json('data.reference')],
@@ -41,18 +42,48 @@ function answerTestPayment(delivery: Delivery): HandshakeAnswer | undefined {
   return isTest ? emptyAnswer() : undefined;
 }
 
-/** Values as JavaScript writes them. A nested one would not be covered, so it is refused. */
+/** Those of the library's type: nothing is escaped in the signed text, so `&reference=` in a value could be a field. */
+const FIELDS = [
+  'orderCode',
+  'amount',
+  'description',
+  'accountNumber',
+  'reference',
+  'transactionDateTime',
+  'currency',
+  'paymentLinkId',
+  'code',
+  'desc',
+  'counterAccountBankId',
+  'counterAccountBankName',
+  'counterAccountName',
+  'counterAccountNumber',
+  'virtualAccountName',
+  'virtualAccountNumber',
+];
+
+/** Values as JavaScript writes them. What could be cut or read in two ways is refused, nested values among it. */
 function signedData(reading: Reading): Computed {
   reading.decoded ??= decodeBody(reading.delivery, reading.source);
   const data = valueAt(reading.decoded.value, ['data']);
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return missing('data in the body');
+  const names = new Set([...FIELDS, ...Object.keys(data)]);
   const fields: string[] = [];
   for (const [key, value] of Object.entries(data).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (typeof value === 'object' && value !== null)
-      return { ok: false, reason: 'malformed_signature', detail: `data.${key} is not a plain value` };
-    fields.push(`${key}=${value === null || value === 'null' || value === 'undefined' ? '' : value}`);
+    const text = value === null || value === 'null' || value === 'undefined' ? '' : String(value);
+    const isPlain =
+      (typeof value !== 'object' || value === null) &&
+      (typeof value !== 'number' || Math.abs(value) <= Number.MAX_SAFE_INTEGER);
+    if (!isPlain || !/^\w+$/.test(key) || holdsField(text, names))
+      return { ok: false, reason: 'malformed_signature', detail: 'a field of data is none that payOS sends' };
+    fields.push(`${key}=${text}`);
   }
   return fields.join('&');
+}
+
+function holdsField(text: string, names: ReadonlySet<string>): boolean {
+  for (const [, name = ''] of text.matchAll(/&(\w+)=/g)) if (names.has(name)) return true;
+  return false;
 }
 
 function payment({ id, now }: SampleDraft): object {

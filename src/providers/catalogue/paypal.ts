@@ -61,7 +61,7 @@ export const paypal: Provider = {
     "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: whoever saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
   scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
   secret,
-  // A checksum is no signature: the id could be another's.
+  // Of the body only a CRC32 is signed, and whoever wants one can have it: so a transmission is good for one event.
   idIsSigned: false,
   events: {
     id: json('id'),

@@ -28,7 +28,7 @@ export const plivo: Provider = {
   secret: textSecret({ label: 'Auth token', where: 'console.plivo.com → Overview → Auth Token' }),
   // No id is sent for a callback, and the steps of one message share its MessageUUID: the body's hash is the id.
   idIsSigned: true,
-  body: { form: 'flat', signsFields: true },
+  body: { form: 'flat', signedText: computed(signedFields) },
   events: {
     topic: firstOf(
       json('Event'),
@@ -65,11 +65,17 @@ function signedRequest(reading: Reading): string | Refusal {
   const mark = configured.indexOf('?');
   const base = mark < 0 ? configured : configured.slice(0, mark);
   const query = mark < 0 ? [] : [...new URLSearchParams(configured.slice(mark + 1))];
-  const fields = reading.delivery.body.length === 0 ? [] : formFields(reading.delivery);
-  if (!fields) return missing('a form');
+  const fields = signedFields(reading);
+  if (typeof fields !== 'string') return fields;
   const sortedQuery = sorted(query, '=').join('&');
-  if (fields.length === 0) return sortedQuery === '' ? base : `${base}?${sortedQuery}`;
-  return `${base}?${sortedQuery}${sortedQuery === '' ? '' : '.'}${sorted(fields, '').join('')}`;
+  if (fields === '') return sortedQuery === '' ? base : `${base}?${sortedQuery}`;
+  return `${base}?${sortedQuery}${sortedQuery === '' ? '' : '.'}${fields}`;
+}
+
+/** Run together: where a name ends is not signed, so the id is the hash of this text, however it is cut. */
+function signedFields({ delivery }: Reading): string | Refusal {
+  const fields = delivery.body.length === 0 ? [] : formFields(delivery);
+  return fields ? sorted(fields, '').join('') : missing('a form');
 }
 
 function sorted(pairs: readonly (readonly [string, string])[], between: string): string[] {

@@ -18,7 +18,8 @@ export const slack: Provider = {
   }),
   secret: textSecret({ label: 'Signing secret', where: 'api.slack.com/apps → your app → Basic Information' }),
   idIsSigned: true,
-  body: { form: 'flat', jsonField: 'payload' },
+  // The verification token of old: whoever has it passes at receivers that still go by it.
+  body: { form: 'flat', jsonField: 'payload', credentials: ['token'] },
   events: {
     // Commands and interactions have no id that is promised to stay: the hash of the body stands in.
     id: json('event_id'),

@@ -26,7 +26,7 @@ export const twilio: Provider = {
   secret: textSecret({ label: 'Auth token', where: 'console.twilio.com → Account Info → Auth Token' }),
   // The token is outside the signature; what is inside it (MessageSid) is shared by the steps of one message.
   idIsSigned: false,
-  body: { form: 'flat', signsFields: true },
+  body: { form: 'flat', signedText: sortedForm },
   sendsByGet: true,
   events: {
     id: header('i-twilio-idempotency-token'),

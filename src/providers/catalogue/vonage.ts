@@ -1,5 +1,5 @@
 // Vonage: a bearer JWT whose claim `payload_hash` is the hash of the body.
-import { firstOf, header, json } from '../parts.ts';
+import { firstOf, header, json, optional } from '../parts.ts';
 import type { Provider } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
 import { textSecret } from '../secrets.ts';
@@ -24,7 +24,7 @@ export const vonage: Provider = {
   }),
   idIsSigned: true,
   events: {
-    id: [json('message_uuid'), ':', firstOf(json('status'), 'inbound')],
+    id: [json('message_uuid'), ':', firstOf(json('status'), 'inbound'), optional(':', json('timestamp'))],
     topic: firstOf(
       ['message.', json('status')],
       ['call.', json('call_status')],

@@ -1,13 +1,10 @@
 // WooCommerce: base64 HMAC over the body; id and topic come in headers that the signature does not cover.
-import { hash } from 'node:crypto';
 import { emptyAnswer } from '../handshake.ts';
-import { computed, firstOf, header, json, rawBody } from '../parts.ts';
+import { bodyHash, firstOf, header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { randomId, randomNumber } from './sample.ts';
-
-const bodyHash = computed(({ delivery }) => hash('sha256', delivery.body, 'hex'));
 
 export const woocommerce: Provider = {
   name: 'woocommerce',

@@ -1,6 +1,7 @@
 // The Standard Webhooks presets: signatures over `id.timestamp.body` under one family of header names.
-import { header, rawBody, timestamp } from '../parts.ts';
+import { computed, header, type Part, rawBody, timestamp } from '../parts.ts';
 import type { Scheme } from '../provider.ts';
+import { readPart } from '../reading.ts';
 import { hmac } from './hmac.ts';
 import type { KeySpec } from './key.ts';
 import { publicKey } from './public-key.ts';
@@ -31,8 +32,19 @@ function signedAs(family: string, prefix: string): SignedTemplateSpec {
     prefix,
   };
   return {
-    message: [header(`${family}-id`), '.', timestamp, '.', rawBody],
+    message: [idBeforeTime(`${family}-id`), '.', timestamp, '.', rawBody],
     signature,
     timestamp: { at: header(`${family}-timestamp`), unit: 's' },
   };
+}
+
+/** Only dots part id, time and body: with a time in the id, one text would be two deliveries. */
+function idBeforeTime(name: string): Part {
+  return computed((reading) => {
+    const id = readPart(header(name), reading);
+    if (typeof id !== 'string') return id;
+    if (/\.\d{10}(?:\.|$)/.test(id))
+      return { ok: false, reason: 'malformed_signature', detail: `${name} holds a time` };
+    return Buffer.from(id, 'latin1');
+  });
 }
