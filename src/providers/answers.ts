@@ -1,5 +1,12 @@
 // What a provider is answered with, and what it makes of that.
-import type { AnswerEffect, Delivery, EventDraft, HandshakeAnswer, Provider } from './provider.ts';
+import type {
+  AnswerEffect,
+  AnswerFacts,
+  Delivery,
+  EventDraft,
+  HandshakeAnswer,
+  Provider,
+} from './provider.ts';
 
 /** The answer to a delivery that is committed; undefined: our own 200. */
 export function acceptedAnswerOf(
@@ -16,22 +23,15 @@ export function unavailableStatusOf(provider: Provider | undefined): 429 | 503 {
 }
 
 /** What becomes of a delivery that is answered with this status. */
-export function effectOf({ answers }: Provider, status: number): AnswerEffect {
-  const { success, failure = {} } = answers ?? {};
+export function effectOf(provider: Provider, status: number): AnswerEffect {
+  const { success, failure = {} } = answerFactsOf(provider);
   if (success ? success.includes(status) : status >= 200 && status < 300) return 'accepted';
   const ofClass = status >= 500 ? failure['5xx'] : status >= 400 ? failure['4xx'] : undefined;
   return failure[status] ?? ofClass ?? failure.any ?? 'unknown';
 }
 
-/** Whether the provider sends anything again, whatever it is answered with. */
-export function retriesNothing(provider: Provider): boolean {
-  return provider.answers?.failure?.any === 'final' && !retriedStatuses(provider);
-}
-
-function retriedStatuses({ answers }: Provider): boolean {
-  return Object.values(answers?.failure ?? {}).some(
-    (effect) => effect === 'retried' || effect === 'if-asked',
-  );
+export function answerFactsOf({ answers }: Provider): AnswerFacts {
+  return answers === undefined || answers === 'unknown' ? {} : answers;
 }
 
 /** The largest body that is read for a source of the provider. @param configuredBytes BODY_LIMIT_BYTES */

@@ -1,6 +1,12 @@
 // What the rest of Postbell asks of providers: the registry, verifying, reading, answering and signing.
 
-export { acceptedAnswerOf, bodyLimitOf, effectOf, unavailableStatusOf } from './answers.ts';
+export {
+  acceptedAnswerOf,
+  answerFactsOf,
+  bodyLimitOf,
+  effectOf,
+  unavailableStatusOf,
+} from './answers.ts';
 export { describeHandshakes, describeId } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';

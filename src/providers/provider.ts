@@ -270,7 +270,8 @@ export interface Provider {
   readonly handover?: Handover;
   /** What an accepted delivery must be answered with, where our own 200 would not do. */
   readonly acceptedAnswer?: HandshakeAnswer | AcceptedAnswer;
-  readonly answers?: AnswerFacts;
+  /** What it makes of our answers. Default: unknown. */
+  readonly answers?: AnswerFacts | 'unknown';
   /** The status of "not now" where the provider retries nothing else. Default 503. Both carry Retry-After. */
   readonly unavailableStatus?: 429;
   /** The largest body that it sends, where that is more than BODY_LIMIT_BYTES may be: read up to this size all the same. */

@@ -1,7 +1,7 @@
 // Discord: Ed25519 over `timestamp body`; interactions and webhook events under one application key.
-import { jsonAnswer, smallJsonBody } from '../handshake.ts';
+import { emptyAnswer, jsonAnswer, smallJsonBody } from '../handshake.ts';
 import { firstOf, header, json, rawBody, timestamp } from '../parts.ts';
-import type { Delivery, HandshakeAnswer, Provider } from '../provider.ts';
+import type { Delivery, EventDraft, HandshakeAnswer, Provider } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { publicKey } from '../schemes/public-key.ts';
 import { randomNumber } from './sample.ts';
@@ -35,8 +35,11 @@ export const discord: Provider = {
   },
   headers: ['x-signature-timestamp'],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerPing }],
+  acceptedAnswer: answerAccepted,
   retries: 'Wants an answer within 3 s; interactions are not sent again. A bad signature must get 401.',
   sending: { newId: () => String(randomNumber(14)) },
+  // Of webhook events: an interaction is never sent again.
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'interaction.2': ({ id }) => ({
       id,
@@ -71,4 +74,22 @@ function answerPing(delivery: Delivery): HandshakeAnswer | undefined {
   if (typeof body !== 'object' || body === null || !('type' in body) || 'event' in body) return undefined;
   if (body.type === 1) return jsonAnswer({ type: 1 });
   return body.type === 0 ? { status: 204, contentType: 'text/plain; charset=utf-8', body: '' } : undefined;
+}
+
+/**
+ * An event is answered 204. An interaction wants its own kind of answer within 3 s, and the handler's follow-up later: a
+ * command or a modal is deferred (5), a component stays as it is (6), an autocompletion has no choices (8).
+ */
+function answerAccepted(_delivery: Delivery, [event]: readonly EventDraft[]): HandshakeAnswer {
+  switch (event?.topic) {
+    case 'interaction.2':
+    case 'interaction.5':
+      return jsonAnswer({ type: 5 });
+    case 'interaction.3':
+      return jsonAnswer({ type: 6 });
+    case 'interaction.4':
+      return jsonAnswer({ type: 8, data: { choices: [] } });
+    default:
+      return emptyAnswer(204);
+  }
 }

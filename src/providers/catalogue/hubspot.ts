@@ -32,6 +32,17 @@ export const hubspot: Provider = {
   headers: ['x-hubspot-request-timestamp'],
   retries: 'Wants a 2xx within 5 s; up to 10 retries over 24 h (attemptNumber grows).',
   sending: { newId: () => String(randomNumber(9)) },
+  answers: {
+    failure: {
+      400: 'final',
+      401: 'final',
+      403: 'final',
+      404: 'final',
+      405: 'final',
+      429: 'retried',
+      '5xx': 'retried',
+    },
+  },
   samples: {
     'contact.creation': (draft) => [event(draft, draft.id), event(draft, String(randomNumber(9)))],
     'contact.propertyChange': (draft) => [

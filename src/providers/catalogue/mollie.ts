@@ -27,6 +27,7 @@ export const mollie: Provider = {
   },
   retries: 'Wants a 2xx; tries again with growing gaps for about a day.',
   sending: { newId: () => randomId('event_') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'payment-link.paid': (draft) =>
       event(draft, {

@@ -62,6 +62,7 @@ export const plaid: Provider = {
     topic: [json('webhook_type'), '.', json('webhook_code')],
   },
   retries: 'Wants a 200 within 10 s; tries again for up to 24 h.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'TRANSACTIONS.SYNC_UPDATES_AVAILABLE': (draft) =>
       event(draft, { initial_update_complete: true, historical_update_complete: true }),

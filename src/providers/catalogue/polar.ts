@@ -20,6 +20,7 @@ const asText = standardSender({
   key: 'text',
   occurredAt: { at: json('timestamp'), unit: 'iso' },
   retries: 'Wants a 2xx; tries again with growing gaps.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'order.paid': (draft) => event(draft, { status: 'paid', total_amount: 4200, currency: 'eur' }),
     'subscription.active': (draft) => event(draft, { status: 'active' }),

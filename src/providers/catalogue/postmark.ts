@@ -9,7 +9,8 @@ export const postmark: Provider = {
   name: 'postmark',
   title: 'Postmark',
   docsUrl: 'https://postmarkapp.com/developer/webhooks/webhooks-overview',
-  facts: 'Basic auth and record types T: Hookdeck. Retries M.',
+  facts:
+    'Basic auth and record types T: Hookdeck. Retries D: postmarkapp.com, understanding inbound webhook retries. Sizes D: postmarkapp.com, attachment and email size limits.',
   scheme: credential({
     at: header('authorization'),
     expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
@@ -31,6 +32,9 @@ export const postmark: Provider = {
     },
   },
   retries: 'Wants 200; tries again with growing gaps; 403 stops it.',
+  answers: { success: [200], failure: { 403: 'final', any: 'retried' } },
+  // Inbound mail: up to 35 MB of attachments, a third longer as base64.
+  bodyLimitBytes: 50_331_648,
   samples: {
     Delivery: ({ topic, now }) => ({
       RecordType: topic,
