@@ -7,7 +7,7 @@ export {
   effectOf,
   unavailableStatusOf,
 } from './answers.ts';
-export { describeHandshakes, describeId } from './describe.ts';
+export { describeHandshakes, describeProvider, type ProviderGuide, USUAL_ANSWER } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods } from './handshake.ts';

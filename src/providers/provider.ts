@@ -231,6 +231,8 @@ export type AnswerEffect = 'accepted' | 'retried' | 'if-asked' | 'final' | 'swit
 
 /** What the provider makes of answers. Only what `facts` has a source for: the rest is unknown. */
 export interface AnswerFacts {
+  /** Our answer to an event in words, where `acceptedAnswer` is a function. */
+  accepted?: string;
   /** The statuses that count as success. Default: every 2xx. */
   success?: readonly number[];
   /** By status, by class, or `any` for all that is no success; the most exact of them counts. */

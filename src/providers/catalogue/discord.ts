@@ -39,7 +39,10 @@ export const discord: Provider = {
   retries: 'Wants an answer within 3 s; interactions are not sent again. A bad signature must get 401.',
   sending: { newId: () => String(randomNumber(14)) },
   // Of webhook events: an interaction is never sent again.
-  answers: { failure: { '5xx': 'retried' } },
+  answers: {
+    accepted: '204 to an event; to an interaction 200 {"type":5}, 6 or 8, so that the handler can follow up',
+    failure: { '5xx': 'retried' },
+  },
   samples: {
     'interaction.2': ({ id }) => ({
       id,
