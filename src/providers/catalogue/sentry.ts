@@ -21,8 +21,9 @@ export const sentry: Provider = {
     label: 'Client secret',
     where: 'Settings → Developer Settings → your integration → Credentials → Client Secret',
   }),
-  // Request-ID names one sending and not the event: a retry has another.
-  idIsSigned: true,
+  // Request-ID names one sending and not the event: a retry has another. The id is the hash of the signed body; the header
+  // that names the topic is outside the signature.
+  idIsSigned: false,
   events: {
     topic: firstOf([header(RESOURCE), '.', json('action')], header(RESOURCE)),
     occurredAt: { at: header('sentry-hook-timestamp'), unit: 's' },
@@ -37,6 +38,7 @@ export const sentry: Provider = {
       'sentry-hook-timestamp': String(unixSeconds(now)),
     }),
   },
+  answers: { failure: { 503: 'retried', 504: 'retried' } },
   samples: {
     'issue.created': (draft) => event(draft, { issue: issue('unresolved') }),
     'issue.resolved': (draft) => event(draft, { issue: issue('resolved') }),
