@@ -95,13 +95,14 @@ function nthHash(hex: string, seen: Map<string, number>): string {
 }
 
 function readFacts(reading: Reading, hashedBody: () => string) {
-  const { events, idIsSigned } = reading.source.provider;
+  const { provider, runsRepeatedBodies = false } = reading.source;
+  const { events, idIsSigned } = provider;
   const id = events.id && readText(events.id, reading);
   return {
     eventId: id === undefined ? hashedBody() : boundedId(id),
     topic: boundedTopic(readText(events.topic, reading)),
     occurredAt: readTime(events.occurredAt, reading),
-    uniqueBody: !idIsSigned,
+    uniqueBody: !idIsSigned && !runsRepeatedBodies,
   };
 }
 
