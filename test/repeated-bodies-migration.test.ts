@@ -20,7 +20,7 @@ atEnd(t, () => pool.end());
 async function storeEvent({ id, topic, body }: ReturnType<typeof shopify>, age: string): Promise<void> {
   await pool.query(
     `INSERT INTO webhook_events (source, provider, event_id, topic, payload, body_sha256, unique_body, status, processed_at, received_at)
-     VALUES ('shopify', 'shopify', $1, $2, $3, sha256(convert_to($3::text, 'UTF8')), true, 'PROCESSED', now(), now() - $4::interval)`,
+     VALUES ('shopify', 'shopify', $1, $2, $3::text::jsonb, sha256(convert_to($3::text, 'UTF8')), true, 'PROCESSED', now(), now() - $4::interval)`,
     [id, topic, body, age],
   );
 }
