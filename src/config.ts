@@ -35,6 +35,9 @@ const postgresUrl = text(
     ),
 );
 
+/** The default of SAME_BODY_HOURS. */
+export const defaultSameBodyHours = 72;
+
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const schema = z.object({
@@ -56,6 +59,8 @@ const schema = z.object({
   RECEIVE_QUEUE_MAX: integer(5_000, 1, 1_000_000),
   /** Keep the exact bytes of every body (in a batch of each event), not only of those that jsonb cannot hold. */
   STORE_RAW_BODY: flag(false),
+  /** Hours in which a body that repeats under another topic and id is another event, where no signature covers the id. */
+  SAME_BODY_HOURS: integer(defaultSameBodyHours, 0, 87_600),
   /** Days after which PROCESSED and IGNORED events are deleted, all but their ids; 0 keeps them for ever. */
   PAYLOAD_RETENTION_DAYS: integer(0, 0, 36_500),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */

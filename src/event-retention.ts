@@ -10,15 +10,25 @@ export async function lockPurge(tx: Queryable): Promise<boolean> {
   return rows[0]?.locked === true;
 }
 
+/** The time `ageMs` ago by the database's clock, as text with microseconds: no other clock is in `received_at`. */
+export async function readCutoff(database: Queryable, ageMs: number): Promise<string> {
+  const { rows } = await database.query<{ cutoff: string }>({
+    text: `SELECT (now() - make_interval(secs => $1))::text AS cutoff`,
+    values: [ageMs / 1_000],
+  });
+  return rows[0]!.cutoff;
+}
+
 /**
  * Deletes up to `limit` events that arrived and were settled before `before`, oldest first, in the transaction that
  * writes their tombstones. PENDING and FAILED ones stay, and what somebody holds locked is left for the next time.
- * @param from arrival from which on to look, as text with microseconds; null: from the first
+ * @param before see `readCutoff`
+ * @param from arrival from which on to look, of the same form; null: from the first
  * @returns how many, and the arrival of the last
  */
 export async function purgeEvents(
   tx: Queryable,
-  { before, from, limit }: { before: Date; from: string | null; limit: number },
+  { before, from, limit }: { before: string; from: string | null; limit: number },
 ): Promise<{ count: number; last: string | null }> {
   const { rows } = await tx.query<{ count: number; last: string | null }>({
     text: `
@@ -29,41 +39,19 @@ export async function purgeEvents(
         ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED
       ), gone AS (
         DELETE FROM webhook_events e USING old WHERE e.source = old.source AND e.event_id = old.event_id
-        RETURNING e.source, e.event_id, e.processed_at, e.received_at, e.unique_body, e.body_sha256
+        RETURNING e.source, e.event_id, e.topic, e.processed_at, e.received_at, e.unique_body, e.body_sha256
       ), buried AS (
-        INSERT INTO tombstones (source, event_id, processed_on, body_sha256)
-        SELECT source, event_id, processed_at, CASE WHEN unique_body THEN body_sha256 END FROM gone
+        INSERT INTO tombstones (source, event_id, processed_on, body_sha256, topic, received_at)
+        SELECT source, event_id, processed_at, CASE WHEN unique_body THEN body_sha256 END,
+          CASE WHEN unique_body THEN topic END, CASE WHEN unique_body THEN received_at END
+        FROM gone
         -- A row that was put back by hand has one already.
-        ON CONFLICT DO NOTHING
+        ON CONFLICT (source, event_id) DO NOTHING
       )
       SELECT count(*)::int AS count, max(received_at)::text AS last FROM gone`,
     values: [before, from, limit],
   });
   return rows[0]!;
-}
-
-/**
- * Deletes up to `limit` clocks of entities that saw nothing since `before`. One that an unsettled event may still be
- * older than stays: it says that this event is stale. @returns how many
- */
-export async function purgeEntityClocks(tx: Queryable, before: Date, limit: number): Promise<number> {
-  const { rowCount } = await tx.query({
-    text: `
-      WITH unsettled AS (
-        SELECT source, min(occurred_at) AS oldest FROM (
-          SELECT source, occurred_at FROM webhook_events WHERE status = 'PENDING'
-          UNION ALL
-          SELECT source, occurred_at FROM webhook_events WHERE status = 'FAILED'
-        ) e GROUP BY source
-      ), old AS (
-        SELECT c.source, c.entity FROM entity_clock c LEFT JOIN unsettled u ON u.source = c.source
-        WHERE c.last_occurred_at < least($1, u.oldest)
-        LIMIT $2 FOR UPDATE OF c SKIP LOCKED
-      )
-      DELETE FROM entity_clock c USING old WHERE c.source = old.source AND c.entity = old.entity`,
-    values: [before, limit],
-  });
-  return rowCount ?? 0;
 }
 
 export interface Tombstone extends EventKey {

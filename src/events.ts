@@ -8,6 +8,7 @@ import {
   timestamptzArray,
   uuidArray,
 } from './binary-array.ts';
+import { defaultSameBodyHours } from './config.ts';
 import type { Queryable, Transaction } from './database/database.ts';
 import type { EventKey } from './queue/queue.ts';
 
@@ -23,7 +24,10 @@ export interface NewEvent extends EventKey {
   payloadError: string | null;
   rawBody: Buffer | null;
   bodySha256: Buffer;
+  /** The signature does not cover the id: the same body under another id is a suspected replay. */
   uniqueBody: boolean;
+  /** With `uniqueBody`: the same body under another topic is another event for `SAME_BODY_HOURS`. */
+  topicsShareBody: boolean;
   headers: Record<string, string>;
   jobId: string;
 }
@@ -55,31 +59,66 @@ const storedColumns = `source, event_id AS "eventId", provider, topic, status, r
  */
 export const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
 
+/** The columns that a delivery fills, in the order of `newEventValues`. */
+export const newEventColumns = `source, provider, event_id, topic, payload, payload_error, occurred_at, headers, raw_body,
+  body_sha256`;
+/** Placeholders of `newEventValues`, for unnest(). */
+export const newEventPlaceholders = `$1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
+  $7::timestamptz[], $8::jsonb[], $9::bytea[], $10::bytea[]`;
+
+export function newEventValues(events: readonly NewEvent[]): Buffer[] {
+  return [
+    textArray(events.map((event) => event.source)),
+    textArray(events.map((event) => event.provider)),
+    textArray(events.map((event) => event.eventId)),
+    textArray(events.map((event) => event.topic)),
+    jsonbArray(events.map((event) => event.payloadText)),
+    textArray(events.map((event) => event.payloadError)),
+    timestamptzArray(events.map((event) => event.occurredAt)),
+    jsonbArray(events.map((event) => JSON.stringify(event.headers))),
+    byteaArray(events.map((event) => event.rawBody)),
+    byteaArray(events.map((event) => event.bodySha256)),
+  ];
+}
+
+/** More topics than any provider sends one body under: beyond it, another topic is a repeat as well. */
+const maxTopicsOfOneBody = 100;
+
 /**
- * Inserts what is new and wakes the workers, in the receiver's transaction.
- * @returns the job ids of the rows that were new; the others are duplicates
+ * Inserts new events and wakes the workers, in the receiver's transaction. With `uniqueBody` an event is new if its
+ * body is; or if its topic is, and the first event with that body came less than `sameBodyHours` ago.
+ * @returns the job ids of the rows that were inserted; the others are duplicates or repeated bodies
  */
-export async function insertEvents(tx: Queryable, events: readonly NewEvent[]): Promise<Set<string>> {
+export async function insertEvents(
+  tx: Queryable,
+  events: readonly NewEvent[],
+  sameBodyHours: number = defaultSameBodyHours,
+): Promise<Set<string>> {
   const { rows } = await tx.query<{ job_id: string }>({
     name: 'insert_events',
     text: `
       WITH inserted AS (
-        INSERT INTO webhook_events (source, provider, event_id, topic, payload, payload_error, occurred_at, headers,
-          raw_body, body_sha256, unique_body, job_id)
-        SELECT source, provider, event_id, topic, payload, payload_error, occurred_at, headers,
-          raw_body, body_sha256, unique_body, job_id
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::timestamptz[],
-          $8::jsonb[], $9::bytea[], $10::bytea[], $11::boolean[], $12::uuid[]) AS event (source, provider, event_id,
-          topic, payload, payload_error, occurred_at, headers, raw_body, body_sha256, unique_body, job_id)
+        INSERT INTO webhook_events (${newEventColumns}, unique_body, job_id)
+        SELECT ${newEventColumns}, unique_body, job_id
+        FROM unnest(${newEventPlaceholders}, $11::boolean[], $12::uuid[], $14::boolean[])
+          AS event (${newEventColumns}, unique_body, job_id, topics_share_body)
         -- ON CONFLICT waits for whoever is changing the row that is there, be it an operator who went to lunch.
         -- A plain read does not, so that it is left to decide between transactions of this moment.
         WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
-          AND (NOT event.unique_body OR (SELECT true FROM webhook_events e WHERE e.unique_body
-            AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NULL)
+          -- A delivery without its topic's header is no new topic: anybody can leave the header out.
+          AND (NOT event.unique_body OR (
+            SELECT bool_or(e.topic = event.topic OR event.topic = 'unknown' OR NOT event.topics_share_body
+                OR e.received_at < now() - make_interval(hours => $13)) OR count(*) >= ${maxTopicsOfOneBody}
+            FROM webhook_events e
+            WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NOT TRUE)
           -- A purge moves rows to the tombstones in one commit: one snapshot finds an event in either.
           AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
-          AND (NOT event.unique_body OR (SELECT true FROM tombstones t
-            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NULL)
+          AND (NOT event.unique_body OR (
+            SELECT bool_or(t.topic IS NULL OR t.topic = event.topic OR event.topic = 'unknown'
+                OR NOT event.topics_share_body
+                OR t.received_at < now() - make_interval(hours => $13))
+            FROM tombstones t
+            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NOT TRUE)
         ON CONFLICT DO NOTHING
         RETURNING job_id
       ), woken AS (
@@ -87,18 +126,11 @@ export async function insertEvents(tx: Queryable, events: readonly NewEvent[]): 
       )
       SELECT job_id FROM inserted LEFT JOIN woken ON true`,
     values: [
-      textArray(events.map((event) => event.source)),
-      textArray(events.map((event) => event.provider)),
-      textArray(events.map((event) => event.eventId)),
-      textArray(events.map((event) => event.topic)),
-      jsonbArray(events.map((event) => event.payloadText)),
-      textArray(events.map((event) => event.payloadError)),
-      timestamptzArray(events.map((event) => event.occurredAt)),
-      jsonbArray(events.map((event) => JSON.stringify(event.headers))),
-      byteaArray(events.map((event) => event.rawBody)),
-      byteaArray(events.map((event) => event.bodySha256)),
+      ...newEventValues(events),
       boolArray(events.map((event) => event.uniqueBody)),
       uuidArray(events.map((event) => event.jobId)),
+      sameBodyHours,
+      boolArray(events.map((event) => event.topicsShareBody)),
     ],
   });
   return new Set(rows.map((row) => row.job_id));
@@ -107,37 +139,28 @@ export async function insertEvents(tx: Queryable, events: readonly NewEvent[]): 
 /** Further deliveries of an event that is stored. */
 export interface DuplicateCount extends EventKey {
   bodySha256: Buffer;
-  uniqueBody: boolean;
   count: number;
 }
-
-/** How a duplicate differs from what is stored: other bytes under its id, or its bytes under another id. */
-export type DuplicateOddity = 'body_conflict' | 'suspected_replay';
 
 /**
  * Counts duplicates on their rows. A row that somebody holds locked is left out instead of waited for:
  * an operator's open transaction must not keep a provider waiting.
- * @returns `uncounted`: could not be counted now (what was deleted meanwhile is not among them); `odd`: of the others
+ * @returns `uncounted`: could not be counted now (what was deleted meanwhile is not among them); `conflicting`: of the
+ *   others, those with another body than the stored one
  */
 export async function countDuplicates<T extends DuplicateCount>(
   tx: Queryable,
   duplicates: readonly T[],
-): Promise<{ uncounted: T[]; odd: { duplicate: T; oddity: DuplicateOddity }[] }> {
-  if (duplicates.length === 0) return { uncounted: [], odd: [] };
-  const { rows } = await tx.query<{ position: number; isCounted: boolean; oddity: DuplicateOddity }>({
+): Promise<{ uncounted: T[]; conflicting: T[] }> {
+  if (duplicates.length === 0) return { uncounted: [], conflicting: [] };
+  const { rows } = await tx.query<{ position: number; isCounted: boolean }>({
     name: 'count_duplicates',
     text: `
-      WITH delivery AS (
-        SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::boolean[], $5::int[])
-          WITH ORDINALITY AS d (source, event_id, body_sha256, unique_body, count, position)
-      ), target AS (
-        SELECT e.ctid, d.count, d.position,
-          CASE WHEN e.body_sha256 <> d.body_sha256 THEN 'body_conflict' END AS oddity
-        FROM delivery d JOIN webhook_events e ON e.source = d.source AND e.event_id = d.event_id
-        UNION ALL
-        SELECT e.ctid, d.count, d.position, 'suspected_replay' FROM delivery d JOIN webhook_events e
-          ON d.unique_body AND e.unique_body AND e.source = d.source AND e.body_sha256 = d.body_sha256
-          AND e.event_id <> d.event_id
+      WITH target AS (
+        SELECT e.ctid, d.count, d.position, e.body_sha256 <> d.body_sha256 AS is_conflict
+        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[])
+          WITH ORDINALITY AS d (source, event_id, body_sha256, count, position)
+        JOIN webhook_events e ON e.source = d.source AND e.event_id = d.event_id
       ), free AS (
         SELECT e.ctid FROM webhook_events e WHERE e.ctid = ANY (ARRAY(SELECT ctid FROM target))
         FOR NO KEY UPDATE SKIP LOCKED
@@ -147,22 +170,19 @@ export async function countDuplicates<T extends DuplicateCount>(
         WHERE e.ctid = f.ctid AND t.ctid = f.ctid
         RETURNING t.ctid AS ctid
       )
-      SELECT t.position::int AS position, count(c.ctid) > 0 AS "isCounted", max(t.oddity) AS oddity
+      SELECT t.position::int AS position, c.ctid IS NOT NULL AS "isCounted"
       FROM target t LEFT JOIN counted c ON c.ctid = t.ctid
-      GROUP BY t.position HAVING count(c.ctid) = 0 OR max(t.oddity) IS NOT NULL`,
+      WHERE c.ctid IS NULL OR t.is_conflict`,
     values: [
       textArray(duplicates.map((duplicate) => duplicate.source)),
       textArray(duplicates.map((duplicate) => duplicate.eventId)),
       byteaArray(duplicates.map((duplicate) => duplicate.bodySha256)),
-      boolArray(duplicates.map((duplicate) => duplicate.uniqueBody)),
       int4Array(duplicates.map((duplicate) => duplicate.count)),
     ],
   });
-  const found = rows.map((row) => ({ ...row, duplicate: duplicates[row.position - 1]! }));
-  return {
-    uncounted: found.filter(({ isCounted }) => !isCounted).map(({ duplicate }) => duplicate),
-    odd: found.filter(({ isCounted }) => isCounted),
-  };
+  const those = (isCounted: boolean) =>
+    rows.filter((row) => row.isCounted === isCounted).map((row) => duplicates[row.position - 1]!);
+  return { uncounted: those(false), conflicting: those(true) };
 }
 
 /** Reads the rows that a batch of jobs is about, whatever their status. No lock. */

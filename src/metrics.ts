@@ -1,14 +1,14 @@
 // The Prometheus metrics of `web`; label sets are closed, so that no caller can grow them.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from './database/database.ts';
-import type { DuplicateOddity } from './events.ts';
 import type { Receiver } from './receive.ts';
+import type { DuplicateOddity } from './store-deliveries.ts';
 
 export interface Metrics {
   /** One per request: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
   countSignatureFailure(source: string, reason: string): void;
-  /** Duplicates that differ from what is stored: `body_conflict`, `suspected_replay`. */
+  /** Deliveries that resemble a stored event: `body_conflict`, `suspected_replay`, `replay_flood`. */
   countOddDuplicates(source: string, oddity: DuplicateOddity, count: number): void;
   observeAck(source: string, seconds: number): void;
   /** The text that GET /metrics answers. */
@@ -35,7 +35,7 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
   });
   const oddDuplicates = new Counter({
     name: 'postbell_odd_duplicates_total',
-    help: 'Duplicates that differ: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id)',
+    help: 'Deliveries that resemble a stored event: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id: IGNORED), replay_flood (too many of these: 503)',
     labelNames: ['source', 'oddity'] as const,
     registers,
   });

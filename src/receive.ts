@@ -5,7 +5,7 @@ import type { Logger } from './logger.ts';
 import { sqlAnswerTo } from './sql-answers.ts';
 import { createDeliveryStore, type DeliveryStoreOptions, type Receipt } from './store-deliveries.ts';
 
-/** The database could not commit in time: answered 503, and the provider tries again. */
+/** Not committed in time, or refused: answered 503, and the provider tries again. */
 export class UnavailableError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -145,7 +145,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   async function commit(batch: readonly Pending[], tries = 1): Promise<void> {
     try {
       const receipts = await deliveryStore.store(batch.map((pending) => pending.events));
-      for (const [index, pending] of batch.entries()) pending.answer(receipts[index]!);
+      for (const [index, pending] of batch.entries()) answer(pending, receipts[index]!);
     } catch (error) {
       const { reaction, meaning, isBug } = sqlAnswerTo(error);
       if (reaction === 'try again' && tries < maxTries) {
@@ -168,6 +168,11 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     }
   }
 
+  function answer(pending: Pending, receipt: Receipt): void {
+    if (receipt.refusal === undefined) pending.answer(receipt);
+    else pending.refuse(new UnavailableError(receipt.refusal));
+  }
+
   /** Postgres refused the delivery's data although our checks passed it: keep the bytes, drop the JSON. */
   async function commitWithoutPayload(pending: Pending, cause: unknown): Promise<void> {
     log.error(
@@ -183,7 +188,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     }));
     try {
       const [receipt] = await deliveryStore.store([events]);
-      pending.answer(receipt!);
+      answer(pending, receipt!);
     } catch (error) {
       log.error({ error: describeError(error).text }, 'a delivery could not be stored');
       pending.refuse(new UnavailableError('the delivery could not be stored', { cause: error }));

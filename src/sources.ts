@@ -38,6 +38,7 @@ export function parseSources(env: Environment): ParsedSources {
     const secrets = readSecrets(text, variable, provider, problems);
     const webhookUrl = readWebhookUrl(env, name, publicUrl, provider, problems);
     const verifyToken = env[`${variableOf(name)}_VERIFY_TOKEN`]?.trim();
+    const runsRepeatedBodies = readRepeatedBodies(env, name, problems);
     if (problems.length > problemsBefore) continue;
     sources.set(name, {
       name,
@@ -45,6 +46,7 @@ export function parseSources(env: Environment): ParsedSources {
       secrets,
       ...(verifyToken ? { verifyToken } : {}),
       ...(webhookUrl === undefined ? {} : { webhookUrl }),
+      ...(runsRepeatedBodies ? { runsRepeatedBodies } : {}),
     });
   }
   problems.push(...straySecrets(env, declared));
@@ -152,6 +154,14 @@ function readWebhookUrl(
       `${variable} is missing; ${provider.title} signs the URL: set it, or PUBLIC_URL for all sources`,
     );
   return undefined;
+}
+
+function readRepeatedBodies(env: Environment, name: string, problems: string[]): boolean {
+  const variable = `${variableOf(name)}_REPEATED_BODIES`;
+  const text = env[variable]?.trim();
+  if (text && text !== 'run')
+    problems.push(`${variable} must be run, or unset: then a repeated body under another id is IGNORED`);
+  return text === 'run';
 }
 
 function parseHttpUrl(text: string): URL | undefined {

@@ -1,25 +1,28 @@
 // Deliveries that go into one commit: their new events, the jobs of these, and the counts of what was there before.
 import type { Database, Transaction } from './database/database.ts';
 import { allOrFirstError } from './database/statements.ts';
-import {
-  countDuplicates,
-  type DuplicateCount,
-  type DuplicateOddity,
-  insertEvents,
-  type NewEvent,
-} from './events.ts';
+import { maxSuspectedReplaysPerHour, type SuspectedReplays, storeSuspectedReplays } from './event-repeats.ts';
+import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from './events.ts';
 import { failpoint, isArmedAt } from './failpoint.ts';
 import type { Queue } from './queue/queue.ts';
 
 export interface Receipt {
   /** True when every event of the delivery was stored before. */
   duplicate: boolean;
+  /** Why nothing of the delivery was stored; the others of its transaction were. */
+  refusal?: string;
 }
+
+/**
+ * How a delivery resembles a stored event that it is not a plain duplicate of: other bytes under its id; its bytes under
+ * another id, stored as IGNORED; the same, refused because too many came.
+ */
+export type DuplicateOddity = 'body_conflict' | 'suspected_replay' | 'replay_flood';
 
 export interface DeliveryStore {
   /**
    * Stores each delivery's events, all or none, in one transaction.
-   * @returns a receipt for each
+   * @returns a receipt for each; one with a `refusal` is no acknowledgement
    * @throws what Postgres says; then nothing is stored
    */
   store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]>;
@@ -30,6 +33,8 @@ export interface DeliveryStore {
 export interface DeliveryStoreOptions {
   database: Database;
   queue: Pick<Queue, 'enqueue' | 'withdraw'>;
+  /** As SAME_BODY_HOURS. */
+  sameBodyHours?: number | undefined;
   /** Told once they are committed. */
   onOddDuplicates?: ((source: string, oddity: DuplicateOddity, count: number) => void) | undefined;
 }
@@ -48,7 +53,7 @@ const settings = {
 };
 
 export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStore {
-  const { database, queue, onOddDuplicates } = options;
+  const { database, onOddDuplicates = () => {} } = options;
   let uncounted: DuplicateCount[] = [];
 
   async function store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]> {
@@ -56,29 +61,27 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
     const carried = uncounted;
     uncounted = [];
     try {
-      const { inserted, left, odd } = await database.transaction(
+      const { isNew, replays, refusals, counted } = await database.transaction(
         async (tx) => {
           await failpoint('web.after-begin');
-          const inserting = insertEvents(tx, firsts);
-          if (isArmedAt('web.after-insert')) await inserting.then(() => failpoint('web.after-insert'));
-          // Without waiting for what was new: a round trip less for all, and jobs to withdraw where an event was known.
-          const enqueuing = queue.enqueue(tx, firsts);
-          await allOrFirstError<unknown>([inserting, enqueuing]);
-          const inserted = await inserting;
-          await failpoint('web.after-enqueue');
-          const known = firsts.filter((event) => !inserted.has(event.jobId));
-          await queue.withdraw(tx, known);
-          const { uncounted: left, odd } = await count(tx, [...known, ...repeats], carried);
-          return { inserted, left, odd };
+          const isNew = await insertWithJobs(tx, firsts, options);
+          const known = firsts.filter((event) => !isNew.has(event.jobId));
+          const replays = await settleKnown(tx, known, options.queue);
+          for (const event of replays.stored) isNew.add(event.jobId);
+          const refusals = refusalsOf(replays);
+          assertAllOrNone(deliveries, isNew, refusals);
+          const isDuplicate = (event: NewEvent) => !isNew.has(event.jobId) && !refusals.has(keyOf(event));
+          const duplicates = [...known, ...repeats].filter(isDuplicate);
+          return { isNew, replays, refusals, counted: await count(tx, duplicates, carried) };
         },
         { settings, commitSite: 'web.commit-sent' },
       );
       await failpoint('web.after-commit');
-      keepUncounted(left);
-      for (const { duplicate, oddity } of odd) onOddDuplicates?.(duplicate.source, oddity, duplicate.count);
-      return deliveries.map((events) => ({
-        duplicate: !events.some((event) => inserted.has(event.jobId)),
-      }));
+      keepUncounted(counted.uncounted);
+      for (const { source, count } of counted.conflicting) onOddDuplicates(source, 'body_conflict', count);
+      for (const { source } of replays.stored) onOddDuplicates(source, 'suspected_replay', 1);
+      for (const { event } of replays.refused) onOddDuplicates(event.source, 'replay_flood', 1);
+      return deliveries.map((events) => receiptOf(events, isNew, refusals));
     } catch (error) {
       keepUncounted(carried);
       throw error;
@@ -92,16 +95,85 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
   return { store, hasUncounted: () => uncounted.length > 0 };
 }
 
+/** @returns the job ids of the events that were inserted */
+async function insertWithJobs(
+  tx: Transaction,
+  events: readonly NewEvent[],
+  { queue, sameBodyHours }: DeliveryStoreOptions,
+): Promise<Set<string>> {
+  const inserting = insertEvents(tx, events, sameBodyHours);
+  if (isArmedAt('web.after-insert')) await inserting.then(() => failpoint('web.after-insert'));
+  // Without waiting for the answer, which events are new: a round trip less for all, and jobs to withdraw where an
+  // event was known.
+  const enqueuing = queue.enqueue(tx, events);
+  await allOrFirstError<unknown>([inserting, enqueuing]);
+  await failpoint('web.after-enqueue');
+  return inserting;
+}
+
+/** Takes back the jobs of events that were not inserted, and stores those that repeat a body under another id. */
+async function settleKnown(
+  tx: Transaction,
+  known: readonly NewEvent[],
+  queue: DeliveryStoreOptions['queue'],
+): Promise<SuspectedReplays> {
+  const withdrawing = queue.withdraw(tx, known);
+  const storing = storeSuspectedReplays(
+    tx,
+    known.filter((event) => event.uniqueBody),
+  );
+  await allOrFirstError<unknown>([withdrawing, storing]);
+  return storing;
+}
+
+const keyOf = ({ source, eventId }: NewEvent) => JSON.stringify([source, eventId]);
+
+/** Why events are refused, by their keys. */
+function refusalsOf({ refused }: SuspectedReplays): Map<string, string> {
+  const limit = maxSuspectedReplaysPerHour;
+  return new Map(
+    refused.map(({ event, firstId }) => [
+      keyOf(event),
+      `more than ${limit} suspected replays of ${firstId} came within an hour`,
+    ]),
+  );
+}
+
+/**
+ * A delivery of several events is stored whole or not at all. No provider sends several events whose ids its signature
+ * does not cover: should one come, its transaction fails, and nothing in it is acknowledged.
+ */
+function assertAllOrNone(
+  deliveries: readonly (readonly NewEvent[])[],
+  isNew: ReadonlySet<string>,
+  refusals: ReadonlyMap<string, string>,
+): void {
+  if (refusals.size === 0) return;
+  const isTorn = (events: readonly NewEvent[]) =>
+    events.some((event) => refusals.has(keyOf(event))) && events.some((event) => isNew.has(event.jobId));
+  if (deliveries.some(isTorn))
+    throw new Error('a delivery holds new events and too many suspected replays; it cannot be stored whole');
+}
+
+function receiptOf(
+  events: readonly NewEvent[],
+  isNew: ReadonlySet<string>,
+  refusals: ReadonlyMap<string, string>,
+): Receipt {
+  const duplicate = !events.some((event) => isNew.has(event.jobId));
+  const refused = refusals.size > 0 && events.find((event) => refusals.has(keyOf(event)));
+  return refused ? { duplicate, refusal: refusals.get(keyOf(refused))! } : { duplicate };
+}
+
 function count(tx: Transaction, duplicates: readonly NewEvent[], carried: readonly DuplicateCount[]) {
   const counts = new Map<string, DuplicateCount>();
-  for (const { source, eventId, bodySha256, uniqueBody, count = 1 } of [
-    ...carried,
-    ...duplicates,
-  ] as (DuplicateCount & { count?: number })[]) {
+  for (const { source, eventId, bodySha256, count = 1 } of [...carried, ...duplicates] as (DuplicateCount & {
+    count?: number;
+  })[]) {
     const key = JSON.stringify([source, eventId, bodySha256.toString('base64')]);
     const entry = counts.get(key);
     if (entry) entry.count += count;
-    else counts.set(key, { source, eventId, bodySha256, uniqueBody, count });
+    else counts.set(key, { source, eventId, bodySha256, count });
   }
   return countDuplicates(tx, [...counts.values()]);
 }
@@ -111,24 +183,27 @@ function withoutRepeats(deliveries: readonly (readonly NewEvent[])[]): {
   firsts: NewEvent[];
   repeats: NewEvent[];
 } {
-  const seen = new Set<string>();
-  const firsts: NewEvent[] = [];
+  const firsts = new Map<string, NewEvent>();
   const repeats: NewEvent[] = [];
   for (const event of deliveries.flat()) {
-    const idKey = `id/${event.source}/${event.eventId}`;
-    const bodyKey = event.uniqueBody ? `body/${event.source}/${event.bodySha256.toString('base64')}` : idKey;
-    if (seen.has(idKey) || seen.has(bodyKey)) {
-      repeats.push(event);
-    } else {
-      seen.add(idKey).add(bodyKey);
-      firsts.push(event);
-    }
+    const key = keyOf(event);
+    if (firsts.has(key)) repeats.push(event);
+    else firsts.set(key, event);
   }
-  // One order in all processes: two batches that share events in opposite orders would deadlock.
-  firsts.sort((a, b) =>
-    a.source === b.source ? compare(a.eventId, b.eventId) : compare(a.source, b.source),
+  return { firsts: [...firsts.values()].sort(compareByKeys), repeats };
+}
+
+/**
+ * One order in all processes: two batches that share events, or bodies, in opposite orders would deadlock. What is left is
+ * one id under several bodies in both; Postgres ends one of the two, which is then tried again.
+ */
+function compareByKeys(a: NewEvent, b: NewEvent): number {
+  const byBody = a.uniqueBody && b.uniqueBody;
+  return (
+    compare(a.source, b.source) ||
+    (byBody && (Buffer.compare(a.bodySha256, b.bodySha256) || compare(a.topic, b.topic))) ||
+    compare(a.eventId, b.eventId)
   );
-  return { firsts, repeats };
 }
 
 function compare(a: string, b: string): number {

@@ -43,6 +43,7 @@ const layers: readonly (readonly string[])[] = [
     'event-jobs.ts',
     'event-outcomes.ts',
     'event-queries.ts',
+    'event-repeats.ts',
     'event-statistics.ts',
     'event-filter.ts',
     'event-retention.ts',
@@ -98,7 +99,7 @@ for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
   if (file !== 'config.ts' && /\bprocess\.env\b/.test(text))
     problems.push(`${file}: reads process.env; only config.ts may`);
   if (
-    !/^events?(-jobs|-outcomes|-queries|-filter|-retention)?\.ts$/.test(basename(file)) &&
+    !/^events?(-jobs|-outcomes|-queries|-filter|-repeats|-retention)?\.ts$/.test(basename(file)) &&
     /\b(INSERT INTO|UPDATE|DELETE FROM) webhook_events\b/.test(text)
   ) {
     problems.push(`${file}: writes webhook_events; its statements live in events.ts and event-*.ts`);

@@ -17,6 +17,7 @@ const impossible: readonly (readonly [constraint: string, assignment: string])[]
   ['counts_are_not_negative', 'duplicates = -1'],
   ['processed_has_time', 'processed_at = now()'],
   ['ignored_has_reason', `ignored_reason = 'stale'`],
+  ['ignored_has_reason', `unique_body = true, status = 'IGNORED', ignored_reason = 'suspected replay of x'`],
   ['payload_or_why_not', `payload_error = 'nul'`],
   ['nothing_lost', `payload = NULL, payload_error = 'nul'`],
 ];
@@ -29,6 +30,17 @@ for (const [constraint, assignment] of impossible) {
     });
   });
 }
+
+t.test('a tombstone has a topic and a time together, and only beside a body', async (t) => {
+  const values = [`NULL, 't', now()`, `sha256('x'), 't', NULL`, `sha256('x'), NULL, now()`];
+  for (const value of values)
+    await t.rejects(
+      inbox.sql(
+        `INSERT INTO tombstones (source, event_id, body_sha256, topic, received_at) VALUES ('s', 'e', ${value})`,
+      ),
+      { code: '23514', message: /topic_and_time_with_body/ },
+    );
+});
 
 t.test('a change of status by hand is completed, whichever it is', async (t) => {
   const states: readonly (readonly [status: string, completed: object])[] = [

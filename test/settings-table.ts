@@ -21,6 +21,11 @@ const ofSources: readonly (readonly [string, string, string])[] = [
     '',
     'The exact URL typed in at the provider, if it is not PUBLIC_URL plus the path.',
   ],
+  [
+    '`<SOURCE>_REPEATED_BODIES`',
+    '',
+    '`run` where equal bodies under different ids are normal and no signature covers the id: each of them runs.',
+  ],
 ];
 
 export function settingsTable(): string {

@@ -86,6 +86,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     log,
     timeoutMs: config.RECEIVE_TIMEOUT_MS,
     queueMax: config.RECEIVE_QUEUE_MAX,
+    sameBodyHours: config.SAME_BODY_HOURS,
     onOddDuplicates: metrics.countOddDuplicates,
   });
   log.info('ready');

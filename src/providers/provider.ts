@@ -23,6 +23,8 @@ export interface Source {
   verifyToken?: string;
   /** The exact URL typed in at the provider (`<SOURCE>_WEBHOOK_URL`, or PUBLIC_URL plus the path). */
   webhookUrl?: string;
+  /** `<SOURCE>_REPEATED_BODIES=run`: equal bodies under different ids are normal, each is an event. */
+  runsRepeatedBodies?: boolean;
   /** How public keys are fetched; by default over HTTPS with a time limit. Tests put their own here. */
   fetchText?: (url: string, jsonBody?: string) => Promise<string>;
   /** PEM certificates that may end a chain; by default those that Node trusts. Tests put their own here. */
@@ -74,8 +76,10 @@ export interface EventDraft {
    * `events.signedToken`); in a batch, of the item's own JSON text.
    */
   bodySha256: Buffer;
-  /** True where the signature does not cover the id: the same body under a new id is a replay. */
+  /** True where the signature does not cover the id: the same body under another id is a suspected replay. */
   uniqueBody: boolean;
+  /** With `uniqueBody`: the same body under another topic is another event, as where the topic is in an unsigned header. */
+  topicsShareBody: boolean;
 }
 
 /** Why there is no `payloadText`: jsonb would refuse it, or nobody could read it. */

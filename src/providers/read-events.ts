@@ -115,13 +115,17 @@ function nthHash(hex: string, seen: Map<string, number>): string {
 }
 
 function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
-  const { events, idIsSigned } = reading.source.provider;
+  const { provider, runsRepeatedBodies = false } = reading.source;
+  const { events, idIsSigned } = provider;
   const id = hasId && events.id ? readText(events.id, reading) : undefined;
+  // Where only a part of a delivery is signed, its topic is not: whoever has seen one delivery can make up others.
+  const isSignedInPart = events.signedToken !== undefined || provider.body?.signedText !== undefined;
   return {
     eventId: id === undefined ? hashedBody() : boundedId(id),
     topic: boundedTopic(readText(events.topic, reading)),
     occurredAt: readTime(events.occurredAt, reading),
-    uniqueBody: !idIsSigned,
+    uniqueBody: !idIsSigned && (isSignedInPart || !runsRepeatedBodies),
+    topicsShareBody: !isSignedInPart,
   };
 }
 

@@ -7,7 +7,7 @@ import { defineHandler, type HandlerContext } from '../../src/handlers.ts';
 import { badErrors, misuses } from './misuse.ts';
 
 interface Payload {
-  data: {
+  data?: {
     object: {
       /** Names what to do besides writing the effect; default: nothing. */
       do?: string;
@@ -20,6 +20,7 @@ interface Payload {
   };
 }
 type Context = HandlerContext<unknown>;
+const objectOf = (payload: unknown) => (payload as Payload).data?.object ?? {};
 
 const journalFile = process.env.FAULTS_JOURNAL;
 if (!journalFile) throw new Error('FAULTS_JOURNAL is not set');
@@ -49,7 +50,7 @@ async function handle(context: Context): Promise<unknown> {
 
 async function act(context: Context): Promise<unknown> {
   const { event, tx, signal, payload } = context;
-  const { do: what, ms = 0, times = 1, locks = [] } = (payload as Payload).data.object;
+  const { do: what, ms = 0, times = 1, locks = [] } = objectOf(payload);
   if (what === undefined) return undefined;
   if (what === 'wait') return delay(ms, undefined, { signal });
   if (what === 'wait-deaf') return delay(ms);
@@ -104,10 +105,11 @@ async function waitUntilAllowed({ event, tx }: Context, ms: number, signal?: Abo
 
 export default [
   defineHandler({ provider: 'stripe', topic: 'ledger.event', handle }),
+  ...['github', 'shopify', 'woocommerce'].map((provider) => defineHandler({ provider, topic: '*', handle })),
   defineHandler({
     provider: 'stripe',
     topic: 'ledger.entity',
-    entity: (payload) => (payload as Payload).data.object.entity,
+    entity: (payload) => objectOf(payload).entity,
     handle,
   }),
   defineHandler({

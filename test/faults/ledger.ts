@@ -2,9 +2,10 @@
 import type pg from 'pg';
 import { type Attempt, byEvent } from './journal.ts';
 import { canary, isAck, type Sent, secret } from './sender.ts';
+import { unsignedIdsSources } from './unsigned-ids.ts';
 
 export interface Violation {
-  /** A1 to A13, as in the reliability plan. */
+  /** A1 to A14, as in docs/reliability.md. */
   invariant: string;
   detail: string;
 }
@@ -46,15 +47,16 @@ const sample = (values: Iterable<unknown>) => [...values].slice(0, 5).join(', ')
 export async function atomicityViolations(pool: pg.Pool): Promise<Violation[]> {
   const { rows } = await pool.query<{ problem: string; event_id: string }>(`
     WITH living AS (
-      SELECT id, data->>'eventId' AS event_id FROM pgboss.job WHERE name = 'webhooks' AND state < 'completed'
+      SELECT id, data->>'source' AS source, data->>'eventId' AS event_id FROM pgboss.job
+      WHERE name = 'webhooks' AND state < 'completed'
       UNION ALL
-      SELECT source_id, data->>'eventId' FROM pgboss.job WHERE name = 'webhooks-dead-letters' AND state < 'completed'
+      SELECT source_id, data->>'source', data->>'eventId' FROM pgboss.job WHERE name = 'webhooks-dead-letters' AND state < 'completed'
     )
     SELECT 'an event without a job' AS problem, event_id FROM webhook_events e
     WHERE status = 'PENDING' AND job_id IS NOT NULL AND NOT EXISTS (SELECT FROM living l WHERE l.id = e.job_id)
     UNION ALL
     SELECT 'a job without an event', l.event_id FROM living l
-    WHERE NOT EXISTS (SELECT FROM webhook_events e WHERE e.source = 'stripe' AND e.event_id = l.event_id)
+    WHERE NOT EXISTS (SELECT FROM webhook_events e WHERE e.source = l.source AND e.event_id = l.event_id)
     LIMIT 5`);
   return rows.map(({ problem, event_id }) => ({ invariant: 'A2', detail: `${problem}: ${event_id}` }));
 }
@@ -178,6 +180,7 @@ export async function checkBooks(pool: pg.Pool, books: Books): Promise<Violation
     events.filter(({ id }) => !sentIds.has(id)).map(({ id }) => id),
   );
   violations.push(...overlapViolations(books));
+  violations.push(...(await repeatViolations(pool, books)));
   violations.push(...(await leakViolations(pool, books)));
   return violations;
 }
@@ -236,6 +239,17 @@ function overlapViolations({ attempts, mayOverlap = false }: Books): Violation[]
     }
   }
   return violations;
+}
+
+/** Where no signature covers the id, a body of one topic runs once, whatever ids it came under (A14). */
+async function repeatViolations(pool: pg.Pool, { replayed = new Set() }: Books): Promise<Violation[]> {
+  const { rows } = await pool.query<{ ids: string[] }>(
+    `SELECT array_agg(event_id::text) AS ids FROM webhook_events
+     WHERE source = ANY ($1) AND status <> 'IGNORED' AND NOT event_id = ANY ($2)
+     GROUP BY source, topic, body_sha256 HAVING count(*) > 1`,
+    [unsignedIdsSources, [...replayed]],
+  );
+  return rows.map(({ ids }) => ({ invariant: 'A14', detail: `one body runs under ${sample(ids)}` }));
 }
 
 async function leakViolations(pool: pg.Pool, { sent, output }: Books): Promise<Violation[]> {

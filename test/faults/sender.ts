@@ -34,7 +34,7 @@ export interface Sent {
 }
 
 export interface Sender {
-  /** Every delivery so far. */
+  /** Every delivery so far; whoever sends by other means adds theirs. */
   readonly sent: Sent[];
   deliver(order: Order): Promise<Sent>;
   /** As a provider does: again until 2xx. Fails when that takes longer than `giveUpMs`. */

@@ -117,6 +117,7 @@ export function newEvent(overrides: Partial<NewEvent> = {}): NewEvent {
     rawBody: null,
     bodySha256: sha256(payloadText ?? overrides.rawBody ?? eventId),
     uniqueBody: false,
+    topicsShareBody: true,
     headers: {},
     jobId: newJobId(),
     ...overrides,

@@ -1,4 +1,4 @@
-// Twelve ways to break the promise (M1-M12), each with the fault that shows it: the ledger has to catch every one.
+// Fourteen ways to break the promise (M1-M14), each with the fault that shows it: the ledger has to catch every one.
 import type pg from 'pg';
 import * as scenarios from './scenarios.ts';
 import type { Edit } from './source-copy.ts';
@@ -35,19 +35,19 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/store-deliveries.ts',
-        find: 'const enqueuing = queue.enqueue(tx, firsts);',
+        find: 'const enqueuing = queue.enqueue(tx, events);',
         replace: 'const enqueuing = Promise.resolve();',
       },
       {
         file: 'src/store-deliveries.ts',
-        find: '          await queue.withdraw(tx, known);\n',
-        replace: '',
+        find: 'const withdrawing = queue.withdraw(tx, known);',
+        replace: 'const withdrawing = Promise.resolve();',
       },
       {
         file: 'src/store-deliveries.ts',
         find: "    await failpoint('web.after-commit');\n",
         replace:
-          "    await failpoint('web.after-commit');\n    await database.transaction((tx) => queue.enqueue(tx, firsts.filter((event) => inserted.has(event.jobId))));\n",
+          "    await failpoint('web.after-commit');\n    await database.transaction((tx) => options.queue.enqueue(tx, firsts.filter((event) => isNew.has(event.jobId))));\n",
       },
     ],
     scenario: scenarios.webKilledAfterCommit,
@@ -191,5 +191,31 @@ export const mutants: readonly Mutant[] = [
     ],
     scenario: scenarios.databaseCrash,
     invariant: 'A1',
+  },
+  {
+    id: 'M13',
+    title: 'swallows a repeated body under another id',
+    edits: [
+      {
+        file: 'src/store-deliveries.ts',
+        find: '    known.filter((event) => event.uniqueBody),\n',
+        replace: '    known.filter((event) => event.uniqueBody && event.source === event.eventId),\n',
+      },
+    ],
+    scenario: scenarios.repeatedBodies,
+    invariant: 'A1',
+  },
+  {
+    id: 'M14',
+    title: 'runs a repeated body under another id',
+    edits: [
+      {
+        file: 'src/providers/read-events.ts',
+        find: '    uniqueBody: !idIsSigned && (isSignedInPart || !runsRepeatedBodies),\n',
+        replace: '    uniqueBody: false,\n',
+      },
+    ],
+    scenario: scenarios.repeatedBodies,
+    invariant: 'A14',
   },
 ];

@@ -10,6 +10,7 @@ import { startLoad } from '../load.ts';
 import { startProxy } from '../proxy.ts';
 import { openRig, type Rig } from '../rig.ts';
 import { isAck } from '../sender.ts';
+import { sendUnsigned, unsignedIdsEnvironment } from '../unsigned-ids.ts';
 
 export interface Subject {
   t: Test;
@@ -71,6 +72,21 @@ export const concurrentDuplicates: Scenario = async (subject) => {
   for (let round = 0; round < 10; round++) {
     const id = `evt_twin_${round}`;
     await Promise.all(Array.from({ length: 40 }, () => rig.sender.deliver({ id })));
+  }
+  return close(rig);
+};
+
+/** Where no signature covers the id: bodies under two ids at two processes at once, and under a third one later. */
+export const repeatedBodies: Scenario = async (subject) => {
+  const rig = await open(subject, { env: unsignedIdsEnvironment });
+  const [web, other] = await Promise.all([rig.web(), rig.web(), rig.worker()]);
+  const send = async (to: { url: string }, id: string, body: string) => {
+    rig.sender.sent.push(await sendUnsigned(to.url, { source: 'github', topic: 'push', id, body }));
+  };
+  for (let round = 0; round < 5; round++) {
+    const body = JSON.stringify({ round });
+    await Promise.all([send(web, `one_${round}`, body), send(other, `two_${round}`, body)]);
+    await send(web, `three_${round}`, body);
   }
   return close(rig);
 };

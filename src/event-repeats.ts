@@ -1,0 +1,82 @@
+// Repeated bodies under other ids, where the signature does not cover the id: kept as suspected replays, never run by themselves.
+import type { Queryable } from './database/database.ts';
+import { type NewEvent, newEventColumns, newEventPlaceholders, newEventValues } from './events.ts';
+
+/** Suspected replays of one body that are stored in an hour; whoever sends more is refused. */
+export const maxSuspectedReplaysPerHour = 100;
+
+/** The event that a body repeats was deleted between two statements: tried again, the delivery finds out afresh. */
+class RepeatedEventVanishedError extends Error {
+  /** SQLSTATE of a serialization failure. */
+  readonly code = '40001';
+  constructor() {
+    super('the event that a delivery repeats was deleted at this moment');
+    this.name = 'RepeatedEventVanishedError';
+  }
+}
+
+export interface SuspectedReplays {
+  /** Are rows now, IGNORED, without a job. */
+  stored: NewEvent[];
+  /** Too many came within an hour: nothing of them is stored. `firstId`: the event that they repeat. */
+  refused: { event: NewEvent; firstId: string }[];
+}
+
+/**
+ * Stores events that `insertEvents` took for repeated bodies as suspected replays, in the same transaction. One whose
+ * own id is known is a duplicate and left out.
+ * @throws an error that the receiver tries again
+ */
+export async function storeSuspectedReplays(
+  tx: Queryable,
+  events: readonly NewEvent[],
+): Promise<SuspectedReplays> {
+  if (events.length === 0) return { stored: [], refused: [] };
+  const { rows } = await tx.query<{
+    position: number;
+    firstId: string | null;
+    isStored: boolean;
+    isRefused: boolean;
+  }>({
+    name: 'store_suspected_replays',
+    text: `
+      WITH repeat AS (
+        SELECT event.*, first.event_id AS first_id,
+          (SELECT count(*) FROM webhook_events e
+            WHERE e.source = event.source AND e.body_sha256 = event.body_sha256
+              AND e.ignored_reason LIKE 'suspected replay of %' AND e.received_at > now() - interval '1 hour')
+          + row_number() OVER (PARTITION BY event.source, event.body_sha256 ORDER BY event.position) AS nth
+        FROM unnest(${newEventPlaceholders}) WITH ORDINALITY AS event (${newEventColumns}, position)
+        LEFT JOIN LATERAL (
+          SELECT f.event_id FROM (
+            SELECT e.event_id, e.topic, e.received_at FROM webhook_events e
+            WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256
+            UNION ALL
+            SELECT t.event_id, t.topic, t.received_at FROM tombstones t
+            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256
+          ) f ORDER BY f.topic = event.topic DESC NULLS LAST, f.received_at NULLS FIRST LIMIT 1
+        ) first ON true
+        WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
+          AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
+      ), stored AS (
+        INSERT INTO webhook_events (${newEventColumns}, unique_body, status, ignored_reason)
+        SELECT ${newEventColumns}, false, 'IGNORED', 'suspected replay of ' || first_id
+        FROM repeat WHERE first_id IS NOT NULL AND nth <= $11 ORDER BY position
+        -- Another process may be storing the same id.
+        ON CONFLICT DO NOTHING
+        RETURNING source, event_id
+      )
+      SELECT position::int, first_id AS "firstId", stored.event_id IS NOT NULL AS "isStored",
+        nth > $11 AS "isRefused"
+      FROM repeat LEFT JOIN stored USING (source, event_id)`,
+    values: [...newEventValues(events), maxSuspectedReplaysPerHour],
+  });
+  const result: SuspectedReplays = { stored: [], refused: [] };
+  for (const { position, firstId, isStored, isRefused } of rows) {
+    const event = events[position - 1]!;
+    if (firstId === null) throw new RepeatedEventVanishedError();
+    if (isStored) result.stored.push(event);
+    if (isRefused) result.refused.push({ event, firstId });
+  }
+  return result;
+}
