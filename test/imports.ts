@@ -46,7 +46,15 @@ const layers: readonly (readonly string[])[] = [
   ],
   ['binary-array.ts', 'database/', 'server-facts.ts', 'embedded-postgres/'],
   ['failpoint.ts', 'repeat.ts'],
-  ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts', 'is-alive.ts', 'time-ordered-uuid.ts'],
+  [
+    'config.ts',
+    'logger.ts',
+    'errors.ts',
+    'printable.ts',
+    'is-alive.ts',
+    'time-ordered-uuid.ts',
+    'postgres-errors.ts',
+  ],
 ];
 
 const owners: Record<string, readonly string[]> = {
