@@ -36,12 +36,10 @@ const phrases: Record<string, string> = {
   '23505': 'duplicate key value violates unique constraint',
   '23514': 'row violates check constraint',
   '23P01': 'conflicting key value violates exclusion constraint',
-  '42601': 'syntax error',
-  '42602': 'invalid name',
 };
 
-/** Classes in whose messages Postgres quotes names: of relations, columns, roles, statements. */
-const quotesNames = /^(0A|2[5-8BD]|3[4BDF]|4[024]|5[3578])/;
+/** Classes in whose messages Postgres quotes names: of relations, columns, roles. A syntax error quotes the statement. */
+const quotesNames = /^(?!4260)(0A|2[5-8BD]|3[4BDF]|4[024]|5[3578])/;
 
 const quoteSigns = `"'\`«»„“”‘’‹›「」『』`;
 const quotedName = new RegExp(`[${quoteSigns}]\\s?[A-Za-z_][\\w$.]*\\s?[${quoteSigns}]`, 'g');
@@ -55,7 +53,7 @@ export function postgresErrorText(error: PostgresError): string {
     table && `table ${table}`,
     column && `column ${column}`,
     constraint && `constraint ${constraint}`,
-    code.startsWith('42') && /^\d{1,9}$/.test(position) && `at character ${position}`,
+    code === '42601' && /^\d{1,9}$/.test(position) && `at character ${position}`,
   ];
   return `${wordsOf(error)} (${details.filter(Boolean).join(', ')})`;
 }

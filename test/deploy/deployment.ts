@@ -22,29 +22,34 @@ const commandTimeoutMs = 300_000;
 export const testNode = process.env.POSTBELL_TEST_NODE || process.execPath;
 
 /** As a platform's: NODE_ENV, and the Node of the deployment first in the PATH. */
-export function productionEnvironment(): Record<string, string> {
+export function productionEnvironment(): { PATH: string; NODE_ENV: string } {
   const { PATH = '' } = plainEnvironment();
   return { PATH: `${path.dirname(testNode)}${path.delimiter}${PATH}`, NODE_ENV: 'production' };
 }
 
 /** The repository after `npm run build` and `npm prune --omit=dev`; removed at the end of `t`. */
 export async function deployRepository(t: Test): Promise<string> {
+  const folder = await buildRepository(t);
+  await npm(folder, 'prune --omit=dev');
+  return folder;
+}
+
+async function buildRepository(t: Test): Promise<string> {
   const folder = folderOnDisk(t);
   for (const name of copied) fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   copyPackages(folder);
   await npm(folder, 'run build');
-  await npm(folder, 'prune --omit=dev');
   return folder;
 }
 
 /** An empty project with the packed package installed in it, in `node_modules/postbell`; removed at the end of `t`. */
 export async function installPackage(t: Test): Promise<string> {
-  const repository = await deployRepository(t);
+  const repository = await buildRepository(t);
   const folder = folderOnDisk(t);
   const packed = await npm(repository, `pack --pack-destination '${folder}'`);
   const tarball = packed.trim().split('\n').at(-1)!;
   fs.writeFileSync(path.join(folder, 'package.json'), '{ "private": true }');
-  // npm finds the dependencies in place and downloads nothing. A package that package.json does not name it takes away.
+  // npm finds the dependencies in place and downloads nothing. It takes away each package that postbell does not need.
   fs.renameSync(path.join(repository, 'node_modules'), path.join(folder, 'node_modules'));
   await npm(folder, `install --offline ./${tarball}`);
   return folder;
