@@ -1,43 +1,12 @@
 #!/usr/bin/env node
-// The process around the verbs: its streams, environment, signals and exit code.
-import type { CommandIo } from './commands/io.ts';
-import { runProgram } from './commands/program.ts';
-import { reportError } from './commands/report-error.ts';
-import { loadEnvFile, processEnvironment } from './config.ts';
+// Checks which Node this is, before anything is loaded that an older one cannot parse or run.
+import { nodeProblem } from './supported-node.ts';
 
-const io: CommandIo = {
-  env: processEnvironment,
-  out: process.stdout,
-  err: process.stderr,
-  input: process.stdin,
-  folder: process.cwd(),
-  interrupted: () => {
-    const interruption = new AbortController();
-    process.once('SIGINT', () => interruption.abort());
-    return interruption.signal;
-  },
-};
-
-// `postbell events | head`: whoever reads has seen enough. Without a reader of errors, the exit code still tells.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
-process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
-
-async function main(): Promise<number | undefined> {
-  try {
-    loadEnvFile(io.folder);
-    return await runProgram(process.argv.slice(2), io);
-  } catch (error) {
-    return reportError(io, error);
-  }
-}
-
-const exitCode = await main();
-if (exitCode !== undefined) {
-  // A team's module that doctor loaded may hold timers and connections: end once everything is written.
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
+const problem = nodeProblem(process.versions.node);
+if (problem === undefined) {
+  const { runMain } = await import('./main.ts');
+  await runMain();
+} else {
+  process.stderr.write(`${problem}\n`);
+  process.exitCode = 1;
 }

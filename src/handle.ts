@@ -6,7 +6,7 @@ import {
   type TransactionOptions,
 } from './database/database.ts';
 import { allOrFirstError } from './database/statements.ts';
-import { describeError, PermanentError, sqlState } from './errors.ts';
+import { describeError, isPermanent, sqlState } from './errors.ts';
 import { markIgnored, markManyProcessed, markProcessed } from './event-outcomes.ts';
 import { advanceEntityClock, lockEntity, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
@@ -268,7 +268,7 @@ async function callHandlers(
 
 /** A handler that caught its own SQL error may have used a savepoint; if not, nothing of it can be committed. */
 async function throwIfAborted(transaction: Transaction, swallowed: Error): Promise<void> {
-  if (swallowed instanceof PermanentError) throw swallowed;
+  if (isPermanent(swallowed)) throw swallowed;
   try {
     await transaction.query('SELECT 1');
   } catch {

@@ -119,6 +119,17 @@ export function findHandlersModule(setting: string | undefined, folder: string):
     .find((path) => existsSync(path));
 }
 
+interface HandlersModule {
+  default?: unknown;
+  handlers?: unknown;
+}
+
+/** A bundler's CommonJS has its exports, `default` among them, inside of Node's `default`. */
+function listIn(module: unknown): unknown {
+  const { handlers, default: list } = (module ?? {}) as HandlersModule;
+  return [handlers, list].find(Array.isArray);
+}
+
 /**
  * Loads the handlers: the module's default export, or its export `handlers`, is the list.
  * @throws ConfigError naming every wrong entry
@@ -127,13 +138,13 @@ export async function loadHandlers(modulePath: string): Promise<Handler[]> {
   if (!existsSync(modulePath)) {
     throw new ConfigError([`POSTBELL_HANDLERS: there is no file ${modulePath}`]);
   }
-  let module: { default?: unknown; handlers?: unknown };
+  let module: HandlersModule;
   try {
-    module = (await import(pathToFileURL(modulePath).href)) as typeof module;
+    module = (await import(pathToFileURL(modulePath).href)) as HandlersModule;
   } catch (error) {
     throw new CommandError(`the handlers in ${modulePath} could not be loaded: ${describeError(error).text}`);
   }
-  const list = module.handlers ?? module.default;
+  const list = listIn(module) ?? listIn(module.default);
   if (!Array.isArray(list)) {
     throw new ConfigError([`${modulePath} must export its handlers as a list: export default [ … ]`]);
   }

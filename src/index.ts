@@ -1,4 +1,6 @@
 // The public API of the package: what a team's handlers need.
+import { nodeProblem } from './supported-node.ts';
+
 export { Later, PermanentError } from './errors.ts';
 export {
   type BatchContext,
@@ -9,3 +11,6 @@ export {
   type HandlerTransaction,
 } from './handlers.ts';
 export type { Logger } from './logger.ts';
+
+const problem = nodeProblem(process.versions.node);
+if (problem !== undefined) throw new Error(problem);

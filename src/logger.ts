@@ -1,5 +1,6 @@
 // The one pino logger of a process; child loggers carry source, event id and attempt.
-import pino, { type DestinationStream, type Logger } from 'pino';
+import pino, { type DestinationStream, type Logger, type LoggerOptions } from 'pino';
+import { describeError } from './errors.ts';
 import { printableJson } from './printable.ts';
 
 export type { Logger } from 'pino';
@@ -48,14 +49,30 @@ export function createLogger(
     base: { pid: process.pid },
     redact: { paths: redactedPaths, censor: '[redacted]' },
     // A topic or an id may hold what turns a reader's terminal around; pino leaves C1 and bidi marks as they are.
-    hooks: { streamWrite: printableJson },
-  };
+    hooks: { streamWrite: printableJson, logMethod: withErrorText },
+    serializers: { err: tellError, error: tellError },
+  } satisfies LoggerOptions;
   if (toStandardError) return pino(options, pino.destination({ dest: 2, sync: true }));
   if (process.stdout.isTTY && !isJson && hasPrettyPrinter()) {
     return pino({ ...options, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } });
   }
   return pino(options, writtenInGroups());
 }
+
+/** A handler's log, too, tells an error without its enumerable properties: Postgres' `detail` is a customer's row. */
+function tellError(value: unknown): unknown {
+  return value instanceof Error ? describeError(value) : value;
+}
+
+/** Without a text of its own pino would make the error's message the line's. */
+const withErrorText: NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod']> = function (args, method) {
+  const [first, text] = args as [unknown, ...unknown[]];
+  const error = first instanceof Error ? first : (first as { err?: unknown } | null | undefined)?.err;
+  if (error instanceof Error && text === undefined) {
+    const fields = first === error ? { err: error } : first;
+    method.apply(this, [fields, describeError(error).text] as unknown as typeof args);
+  } else method.apply(this, args);
+};
 
 const groupMs = 10;
 const maxGroupChars = 65_536;

@@ -1,7 +1,7 @@
 // What becomes of an attempt that did not commit: charged, put off, or given back without a charge.
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionLostError, statementError, type Transaction } from './database/database.ts';
-import { describeError, Later, PermanentError } from './errors.ts';
+import { describeError, isLater, isPermanent, PermanentError, readLater } from './errors.ts';
 import { moveToJob } from './event-jobs.ts';
 import { isClaimLost, recordFailure } from './event-outcomes.ts';
 import type { StoredEvent } from './events.ts';
@@ -68,7 +68,7 @@ async function settleOnce(
   const { job, event, suspicion } = assignment;
   // If somebody else took the event, no failure will be recorded below. If it still is this job's, the transaction that
   // was rolled back took it itself: it would do so each time.
-  const error = isClaimLost(thrown) ? new PermanentError(ownRowChanged) : thrown;
+  const error = isClaimLost(thrown) ? new PermanentError(ownRowChanged) : readLater(thrown);
   if (error instanceof BusyError) return handBack(assignment, deps, busyRetrySeconds, error.message);
   if (error instanceof InterruptedError) return handBack(assignment, deps, 0, error.message);
   if (error instanceof CrashError && !suspicion) {
@@ -83,24 +83,24 @@ async function settleOnce(
       reason: describeError(error.cause).text,
     });
   }
-  if (error instanceof Later && event.deferrals < deps.maxDeferrals) {
+  if (isLater(error) && event.deferrals < deps.maxDeferrals) {
     // Its process has outlived it.
     const replacement = { afterSeconds: error.afterSeconds, isDeferral: true, endsStart: !!suspicion };
     const outcome = { kind: 'deferred' as const, reason: describeError(error).text };
     return replaceJob(exonerated(assignment), deps, replacement, outcome);
   }
   const { text, stack } = describeError(reasonOf(error, event));
-  const isPermanent = error instanceof PermanentError;
+  const isFinal = isPermanent(error);
   const hasEnded = !(error instanceof CrashError);
   const lostInCompany = suspicion && hasEnded ? givenBack(suspicion) : 0;
-  const isDead = !isPermanent && lostInCompany === 0 && job.retryCount >= job.retryLimit;
+  const isDead = !isFinal && lostInCompany === 0 && job.retryCount >= job.retryLimit;
   const isRecorded = await deps.database.transaction(async (tx) => {
     await failpoint('worker.before-fail');
     const failure = { ...event, jobId: job.id, error: text, stack, startedAt };
     // False: the event was settled by somebody else, perhaps by a COMMIT of ours whose answer was lost.
-    if (!(await recordFailure(tx, failure, isPermanent))) return false;
+    if (!(await recordFailure(tx, failure, isFinal))) return false;
     if (suspicion && hasEnded) await endLoneStart(tx, job);
-    if (isPermanent) await deps.queue.completeIn(tx, job);
+    if (isFinal) await deps.queue.completeIn(tx, job);
     else if (lostInCompany === 0) await deps.queue.fail(tx, job, text.slice(0, 500));
     else await retryWithAttemptsGivenBack(tx, assignment, lostInCompany, deps.queue);
     await failpoint('worker.after-fail');
@@ -129,8 +129,9 @@ async function retryWithAttemptsGivenBack(
 /** What the operator is told. */
 function reasonOf(error: unknown, event: StoredEvent): unknown {
   if (error instanceof CrashError) return error.cause;
-  if (!(error instanceof Later)) return statementError(error);
-  return new Error(`put off ${event.deferrals} times (MAX_DEFERRALS): ${error.message}`);
+  if (!isLater(error)) return statementError(error);
+  const { message, cause } = error;
+  return new Error(`put off ${event.deferrals} times (MAX_DEFERRALS): ${message}`, { cause });
 }
 
 /** The attempt was not the handler's fault: the event goes back to the queue and nothing is charged. */

@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('../src/', import.meta.url));
 
 /** Top to bottom. A file may import from its own layer and from those below. */
 const layers: readonly (readonly string[])[] = [
-  ['cli.ts', 'index.ts', 'commands/'],
+  ['cli.ts', 'main.ts', 'index.ts', 'commands/'],
   ['http/', 'ops/'],
   [
     'receive.ts',
@@ -55,7 +55,16 @@ const layers: readonly (readonly string[])[] = [
   ],
   ['binary-array.ts', 'database/', 'server-facts.ts', 'embedded-postgres/'],
   ['failpoint.ts', 'repeat.ts'],
-  ['config.ts', 'logger.ts', 'errors.ts', 'printable.ts', 'is-alive.ts', 'time-ordered-uuid.ts'],
+  [
+    'config.ts',
+    'logger.ts',
+    'errors.ts',
+    'printable.ts',
+    'is-alive.ts',
+    'time-ordered-uuid.ts',
+    'postgres-errors.ts',
+    'supported-node.ts',
+  ],
 ];
 
 const owners: Record<string, readonly string[]> = {
@@ -65,7 +74,7 @@ const owners: Record<string, readonly string[]> = {
   'postgres-migrations': ['migrate.ts'],
   pino: ['logger.ts'],
   'prom-client': ['metrics.ts'],
-  commander: ['cli.ts', 'commands/'],
+  commander: ['commands/'],
 };
 
 const matches = (file: string, pattern: string) =>

@@ -45,10 +45,10 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
   try {
     await database.query(
       `INSERT INTO webhook_events (source, provider, event_id, topic, payload, body_sha256, status, last_error, entity)
-       VALUES ('stripe', 'stripe', 'evt_1', 't', '{}', sha256('{}'), 'FAILED', 'Error: connection refused', 'pi_3Nx')`,
+       VALUES ('stripe', 'stripe', 'evt_1', 't', '{}', sha256('{}'), 'FAILED', 'Error: connect ECONNREFUSED', 'pi_3Nx')`,
     );
     await database.query(
-      `INSERT INTO failed_attempts (source, event_id, error) VALUES ('stripe', 'evt_1', 'Error: connection refused')`,
+      `INSERT INTO failed_attempts (source, event_id, error) VALUES ('stripe', 'evt_1', 'Error: connect ECONNREFUSED')`,
     );
     const statements = blocks('sql');
     t.ok(statements.length >= 7, 'the cookbook is there');

@@ -110,7 +110,7 @@ function createProgram(io: CommandIo, finish: (exitCode: number | undefined) => 
   addFilterOptions(
     verb('replay', 'run events again: one by its id, or all that a filter chooses (default: FAILED)', [
       'postbell replay evt_1NG8Du2eZvKYlo2C',
-      "postbell replay --source stripe --error 'connection refused' --since 1d --yes",
+      'postbell replay --source stripe --error ECONNREFUSED --since 1d --yes',
     ]),
     ['FAILED', 'IGNORED', 'PROCESSED'],
   )

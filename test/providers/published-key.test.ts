@@ -63,7 +63,8 @@ t.test('a new key of the provider is found after a while', async (t) => {
 });
 
 t.test('while the keys cannot be fetched, that is the reason, and old keys stay in force', async (t) => {
-  const { source } = fetchingSource(new Error('getaddrinfo ENOTFOUND'), jwks('k1'), new Error('down'));
+  const unreachable = new TypeError('fetch failed', { cause: new Error('getaddrinfo ENOTFOUND') });
+  const { source } = fetchingSource(unreachable, jwks('k1'), new Error('down'));
   t.match(await verifyDelivery(source, delivery), {
     ok: false,
     reason: 'key_unavailable',

@@ -32,6 +32,8 @@ export interface ProcessOptions {
   cwd?: string;
   /** Another script than src/cli.ts. */
   script?: string;
+  /** Another program than this Node; it gets the arguments alone. */
+  program?: string;
   /** Started as a terminal starts a program: the leader of a group of its own. */
   ownGroup?: boolean;
   /** The test wants it to end by itself with a failure. */
@@ -183,7 +185,8 @@ export function plainEnvironment(): Record<string, string> {
 }
 
 function spawnNode(args: readonly string[], options: ProcessOptions): ChildProcess {
-  const child = spawn(process.execPath, [options.script ?? cli, ...args], {
+  const { program = process.execPath, script = cli } = options;
+  const child = spawn(program, options.program ? args : [script, ...args], {
     cwd: options.cwd,
     detached: options.ownGroup ?? false,
     env: { ...plainEnvironment(), ...options.env },

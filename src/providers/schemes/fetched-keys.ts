@@ -1,6 +1,7 @@
 // Keys that are fetched one by one, each under the id that a request names: cached, bounded, and never one fetch per
 // forged id.
 import type { KeyObject } from 'node:crypto';
+import { describeError } from '../../errors.ts';
 import type { Refusal } from '../provider.ts';
 import { type KeyOrRefusal, type KeySource, unfetchedKey, unpublishedKey } from './key-source.ts';
 
@@ -69,7 +70,7 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
       remember(refused, id, { refusal, untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
       return refusal;
     } catch (error) {
-      const refusal = unfetchedKey(error instanceof Error ? error.message : 'unknown failure');
+      const refusal = unfetchedKey(describeError(error).text);
       remember(refused, id, { refusal, untilMs: nowMs + FAILED_MS }, MAX_REMEMBERED);
       const old = keys.get(id);
       return old ? judge(old, nowMs) : refusal;

@@ -1,6 +1,7 @@
 // Public keys that a provider publishes: fetched from the one address it names, cached, and never on demand of a
 // flood of forged key ids.
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { describeError } from '../../errors.ts';
 import type { Source } from '../provider.ts';
 import { fetchText } from './fetch-text.ts';
 import { type KeyOrRefusal, type KeySource, unfetchedKey, unpublishedKey } from './key-source.ts';
@@ -27,7 +28,7 @@ export function remoteKeys(url: string, source: Source): KeySource {
       failure = undefined;
     } catch (error) {
       // The keys that we have stay in force; a delivery that needs another one says why it is not there.
-      failure = error instanceof Error ? error.message : 'unknown failure';
+      failure = describeError(error).text;
     }
   }
 

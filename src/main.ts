@@ -1,0 +1,47 @@
+// The process around the verbs: its streams, environment, signals and exit code.
+import type { CommandIo } from './commands/io.ts';
+import { runProgram } from './commands/program.ts';
+import { reportError } from './commands/report-error.ts';
+import { loadEnvFile, processEnvironment } from './config.ts';
+
+/** Runs the command line; ends the process, unless its verb goes on. */
+export async function runMain(): Promise<void> {
+  endWhenNobodyReads();
+  const exitCode = await runCommandLine();
+  if (exitCode === undefined) return;
+  // A team's module that doctor loaded may hold timers and connections: end once everything is written.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
+}
+
+const io: CommandIo = {
+  env: processEnvironment,
+  out: process.stdout,
+  err: process.stderr,
+  input: process.stdin,
+  folder: process.cwd(),
+  interrupted: () => {
+    const interruption = new AbortController();
+    process.once('SIGINT', () => interruption.abort());
+    return interruption.signal;
+  },
+};
+
+async function runCommandLine(): Promise<number | undefined> {
+  try {
+    loadEnvFile(io.folder);
+    return await runProgram(process.argv.slice(2), io);
+  } catch (error) {
+    return reportError(io, error);
+  }
+}
+
+// `postbell events | head`: whoever reads has seen enough. Without a reader of errors, the exit code still tells.
+function endWhenNobodyReads(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
