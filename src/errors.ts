@@ -51,6 +51,14 @@ export class CommitRolledBackError extends Error {
   }
 }
 
+/** Thrown inside the receiver when Postgres warned that a synchronous standby did not confirm the COMMIT. */
+export class CommitUnconfirmedError extends Error {
+  constructor(state: string) {
+    super(`a synchronous standby did not confirm the commit (SQLSTATE ${state}): a failover would lose it`);
+    this.name = 'CommitUnconfirmedError';
+  }
+}
+
 const maxMessageLength = 2_000;
 const maxStackLength = 4_000;
 

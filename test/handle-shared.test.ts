@@ -42,15 +42,14 @@ async function share(count: number, handler: Handler, deps: Partial<AttemptDeps>
     assign(jobs.find(({ id }) => id === jobId)!, rows.find((row) => row.eventId === eventId)!, [handler]),
   );
   const ids = events.map(({ eventId }) => eventId);
-  const [first, ...others] = assignments;
   const outcome = await runShared(
-    first!,
-    () => others.shift(),
+    assignments,
+    () => true,
     { ...inbox, timeoutMs: 60_000, maxDeferrals: 100, pace: quick, ...deps },
     signal ?? new AbortController().signal,
     () => {},
   );
-  return { events, ids, jobs, told: places(outcome, ids), failed: outcome.failed, left: others.length };
+  return { events, ids, jobs, told: places(outcome, ids), failed: outcome.failed, left: outcome.left.length };
 }
 
 /** The outcome, with each event as its place in the row. */

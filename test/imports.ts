@@ -33,6 +33,7 @@ const layers: readonly (readonly string[])[] = [
   [
     'events.ts',
     'event-jobs.ts',
+    'event-locks.ts',
     'event-outcomes.ts',
     'event-queries.ts',
     'event-statistics.ts',
