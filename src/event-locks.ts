@@ -12,7 +12,7 @@ export class RowHeldError extends Error {
   }
 }
 
-/** How long the last statement of an attempt waits for its event's row. */
+/** How long the last statement of an attempt, or the record of its failure, waits for its event's row. */
 export const rowLockTimeout = '1s';
 
 /** Whether a transaction failed because the row of an event that it marks was held too long. */

@@ -70,14 +70,10 @@ async function handBackHeld(tx: Transaction, waiting: readonly JobInHand[], queu
   const jobIds = new Set(events.filter(({ status }) => status === 'PENDING').map(({ jobId }) => jobId));
   const isDue = ({ id }: ClaimedJob) => jobIds.has(id);
   const jobs = waiting.map(jobOf);
-  await queue.putOff(
-    tx,
-    jobs.filter(isDue).map((job) => ({ ...job, afterSeconds: 0 })),
-  );
-  await queue.completeManyIn(
-    tx,
-    jobs.filter((job) => !isDue(job)),
-  );
+  const held = jobs.filter(isDue).map((job) => ({ ...job, afterSeconds: 0 }));
+  if (held.length > 0) await queue.putOff(tx, held);
+  const settled = jobs.filter((job) => !isDue(job));
+  if (settled.length > 0) await queue.completeManyIn(tx, settled);
 }
 
 const jobOf = ({ job }: JobInHand) => job;

@@ -121,7 +121,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     while (isWorthATransaction(lanes - 1)) {
       const batch = takeBatch();
       inFlight.add(batch);
-      await insist(await commit(batch));
+      const locked = await commit(batch);
+      if (locked.length > 0) await insist(locked);
       inFlight.delete(batch);
     }
     lanes--;

@@ -1,9 +1,9 @@
 // What becomes of an attempt that did not commit: charged, put off, or given back without a charge.
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionLostError, statementError, type Transaction } from './database/database.ts';
-import { describeError, Later, PermanentError } from './errors.ts';
+import { describeError, Later, PermanentError, sqlState } from './errors.ts';
 import { moveToJob } from './event-jobs.ts';
-import { isRowHeld, lockRow, RowHeldError } from './event-locks.ts';
+import { isRowHeld, RowHeldError, rowLockTimeout } from './event-locks.ts';
 import { isClaimLost, recordFailure } from './event-outcomes.ts';
 import type { StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
@@ -37,8 +37,11 @@ const connectionRetrySeconds = 2;
 /** How long a job rests whose event's row is held: the first time, doubled each time, at most. */
 const heldRetrySeconds = 2;
 const heldRetryMaxSeconds = 10;
-/** A failure, or a job that was given back, must not be lost in a crash that keeps what came after it. */
-const settings = { synchronous_commit: 'on' };
+/**
+ * Durable: a failure, or a job that was given back, must not be lost in a crash that keeps what came after it. And
+ * bounded: a duplicate's count holds the event's row for moments, an operator may hold it for hours.
+ */
+const settings = { synchronous_commit: 'on', lock_timeout: rowLockTimeout };
 const settleRetryMs = [250, 500, 1_000, 2_000, 4_000];
 const ownRowChanged =
   "the handler changed its event's own row in webhook_events, which Postbell settles: return, or throw PermanentError or Later";
@@ -75,7 +78,7 @@ async function settleOnce(
   try {
     if (!isRowHeld(thrown)) return await settleFree(assignment, thrown, startedAt, deps);
   } catch (error) {
-    if (!(error instanceof RowHeldError)) throw error;
+    if (sqlState(error) !== '55P03') throw error;
     deps.log.warn(
       { ...job.key, error: describeError(thrown).text },
       'an attempt cannot be recorded while another transaction holds its row: it is not charged, and made again later',
@@ -143,7 +146,6 @@ async function settleFree(
   const isDead = !isPermanent && lostInCompany === 0 && job.retryCount >= job.retryLimit;
   const record = async (tx: Transaction) => {
     await failpoint('worker.before-fail');
-    await lockRow(tx, event);
     const failure = { ...event, jobId: job.id, error: text, stack, startedAt };
     // False: the event was settled by somebody else, perhaps by a COMMIT of ours whose answer was lost.
     if (!(await recordFailure(tx, failure, isPermanent))) return false;
@@ -214,7 +216,6 @@ async function replaceJob(
 ): Promise<Outcome> {
   const jobId = newJobId();
   const replace = async (tx: Transaction) => {
-    await lockRow(tx, event);
     // The attempt is fenced: if pg-boss gave the job to another worker, it is no longer ours to replace.
     if (!(await queue.completeIn(tx, job))) return;
     if (endsStart) await endLoneStart(tx, job);
