@@ -1,6 +1,7 @@
 // Runs what is in hand in a worker's slots: one by one, several in one transaction, a handler's `batch`, or alone.
 import type { Completions } from './completions.ts';
 import { describeError } from './errors.ts';
+import { lockRow, RowHeldError } from './event-locks.ts';
 import {
   type Assignment,
   type AttemptDeps,
@@ -10,7 +11,7 @@ import {
   runAttempt,
 } from './handle.ts';
 import { batchHandlerOf, runBatch } from './handle-batch.ts';
-import { isShareable, mayJoin, runShared } from './handle-shared.ts';
+import { isShareable, mayJoin, mostEvents, runShared } from './handle-shared.ts';
 import type { Handler } from './handlers.ts';
 import type { JobsInHand, Suspect } from './jobs-in-hand.ts';
 import { logOfHotLines } from './logger.ts';
@@ -35,6 +36,8 @@ export interface AttemptsOptions {
   isCrashing: () => boolean;
   /** Never rejects. */
   handBack: (waiting: readonly JobInHand[], reason: string) => Promise<void>;
+  /** For those whose events' rows are held. Never rejects. */
+  putOff: (waiting: readonly JobInHand[]) => Promise<void>;
   /** Tells the watchdog what runs. @returns to be called when it has ended */
   enter: (what: string, jobs: readonly ClaimedJob[]) => () => void;
   /** A slot is free. */
@@ -60,7 +63,7 @@ export interface Attempts {
 const maxBatch = 200;
 
 export function runAttempts(options: AttemptsOptions): Attempts {
-  const { deps, hand, completions, concurrency, signal, isStopping, handBack, enter } = options;
+  const { deps, hand, completions, concurrency, signal, isStopping, handBack, putOff, enter } = options;
   const { pace, log } = deps;
   const lines = logOfHotLines(log);
   const running = new Set<Promise<void>>();
@@ -124,9 +127,13 @@ export function runAttempts(options: AttemptsOptions): Attempts {
   async function runSuspect({ job, event, suspicion }: Suspect): Promise<void> {
     const leave = enter('running alone', [job]);
     try {
-      await deps.database.transaction((tx) => markLoneStart(tx, job));
+      await deps.database.transaction(async (tx) => {
+        await lockRow(tx, event);
+        await markLoneStart(tx, job);
+      });
       await runOne(assign(job, event, options.handlers(), suspicion));
     } catch (error) {
+      if (error instanceof RowHeldError) return await putOff([{ job, event, suspicion }]);
       hand.release([job]);
       log.error(
         { ...job.key, error: describeError(error).text },
@@ -143,10 +150,12 @@ export function runAttempts(options: AttemptsOptions): Attempts {
       'running together',
       batch.map(({ job }) => job),
     );
-    const isDone = await runBatch(handler, batch, deps, signal).finally(leave);
+    const { processed, alone, held } = await runBatch(handler, batch, deps, signal).finally(leave);
     const eachMs = (performance.now() - startedAt) / batch.length;
-    if (!isDone) return runEach(batch);
-    for (const assignment of batch) finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
+    for (const assignment of processed)
+      finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
+    await putOff(held);
+    await runEach(alone);
   }
 
   /** What was rolled back together, perhaps through another's fault. */
@@ -172,28 +181,31 @@ export function runAttempts(options: AttemptsOptions): Attempts {
   /** While more waits than there are slots, a quick attempt is followed by others in its transaction. */
   async function runTogether(first: Assignment): Promise<void> {
     let leave = enter('running', [first.job]);
-    let others = 0;
-    const takeNext = (ageMs: number, events: number) => {
-      if (isStopping() || hand.suspectCount() > 0 || !mayJoin(ageMs, events)) return undefined;
-      const next = hand.takeNext((one) => isShareable(one, pace));
-      if (!next) return undefined;
-      others++;
-      joined++;
+    const freeSlots = Math.max(1, concurrency - running.size + ending.size);
+    const share = Math.min(mostEvents - 1, Math.floor(hand.readyCount() / freeSlots));
+    const others = hand.takeRun((one) => isShareable(one, pace), share);
+    joined += others.length;
+    const mayFollow = (next: Assignment, ageMs: number, events: number) => {
+      if (isStopping() || hand.suspectCount() > 0 || !mayJoin(ageMs, events)) return false;
       leave();
       leave = enter('running', [next.job]);
-      return next;
+      return true;
     };
+    const candidates = [first, ...others.map(({ assignment }) => assignment)];
     const onEnding = () => freeSlotOf(first);
-    const { processed, failed, alone } = await runShared(first, takeNext, deps, signal, onEnding);
+    const outcome = await runShared(candidates, mayFollow, deps, signal, onEnding);
+    const { processed, failed, alone, held, left } = outcome;
     ending.delete(first);
     leave();
-    joined -= others;
+    joined -= others.length;
+    hand.putBack(others.filter(({ assignment }) => left.includes(assignment)));
     for (const { assignment, durationMs } of processed) {
       finish(assignment, { kind: 'processed', isJobSettled: false }, durationMs);
     }
     for (const { assignment, error, startedAt } of failed) {
       await settle(assignment, () => settleFailure(assignment, error, startedAt, deps));
     }
+    await putOff(held);
     await runEach(alone);
   }
 

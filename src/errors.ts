@@ -99,6 +99,14 @@ export class CommitRolledBackError extends Error {
   }
 }
 
+/** Thrown inside the receiver when Postgres warned that a synchronous standby did not confirm the COMMIT. */
+export class CommitUnconfirmedError extends Error {
+  constructor(state: string) {
+    super(`a synchronous standby did not confirm the commit (SQLSTATE ${state}): a failover would lose it`);
+    this.name = 'CommitUnconfirmedError';
+  }
+}
+
 const maxTextLength = 2_000;
 const maxStackLength = 4_000;
 /** Of one error's message, before anything is done with it: one of 50 MB must cost nothing. */

@@ -19,7 +19,7 @@ export async function moveToJob(
   return rowCount === 1;
 }
 
-/** `moveToJob` for many, without a deferral. @returns how many still waited for their job */
+/** `moveToJob` for many, whose rows this transaction has locked, without a deferral. @returns how many still waited for their job */
 export async function moveManyToJobs(
   tx: Queryable,
   moves: readonly (EventKey & { fromJobId: string; jobId: string })[],
@@ -74,29 +74,35 @@ export interface EnqueuedEvent extends EventKey {
 /** A page of PENDING events that have a job, oldest first, to be compared with the jobs that exist. */
 export async function pageOfEnqueued(
   database: Queryable,
-  after: { receivedAt: string; eventId: string } | undefined,
+  after: Pick<EnqueuedEvent, 'receivedAt' | 'source' | 'eventId'> | undefined,
   limit: number,
 ): Promise<EnqueuedEvent[]> {
   const { rows } = await database.query<EnqueuedEvent & Record<string, unknown>>({
     // As text: a JavaScript Date would cut the microseconds off and the next page would start too early.
     text: `SELECT source, event_id AS "eventId", job_id AS "jobId", received_at::text AS "receivedAt" FROM webhook_events
       WHERE status = 'PENDING' AND job_id IS NOT NULL AND received_at < now() - interval '5 seconds'
-        AND ($1::timestamptz IS NULL OR (received_at, event_id) > ($1, $2))
-      ORDER BY received_at, event_id LIMIT $3`,
-    values: [after?.receivedAt ?? null, after?.eventId ?? '', limit],
+        AND ($1::timestamptz IS NULL OR (received_at, source, event_id) > ($1, $2, $3))
+      ORDER BY received_at, source, event_id LIMIT $4`,
+    values: [after?.receivedAt ?? null, after?.source ?? '', after?.eventId ?? '', limit],
   });
   return rows;
 }
 
-/** Takes the job from events whose job vanished, so that they are enqueued again. */
+/** Takes the job from events whose job vanished, so that they are enqueued again. Held rows are left for the next time. */
 export async function clearJobs(
   database: Queryable,
   lost: readonly (EventKey & { jobId: string })[],
 ): Promise<number> {
   const { rowCount } = await database.query({
-    text: `UPDATE webhook_events e SET job_id = NULL
-      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS l (source, event_id, job_id)
-      WHERE e.source = l.source AND e.event_id = l.event_id AND e.job_id = l.job_id AND ${isStillPending}`,
+    text: `
+      WITH free AS (
+        SELECT e.source, e.event_id FROM webhook_events e
+        JOIN unnest($1::text[], $2::text[], $3::uuid[]) AS l (source, event_id, job_id)
+          ON e.source = l.source AND e.event_id = l.event_id AND e.job_id = l.job_id
+        WHERE ${isStillPending} FOR NO KEY UPDATE OF e SKIP LOCKED
+      )
+      UPDATE webhook_events e SET job_id = NULL FROM free
+      WHERE e.source = free.source AND e.event_id = free.event_id`,
     values: [
       lost.map((event) => event.source),
       lost.map((event) => event.eventId),

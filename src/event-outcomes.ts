@@ -2,6 +2,7 @@
 import { textArray, uuidArray } from './binary-array.ts';
 import { AtCommitError, type Queryable, type Transaction } from './database/database.ts';
 import { sqlState } from './errors.ts';
+import { rowLockTimeout } from './event-locks.ts';
 import { isStillPending } from './events.ts';
 import type { EventKey } from './queue/queue.ts';
 
@@ -9,9 +10,10 @@ import type { EventKey } from './queue/queue.ts';
  * With the handler's COMMIT: its effects and PROCESSED together, or neither. This is the claim's guard: an event that
  * is no longer this job's (settled by another attempt, replayed, taken by an operator) fails the transaction with
  * SQLSTATE 22012, see `isClaimLost`. The row is locked only here, so that neither a duplicate's count nor an
- * operator's UPDATE has to wait for a handler.
+ * operator's UPDATE has to wait for a handler; a row that is held too long fails the transaction, see `isRowHeld`.
  */
 export function markProcessed(tx: Transaction, key: EventKey, jobId: string, entity: string | null): void {
+  tx.atCommit({ text: `SET LOCAL lock_timeout = '${rowLockTimeout}'` });
   tx.atCommit({
     name: 'mark_processed',
     text: `
@@ -26,7 +28,7 @@ export function markProcessed(tx: Transaction, key: EventKey, jobId: string, ent
   });
 }
 
-/** `markProcessed` for many: all of them, or the transaction fails. */
+/** `markProcessed` for many, whose rows this transaction has locked: all of them, or the transaction fails. */
 export function markManyProcessed(tx: Transaction, events: readonly (EventKey & { jobId: string })[]): void {
   tx.atCommit({
     name: 'mark_many_processed',
@@ -52,7 +54,7 @@ export function isClaimLost(error: unknown): boolean {
   return error instanceof AtCommitError && sqlState(error.cause) === '22012';
 }
 
-/** Settles an event that nobody has to run: no handler, or stale. */
+/** Settles an event that nobody has to run: no handler, or stale. False where its row is held, or not this job's. */
 export async function markIgnored(
   tx: Queryable,
   key: EventKey,
@@ -62,8 +64,14 @@ export async function markIgnored(
 ): Promise<boolean> {
   const { rowCount } = await tx.query({
     name: 'mark_ignored',
-    text: `UPDATE webhook_events SET status = 'IGNORED', ignored_reason = $4, entity = coalesce($5, entity)
-      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}`,
+    text: `
+      WITH free AS (
+        SELECT source, event_id FROM webhook_events WHERE source = $1 AND event_id = $2
+        FOR NO KEY UPDATE SKIP LOCKED
+      )
+      UPDATE webhook_events e SET status = 'IGNORED', ignored_reason = $4, entity = coalesce($5, entity)
+      FROM free
+      WHERE e.source = free.source AND e.event_id = free.event_id AND e.job_id = $3 AND ${isStillPending}`,
     values: [key.source, key.eventId, jobId, reason, entity],
   });
   return rowCount === 1;

@@ -1,16 +1,15 @@
 // Jobs that were taken and not begun go back together: a worker that stops has seconds, and may hold hundreds.
-import { sqlState } from './errors.ts';
+import type { Transaction } from './database/database.ts';
 import { moveManyToJobs } from './event-jobs.ts';
+import { lockFreeRows } from './event-locks.ts';
+import { readEvents } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { AttemptDeps, JobInHand } from './handle.ts';
-import { newJobId } from './queue/queue.ts';
+import { type ClaimedJob, newJobId, type Queue } from './queue/queue.ts';
 import { handBack, jobAfter } from './settle-failure.ts';
 
 /** One of them is another's by now, or settled. */
 class NotAllOursError extends Error {}
-
-/** An operator may hold one of the rows: the others are not to wait for it. */
-const lockTimeout = '1s';
 
 /**
  * New jobs in the place of these, in one commit, and nothing is charged. Where that cannot be for all, each by itself.
@@ -25,7 +24,7 @@ export async function handBackMany(
   try {
     await handBackTogether(waiting, deps);
   } catch (error) {
-    if (!(error instanceof NotAllOursError) && sqlState(error) !== '55P03') throw error;
+    if (!(error instanceof NotAllOursError)) throw error;
     await Promise.all(waiting.map((one) => handBack(one, deps, 0, reason)));
   }
 }
@@ -34,25 +33,47 @@ async function handBackTogether(
   waiting: readonly JobInHand[],
   { database, queue }: Pick<AttemptDeps, 'database' | 'queue'>,
 ): Promise<void> {
-  const replacements = waiting.map((one) => ({ one, next: jobAfter(one, newJobId(), 0) }));
   await database.transaction(
     async (tx) => {
-      const ended = await queue.completeManyIn(
+      const locked = await lockFreeRows(tx, waiting.map(jobOf));
+      const free = waiting.filter(({ job }) => locked.has(job.id));
+      await handBackHeld(
         tx,
-        waiting.map(({ job }) => job),
+        waiting.filter(({ job }) => !locked.has(job.id)),
+        queue,
       );
-      if (ended !== waiting.length) throw new NotAllOursError();
-      const moved = await moveManyToJobs(
+      if (free.length === 0) return;
+      const replacements = free.map((one) => ({ one, next: jobAfter(one, newJobId(), 0) }));
+      const ended = await queue.completeManyIn(tx, free.map(jobOf));
+      if (ended !== free.length) throw new NotAllOursError();
+      await moveManyToJobs(
         tx,
         replacements.map(({ one, next }) => ({ ...next, fromJobId: one.job.id })),
       );
-      if (moved !== waiting.length) throw new NotAllOursError();
       await failpoint('worker.moved');
       await queue.enqueue(
         tx,
         replacements.map(({ next }) => next),
       );
     },
-    { settings: { lock_timeout: lockTimeout } },
+    { settings: { synchronous_commit: 'on' } },
   );
 }
+
+/** An operator may hold the row of one: its job cannot be replaced now, and the others are not to wait for it. */
+async function handBackHeld(tx: Transaction, waiting: readonly JobInHand[], queue: Queue): Promise<void> {
+  if (waiting.length === 0) return;
+  const events = await readEvents(
+    tx,
+    waiting.map(({ event }) => event),
+  );
+  const jobIds = new Set(events.filter(({ status }) => status === 'PENDING').map(({ jobId }) => jobId));
+  const isDue = ({ id }: ClaimedJob) => jobIds.has(id);
+  const jobs = waiting.map(jobOf);
+  const held = jobs.filter(isDue).map((job) => ({ ...job, afterSeconds: 0 }));
+  if (held.length > 0) await queue.putOff(tx, held);
+  const settled = jobs.filter((job) => !isDue(job));
+  if (settled.length > 0) await queue.completeManyIn(tx, settled);
+}
+
+const jobOf = ({ job }: JobInHand) => job;

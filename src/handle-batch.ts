@@ -5,6 +5,7 @@ import {
   type Assignment,
   type AttemptDeps,
   isDue,
+  lockAssignments,
   markAssignmentsProcessed,
   statementTimeoutMs,
 } from './handle.ts';
@@ -21,22 +22,31 @@ export function batchHandlerOf({ job, plan, event }: Assignment): Handler | unde
   return handler.batch ? handler : undefined;
 }
 
-/**
- * Runs all of `assignments` through their handler's `batch`.
- * @returns false when nothing was committed and they have to be run one by one
- */
+/** What became of a batch: nothing of `alone` was committed, and they have to be run one by one. */
+export interface BatchOutcome {
+  processed: readonly Assignment[];
+  alone: readonly Assignment[];
+  /** See `lockAssignments`. */
+  held: readonly Assignment[];
+}
+
+/** Runs all of `assignments` whose rows are free through their handler's `batch`. */
 export async function runBatch(
   handler: Handler,
   assignments: readonly Assignment[],
   deps: AttemptDeps,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<BatchOutcome> {
+  let rows: { free: readonly Assignment[]; held: readonly Assignment[] } = { free: assignments, held: [] };
   try {
     await deps.database.transaction(
       async (tx) => {
+        rows = await lockAssignments(tx, assignments);
+        const { free } = rows;
+        if (free.length === 0) return;
         const guarded = guardTransaction(tx, deps.log);
         await withinTime(tx, deps, signal, async (handlerSignal) => {
-          const items = assignments.flatMap(({ plan }) =>
+          const items = free.flatMap(({ plan }) =>
             runsOf(plan).map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload })),
           );
           const log = deps.log.child({ provider: handler.provider, events: items.length });
@@ -48,16 +58,16 @@ export async function runBatch(
         });
         const swallowed = guarded.firstError();
         if (swallowed) throw swallowed;
-        markAssignmentsProcessed(tx, assignments);
+        markAssignmentsProcessed(tx, free);
       },
       { timeoutMs: statementTimeoutMs(deps.timeoutMs) },
     );
-    return true;
+    return { processed: rows.free, alone: [], held: rows.held };
   } catch (error) {
     deps.log.warn(
-      { error: describeError(error).text, events: assignments.length },
+      { error: describeError(error).text, events: rows.free.length },
       'a batch failed; its events are run one by one',
     );
-    return false;
+    return { processed: [], alone: rows.free, held: rows.held };
   }
 }

@@ -1,7 +1,6 @@
 // Quick attempts in a row share a transaction, each behind its own savepoint: one BEGIN, marking and COMMIT for many.
 import { ConnectionLostError, statementError, type Transaction } from './database/database.ts';
 import { describeError, sqlState } from './errors.ts';
-import { markProcessed } from './event-outcomes.ts';
 import { failpoint } from './failpoint.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import {
@@ -9,6 +8,7 @@ import {
   type AttemptDeps,
   causeOf,
   isDue,
+  lockAssignments,
   markAssignmentsProcessed,
   runHandlers,
   transactionOptions,
@@ -19,9 +19,7 @@ import { runsOf } from './plan.ts';
 /** The first event's effects wait for their COMMIT, and its locks are held, for so long and one handler more. */
 const mostMs = 20;
 /** Postgres keeps 64 subtransactions of a transaction at hand; beyond that every snapshot pays. */
-const mostEvents = 32;
-/** Somebody has an event's row locked: the others are not to wait for it. */
-const markLockTimeout = '1s';
+export const mostEvents = 32;
 
 /** An attempt that was rolled back, alone, out of the transaction that it shared. */
 export interface FailedAttempt {
@@ -37,6 +35,10 @@ export interface SharedOutcome {
   failed: FailedAttempt[];
   /** Not committed, for a reason that may have been another's or the sharing's: to be run alone, at once. */
   alone: Assignment[];
+  /** See `lockAssignments`. */
+  held: Assignment[];
+  /** Not begun: for another transaction. */
+  left: Assignment[];
 }
 
 /**
@@ -65,26 +67,29 @@ interface Member {
 }
 
 /**
- * Runs `first`, and then what `takeNext` gives, in one transaction. Never throws for what a handler does.
- * @param takeNext asked when another could join a transaction of this age with so many events; undefined: none does
+ * Runs as many of `candidates` as there is time for, in their order, in one transaction. Never throws for what a handler
+ * does.
+ * @param mayFollow asked for each but the first, with the transaction's age and how many events have run in it
  * @param onEnding see TransactionOptions
  */
 export async function runShared(
-  first: Assignment,
-  takeNext: (ageMs: number, events: number) => Assignment | undefined,
+  candidates: readonly Assignment[],
+  mayFollow: (next: Assignment, ageMs: number, events: number) => boolean,
   deps: AttemptDeps,
   signal: AbortSignal,
   onEnding: () => void,
 ): Promise<SharedOutcome> {
   const members: Member[] = [];
   let failed: FailedAttempt | undefined;
+  let rows: { free: Assignment[]; held: Assignment[] } = { free: [...candidates], held: [] };
   try {
     await failpoint('worker.fetched');
     await deps.database.transaction(
       async (tx) => {
         await failpoint('worker.after-begin');
+        rows = await lockAssignments(tx, candidates);
         const beganAt = performance.now();
-        for (let next: Assignment | undefined = first; next; ) {
+        for (let next = rows.free.shift(); next; ) {
           const guarded = guardTransaction(tx, deps.log);
           const member: Member = { assignment: next, startedAt: new Date(), durationMs: 0, guarded };
           const savepoint = members.length > 0 ? `postbell_event_${members.length}` : undefined;
@@ -97,7 +102,12 @@ export async function runShared(
             break;
           }
           // What the handler left in the transaction besides rows is not for others.
-          next = guarded.isPlain() ? takeNext(performance.now() - beganAt, members.length) : undefined;
+          const [candidate] = rows.free;
+          const isNext =
+            candidate &&
+            guarded.isPlain() &&
+            mayFollow(candidate, performance.now() - beganAt, members.length);
+          next = isNext ? rows.free.shift() : undefined;
         }
         await failpoint('worker.after-handler');
         mark(tx, members);
@@ -106,9 +116,12 @@ export async function runShared(
     );
     await failpoint('worker.after-commit');
     const processed = members.map(({ assignment, durationMs }) => ({ assignment, durationMs }));
-    return { processed, failed: [], alone: [], ...(failed ? blame(failed, deps.pace) : {}) };
+    const own = failed ? blame(failed, deps.pace) : { failed: [], alone: [] };
+    return { processed, ...own, held: rows.held, left: rows.free };
   } catch (error) {
-    return afterRollback(first, members, failed, error, deps);
+    // It failed before it came to any: a first one is settled for it, so that the others are not tried again and again.
+    const first = members.length === 0 && !failed ? rows.free.shift() : undefined;
+    return { ...afterRollback(first, members, failed, error, deps), held: rows.held, left: rows.free };
   }
 }
 
@@ -132,13 +145,7 @@ async function runMember(
 }
 
 function mark(tx: Transaction, members: readonly Member[]): void {
-  const [only, another] = members;
-  if (only && !another) {
-    const { event, job } = only.assignment;
-    markProcessed(tx, event, job.id, null);
-    return;
-  }
-  tx.atCommit({ text: `SET LOCAL lock_timeout = '${markLockTimeout}'` });
+  if (members.length === 0) return;
   markAssignmentsProcessed(
     tx,
     members.map(({ assignment }) => assignment),
@@ -155,18 +162,18 @@ function blame(failed: FailedAttempt, pace: HandlerPace): Pick<SharedOutcome, 'f
 }
 
 function afterRollback(
-  first: Assignment,
+  first: Assignment | undefined,
   members: readonly Member[],
   failed: FailedAttempt | undefined,
   error: unknown,
   { pace, log }: AttemptDeps,
-): SharedOutcome {
-  const settled: SharedOutcome = { processed: [], failed: [], alone: [] };
+): Omit<SharedOutcome, 'held' | 'left'> {
+  const settled: Omit<SharedOutcome, 'held' | 'left'> = { processed: [], failed: [], alone: [] };
   if (members.length === 0 || error instanceof ConnectionLostError) {
     // Of a lost connection nobody is at fault, and the COMMIT may have succeeded: each is looked at anew, later.
     const attempts = members.map(({ assignment, startedAt }) => ({ assignment, startedAt, error }));
     if (failed) attempts.push(error instanceof ConnectionLostError ? { ...failed, error } : failed);
-    if (attempts.length === 0) attempts.push({ assignment: first, startedAt: new Date(), error });
+    if (first) attempts.push({ assignment: first, startedAt: new Date(), error });
     return { ...settled, failed: attempts };
   }
   const [{ assignment, startedAt, guarded }] = members as [Member];

@@ -7,6 +7,7 @@ import {
 } from './database/database.ts';
 import { allOrFirstError } from './database/statements.ts';
 import { describeError, isPermanent, sqlState } from './errors.ts';
+import { lockFreeRows, RowHeldError } from './event-locks.ts';
 import { markIgnored, markManyProcessed, markProcessed } from './event-outcomes.ts';
 import { advanceEntityClock, lockEntity, type StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
@@ -59,7 +60,7 @@ const entityLockTimeout = '5s';
 export function workerSessionSettings(handlerTimeoutMs: number): Record<string, string> {
   return {
     // Effects, status and (flushed later) the job's completion are lost together or not at all: after a crash of
-    // Postgres the attempt simply runs again. Only the receiver has promised anything to anybody.
+    // Postgres the attempt simply runs again. What must not be lost (claims, failures, jobs given back) says so itself.
     synchronous_commit: 'off',
     statement_timeout: `${handlerTimeoutMs + 5_000}`,
     // A frozen worker must not hold its locks for ever.
@@ -125,7 +126,7 @@ async function ignore(
   reason: string,
   entity: string | null = null,
 ): Promise<Outcome> {
-  await markIgnored(tx, event, job.id, reason, entity);
+  if (!(await markIgnored(tx, event, job.id, reason, entity))) throw new RowHeldError();
   if (suspicion) await clearLoneStarts(tx, event);
   return { kind: 'ignored', isJobSettled: false, reason };
 }
@@ -161,6 +162,22 @@ async function runInTransaction(
   } catch (error) {
     throw causeOf(error, guarded);
   }
+}
+
+/**
+ * For a transaction of several, before its first handler: only what is locked here may run in it, so that nobody else's
+ * lock can roll back what ran beside. `held`: locked by somebody else, settled, or moved to another job.
+ */
+export async function lockAssignments(
+  tx: Transaction,
+  assignments: readonly Assignment[],
+): Promise<{ free: Assignment[]; held: Assignment[] }> {
+  const locked = await lockFreeRows(
+    tx,
+    assignments.map(({ job }) => job),
+  );
+  const isFree = ({ job }: Assignment) => locked.has(job.id);
+  return { free: assignments.filter(isFree), held: assignments.filter((one) => !isFree(one)) };
 }
 
 /** With COMMIT: all of them PROCESSED, or the transaction fails. */

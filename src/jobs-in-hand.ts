@@ -1,29 +1,42 @@
 // The jobs that are this worker's: held until they are settled; of these, what is ready and what has to run alone.
 import type { Assignment, JobInHand } from './handle.ts';
-import type { ClaimedJob, Suspicion } from './queue/queue.ts';
+import type { Attempt, ClaimedJob, EventKey, Suspicion } from './queue/queue.ts';
 
 /** Lost with an earlier process. Not planned yet: a handler's schema or `entity` may be what ends the process. */
 export interface Suspect extends JobInHand {
   suspicion: Suspicion;
 }
 
-interface Ready {
+export interface Ready {
   assignment: Assignment;
   since: number;
 }
 
 export class JobsInHand {
+  /** By attempt: where a claim was lost, the same job may come again before its last attempt has ended here. */
   readonly #held = new Map<string, ClaimedJob>();
   readonly #ready: Ready[] = [];
   readonly #suspects: Suspect[] = [];
 
   hold(jobs: readonly ClaimedJob[]): void {
-    for (const job of jobs) this.#held.set(job.id, job);
+    for (const job of jobs) this.#held.set(attemptKey(job), job);
   }
 
   /** They are settled, or somebody else's by now: their heartbeat is no longer ours to keep up. */
-  release(jobs: readonly Pick<ClaimedJob, 'id'>[]): void {
-    for (const { id } of jobs) this.#held.delete(id);
+  release(jobs: readonly Attempt[]): void {
+    for (const job of jobs) this.#held.delete(attemptKey(job));
+  }
+
+  /** Of these the jobs whose event is in hand already under another attempt, or twice among them. */
+  alreadyHere(jobs: readonly ClaimedJob[]): Set<ClaimedJob> {
+    const events = new Set(this.held().map(({ key }) => eventKey(key)));
+    return new Set(
+      jobs.filter(({ key }) => {
+        const isHere = key.source !== '' && events.has(eventKey(key));
+        events.add(eventKey(key));
+        return isHere;
+      }),
+    );
   }
 
   held(): ClaimedJob[] {
@@ -38,12 +51,15 @@ export class JobsInHand {
     return this.#ready.length;
   }
 
-  /** The oldest, if it fits. */
-  takeNext(fits: (assignment: Assignment) => boolean): Assignment | undefined {
-    const next = this.#ready[0]?.assignment;
-    if (!next || !fits(next)) return undefined;
-    this.#ready.shift();
-    return next;
+  /** The oldest, `most` at most, until one does not fit. */
+  takeRun(fits: (assignment: Assignment) => boolean, most: number): Ready[] {
+    const end = this.#ready.slice(0, most).findIndex(({ assignment }) => !fits(assignment));
+    return this.#ready.splice(0, end === -1 ? most : end);
+  }
+
+  /** What was taken and not begun: before all others, as it was. */
+  putBack(ready: readonly Ready[]): void {
+    this.#ready.unshift(...ready);
   }
 
   /** The oldest that fits. */
@@ -93,3 +109,6 @@ export class JobsInHand {
     return [...this.#ready.splice(0).map(({ assignment }) => assignment), ...this.takeSuspects()];
   }
 }
+
+const attemptKey = ({ id, retryCount }: Attempt) => `${id}/${retryCount}`;
+const eventKey = ({ source, eventId }: EventKey) => `${source}/${eventId}`;

@@ -49,6 +49,8 @@ const maxBatchBytes = 8 * 1_048_576;
 // Bodies of up to 25 MB may wait: their number alone would not bound the memory.
 const maxWaitingBytes = 64 * 1_048_576;
 const maxTries = 3;
+/** Of a delivery alone that meets a lock; each waits for `lock_timeout`. */
+const maxTriesAtLock = 10;
 const sweepIntervalMs = 50;
 const recountDelayMs = 250;
 // While one group is with Postgres, the next is verified and the one before is answered: with a single transaction
@@ -119,7 +121,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     while (isWorthATransaction(lanes - 1)) {
       const batch = takeBatch();
       inFlight.add(batch);
-      await commit(batch);
+      const locked = await commit(batch);
+      if (locked.length > 0) await insist(locked);
       inFlight.delete(batch);
     }
     lanes--;
@@ -141,29 +144,49 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     return batch;
   }
 
-  /** Commits the batch, or finds the delivery that cannot be stored and answers the others. Never throws. */
-  async function commit(batch: readonly Pending[], tries = 1): Promise<void> {
+  /**
+   * Commits the batch, or finds the delivery that cannot be stored and answers the others. Never throws.
+   * @returns deliveries that are not answered, since each meets a lock
+   */
+  async function commit(batch: readonly Pending[], tries = 1): Promise<Pending[]> {
     try {
       const receipts = await deliveryStore.store(batch.map((pending) => pending.events));
       for (const [index, pending] of batch.entries()) answer(pending, receipts[index]!);
     } catch (error) {
       const { reaction, meaning, isBug } = sqlAnswerTo(error);
-      if (reaction === 'try again' && tries < maxTries) {
-        await commit(batch, tries + 1);
-      } else if (reaction !== 'keep bytes') {
-        log.error(
-          { error: describeError(error).text, meaning, deliveries: batch.length, ...(isBug && { isBug }) },
-          'a batch could not be committed',
-        );
-        const unavailable = new UnavailableError('the database is unavailable', { cause: error });
-        for (const pending of batch) pending.refuse(unavailable);
-      } else if (batch.length > 1) {
-        // One row that Postgres refuses must fail alone.
-        const middle = batch.length >> 1;
-        await commit(batch.slice(0, middle));
-        await commit(batch.slice(middle));
-      } else {
+      if (reaction === 'try again' && tries < maxTries) return commit(batch, tries + 1);
+      const failsAlone = reaction === 'keep bytes' || reaction === 'single out';
+      if (failsAlone && batch.length > 1) return commitHalves(batch);
+      if (reaction === 'single out' && tries < maxTriesAtLock) return [...batch];
+      if (reaction === 'keep bytes') {
         await commitWithoutPayload(batch[0]!, error);
+        return [];
+      }
+      log.error(
+        { error: describeError(error).text, meaning, deliveries: batch.length, ...(isBug && { isBug }) },
+        'a batch could not be committed',
+      );
+      const unavailable = new UnavailableError('the database is unavailable', { cause: error });
+      for (const pending of batch) pending.refuse(unavailable);
+    }
+    return [];
+  }
+
+  /** One row that Postgres refuses, or that somebody holds, must fail alone. */
+  async function commitHalves(batch: readonly Pending[]): Promise<Pending[]> {
+    const middle = batch.length >> 1;
+    const first = await commit(batch.slice(0, middle));
+    // What is refused by now waits for nothing any more: of a locked table each half would take its time.
+    const others = batch.slice(middle).filter(({ deadline }) => deadline > performance.now());
+    return others.length > 0 ? [...first, ...(await commit(others))] : first;
+  }
+
+  /** What meets a lock alone is tried again, unless others wait; then the provider's retry has to do. */
+  async function insist(locked: readonly Pending[]): Promise<void> {
+    for (const pending of locked) {
+      for (let tries = 2, isOpen = true; isOpen; tries++) {
+        const isLast = waiting.length > 0 || isClosed || pending.deadline <= performance.now();
+        isOpen = (await commit([pending], isLast ? maxTriesAtLock : tries)).length > 0;
       }
     }
   }

@@ -1,5 +1,5 @@
 // Keeps row and job together: enqueues replays, heals jobs that vanished, gives the dead letters their verdict.
-import type { Database } from './database/database.ts';
+import type { Database, Transaction } from './database/database.ts';
 import {
   assignJobs,
   clearJobs,
@@ -8,6 +8,7 @@ import {
   moveToJob,
   pageOfEnqueued,
 } from './event-jobs.ts';
+import { lockRow, RowHeldError } from './event-locks.ts';
 import { markFailed } from './event-outcomes.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
@@ -27,10 +28,18 @@ export interface ReconcileDeps {
   log: Logger;
 }
 
-/** Enqueues PENDING events that have no job: replays, and those whose job was lost. @returns how many */
-export async function enqueueEventsWithoutJob({ database, queue }: ReconcileDeps): Promise<number> {
+/**
+ * Enqueues PENDING events that have no job: replays, and those whose job was lost.
+ * @param options.signal aborted: the batch under way is the last
+ * @param options.onEnqueued called after each batch
+ * @returns how many
+ */
+export async function enqueueEventsWithoutJob(
+  { database, queue }: ReconcileDeps,
+  { signal, onEnqueued }: { signal?: AbortSignal; onEnqueued?: (() => void) | undefined } = {},
+): Promise<number> {
   let total = 0;
-  for (;;) {
+  while (!signal?.aborted) {
     const count = await database.transaction(async (tx) => {
       const events = await lockEventsWithoutJob(tx, batchSize);
       const jobs = events.map(({ source, eventId, endedItsProcess }) => ({
@@ -47,8 +56,10 @@ export async function enqueueEventsWithoutJob({ database, queue }: ReconcileDeps
       return jobs.length;
     });
     total += count;
-    if (count < batchSize) return total;
+    if (count > 0) onEnqueued?.();
+    if (count < batchSize) break;
   }
+  return total;
 }
 
 /**
@@ -58,10 +69,11 @@ export async function enqueueEventsWithoutJob({ database, queue }: ReconcileDeps
 export async function clearVanishedJobs(
   { database, queue }: ReconcileDeps,
   from: EnqueuedEvent | undefined,
+  signal?: AbortSignal,
 ): Promise<{ cleared: number; next: EnqueuedEvent | undefined }> {
   let cleared = 0;
   let after = from;
-  for (let page = 0; page < healPagesPerPass; page++) {
+  for (let page = 0; page < healPagesPerPass && !signal?.aborted; page++) {
     const events = await pageOfEnqueued(database, after, healPageSize);
     if (events.length > 0) {
       // Read after the events: a job that was there with its event is seen, or its event is settled by now.
@@ -99,28 +111,52 @@ export async function countVanishedJobs({
  * FAILED for the events of dead-lettered jobs, also where a crash left no JavaScript to say so. One whose last attempt
  * was lost beside others, and none alone, runs once more, alone. @returns how many jobs
  */
-export async function settleDeadLetters({ database, queue, log }: ReconcileDeps): Promise<number> {
+export async function settleDeadLetters(
+  { database, queue, log }: ReconcileDeps,
+  signal?: AbortSignal,
+): Promise<number> {
   let total = 0;
-  for (;;) {
+  while (!signal?.aborted) {
     const dead = await queue.fetchDead(deadBatchSize);
     const examined = dead.flatMap(({ jobId, key, attempts, suspicion }) =>
       jobId === null ? [] : [{ id: jobId, key, ended: attempts, suspicion }],
     );
     const suspicions = await readSuspicions(database, examined);
     for (const job of dead) {
+      // What is left comes back when its time to expire is over.
+      if (signal?.aborted) break;
       const suspicion = job.jobId === null ? undefined : suspicions.get(job.jobId);
       const isUnproven = suspicion !== undefined && suspicion.alone === 0 && suspicion.inCompany > 0;
       if (isUnproven) await runOnceMore(job, suspicion.inCompany, { database, queue, log });
       else await giveVerdict(job, { database, queue, log });
     }
     total += dead.length;
-    if (dead.length < deadBatchSize) return total;
+    if (dead.length < deadBatchSize) break;
+  }
+  return total;
+}
+
+/** A verdict that cannot be written, since somebody holds the event's row, waits for the next time; no other one does. */
+async function unlessHeld(
+  job: DeadJob,
+  { database, queue }: Pick<ReconcileDeps, 'database' | 'queue'>,
+  settle: (tx: Transaction) => Promise<void>,
+): Promise<void> {
+  try {
+    await database.transaction(async (tx) => {
+      await lockRow(tx, job.key);
+      await settle(tx);
+    });
+  } catch (error) {
+    if (!(error instanceof RowHeldError)) throw error;
+    await queue.putOffDead(job);
   }
 }
 
-async function giveVerdict(job: DeadJob, { database, queue, log }: ReconcileDeps): Promise<void> {
+async function giveVerdict(job: DeadJob, deps: ReconcileDeps): Promise<void> {
+  const { queue, log } = deps;
   const { source, eventId } = job.key;
-  await database.transaction(async (tx) => {
+  await unlessHeld(job, deps, async (tx) => {
     const { jobId, suspicion } = job;
     // With those that it lost under the jobs before this one.
     const attempts = job.attempts + (suspicion ? suspicion.inCompany + suspicion.alone : 0);
@@ -134,14 +170,11 @@ async function giveVerdict(job: DeadJob, { database, queue, log }: ReconcileDeps
 }
 
 /** What it lost beside others stays held against it, except for the one that it gets back here. */
-async function runOnceMore(
-  job: DeadJob,
-  lostInCompany: number,
-  { database, queue, log }: ReconcileDeps,
-): Promise<void> {
+async function runOnceMore(job: DeadJob, lostInCompany: number, deps: ReconcileDeps): Promise<void> {
+  const { queue, log } = deps;
   const { source, eventId } = job.key;
   const jobId = newJobId();
-  await database.transaction(async (tx) => {
+  await unlessHeld(job, deps, async (tx) => {
     await queue.completeDead(tx, [job]);
     if (job.jobId === null || !(await moveToJob(tx, job.key, job.jobId, jobId, false))) return;
     const suspicion = { inCompany: lostInCompany - 1, alone: 0 };
@@ -166,6 +199,8 @@ export interface ReconcilerOptions extends ReconcileDeps {
   intervalMs: number;
   /** As SUPERVISE_SECONDS, in ms: how often other workers' dead letters are looked for. */
   deadIntervalMs: number;
+  /** Events were enqueued: a worker should look. Without it they wait for its next poll. */
+  onEnqueued?: () => void;
 }
 
 /** Runs the three at their intervals and when woken, one pass of each at a time. */
@@ -173,20 +208,26 @@ export function startReconciler(options: ReconcilerOptions): Reconciler {
   const { log } = options;
   let cursor: EnqueuedEvent | undefined;
 
-  const replays = repeat(options.intervalMs, log, 'replays could not be enqueued', async () => {
-    const count = await enqueueEventsWithoutJob(options);
+  const replays = repeat(options.intervalMs, log, 'replays could not be enqueued', async (signal) => {
+    const { onEnqueued } = options;
+    const count = await enqueueEventsWithoutJob(options, { signal, onEnqueued });
     if (count) log.info({ count }, 'events without a job were enqueued');
   });
-  const healing = repeat(options.intervalMs, log, 'vanished jobs could not be looked for', async () => {
-    const { cleared, next } = await clearVanishedJobs(options, cursor);
+  const healing = repeat(options.intervalMs, log, 'vanished jobs could not be looked for', async (signal) => {
+    const { cleared, next } = await clearVanishedJobs(options, cursor, signal);
     cursor = next;
     if (cleared === 0) return;
     log.warn({ count: cleared }, 'events had lost their job; they are enqueued again');
     replays.wake();
   });
-  const verdicts = repeat(options.deadIntervalMs, log, 'dead letters could not be settled', async () => {
-    await settleDeadLetters(options);
-  });
+  const verdicts = repeat(
+    options.deadIntervalMs,
+    log,
+    'dead letters could not be settled',
+    async (signal) => {
+      await settleDeadLetters(options, signal);
+    },
+  );
   return {
     wake: replays.wake,
     wakeForDead: verdicts.wake,

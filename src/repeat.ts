@@ -5,18 +5,21 @@ import type { Logger } from './logger.ts';
 export interface Repeated {
   /** There is something to do: a pass at once, or right after the one that runs. */
   wake(): void;
-  /** Resolves when the pass that runs has ended. */
+  /** Aborts the signal of the pass that runs, and resolves when it has ended. */
   stop(): Promise<void>;
 }
 
-/** @param whatFailed for the log, when a pass throws; the next one comes all the same */
+/**
+ * @param whatFailed for the log, when a pass throws; the next one comes all the same
+ * @param pass its signal is aborted when it has to stop: it may be in the middle of a mass replay
+ */
 export function repeat(
   intervalMs: number,
   log: Logger,
   whatFailed: string,
-  pass: () => Promise<void>,
+  pass: (signal: AbortSignal) => Promise<void>,
 ): Repeated {
-  let isStopped = false;
+  const stopping = new AbortController();
   let isWoken = false;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
@@ -24,11 +27,11 @@ export function repeat(
   const run = () => {
     clearTimeout(timer);
     isWoken = false;
-    running = pass()
+    running = pass(stopping.signal)
       .catch((error) => log.error({ error: describeError(error).text }, whatFailed))
       .finally(() => {
         running = undefined;
-        if (isStopped) return;
+        if (stopping.signal.aborted) return;
         if (isWoken) run();
         else timer = setTimeout(run, intervalMs);
       });
@@ -36,12 +39,12 @@ export function repeat(
   run();
   return {
     wake: () => {
-      if (isStopped) return;
+      if (stopping.signal.aborted) return;
       isWoken = true;
       if (!running) run();
     },
     stop: async () => {
-      isStopped = true;
+      stopping.abort();
       clearTimeout(timer);
       await running;
     },

@@ -1,13 +1,14 @@
 // What becomes of an attempt that did not commit: charged, put off, or given back without a charge.
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionLostError, statementError, type Transaction } from './database/database.ts';
-import { describeError, isLater, isPermanent, PermanentError, readLater } from './errors.ts';
+import { describeError, isLater, isPermanent, PermanentError, readLater, sqlState } from './errors.ts';
 import { moveToJob } from './event-jobs.ts';
+import { isRowHeld, RowHeldError, rowLockTimeout } from './event-locks.ts';
 import { isClaimLost, recordFailure } from './event-outcomes.ts';
 import type { StoredEvent } from './events.ts';
 import { failpoint } from './failpoint.ts';
 import type { Assignment, AttemptDeps, JobInHand, Outcome } from './handle.ts';
-import { type NewJob, newJobId, type Queue } from './queue/queue.ts';
+import { type ClaimedJob, type NewJob, newJobId, type Queue } from './queue/queue.ts';
 import { clearLoneStarts, endLoneStart, givenBack } from './suspects.ts';
 
 /** Another event of its entity is still inside its transaction. */
@@ -33,6 +34,14 @@ export class CrashError extends Error {
 
 const busyRetrySeconds = 2;
 const connectionRetrySeconds = 2;
+/** How long a job rests whose event's row is held: the first time, doubled each time, at most. */
+const heldRetrySeconds = 2;
+const heldRetryMaxSeconds = 10;
+/**
+ * Durable: a failure, or a job that was given back, must not be lost in a crash that keeps what came after it. And
+ * bounded: a duplicate's count holds the event's row for moments, an operator may hold it for hours.
+ */
+const settings = { synchronous_commit: 'on', lock_timeout: rowLockTimeout };
 const settleRetryMs = [250, 500, 1_000, 2_000, 4_000];
 const ownRowChanged =
   "the handler changed its event's own row in webhook_events, which Postbell settles: return, or throw PermanentError or Later";
@@ -60,6 +69,47 @@ export async function settleFailure(
 }
 
 async function settleOnce(
+  assignment: Assignment,
+  thrown: unknown,
+  startedAt: Date,
+  deps: AttemptDeps,
+): Promise<Outcome> {
+  const { job, suspicion } = assignment;
+  try {
+    if (!isRowHeld(thrown)) return await settleFree(assignment, thrown, startedAt, deps);
+  } catch (error) {
+    if (sqlState(error) !== '55P03') throw error;
+    deps.log.warn(
+      { ...job.key, error: describeError(thrown).text },
+      'an attempt cannot be recorded while another transaction holds its row: it is not charged, and made again later',
+    );
+  }
+  await deps.database.transaction(
+    async (tx) => {
+      if (suspicion) await endLoneStart(tx, job);
+      await putOffHeld(tx, [job], deps.queue);
+    },
+    { settings },
+  );
+  return { kind: 'interrupted', isJobSettled: true, reason: new RowHeldError().message };
+}
+
+/** Gives jobs back whose events' rows are held. They stay the events' jobs, since that cannot be changed now. */
+export async function putOffHeld(
+  tx: Transaction,
+  jobs: readonly ClaimedJob[],
+  queue: Pick<Queue, 'putOff'>,
+): Promise<void> {
+  const later = jobs.map(({ id, retryCount, timesHeld }) => ({
+    id,
+    retryCount,
+    timesHeld: timesHeld + 1,
+    afterSeconds: Math.min(heldRetryMaxSeconds, heldRetrySeconds * 2 ** timesHeld),
+  }));
+  await queue.putOff(tx, later);
+}
+
+async function settleFree(
   assignment: Assignment,
   thrown: unknown,
   startedAt: Date,
@@ -94,7 +144,7 @@ async function settleOnce(
   const hasEnded = !(error instanceof CrashError);
   const lostInCompany = suspicion && hasEnded ? givenBack(suspicion) : 0;
   const isDead = !isFinal && lostInCompany === 0 && job.retryCount >= job.retryLimit;
-  const isRecorded = await deps.database.transaction(async (tx) => {
+  const record = async (tx: Transaction) => {
     await failpoint('worker.before-fail');
     const failure = { ...event, jobId: job.id, error: text, stack, startedAt };
     // False: the event was settled by somebody else, perhaps by a COMMIT of ours whose answer was lost.
@@ -105,7 +155,8 @@ async function settleOnce(
     else await retryWithAttemptsGivenBack(tx, assignment, lostInCompany, deps.queue);
     await failpoint('worker.after-fail');
     return true;
-  });
+  };
+  const isRecorded = await deps.database.transaction(record, { settings });
   if (!isRecorded) return { kind: 'settled', isJobSettled: false, reason: 'settled meanwhile' };
   return { kind: 'failed', isJobSettled: true, isDead, reason: text };
 }
@@ -165,14 +216,15 @@ async function replaceJob(
   outcome: { kind: Outcome['kind']; reason: string },
 ): Promise<Outcome> {
   const jobId = newJobId();
-  await database.transaction(async (tx) => {
+  const replace = async (tx: Transaction) => {
     // The attempt is fenced: if pg-boss gave the job to another worker, it is no longer ours to replace.
     if (!(await queue.completeIn(tx, job))) return;
     if (endsStart) await endLoneStart(tx, job);
     if (!(await moveToJob(tx, event, job.id, jobId, isDeferral))) return;
     await failpoint('worker.moved');
     await queue.enqueue(tx, [jobAfter({ job, event, suspicion }, jobId, afterSeconds)]);
-  });
+  };
+  await database.transaction(replace, { settings });
   return { ...outcome, isJobSettled: true };
 }
 

@@ -3,10 +3,11 @@ import { sqlState } from './errors.ts';
 
 /**
  * `unavailable`: 503 with Retry-After, since the provider's own retry is what mends it; never 4xx, 410 or 3xx, which
- * some providers take for the end. `try again`: up to three times, then unavailable. `keep bytes`: the delivery is singled
+ * some providers take for the end. `try again`: up to three times, then unavailable. `single out`: the batch is halved
+ * until the delivery that meets the lock is alone, so that it keeps no other one waiting; unavailable is its answer then. `keep bytes`: the delivery is singled
  * out of its batch and stored without its JSON, answered 200; if even that is refused, unavailable.
  */
-export type Reaction = 'unavailable' | 'try again' | 'keep bytes';
+export type Reaction = 'unavailable' | 'try again' | 'single out' | 'keep bytes';
 
 export interface SqlAnswer {
   /** A SQLSTATE, or a class: its first two characters. */
@@ -42,7 +43,7 @@ export const sqlAnswers: readonly SqlAnswer[] = [
   unavailable('57P02', 'the database crashed'),
   unavailable('57P03', 'the database is starting or stopping'),
   unavailable('57014', 'the statement took too long'),
-  unavailable('55P03', 'a lock was held too long'),
+  { state: '55P03', reaction: 'single out', meaning: 'a lock was held too long' },
   unavailable('25006', 'the database is read-only'),
   unavailable('25P03', 'the transaction was idle too long'),
   unavailable('42501', 'we lack the right to write'),

@@ -44,7 +44,8 @@ const maxUncounted = 10_000;
 const settings = {
   // The 200 is a promise: it must not rest on a database set to asynchronous commit.
   synchronous_commit: 'on',
-  lock_timeout: '2s',
+  // Then the batch is halved: one row that somebody holds must not keep the others waiting.
+  lock_timeout: '200ms',
   statement_timeout: '4s',
   // A connection that died without a sign would hold the locks of its events: no retry of them could be stored.
   idle_in_transaction_session_timeout: '4s',
@@ -74,7 +75,7 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
           const duplicates = [...known, ...repeats].filter(isDuplicate);
           return { isNew, replays, refusals, counted: await count(tx, duplicates, carried) };
         },
-        { settings, commitSite: 'web.commit-sent' },
+        { settings, needsStandby: true, commitSite: 'web.commit-sent' },
       );
       await failpoint('web.after-commit');
       keepUncounted(counted.uncounted);

@@ -22,15 +22,12 @@ export async function withinTime(
   stop: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
+  // If BEGIN fails, no handler is started: its job gets another attempt at once, and its statements would each commit by
+  // themselves. The time runs from here: the connection may have been at the COMMIT of the attempt before.
+  await transaction.begun;
   if (stop.aborted) throw stop.reason;
   const controller = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  let isOver = false;
-  // From BEGIN on: a connection may still be at the COMMIT of the attempt before, and that may wait for a row's lock.
-  void transaction.begun.then(() => {
-    if (isOver) return;
-    timer = setTimeout(() => controller.abort(new HandlerTimeoutError(timeoutMs)), timeoutMs);
-  });
+  const timer = setTimeout(() => controller.abort(new HandlerTimeoutError(timeoutMs)), timeoutMs);
   const onStop = () => controller.abort(stop.reason);
   stop.addEventListener('abort', onStop, { once: true });
   let grace: NodeJS.Timeout | undefined;
@@ -60,7 +57,6 @@ export async function withinTime(
     // Whatever it threw because of the signal, the signal is the cause.
     throw controller.signal.aborted ? controller.signal.reason : error;
   } finally {
-    isOver = true;
     clearTimeout(timer);
     clearTimeout(grace);
     stop.removeEventListener('abort', onStop);

@@ -3,14 +3,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { runAttempts } from './attempts.ts';
 import { collectCompletions } from './completions.ts';
 import { describeError } from './errors.ts';
+import { lockFreeRows } from './event-locks.ts';
 import { readEvents } from './events.ts';
 import { handBackMany } from './hand-back.ts';
-import { type AttemptDeps, assign, isDue, type JobInHand } from './handle.ts';
+import { type Assignment, type AttemptDeps, assign, isDue, type JobInHand } from './handle.ts';
+import { isShareable } from './handle-shared.ts';
 import { trackPace } from './handler-pace.ts';
 import type { Handler } from './handlers.ts';
-import { JobsInHand } from './jobs-in-hand.ts';
+import { JobsInHand, type Suspect } from './jobs-in-hand.ts';
 import type { ClaimedJob } from './queue/queue.ts';
-import { CrashError, InterruptedError } from './settle-failure.ts';
+import { CrashError, InterruptedError, putOffHeld } from './settle-failure.ts';
 import { readSuspicions } from './suspects.ts';
 import type { Watchdog } from './watchdog.ts';
 
@@ -73,6 +75,7 @@ export function startWorker(options: WorkerOptions): Worker {
     isStopping: () => isStopping,
     isCrashing: () => isCrashing,
     handBack,
+    putOff,
     enter,
     onFree: signalChange,
     onDead: () => options.onDead?.(),
@@ -119,15 +122,30 @@ export function startWorker(options: WorkerOptions): Worker {
   }
 
   async function take(limit: number): Promise<number> {
-    const jobs = await queue.fetch(limit);
-    if (jobs.length === 0) return 0;
+    const fetched = await queue.fetch(limit);
+    if (fetched.length === 0) return 0;
+    // A lost claim gives a job out again, perhaps to the very worker that still runs it: it waits for that attempt's end.
+    const here = hand.alreadyHere(fetched);
+    const jobs = fetched.filter((job) => !here.has(job));
     hand.hold(jobs);
-    const { events, suspicions } = await readAbout(jobs).catch((error: unknown) => {
+    try {
+      await putOffJobs([...here], 'another attempt of their events still runs here');
+      await plan(jobs);
+    } catch (error) {
       // Without their events they cannot be run here: their heartbeat ends and they come back.
       hand.release(jobs);
       throw error;
-    });
+    }
+    hadSuspects = hand.suspectCount() > 0;
+    attempts.pump();
+    return fetched.length;
+  }
+
+  async function plan(jobs: readonly ClaimedJob[]): Promise<void> {
+    const { events, suspicions } = await readAbout(jobs);
     const byKey = new Map(events.map((event) => [`${event.source}/${event.eventId}`, event]));
+    const suspects: Suspect[] = [];
+    const ready: Assignment[] = [];
     const leave = enter('planning', jobs);
     for (const job of jobs) {
       const event = byKey.get(`${job.key.source}/${job.key.eventId}`);
@@ -136,15 +154,30 @@ export function startWorker(options: WorkerOptions): Worker {
         log.warn({ jobId: job.id }, 'a job names an event that does not exist; completed');
         completions.add(job);
       } else if (suspicion && isDue({ job, event })) {
-        hand.addSuspect({ job, event, suspicion });
+        suspects.push({ job, event, suspicion });
       } else {
-        hand.addReady(assign(job, event, options.handlers()));
+        ready.push(assign(job, event, options.handlers()));
       }
     }
     leave();
-    hadSuspects = hand.suspectCount() > 0;
-    attempts.pump();
-    return jobs.length;
+    const held = await findHeld([...suspects, ...ready.filter((one) => !isShareable(one, deps.pace))]);
+    for (const one of suspects) if (!held.has(one)) hand.addSuspect(one);
+    for (const one of ready) if (!held.has(one)) hand.addReady(one);
+    await putOff([...held]);
+  }
+
+  /**
+   * Those whose events' rows another transaction holds: their handlers are not started. What shares a transaction is
+   * locked in it; for all others the lock is let go at once, since a handler may take minutes.
+   */
+  async function findHeld(waiting: readonly JobInHand[]): Promise<Set<JobInHand>> {
+    const due = waiting.filter(isDue);
+    if (due.length === 0) return new Set();
+    const free = await lockFreeRows(
+      database,
+      due.map(({ job }) => job),
+    );
+    return new Set(due.filter(({ job }) => !free.has(job.id)));
   }
 
   function enter(what: string, jobs: readonly ClaimedJob[]): () => void {
@@ -187,10 +220,29 @@ export function startWorker(options: WorkerOptions): Worker {
   function handBack(waiting: readonly JobInHand[], reason: string): Promise<void> {
     // Before it is tried: if it fails, no heartbeat must keep them from other workers.
     hand.release(waiting.map(({ job }) => job));
-    const work = handBackMany(waiting, deps, reason)
+    return giveBack(waiting.length, () => handBackMany(waiting, deps, reason));
+  }
+
+  /** Never rejects. */
+  function putOff(waiting: readonly JobInHand[]): Promise<void> {
+    const jobs = waiting.map(({ job }) => job);
+    hand.release(jobs);
+    return putOffJobs(jobs, "their events' rows are held by other transactions");
+  }
+
+  function putOffJobs(jobs: readonly ClaimedJob[], reason: string): Promise<void> {
+    if (jobs.length === 0) return Promise.resolve();
+    log.info({ jobs: jobs.length, reason }, 'jobs were put off; nothing is charged');
+    return giveBack(jobs.length, () =>
+      database.transaction((tx) => putOffHeld(tx, jobs, queue), { settings: { synchronous_commit: 'on' } }),
+    );
+  }
+
+  function giveBack(count: number, record: () => Promise<void>): Promise<void> {
+    const work = record()
       .catch((error: unknown) =>
         log.warn(
-          { error: describeError(error).text, jobs: waiting.length },
+          { error: describeError(error).text, jobs: count },
           'waiting jobs could not be handed back; their heartbeat ends instead',
         ),
       )

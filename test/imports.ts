@@ -41,6 +41,7 @@ const layers: readonly (readonly string[])[] = [
   [
     'events.ts',
     'event-jobs.ts',
+    'event-locks.ts',
     'event-outcomes.ts',
     'event-queries.ts',
     'event-repeats.ts',

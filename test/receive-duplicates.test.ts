@@ -121,6 +121,7 @@ t.test('a duplicate is counted while the handler of its event runs', async (t) =
     retryCount: 0,
     retryLimit: 4,
     retryDelaySeconds: 60,
+    timesHeld: 0,
     key: event,
     suspicion: undefined,
   };

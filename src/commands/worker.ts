@@ -1,6 +1,7 @@
 // `postbell worker`: runs the handlers, and keeps rows and jobs together.
 import type { Config, Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import { allOrFirstError } from '../database/statements.ts';
 import { CommandError } from '../errors.ts';
 import { workerSessionSettings } from '../handle.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';
@@ -91,13 +92,6 @@ async function startWorkerParts({
     superviseSeconds: config.SUPERVISE_SECONDS,
   });
   await queue.applyPolicy(config);
-  const reconciler = startReconciler({
-    database,
-    queue,
-    log,
-    intervalMs: config.RECONCILE_SECONDS * 1_000,
-    deadIntervalMs: config.SUPERVISE_SECONDS * 1_000,
-  });
   const worker = startWorker({
     database,
     queue,
@@ -109,7 +103,15 @@ async function startWorkerParts({
     heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
     pollMs: config.POLL_SECONDS * 1_000,
     watchdog,
-    onDead: reconciler.wakeForDead,
+    onDead: () => reconciler.wakeForDead(),
+  });
+  const reconciler = startReconciler({
+    database,
+    queue,
+    log,
+    intervalMs: config.RECONCILE_SECONDS * 1_000,
+    deadIntervalMs: config.SUPERVISE_SECONDS * 1_000,
+    onEnqueued: worker.wake,
   });
   const retentionMs = config.PAYLOAD_RETENTION_DAYS * 86_400_000;
   const purge = retentionMs > 0 ? startPurge({ database, log, retentionMs }) : undefined;
@@ -125,13 +127,19 @@ async function startWorkerParts({
         if (payload !== 'jobs') reconciler.wake();
         worker.wake();
       });
+  const stopOthers = async () => {
+    await listener?.close();
+    await purge?.stop();
+  };
   return {
     stop: async (graceMs, crash) => {
-      await listener?.close();
-      await purge?.stop();
-      await reconciler.stop();
-      await worker.stop(graceMs, crash);
-      await queue.stop();
+      // The worker takes no work from here on. The rest ends while its handlers finish: a mass replay takes minutes.
+      const worked = worker.stop(graceMs, crash);
+      try {
+        await allOrFirstError([worked, reconciler.stop(), stopOthers()]);
+      } finally {
+        await queue.stop();
+      }
     },
   };
 }

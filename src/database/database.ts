@@ -29,7 +29,10 @@ export interface Queryable {
 }
 
 export interface Transaction extends Queryable {
-  /** Resolves when BEGIN was answered: until then the connection may still be busy with the COMMIT before it. */
+  /**
+   * Resolves when BEGIN and the settings were answered: until then the connection may still be busy with the COMMIT
+   * before it. Rejects when they failed; what is sent then belongs to no transaction.
+   */
   begun: Promise<void>;
   /**
    * A last statement, sent in one packet with COMMIT. If it fails, Postgres rolls back and the transaction throws
@@ -69,6 +72,11 @@ export interface TransactionOptions {
   settings?: Record<string, string>;
   /** Client-side bound of each statement. */
   timeoutMs?: number;
+  /**
+   * A COMMIT that a synchronous standby did not confirm fails: for what is acknowledged to others. Without it, a wait
+   * for the standby that was cancelled passes for a commit, since it is one on this server.
+   */
+  needsStandby?: boolean;
   /** Passed when COMMIT was sent and its answer not yet read. */
   commitSite?: FailpointSite;
   /** Passed when the `atCommit` statements were answered and COMMIT is not sent; they go in two packets only if it is armed. */
@@ -85,6 +93,7 @@ export interface Database extends Queryable {
   /**
    * Runs `work` in one READ COMMITTED transaction and commits. A throw rolls back and is rethrown.
    * @throws CommitRolledBackError when Postgres answered COMMIT with ROLLBACK
+   * @throws CommitUnconfirmedError see `needsStandby`
    * @throws AtCommitError, ConnectionLostError
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;

@@ -1,6 +1,6 @@
 // One transaction on a session: its statements, its end, and whether Postgres committed it.
 import type pg from 'pg';
-import { CommitRolledBackError, sqlState } from '../errors.ts';
+import { CommitRolledBackError, CommitUnconfirmedError, sqlState } from '../errors.ts';
 import { failpoint, isArmedAt } from '../failpoint.ts';
 import {
   AtCommitError,
@@ -60,16 +60,17 @@ class PgTransaction implements Transaction, OpenTransaction {
   readonly processId: number;
   unanswered = 0;
   aliveAt = 0;
-  readonly begun: Promise<void>;
+  begun: Promise<void> = Promise.resolve();
   /** The connection had dropped by the time it was given back. */
   isConnectionLost = false;
   readonly #session: Session;
   readonly #deps: TransactionDeps;
   readonly #options: TransactionOptions;
   readonly #timeoutMs: number;
-  readonly #resolveBegun: () => void;
   readonly #last: Statement[] = [];
   #state: State = 'open';
+  /** SQLSTATE of the warning that came with COMMIT. */
+  #warning: string | undefined;
 
   constructor(session: Session, deps: TransactionDeps, options: TransactionOptions) {
     session.join();
@@ -78,9 +79,6 @@ class PgTransaction implements Transaction, OpenTransaction {
     this.#options = options;
     this.#timeoutMs = options.timeoutMs ?? deps.timeoutMs;
     this.processId = processIdOf(session.client);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.begun = promise;
-    this.#resolveBegun = resolve;
     deps.open.add(this);
   }
 
@@ -113,11 +111,13 @@ class PgTransaction implements Transaction, OpenTransaction {
   /** To be called once, before any statement. @returns its statements under way */
   begin(): Promise<unknown>[] {
     this.#sendTogether(); // with the first statements of `work`
-    const begin = this.#run('BEGIN ISOLATION LEVEL READ COMMITTED');
-    begin.then(this.#resolveBegun, () => {}); // the transaction itself throws it
+    const beginning: Promise<unknown>[] = [this.#run('BEGIN ISOLATION LEVEL READ COMMITTED')];
     const settings = Object.entries({ ...this.#deps.settings, ...this.#options.settings });
-    if (settings.length === 0) return [begin];
-    return [begin, this.#run(settings.map(([key, value]) => `SET LOCAL ${key} = '${value}'`).join(';'))];
+    if (settings.length > 0)
+      beginning.push(this.#run(settings.map(([key, value]) => `SET LOCAL ${key} = '${value}'`).join(';')));
+    this.begun = Promise.all(beginning).then(() => {});
+    this.begun.catch(() => {}); // the transaction itself throws it
+    return beginning;
   }
 
   async commit(): Promise<void> {
@@ -146,6 +146,7 @@ class PgTransaction implements Transaction, OpenTransaction {
     const [ended] = await Promise.all([allOrFirstError(ending), commitSite && failpoint(commitSite)]);
     // COMMIT of an aborted transaction answers ROLLBACK and no error.
     if (ended.at(-1)?.command !== 'COMMIT') throw new CommitRolledBackError();
+    if (this.#warning) throw new CommitUnconfirmedError(this.#warning);
     this.#release();
   }
 
@@ -176,6 +177,7 @@ class PgTransaction implements Transaction, OpenTransaction {
 
   #sendCommit(): Promise<QueryResult<Row>> {
     const commit = this.#run('COMMIT');
+    if (this.#options.needsStandby) this.#watchForWarning(commit);
     this.#enter('commit sent');
     commit.then(
       () => this.#enter('commit answered'),
@@ -184,6 +186,17 @@ class PgTransaction implements Transaction, OpenTransaction {
       },
     );
     return commit;
+  }
+
+  /** By SQLSTATE, since the text is localised. What was sent before was answered before, so it is of COMMIT. */
+  #watchForWarning(commit: Promise<unknown>): void {
+    const { client } = this.#session;
+    const onNotice = ({ code = '' }: { code?: string | undefined }) => {
+      if (/^(01|57P01$)/.test(code)) this.#warning ??= code;
+    };
+    client.on('notice', onNotice);
+    const stop = () => client.off('notice', onNotice);
+    commit.then(stop, stop);
   }
 
   /** An abandoned transaction stays released, whatever is still answered. */

@@ -37,6 +37,8 @@ export interface ClaimedJob {
   key: EventKey;
   /** Carried over from the job before it. */
   suspicion: Suspicion | undefined;
+  /** How often it was put off because its event's row was held. */
+  timesHeld: number;
 }
 
 export interface DeadJob {
@@ -57,7 +59,16 @@ export interface Queue {
   enqueue(tx: Queryable, newJobs: readonly NewJob[]): Promise<void>;
   /** Takes back jobs that `enqueue` inserted in the same transaction. @throws when one was not there */
   withdraw(tx: Queryable, newJobs: readonly Pick<NewJob, 'jobId'>[]): Promise<void>;
+  /** Claims jobs that are due. The claim is durable: a crash of Postgres must not give a running job out again. */
   fetch(limit: number): Promise<ClaimedJob[]>;
+  /**
+   * Gives the same jobs back in `tx`, uncharged and without a write to their events' rows. They are due after the time
+   * of each. Nothing of them may still run; one whose claim was lost is left alone.
+   */
+  putOff(
+    tx: Queryable,
+    jobs: readonly (Attempt & { afterSeconds: number; timesHeld: number })[],
+  ): Promise<void>;
   /**
    * Takes jobs of settled events out of the queue; one whose claim was lost stays. They are deleted: the event's row is
    * the record, and a completed job would be written once more, indexed three times and deleted an hour later.
@@ -73,6 +84,8 @@ export interface Queue {
   touch(claimed: readonly Attempt[]): Promise<void>;
   fetchDead(limit: number): Promise<DeadJob[]>;
   completeDead(tx: Queryable, dead: readonly Attempt[]): Promise<void>;
+  /** Gives a dead job back: it comes again after a few seconds. */
+  putOffDead(dead: Attempt): Promise<void>;
   /** Creates or updates both queues to the retry policy. */
   applyPolicy(policy: RetryPolicy): Promise<void>;
   /** Which of these jobs are still to be run, or wait in the dead-letter queue for their verdict. */

@@ -35,8 +35,10 @@ async function handle(context: Context): Promise<unknown> {
     const line = { at, kind, eventId: event.id, attemptId, pid: process.pid, attempt: event.attempt };
     writeSync(journal, `${JSON.stringify(line)}\n`);
   };
+  const { do: what, ms } = objectOf(context.payload);
   note('start');
   try {
+    if (what === 'wait-first') await delay(ms, undefined, { signal: context.signal });
     await tx.query('INSERT INTO effects (event_id, attempt_id, pid) VALUES ($1, $2, $3)', [
       event.id,
       attemptId,

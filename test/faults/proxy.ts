@@ -21,6 +21,9 @@ export interface Proxy {
   /** The next `count` COMMITs arrive as ROLLBACK: what COMMIT of an aborted transaction does, tag and all. */
   rollBackCommits(count: number): void;
   rolledBack(): number;
+  /** The next `count` connections on which a BEGIN comes with nothing behind it are reset; Postgres never sees it. */
+  cutAtBegin(count: number): void;
+  cutAtBegins(): number;
   /** The next answer to a statement has the end of its session right behind it, in one packet. */
   endSessionBehindAnswer(): void;
   /** Connections that LISTEN go silent; all others go on. @returns how many */
@@ -46,6 +49,7 @@ const fatal = Buffer.concat([Buffer.from('E\0\0\0\0', 'latin1'), Buffer.from(fat
 fatal.writeInt32BE(fatal.length - 1, 1);
 // Query with the text COMMIT, and with the text ROLLBACK.
 const commitQuery = Buffer.from('Q\0\0\0\x0bCOMMIT\0', 'latin1');
+const beginQuery = Buffer.from('BEGIN ISOLATION LEVEL READ COMMITTED\0', 'latin1');
 const rollbackQuery = Buffer.from('Q\0\0\0\x0dROLLBACK\0', 'latin1');
 
 export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
@@ -60,6 +64,8 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
   let toRollBack = 0;
   let rolledBack = 0;
   let isEndAwaited = false;
+  let toCut = 0;
+  let cutAtBegins = 0;
 
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = createConnection({
@@ -75,6 +81,13 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
     }
     join(link, client, upstream, (chunk) => {
       if (chunk.includes('LISTEN ')) link.isListener = true;
+      if (toCut > 0 && chunk.subarray(-beginQuery.length).equals(beginQuery)) {
+        toCut--;
+        cutAtBegins++;
+        client.resetAndDestroy();
+        upstream.destroy();
+        return undefined;
+      }
       const at = toRollBack > 0 ? chunk.indexOf(commitQuery) : -1;
       if (at === -1) return chunk;
       toRollBack--;
@@ -155,6 +168,10 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
       toRollBack = count;
     },
     rolledBack: () => rolledBack,
+    cutAtBegin: (count) => {
+      toCut = count;
+    },
+    cutAtBegins: () => cutAtBegins,
     endSessionBehindAnswer: () => {
       isEndAwaited = true;
     },

@@ -86,7 +86,7 @@ export async function openJobsOf(
   return sql(
     `SELECT name, id, state::text, retry_count, retry_limit,
        extract(epoch FROM start_after - now())::float AS in_seconds
-     FROM pgboss.job WHERE data = jsonb_build_object('source', $1::text, 'eventId', $2::text) AND state <> 'completed'
+     FROM pgboss.job WHERE data @> jsonb_build_object('source', $1::text, 'eventId', $2::text) AND state <> 'completed'
      ORDER BY created_on, name`,
     [source, eventId],
   );

@@ -1,4 +1,4 @@
-// `npm run mutants`: breaks copies of the source in fourteen ways and prints how many of them the ledger caught.
+// `npm run mutants`: breaks copies of the source, each in one way, and prints how many of them the ledger caught.
 import { parseArgs } from 'node:util';
 import { inLanes } from '../lanes.ts';
 import type { Violation } from '../ledger.ts';

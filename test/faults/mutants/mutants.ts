@@ -1,4 +1,4 @@
-// Fourteen ways to break the promise (M1-M14), each with the fault that shows it: the ledger has to catch every one.
+// Ways to break the promise (M1-M16), each with the fault that shows it: the ledger has to catch every one.
 import type pg from 'pg';
 import * as scenarios from './scenarios.ts';
 import type { Edit } from './source-copy.ts';
@@ -217,5 +217,31 @@ export const mutants: readonly Mutant[] = [
     ],
     scenario: scenarios.repeatedBodies,
     invariant: 'A14',
+  },
+  {
+    id: 'M15',
+    title: 'runs handlers whose rows are held',
+    edits: [
+      {
+        file: 'src/worker.ts',
+        find: '    if (due.length === 0) return new Set();\n',
+        replace: '    if (due.length >= 0) return new Set();\n',
+      },
+    ],
+    scenario: scenarios.heldRow,
+    invariant: 'A6',
+  },
+  {
+    id: 'M16',
+    title: 'starts an event that it still runs',
+    edits: [
+      {
+        file: 'src/worker.ts',
+        find: 'const here = hand.alreadyHere(fetched);',
+        replace: 'const here = new Set<ClaimedJob>();',
+      },
+    ],
+    scenario: scenarios.enqueuedAgainWhileItRuns,
+    invariant: 'A9',
   },
 ];

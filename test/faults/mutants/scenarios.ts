@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Test } from 'tap';
 import { createTestDatabase } from '../../support/database.ts';
+import { openSession } from '../../support/inbox.ts';
 import { waitFor } from '../../support/wait.ts';
 import { startCluster } from '../cluster.ts';
 import type { Books, Violation } from '../ledger.ts';
@@ -172,4 +173,39 @@ export const databaseCrash: Scenario = async (subject) => {
   await load.stop();
   await rig.worker();
   return close(rig, { mayExceedAttemptsBy: 5 });
+};
+
+/** An operator leaves a transaction open over the event's row: its handler has to wait for the end of that. */
+export const heldRow: Scenario = async (subject) => {
+  const rig = await open(subject, { env: { MAX_ATTEMPTS: '1' } });
+  await rig.web();
+  await rig.sender.deliverUntilAcked({ id: 'evt_held' });
+  const operator = await openSession(subject.t, rig.pool.options.connectionString!);
+  await operator('BEGIN');
+  await operator('SELECT FROM webhook_events FOR UPDATE');
+  await rig.worker();
+  await operator('SELECT pg_sleep(12)'); // two times to be put off, and a third one begun
+  await operator('ROLLBACK');
+  return close(rig, { maxAttempts: 1 });
+};
+
+/** Its job goes to another one while it runs, and the only worker there is takes that. */
+export const enqueuedAgainWhileItRuns: Scenario = async (subject) => {
+  const rig = await open(subject);
+  await Promise.all([rig.web(), rig.worker()]);
+  await rig.sender.deliverUntilAcked({ id: 'evt_busy', act: { do: 'wait-until-allowed', ms: 60_000 } });
+  await waitFor(() => rig.attempts().length === 1, { what: 'the handler to start' });
+  await rig.pool.query('UPDATE webhook_events SET job_id = NULL');
+  await waitFor(
+    async () => (await rig.pool.query('SELECT FROM webhook_events WHERE job_id IS NOT NULL')).rowCount,
+    {
+      what: 'the event to be enqueued again',
+    },
+  );
+  for (const id of ['evt_behind', 'evt_last']) {
+    await rig.sender.deliverUntilAcked({ id });
+    await rig.waitForStatus(id, 'PROCESSED');
+  }
+  await rig.pool.query(`INSERT INTO allowed VALUES ('evt_busy')`);
+  return close(rig);
 };
