@@ -1,20 +1,26 @@
-// `npm run fuzz -- [--requests 200000] [--seed 1]`: mutated requests against a real web process; a report, and exit 1
-// if anything was wrong. The same seed gives the same requests.
+// `npm run fuzz -- [--requests 200000] [--unproven all] [--seed 1]`: mutated requests against a real web process, then
+// floods of what is not proven; a report, and exit 1 if anything was wrong. The same seed gives the same requests.
 import { parseArgs } from 'node:util';
 import { openScope } from '../faults/scope.ts';
 import { stopCluster } from '../support/cluster-client.ts';
 import { fuzz } from './fuzz-run.ts';
 import { maxLagSeconds, openStage } from './stage.ts';
+import { costOfUnproven, stallsOfUnproven } from './unproven-run.ts';
 
 const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '200000' },
+    unproven: { type: 'string', default: 'all' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
   },
 });
 const [requests, seed] = [Number(values.requests), Number(values.seed)];
-if (!Number.isInteger(requests) || requests < 1 || !Number.isInteger(seed)) {
-  process.stderr.write('usage: npm run fuzz -- [--requests <count>] [--seed <whole number>]\n');
+const unproven = values.unproven === 'all' ? 'all' : Number(values.unproven);
+const isCount = (value: number) => Number.isInteger(value) && value > 0;
+if (!isCount(requests) || !Number.isInteger(seed) || (unproven !== 'all' && !isCount(unproven))) {
+  process.stderr.write(
+    'usage: npm run fuzz -- [--requests <count>] [--unproven <count>|all] [--seed <whole number>]\n',
+  );
   process.exit(2);
 }
 process.stdout.write(`fuzz: ${requests} requests, seed ${seed}\n`);
@@ -25,6 +31,11 @@ try {
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   if (report.lagSeconds > maxLagSeconds())
     problems.push(`the event loop's delay was ${report.lagSeconds} s at p99`);
+  for (const flood of [costOfUnproven, stallsOfUnproven]) {
+    const { problems: found, ...figures } = await flood(scope.t, seed, unproven);
+    process.stdout.write(`${flood.name}: ${JSON.stringify(figures)}\n`);
+    problems.push(...found);
+  }
   for (const problem of problems) process.stdout.write(`not ok: ${problem}\n`);
   process.stdout.write(problems.length ? `failed; repeat with --seed ${seed}\n` : 'ok\n');
   if (problems.length) {

@@ -66,7 +66,7 @@ function signedRequest(reading: Reading): string | Refusal {
   const base = mark < 0 ? configured : configured.slice(0, mark);
   const query = mark < 0 ? [] : [...new URLSearchParams(configured.slice(mark + 1))];
   const fields = reading.delivery.body.length === 0 ? [] : formFields(reading.delivery);
-  if (!fields) return missing('a form');
+  if (!fields) return missing('a form that can be read');
   const sortedQuery = sorted(query, '=').join('&');
   if (fields.length === 0) return sortedQuery === '' ? base : `${base}?${sortedQuery}`;
   return `${base}?${sortedQuery}${sortedQuery === '' ? '' : '.'}${sorted(fields, '').join('')}`;
