@@ -73,7 +73,10 @@ export async function diagnoseRefusal(
   if (source.provider.handover?.read(delivery) !== undefined)
     return {
       reason,
-      detail: bounded([detail, `it hands over a secret: run postbell setup ${source.name} first`]),
+      detail: bounded([
+        detail,
+        `it hands over a secret: run postbell setup ${source.name} first, and use the URL that it prints`,
+      ]),
     };
   if (delivery.body.length === 0 && source.provider.scheme.signsBody)
     return { reason, detail: bounded([detail, 'the body arrived empty']) };

@@ -3,7 +3,7 @@
 export { describeHandshakes, describeId } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';
-export { answerHandshake, handshakeMethods } from './handshake.ts';
+export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
 export type {
   Delivery,
