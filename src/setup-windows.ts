@@ -1,14 +1,23 @@
 // Windows in which a provider may hand over its secret: opened by `postbell setup`, looked into by `web`.
-import { constants, generateKeyPairSync, type KeyObject, privateDecrypt, publicEncrypt } from 'node:crypto';
+import {
+  constants,
+  generateKeyPairSync,
+  hash,
+  type KeyObject,
+  privateDecrypt,
+  publicEncrypt,
+} from 'node:crypto';
 import type { Queryable } from './database/database.ts';
 import { describeError } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { sameText } from './providers/index.ts';
 
 /** Fits into one RSA block with room to spare. */
 const maxHandedOverBytes = 256;
 
 const lookIntervalMs = 1_000;
 const keyBits = 3_072;
+const tokenBytes = 16;
 const sealing = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' };
 
 export interface SetupWindow {
@@ -63,27 +72,49 @@ export async function closeSetupWindow(database: Queryable, window: SetupWindow)
   });
 }
 
+/**
+ * Stands in the URL that `postbell setup` prints (`?setup=…`): whoever cannot read the operator's screen hands nothing
+ * over. Made of the window's public key, which never leaves the database and the command.
+ */
+export function setupTokenOf({ publicKey }: Pick<SetupWindow, 'publicKey'>): string {
+  return hash('sha256', publicKey, 'buffer').subarray(0, tokenBytes).toString('base64url');
+}
+
 export interface SetupDesk {
   /**
-   * True if a window of the source is open and this is the first secret handed over in it. Never throws. Looks at most
-   * once a second, for all sources together: whatever is asked in between is told false without a statement.
+   * True if a window of the source is open, the token is its own, and this is the first secret handed over in it. Never
+   * throws. Looks at most once a second, for all sources together: in between it goes by what it found.
    */
-  accept(source: string, secret: string): Promise<boolean>;
+  accept(source: string, secret: string, token: string): Promise<boolean>;
 }
+
+type OpenWindow = Pick<SetupWindow, 'source' | 'publicKey'>;
 
 export function createSetupDesk(database: Queryable, log: Logger): SetupDesk {
   let nextLookAt = 0;
-  return {
-    async accept(source, secret) {
-      const now = performance.now();
-      if (now < nextLookAt || Buffer.byteLength(secret) > maxHandedOverBytes) return false;
+  let openWindows: Promise<OpenWindow[]> = Promise.resolve([]);
+
+  function look(): Promise<OpenWindow[]> {
+    const now = performance.now();
+    if (now >= nextLookAt) {
       nextLookAt = now + lookIntervalMs;
+      openWindows = findOpenWindows(database).catch((error) => {
+        log.warn({ error: describeError(error).text }, 'set-up windows could not be looked for');
+        return [];
+      });
+    }
+    return openWindows;
+  }
+
+  return {
+    async accept(source, secret, token) {
+      if (Buffer.byteLength(secret) > maxHandedOverBytes) return false;
       try {
-        const isTaken = await handOver(database, source, secret);
-        if (isTaken) log.info({ source }, 'the provider handed over its secret: postbell setup prints it');
-        else
-          log.warn({ source }, 'a secret was handed over outside a set-up window: postbell setup opens one');
-        return isTaken;
+        const windows = await look();
+        const window = windows.find((one) => one.source === source && sameText(setupTokenOf(one), token));
+        if (!window || !(await handOver(database, window, secret))) return false;
+        log.info({ source }, 'the provider handed over its secret: postbell setup prints it');
+        return true;
       } catch (error) {
         log.warn({ source, error: describeError(error).text }, 'a secret could not be taken');
         return false;
@@ -92,19 +123,22 @@ export function createSetupDesk(database: Queryable, log: Logger): SetupDesk {
   };
 }
 
-async function handOver(database: Queryable, source: string, secret: string): Promise<boolean> {
-  const isOpen = 'source = $1 AND sealed_secret IS NULL AND expires_at > now()';
-  const { rows } = await database.query<{ publicKey: string }>({
-    text: `SELECT public_key AS "publicKey" FROM setup_windows WHERE ${isOpen}`,
-    values: [source],
+const isOpen = 'sealed_secret IS NULL AND expires_at > now()';
+
+async function findOpenWindows(database: Queryable): Promise<OpenWindow[]> {
+  const { rows } = await database.query<OpenWindow>({
+    text: `SELECT source, public_key AS "publicKey" FROM setup_windows WHERE ${isOpen}`,
+    values: [],
   });
-  const [window] = rows;
-  if (!window) return false;
+  return rows;
+}
+
+async function handOver(database: Queryable, window: OpenWindow, secret: string): Promise<boolean> {
   const sealed = publicEncrypt({ ...sealing, key: window.publicKey }, Buffer.from(secret));
   const { rowCount } = await database.query({
     text: `UPDATE setup_windows SET sealed_secret = $3, handed_over_at = now()
-      WHERE ${isOpen} AND public_key = $2`,
-    values: [source, window.publicKey, sealed],
+      WHERE source = $1 AND public_key = $2 AND ${isOpen}`,
+    values: [window.source, window.publicKey, sealed],
   });
   return rowCount === 1;
 }

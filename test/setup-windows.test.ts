@@ -3,7 +3,7 @@ import t from 'tap';
 import { deliver } from '../src/commands/deliver.ts';
 import { createHandovers } from '../src/http/handovers.ts';
 import { providers, signDelivery } from '../src/providers/index.ts';
-import { createSetupDesk, lookIntoSetupWindow, openSetupWindow } from '../src/setup-windows.ts';
+import { createSetupDesk, lookIntoSetupWindow, openSetupWindow, setupTokenOf } from '../src/setup-windows.ts';
 import { createCli } from './support/cli.ts';
 import { createTestDatabase } from './support/database.ts';
 import { captureLog, openInboxOn } from './support/inbox.ts';
@@ -33,10 +33,16 @@ async function startWeb(webEnv: Record<string, string>): Promise<string> {
 }
 
 /** As the provider's first request, to one of our paths. */
-const post = (source: string, headers: Record<string, string>, body = '') =>
-  deliver({ method: 'POST', url: `${webUrl}/api/webhooks/${source}`, headers, body: Buffer.from(body) });
-const offerNotion = (token: string) =>
-  post('notion', { 'content-type': 'application/json' }, JSON.stringify({ verification_token: token }));
+const post = (path: string, headers: Record<string, string>, body = '') =>
+  deliver({ method: 'POST', url: `${webUrl}/api/webhooks/${path}`, headers, body: Buffer.from(body) });
+/** @param setup what follows the ? in the URL that the verb printed */
+const offerNotion = (token: string, setup = 'x') =>
+  post(
+    `notion?setup=${setup}`,
+    { 'content-type': 'application/json' },
+    JSON.stringify({ verification_token: token }),
+  );
+const printedToken = (output: string) => /\?setup=([\w-]{22})\b/.exec(output)?.[1];
 
 /** Web looks once a second: again until it has looked. */
 async function offerUntil(offer: () => Promise<{ status: number }>, status: number): Promise<void> {
@@ -68,20 +74,27 @@ t.test('without a window nothing is taken, and the request is one like any other
     },
     { what: 'the recorded refusal', intervalMs: 300 },
   );
-  t.match(refused, { source: 'asana', detail: /hands over a secret: run postbell setup asana first$/ });
+  t.match(refused, {
+    source: 'asana',
+    detail: /hands over a secret: run postbell setup asana first, and use the URL that it prints$/,
+  });
   t.match((await cli.inside(['doctor', 'notion'])).stdout, /which you get from: postbell setup notion/);
 });
 
 t.test('Notion: the verb waits, prints the secret once, and it verifies what comes then', async (t) => {
   const setup = startProcess(t, ['setup', 'notion', '--minutes', '5'], { env });
   await waitFor(() => setup.output().includes('now, at Notion'), { what: 'the window' });
-  t.match(setup.output(), /subscription with https:\/\/shop\.example\.com\/api\/webhooks\/notion;/);
+  t.match(
+    setup.output(),
+    /subscription with https:\/\/shop\.example\.com\/api\/webhooks\/notion\?setup=[\w-]{22};/,
+  );
+  const setupToken = printedToken(setup.output());
   const token = 'secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl';
-  await offerUntil(() => offerNotion(token), 200);
+  await offerUntil(() => offerNotion(token, setupToken), 200);
   t.same(await setup.exited, { code: 0, signal: null });
   t.match(setup.output(), new RegExp(`^NOTION_WEBHOOK_SECRET=${token}$`, 'm'));
   t.same(await windows(), [], 'and nothing of it stays');
-  t.equal((await offerNotion(token)).status, 503, 'the window is shut again');
+  t.equal((await offerNotion(token, setupToken)).status, 503, 'the window is shut again');
   t.same(await rowsOf(), { events: 0, jobs: 0 });
 
   const line = /^NOTION_WEBHOOK_SECRET=(.*)$/m.exec(setup.output())?.[1] ?? '';
@@ -101,7 +114,12 @@ t.test('Asana: a further secret of a source that is on, echoed in its header', a
   const headers = { 'x-hook-secret': secret };
   const answer = await waitFor(
     async () => {
-      const response = await fetch(`${webUrl}/webhooks/asana`, { method: 'POST', headers });
+      // Beside the printed URL, the token can be had by who reads the database.
+      const [row] = await sql('SELECT public_key FROM setup_windows');
+      if (!row) return undefined;
+      const setupToken = setupTokenOf({ publicKey: String(row.public_key) });
+      const url = `${webUrl}/webhooks/asana?setup=${setupToken}`;
+      const response = await fetch(url, { method: 'POST', headers });
       return response.status === 200 ? response : undefined;
     },
     { what: 'the echo', intervalMs: 200 },
@@ -113,14 +131,40 @@ t.test('Asana: a further secret of a source that is on, echoed in its header', a
   t.same(printed.documents(), [{ source: 'asana', variable: 'ASANA_WEBHOOK_SECRET', secret }]);
 });
 
+t.test(
+  'a flood of forged hand-overs does not keep the genuine one out, and none of them is taken',
+  async (t) => {
+    const window = await openSetupWindow(database, 'notion', 5);
+    const genuine = 'secret_genuine_0123456789';
+    let isOver = false;
+    const answers: number[] = [];
+    const flood = async (setup: string) => {
+      while (!isOver) answers.push((await offerNotion('secret_forged_0123456789', setup)).status);
+    };
+    const flooding = Promise.all(['', 'x', 'A'.repeat(22), 'x'].map(flood));
+    await waitFor(() => answers.length > 200, { what: 'a flood' });
+    // Web may have looked just before the window was opened: then within a second, whatever comes in between.
+    await offerUntil(() => offerNotion(genuine, setupTokenOf(window)), 200);
+    isOver = true;
+    await flooding;
+    t.same(new Set(answers), new Set([503]));
+    t.same(await lookIntoSetupWindow(database, window), { state: 'handed over', secret: genuine });
+    await sql('DELETE FROM setup_windows');
+  },
+);
+
 t.test('one secret a window, sealed for the command that waits', async (t) => {
   const window = await openSetupWindow(database, 'notion', 5);
   t.same(await lookIntoSetupWindow(database, window), { state: 'open' });
-  await offerUntil(() => offerNotion('secret_first_0123456789'), 200);
+  await offerUntil(() => offerNotion('secret_first_0123456789', setupTokenOf(window)), 200);
   const [row] = await windows();
   t.notMatch(String(row?.sealed_secret), 'secret_first');
   const desk = createSetupDesk(database, captureLog().log);
-  t.equal(await desk.accept('notion', 'secret_second_0123456789'), false, 'the second is refused');
+  t.equal(
+    await desk.accept('notion', 'secret_second_0123456789', setupTokenOf(window)),
+    false,
+    'the second is refused',
+  );
   t.same(await lookIntoSetupWindow(database, window), {
     state: 'handed over',
     secret: 'secret_first_0123456789',
@@ -137,11 +181,28 @@ t.test('what is no secret, or no request of that kind, is not even looked up', a
   const answerHandover = createHandovers({ sources: new Map(), waiting, setup: { accept } });
   const offer = (source: string, body: object, headers = {}, method = 'POST') =>
     answerHandover(source, {
-      ...{ method, url: '/', headers, receivedAt: new Date() },
+      ...{ method, url: '/?setup=token', headers, receivedAt: new Date() },
       body: Buffer.from(JSON.stringify(body)),
     });
   const verification_token = 'secret_0123456789abcdef';
-  for (const odd of ['short', 'with,comma_0123456789abcdef', 'with blank 0123456789', 7, null])
+  // The operator sources the line that the verb prints.
+  const injections = [
+    '$(touch /tmp/owned)',
+    '`id`',
+    ';id;',
+    '&id&',
+    '|id',
+    "'",
+    '"',
+    '\\',
+    '#',
+    '~',
+    '*',
+    '!',
+    '<x',
+    '{a..z}',
+  ].map((text) => `secret_0123456789${text}`);
+  for (const odd of ['short', 'with,comma_0123456789abcdef', 'with blank 0123456789', ...injections, 7, null])
     t.equal(offer('notion', { verification_token: odd }), undefined, String(odd));
   t.equal(offer('notion', { verification_token, type: 'page.created' }), undefined, 'an event');
   t.equal(offer('notion', { verification_token }, { 'x-notion-signature': ['x'] }), undefined, 'signed');
@@ -189,7 +250,8 @@ t.test(
     const startedAt = performance.now();
     await waitFor(
       async () => {
-        for (let i = 0; i < 500; i++) taken ||= await desk.accept('notion', 'secret_0123456789abcdef');
+        for (let i = 0; i < 500; i++)
+          taken ||= await desk.accept('notion', 'secret_0123456789abcdef', 'forged');
         return statements === 3;
       },
       { what: 'three looks' },
@@ -197,7 +259,7 @@ t.test(
     t.ok(performance.now() - startedAt >= 2_000);
     t.equal(taken, false);
     const failing = createSetupDesk({ query: () => Promise.reject(new Error('gone')) }, log);
-    t.equal(await failing.accept('notion', 'secret_0123456789abcdef'), false);
+    t.equal(await failing.accept('notion', 'secret_0123456789abcdef', 'forged'), false);
   },
 );
 

@@ -8,6 +8,7 @@ import {
   lookIntoSetupWindow,
   openSetupWindow,
   type SetupWindow,
+  setupTokenOf,
 } from '../setup-windows.ts';
 import { variableOf } from '../sources.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
@@ -60,12 +61,17 @@ function announce(
   { err, env }: CommandIo,
   { title }: Provider,
   { todo }: Handover,
-  { source, expiresAt }: SetupWindow,
+  window: SetupWindow,
   minutes: number,
 ): void {
-  const url = `${env.PUBLIC_URL ?? 'https://<your host>'}/api/webhooks/${source}`;
+  const { source, expiresAt } = window;
+  const url = `${env.PUBLIC_URL ?? 'https://<your host>'}/api/webhooks/${source}?setup=${setupTokenOf(window)}`;
   printLine(err, `open for ${source} until ${timeText(expiresAt)} (${countText(minutes, 'minute')})`);
   printLine(err, `now, at ${title}: ${todo.replace('{url}', url)}`);
+  printLine(
+    err,
+    'with all of this URL, also what follows the ?: a secret that comes without it is not taken',
+  );
 }
 
 /** Undefined when it was interrupted. @throws CommandError when the time is over */

@@ -1,5 +1,11 @@
 // Requests by which a provider hands over its secret: asked before anything is verified, taken only in a set-up window.
-import type { Delivery, HandshakeAnswer, Provider, Source } from '../providers/index.ts';
+import {
+  type Delivery,
+  type HandshakeAnswer,
+  type Provider,
+  queryParam,
+  type Source,
+} from '../providers/index.ts';
 import type { SetupDesk } from '../setup-windows.ts';
 
 export interface HandoverDeps {
@@ -24,12 +30,17 @@ export function createHandovers({ sources, waiting, setup }: HandoverDeps): Answ
     const handover = provider?.handover;
     if (!handover || delivery.method !== 'POST') return undefined;
     const secret = handover.read(delivery);
-    if (secret === undefined || !isUsable(provider, secret)) return undefined;
-    return setup.accept(name, secret).then((isTaken) => (isTaken ? handover.answer(secret) : undefined));
+    const token = secret === undefined ? undefined : queryParam(delivery, 'setup');
+    if (secret === undefined || token === undefined || !isUsable(provider, secret)) return undefined;
+    return setup
+      .accept(name, secret, token)
+      .then((isTaken) => (isTaken ? handover.answer(secret) : undefined));
   };
 }
 
-/** As a value of `<SOURCE>_WEBHOOK_SECRET`, where a comma would make two of it. */
+/** Anybody may hand one over, and the operator puts it into a shell or a file: these characters mean nothing there. */
+const HARMLESS = /^[A-Za-z0-9_.+/=:-]+$/;
+
 function isUsable({ secret: { check } }: Provider, secret: string): boolean {
-  return check(secret) === undefined && !secret.includes(',');
+  return check(secret) === undefined && HARMLESS.test(secret);
 }

@@ -1,5 +1,6 @@
 // What proxies and frameworks do to a request on its way: each undone, for the diagnosis of a refused one.
 import { parseExactly } from './body.ts';
+import { scanJson } from './jsonb.ts';
 import type { Delivery } from './provider.ts';
 
 export interface Alteration {
@@ -8,25 +9,30 @@ export interface Alteration {
   body: Buffer;
 }
 
-/** Parsing and writing a larger body would hold up the event loop. */
-const MAX_REWRITTEN_BYTES = 128 * 1024;
+/** Parsed and written again, in one go each time, is what providers send; not a longer body, */
+const MAX_REWRITTEN_BYTES = 64 * 1024;
+/** nor one of nothing but brackets, commas or fields: each value costs more than its bytes. */
+const MAX_REWRITTEN_VALUES = 5_000;
+/** Indented, a line holds so many times its indent: no provider nests as deep. */
+const MAX_REWRITTEN_DEPTH = 20;
+const MAX_HOSTS = 3;
 const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
+const SEPARATORS = Buffer.from(',[{&');
+const LF = 10;
+const CR = 13;
 
-/** The bodies that may have been signed instead of the one that arrived, the likeliest first; lazily made. */
+/** The bodies that may have been signed instead of the one that arrived, the likeliest first; each made when asked for. */
 export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
   if (body.length === 0) return;
-  const text = body.toString('latin1');
-  const ending = /[\r\n]+$/.exec(text)?.[0];
-  if (ending)
-    yield {
-      undoneBy: 'the line break at the end is taken away',
-      body: body.subarray(0, -ending.length),
-    };
+  const trimmed = withoutLineBreaks(body);
+  const ending = body.toString('latin1', Math.max(trimmed.length, body.length - 3));
+  if (ending !== '') yield { undoneBy: 'the line break at the end is taken away', body: trimmed };
   if (ending !== '\n') yield { undoneBy: 'a line break is added at the end', body: join(body, '\n') };
   if (ending !== '\r\n') yield { undoneBy: 'a CRLF is added at the end', body: join(body, '\r\n') };
   if (body.subarray(0, 3).equals(BOM)) yield { undoneBy: 'the BOM is taken away', body: body.subarray(3) };
   else yield { undoneBy: 'a BOM is put in front', body: Buffer.concat([BOM, body]) };
   if (body.length > MAX_REWRITTEN_BYTES) return;
+  const text = body.toString('latin1');
   const unix = text.replaceAll('\r\n', '\n');
   if (unix !== text) yield { undoneBy: 'CRLF becomes LF', body: Buffer.from(unix, 'latin1') };
   else if (text.includes('\n'))
@@ -37,11 +43,42 @@ export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
       undoneBy: 'its characters are encoded once less (UTF-8 taken for Latin-1)',
       body: Buffer.from(decoded, 'latin1'),
     };
+  if (countSeparators(body) > MAX_REWRITTEN_VALUES) return;
   yield* /^\s*[{[]/.test(decoded) ? rewrittenJson(decoded) : rewrittenForm(decoded);
 }
 
+/** Of the values of a JSON, of the fields of a form; also those that stand in texts. */
+function countSeparators(body: Buffer): number {
+  let count = 0;
+  for (const byte of body) if (SEPARATORS.includes(byte)) count += 1;
+  return count;
+}
+
+/** By bytes: a regular expression that looks for the last line breaks begins anew at each of them. */
+function withoutLineBreaks(body: Buffer): Buffer {
+  let end = body.length;
+  while (end > 0 && (body[end - 1] === LF || body[end - 1] === CR)) end -= 1;
+  return body.subarray(0, end);
+}
+
+const WAYS_OF_JSON: readonly [how: string, write: (value: unknown) => string][] = [
+  ['compactly', compact],
+  ['compactly, with \\u escapes', (value) => escapeNonAscii(compact(value))],
+  ['compactly, with \\/ (PHP)', (value) => compact(value).replaceAll('/', '\\/')],
+  [
+    'compactly, with \\/ and \\u escapes (PHP)',
+    (value) => escapeNonAscii(compact(value).replaceAll('/', '\\/')),
+  ],
+  ['compactly, with \\u003c for < (Go)', (value) => escapeHtml(compact(value))],
+  ['with blanks after : and , (Python)', spaced],
+  ['with blanks and \\u escapes (Python)', (value) => escapeNonAscii(spaced(value))],
+  ['with 2 blanks of indent', (value) => JSON.stringify(value, null, 2)],
+  ['with 4 blanks of indent', (value) => JSON.stringify(value, null, 4)],
+];
+
 /** A proxy that parsed the JSON and wrote it again: tried in the ways in which senders write it. */
 function* rewrittenJson(text: string): Generator<Alteration> {
+  if (scanJson(text, MAX_REWRITTEN_DEPTH).problem === 'too_deep') return;
   let value: unknown;
   try {
     value = parseExactly(text);
@@ -49,21 +86,10 @@ function* rewrittenJson(text: string): Generator<Alteration> {
     // No JSON, so nobody wrote it again as JSON.
     return;
   }
-  const compact = JSON.stringify(value);
-  const spaced = JSON.stringify(value, null, 1).replaceAll(/,\n */g, ', ').replaceAll(/\n */g, '');
-  const ways: [string, string][] = [
-    ['compactly', compact],
-    ['compactly, with \\u escapes', escapeNonAscii(compact)],
-    ['compactly, with \\/ (PHP)', compact.replaceAll('/', '\\/')],
-    ['compactly, with \\/ and \\u escapes (PHP)', escapeNonAscii(compact.replaceAll('/', '\\/'))],
-    ['compactly, with \\u003c for < (Go)', escapeHtml(compact)],
-    ['with blanks after : and , (Python)', spaced],
-    ['with blanks and \\u escapes (Python)', escapeNonAscii(spaced)],
-    ['with 2 blanks of indent', JSON.stringify(value, null, 2)],
-    ['with 4 blanks of indent', JSON.stringify(value, null, 4)],
-  ];
-  for (const [how, written] of ways)
+  for (const [how, write] of WAYS_OF_JSON) {
+    const written = write(value);
     if (written !== text) yield { undoneBy: `the JSON is written again ${how}`, body: Buffer.from(written) };
+  }
 }
 
 function* rewrittenForm(text: string): Generator<Alteration> {
@@ -83,7 +109,9 @@ function* rewrittenForm(text: string): Generator<Alteration> {
 export function* urlVariants(configured: string, { url, headers }: Delivery): Generator<string> {
   const { host, pathname, search } = new URL(configured);
   const called = [headers['x-forwarded-host'], headers.host].flatMap((values) => values ?? []);
-  const hosts = [host, ...called.filter((name) => /^[A-Za-z0-9.:[\]-]{1,255}$/.test(name))];
+  const plausible = called.filter((name) => /^[A-Za-z0-9.:[\]-]{1,255}$/.test(name));
+  // A request may carry hundreds of them, and each makes dozens of variants.
+  const hosts = [...new Set([host, ...plausible])].slice(0, MAX_HOSTS);
   const [receivedPath = '/', receivedQuery] = url.split('?', 2);
   const receivedSearch = receivedQuery === undefined ? '' : `?${receivedQuery}`;
   const tried = new Set([configured]);
@@ -101,6 +129,14 @@ export function* urlVariants(configured: string, { url, headers }: Delivery): Ge
 
 function join(body: Buffer, ending: string): Buffer {
   return Buffer.concat([body, Buffer.from(ending)]);
+}
+
+function compact(value: unknown): string {
+  return JSON.stringify(value);
+}
+
+function spaced(value: unknown): string {
+  return JSON.stringify(value, null, 1).replaceAll(/,\n */g, ', ').replaceAll(/\n */g, '');
 }
 
 function escapeNonAscii(text: string): string {

@@ -1,6 +1,6 @@
 // Reads a delivery's body once: its value for JavaScript, its text for jsonb, and why either is missing.
 import { isUtf8 } from 'node:buffer';
-import { type FormField, formToObject, parseForm, singleField } from './form.ts';
+import { type FormField, type FormProblem, formToObject, parseForm, singleField } from './form.ts';
 import { scanJson } from './jsonb.ts';
 import { multipartToObject } from './multipart.ts';
 import type { Delivery, PayloadError, Source } from './provider.ts';
@@ -59,9 +59,22 @@ export function queryAsForm(delivery: Delivery): Delivery {
   };
 }
 
-/** The fields of a form-encoded body, or undefined if it is none. */
-export function formFields({ body }: Pick<Delivery, 'body'>): FormField[] | undefined {
-  return looksLikeForm(body) ? parseForm(body) : undefined;
+// A memo, not state: handshakes, verifier and reader ask for the fields of one delivery in turn.
+const forms = new WeakMap<Delivery, readonly FormField[] | FormProblem>();
+
+/** The fields of a form-encoded body, or undefined if it is none that can be read. */
+export function formFields(delivery: Delivery): readonly FormField[] | undefined {
+  const form = looksLikeForm(delivery.body) ? formOf(delivery) : undefined;
+  return typeof form === 'string' ? undefined : form;
+}
+
+function formOf(delivery: Delivery): readonly FormField[] | FormProblem {
+  let form = forms.get(delivery);
+  if (form === undefined) {
+    form = parseForm(delivery.body);
+    forms.set(delivery, form);
+  }
+  return form;
 }
 
 /** Text of a string or number of the value, numbers as written; undefined for anything else and for ''. */
@@ -92,18 +105,19 @@ function decodeJson(text: string): DecodedBody {
     // Not swallowed: the kind of damage is the answer.
     return unreadable(text.includes('\0') ? 'nul' : 'malformed');
   }
+  let exact: unknown;
   return {
     value,
     text: problem ? null : text,
     error: problem,
     hasInexactNumbers,
-    exact: () => (hasInexactNumbers ? parseExactly(text) : value),
+    exact: () => (exact ??= hasInexactNumbers ? parseExactly(text) : value),
   };
 }
 
 function decodeForm(delivery: Delivery, shape: 'flat' | 'nested', jsonField?: string): DecodedBody {
-  const fields = parseForm(delivery.body);
-  if (!fields) return unreadable('utf8');
+  const fields = formOf(delivery);
+  if (typeof fields === 'string') return unreadable(fields);
   const embedded = jsonField === undefined ? undefined : singleField(fields, jsonField);
   if (embedded !== undefined) return decodeJson(embedded);
   return decodeFields(formToObject(fields, shape === 'nested'));

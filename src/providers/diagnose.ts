@@ -31,11 +31,14 @@ interface Attempt {
   found: Diagnosis;
 }
 
-/** What all attempts may read together: about 10 ms of hashing, whatever was sent. */
+/** A longer body is not looked at: an attempt is not interrupted, and reading one again may take a millisecond for 50 KB. */
+const MAX_BODY_BYTES = 128 * 1024;
+/** What all attempts may read together, in turns between which the event loop goes on. */
 const BUDGET_BYTES = 4 * 1024 * 1024;
 /** Stands for what an attempt costs besides its body. */
 const ATTEMPT_BYTES = 4096;
 const MAX_DETAIL_CHARS = 500;
+const TOO_MUCH = 'too much to look at closely';
 
 const MISMATCHES = { body: 'altered_body', url: 'wrong_url' } as const;
 
@@ -57,19 +60,23 @@ export async function diagnoseRefusal(
 ): Promise<Diagnosis> {
   const { reason, detail = null } = refusal;
   if (reason === 'too_old' || reason === 'too_new') return diagnoseAge(source, delivery, refusal);
+  if (delivery.body.length > MAX_BODY_BYTES) return { reason, detail: bounded([detail, TOO_MUCH]) };
   let budget = BUDGET_BYTES;
   for (const { source: tried, delivery: altered, found } of attempts(source, delivery, reason, [
     ...sources,
   ])) {
     budget -= altered.body.length + ATTEMPT_BYTES;
-    if (budget < 0) return { reason, detail: bounded([detail, 'too much to look at closely']) };
+    if (budget < 0) return { reason, detail: bounded([detail, TOO_MUCH]) };
     if ((await verifyDelivery(tried, altered)).ok) return { ...found, detail: bounded([found.detail]) };
     await nextTurn();
   }
   if (source.provider.handover?.read(delivery) !== undefined)
     return {
       reason,
-      detail: bounded([detail, `it hands over a secret: run postbell setup ${source.name} first`]),
+      detail: bounded([
+        detail,
+        `it hands over a secret: run postbell setup ${source.name} first, and use the URL that it prints`,
+      ]),
     };
   if (delivery.body.length === 0 && source.provider.scheme.signsBody)
     return { reason, detail: bounded([detail, 'the body arrived empty']) };
@@ -86,7 +93,8 @@ export const UNCONFIRMED = 'its signature could not be confirmed';
 async function diagnoseAge(source: Source, delivery: Delivery, refusal: Refusal): Promise<Diagnosis> {
   const { reason, detail, ageMs = 0 } = refusal;
   const receivedAt = new Date(delivery.receivedAt.getTime() - ageMs);
-  const isRight = (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
+  const isRight =
+    delivery.body.length <= MAX_BODY_BYTES && (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
   const { pastSeconds, futureSeconds } = source.provider.scheme.freshness ?? {};
   const allowed = reason === 'too_old' ? pastSeconds : futureSeconds;
   const age = allowed === undefined ? detail : `${detail}, ${allowed} are allowed`;

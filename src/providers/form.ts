@@ -3,32 +3,49 @@ import { isUtf8 } from 'node:buffer';
 
 export type FormField = readonly [name: string, value: string];
 
+/** Why a body cannot be read as a form. */
+export type FormProblem = 'utf8' | 'too_many';
+
+/** Anybody can send a form before its signature is proven, and each field costs a microsecond. Providers send dozens. */
+export const MAX_FORM_FIELDS = 10_000;
+const MAX_NESTED_KEYS = 10;
+
+const AMPERSAND = 38;
+const EQUALS = 61;
 const PLUS = 43;
 const PERCENT = 37;
 
-/** The fields in the order sent, or undefined where the decoded bytes are not UTF-8. */
-export function parseForm(body: Buffer): FormField[] | undefined {
+/** The fields in the order sent, or why there are none. */
+export function parseForm(body: Buffer): FormField[] | FormProblem {
   const fields: FormField[] = [];
   let start = 0;
-  while (start <= body.length) {
-    let end = body.indexOf('&', start);
-    if (end < 0) end = body.length;
+  let equals = -1;
+  for (let end = 0; end <= body.length; end += 1) {
+    const byte = body[end];
+    if (byte === EQUALS && equals < 0) equals = end;
+    if (byte !== AMPERSAND && byte !== undefined) continue;
     if (end > start) {
-      const equals = body.subarray(start, end).indexOf('=');
-      const name = decodePart(body, start, equals < 0 ? end : start + equals);
-      const value = equals < 0 ? '' : decodePart(body, start + equals + 1, end);
-      if (name === undefined || value === undefined) return undefined;
+      if (fields.length === MAX_FORM_FIELDS) return 'too_many';
+      const name = decodePart(body, start, equals < 0 ? end : equals);
+      const value = equals < 0 ? '' : decodePart(body, equals + 1, end);
+      if (name === undefined || value === undefined) return 'utf8';
       fields.push([name, value]);
     }
     start = end + 1;
+    equals = -1;
   }
   return fields;
 }
 
 /** A field's value; undefined if it is absent or was sent twice, since readers differ on which one counts. */
 export function singleField(fields: readonly FormField[], name: string): string | undefined {
-  const found = fields.filter((field) => field[0] === name);
-  return found.length === 1 ? found[0]?.[1] : undefined;
+  let found: string | undefined;
+  for (const field of fields) {
+    if (field[0] !== name) continue;
+    if (found !== undefined) return undefined;
+    found = field[1];
+  }
+  return found;
 }
 
 /** Names and values run together, sorted by name; of a repeated name each value once, sorted. By UTF-16 units. */
@@ -93,12 +110,13 @@ function hexDigit(byte: number | undefined): number {
   return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
-/** `data[merges][EMAIL]` → data, merges, EMAIL; anything irregular or deeper than 10 stays one key. */
+/** `data[merges][EMAIL]` → data, merges, EMAIL; anything irregular or deeper than that stays one key. */
 function bracketKeys(name: string): string[] {
   const open = name.indexOf('[');
   if (open <= 0 || !name.endsWith(']')) return [name];
-  const inner = name.slice(open + 1, -1).split('][');
-  if (inner.length > 10 || inner.some((key) => key.includes('[') || key.includes(']'))) return [name];
+  const inner = name.slice(open + 1, -1).split('][', MAX_NESTED_KEYS + 1);
+  if (inner.length > MAX_NESTED_KEYS || inner.some((key) => key.includes('[') || key.includes(']')))
+    return [name];
   return [name.slice(0, open), ...inner];
 }
 

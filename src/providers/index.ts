@@ -11,7 +11,7 @@ export { queryAsForm } from './body.ts';
 export { describeHandshakes, describeProvider, type ProviderGuide, USUAL_ANSWER } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';
-export { answerHandshake, handshakeMethods } from './handshake.ts';
+export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
 export type {
   AnswerEffect,

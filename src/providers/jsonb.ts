@@ -17,7 +17,7 @@ const QUOTE = 34;
 const BACKSLASH = 92;
 
 /** Says nothing about the grammar: that is the parser's task. The text must be well-formed Unicode. */
-export function scanJson(text: string): JsonScan {
+export function scanJson(text: string, maxDepth = MAX_DEPTH): JsonScan {
   const hasEscapes = text.includes('\\');
   const length = text.length;
   let depth = 0;
@@ -47,7 +47,7 @@ export function scanJson(text: string): JsonScan {
       }
     } else if (code === 123 || code === 91) {
       depth += 1;
-      if (depth > MAX_DEPTH) return { problem: 'too_deep', hasInexactNumbers };
+      if (depth > maxDepth) return { problem: 'too_deep', hasInexactNumbers };
       i += 1;
     } else if (code === 125 || code === 93) {
       depth -= 1;

@@ -86,7 +86,7 @@ export function readPart(template: Template, reading: Reading): string | Refusal
     }
     case 'sortedForm': {
       const fields = formFields(reading.delivery);
-      return fields ? sortedFields(fields) : missing('a form');
+      return fields ? sortedFields(fields) : missing('a form that can be read');
     }
     case 'item':
       return singleItem(reading.items, template.name);

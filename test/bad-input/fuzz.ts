@@ -1,6 +1,6 @@
-// `npm run fuzz -- [--requests 200000] [--alterations 1000] [--seed 1]`: mutated requests against a real web process, and
-// alterations of each provider's signed deliveries; a report, and exit 1 if anything was wrong. The same seed gives the
-// same requests.
+// `npm run fuzz -- [--requests 200000] [--alterations 1000] [--unproven 4000|all] [--seed 1]`: mutated requests against a
+// real web process, alterations of each provider's signed deliveries, then floods of what is not proven; a report, and
+// exit 1 if anything was wrong. The same seed gives the same requests.
 import { parseArgs } from 'node:util';
 import { type Provider, providers } from '../../src/providers/index.ts';
 import { openScope } from '../faults/scope.ts';
@@ -8,11 +8,13 @@ import { checkAlterations } from '../providers/signed-once.ts';
 import { stopCluster } from '../support/cluster-client.ts';
 import { fuzz } from './fuzz-run.ts';
 import { maxLagSeconds, openStage } from './stage.ts';
+import { costOfUnproven, stallsOfUnproven } from './unproven-run.ts';
 
 const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '200000' },
     alterations: { type: 'string', default: '1000' },
+    unproven: { type: 'string', default: '4000' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
   },
 });
@@ -21,12 +23,15 @@ const [requests, alterations, seed] = [values.requests, values.alterations, valu
   number,
   number,
 ];
+const unproven = values.unproven === 'all' ? 'all' : Number(values.unproven);
+const isCount = (value: number) => Number.isInteger(value) && value > 0;
 if (
-  ![requests, alterations].every((count) => Number.isInteger(count) && count > 0) ||
-  !Number.isInteger(seed)
+  ![requests, alterations].every(isCount) ||
+  !Number.isInteger(seed) ||
+  (unproven !== 'all' && !isCount(unproven))
 ) {
   process.stderr.write(
-    'usage: npm run fuzz -- [--requests <count>] [--alterations <count>] [--seed <whole number>]\n',
+    'usage: npm run fuzz -- [--requests <count>] [--alterations <count>] [--unproven <count>|all] [--seed <whole number>]\n',
   );
   process.exit(2);
 }
@@ -39,6 +44,11 @@ try {
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   if (report.lagSeconds > maxLagSeconds())
     problems.push(`the event loop's delay was ${report.lagSeconds} s at p99`);
+  for (const flood of [costOfUnproven, stallsOfUnproven]) {
+    const { problems: found, ...figures } = await flood(scope.t, seed, unproven);
+    process.stdout.write(`${flood.name}: ${JSON.stringify(figures)}\n`);
+    problems.push(...found);
+  }
   for (const problem of problems) process.stdout.write(`not ok: ${problem}\n`);
   process.stdout.write(problems.length ? `failed; repeat with --seed ${seed}\n` : 'ok\n');
   if (problems.length) {

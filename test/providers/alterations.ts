@@ -1,6 +1,6 @@
 // A right delivery, altered as somebody could who has seen it and has no key: what is still accepted must be nothing new.
 import fc, { type Arbitrary } from 'fast-check';
-import { parseForm } from '../../src/providers/form.ts';
+import { type FormField, parseForm } from '../../src/providers/form.ts';
 import type { Delivery } from '../../src/providers/index.ts';
 import { mutated } from './arbitrary.ts';
 
@@ -175,7 +175,7 @@ function alterJson(delivery: Delivery, at: readonly number[], value: unknown, te
 
 /** The first JSON text in the body: the whole, or a part of a form of either kind. Undefined where there is none. */
 function jsonIn(delivery: Delivery): { json: string; put(json: string): Delivery } | undefined {
-  const fields = isForm(delivery.body) ? parseForm(delivery.body) : undefined;
+  const fields = fieldsOf(delivery);
   const index = fields?.findIndex(([, field]) => isJson(field)) ?? -1;
   const field = fields?.[index];
   if (fields && field)
@@ -291,15 +291,19 @@ function withFields(delivery: Delivery, fields: Fields): Delivery {
   return { ...delivery, body: Buffer.from(text) };
 }
 
+/** The fields of a form that can be read; undefined for every other body. */
+function fieldsOf({ body }: Delivery): readonly FormField[] | undefined {
+  const form = isForm(body) ? parseForm(body) : undefined;
+  return typeof form === 'string' ? undefined : form;
+}
+
 /** A form with fields added, doubled, left out, renamed, or cut at another place. */
 function alterForm(
   delivery: Delivery,
   [how = 0, a = 0, b = 0, c = 0]: readonly number[],
   value: unknown,
 ): Delivery {
-  const fields = isForm(delivery.body)
-    ? parseForm(delivery.body)?.map((one) => [...one] as [string, string])
-    : undefined;
+  const fields = fieldsOf(delivery)?.map((one) => [...one] as [string, string]);
   if (!fields || fields.length === 0) return delivery;
   const index = a % fields.length;
   const [name, text] = fields[index] ?? ['', ''];

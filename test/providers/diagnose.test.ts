@@ -10,7 +10,15 @@ import {
   type Source,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { makeSigned, makeSource, NOW, secretOf, WEBHOOK_URL, withHeaders } from './deliveries.ts';
+import {
+  makeSigned,
+  makeSource,
+  NOW,
+  postRequest,
+  secretOf,
+  WEBHOOK_URL,
+  withHeaders,
+} from './deliveries.ts';
 
 const { github, hubspot, shippo, shopify, square, stripe, twilio, vonage } = providers;
 
@@ -157,6 +165,27 @@ t.test('a large body costs no more than a bounded amount of work', async (t) => 
     reason: 'wrong_signature',
     detail: 'too much to look at closely',
   });
+});
+
+t.test('what a body holds makes no alteration large, and none is made before it is asked for', (t) => {
+  const altered = (text: string) =>
+    [...bodyAlterations({ ...postRequest(text) })].map(({ body }) => body.length);
+  const deep = `${'['.repeat(150)}${'1,'.repeat(20_000)}1${']'.repeat(150)}`;
+  for (const text of [deep, `[${'1,'.repeat(30_000)}1]`, 'a=&'.repeat(20_000), `${'\n'.repeat(65_000)}x`])
+    t.ok(Math.max(...altered(text)) <= 2 * text.length, text.slice(0, 5));
+  const ordinary = JSON.stringify({
+    lines: Array.from({ length: 400 }, (_, n) => ({ n, note: 'x'.repeat(99) })),
+  });
+  t.ok(altered(ordinary).length > 6, `${ordinary.length} bytes of an order are written again`);
+  t.end();
+});
+
+t.test('hundreds of forwarded hosts make no more URLs to try than a few', (t) => {
+  const { delivery } = makeSigned(square);
+  const hosts = Array.from({ length: 400 }, (_, n) => `h${n}.example.com`);
+  const variants = [...urlVariants(WEBHOOK_URL, withHeaders(delivery, { 'x-forwarded-host': hosts }))];
+  t.ok(variants.length < 150, `${variants.length} variants`);
+  t.end();
 });
 
 t.test('keys are not fetched for a diagnosis, and the generators bear any request', async (t) => {

@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
 import { providers, type Source, verifyDelivery } from '../../src/providers/index.ts';
-import { MIN_REFETCH_MS, parseJwks } from '../../src/providers/schemes/remote-keys.ts';
+import { KEYS_FRESH_MS, MIN_REFETCH_MS, parseJwks } from '../../src/providers/schemes/remote-keys.ts';
 import { makeSigned, makeSource, NOW, withHeaders } from './deliveries.ts';
 
 const { shipstation } = providers;
@@ -49,15 +49,51 @@ t.test('forged key ids do not make us fetch again and again', async (t) => {
   await verifyDelivery(source, delivery);
   for (let i = 0; i < 100; i += 1) {
     const forged = withHeaders(delivery, { [KEY_ID]: [`forged-${i}`] });
-    t.match(await verifyDelivery(source, forged), { ok: false, reason: 'wrong_signature' });
+    t.match(await verifyDelivery(source, forged), { ok: false, reason: 'key_unavailable' });
   }
   t.equal(fetched.length, 1);
+});
+
+t.test('a forged key id does not make a 401 of a genuine delivery with a new key', async (t) => {
+  const { source, fetched } = fetchingSource(jwks('k0'), jwks('k0'), jwks('k1'));
+  const forged = (ms: number) => withHeaders(later(ms), { [KEY_ID]: [`forged-${ms}`] });
+  t.match(await verifyDelivery(source, forged(0)), { reason: 'wrong_signature' }, 'it was asked for');
+  const atOnce = [
+    verifyDelivery(source, forged(MIN_REFETCH_MS)),
+    verifyDelivery(source, later(MIN_REFETCH_MS)),
+  ];
+  const [asked, joined] = await Promise.all(atOnce);
+  t.match(asked, { reason: 'wrong_signature' });
+  t.match(joined, { reason: 'key_unavailable' }, 'the fetch under way may be older than the key');
+  // The provider publishes k1 now, right after that fetch.
+  t.match(await verifyDelivery(source, later(MIN_REFETCH_MS + 1000)), {
+    reason: 'key_unavailable',
+    detail: /not published when last asked for/,
+  });
+  t.equal(fetched.length, 2, 'nobody was asked meanwhile');
+  t.match(await verifyDelivery(source, later(2 * MIN_REFETCH_MS)), { ok: true });
+});
+
+t.test('a key that is at hand waits for nobody, while a fetch for a forged id is under way', async (t) => {
+  const never = new Promise<string>(() => {});
+  let calls = 0;
+  const source: Source = {
+    ...makeSource(shipstation, 'published'),
+    fetchText: () => (calls++ === 0 ? Promise.resolve(jwks('k1')) : never),
+  };
+  t.match(await verifyDelivery(source, delivery), { ok: true });
+  const now = new Date(NOW.getTime() + KEYS_FRESH_MS);
+  const { delivery: signedLater } = makeSigned(shipstation, { key: { secret, privateKey }, now });
+  const stale = withHeaders(signedLater, { [KEY_ID]: ['k1'] });
+  t.type(verifyDelivery(source, withHeaders(stale, { [KEY_ID]: ['forged'] })), Promise);
+  t.equal(calls, 2);
+  t.match(verifyDelivery(source, stale), { ok: true }, 'without a promise');
 });
 
 t.test('a new key of the provider is found after a while', async (t) => {
   const { source, fetched } = fetchingSource(jwks('k0'), jwks('k1'));
   t.match(await verifyDelivery(source, delivery), { ok: false, reason: 'wrong_signature' });
-  t.match(await verifyDelivery(source, later(MIN_REFETCH_MS - 1)), { ok: false });
+  t.match(await verifyDelivery(source, later(MIN_REFETCH_MS - 1)), { reason: 'key_unavailable' });
   t.match(await verifyDelivery(source, later(MIN_REFETCH_MS)), { ok: true });
   t.equal(fetched.length, 2);
 });

@@ -1,14 +1,16 @@
 // What becomes of validly signed bodies that are odd (reliability.md B18 to B38).
 import { createHash } from 'node:crypto';
 import t from 'tap';
+import { MAX_FORM_FIELDS } from '../../src/providers/form.ts';
 import {
   type EventDraft,
   MAX_EVENTS_PER_DELIVERY,
   type Provider,
   providers,
   readEvents,
+  verifyDelivery,
 } from '../../src/providers/index.ts';
-import { cpuMs, makeSource, NOW } from './deliveries.ts';
+import { cpuMs, makeSigned, makeSource, NOW, secretOf } from './deliveries.ts';
 
 const { github, mailchimp, meta, sendgrid, shopify, slack, standardWebhooks, stripe } = {
   ...providers,
@@ -332,4 +334,31 @@ t.test('where bodies repeat, the signed time tells a replay under a new id from 
   t.notSame(event(1795420800124, 'two').bodySha256, first.bodySha256, 'the same change, made again');
   t.not(event(1795420800124).eventId, event(1795420800123).eventId, 'without an id, too');
   t.end();
+});
+
+t.test('a form of too many fields is read by nobody, and one field may be as long as a body', async (t) => {
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const slackSource = makeSource(slack, 'a-secret-of-sixteen');
+  const fields = (count: number) => 'a=b&'.repeat(count).slice(0, -1);
+  t.match(read(fields(MAX_FORM_FIELDS), slackSource, form), { payloadError: null });
+  const tooMany = read(fields(MAX_FORM_FIELDS + 1), slackSource, form);
+  t.match(tooMany, { payloadError: 'too_many', payloadText: null });
+  t.equal(tooMany.rawBody?.length, fields(MAX_FORM_FIELDS + 1).length, 'its bytes are kept: they are signed');
+
+  const { mandrill } = providers;
+  const events = JSON.stringify([{ _id: '1', event: 'open', ts: 1, msg: { text: 'x&='.repeat(150_000) } }]);
+  const { source, delivery } = makeSigned(mandrill, {
+    body: new URLSearchParams({ mandrill_events: events }).toString(),
+  });
+  t.ok(delivery.body.length > 1_000_000);
+  t.match(await verifyDelivery(source, delivery), { ok: true });
+  t.match(readEvents(source, delivery), [{ eventId: '1:open:1', payloadError: null }]);
+  // Signed field by field, so what is not read cannot be proven.
+  const flooded = makeSigned(mandrill, { key: secretOf(mandrill, 1) }).delivery;
+  const body = Buffer.concat([flooded.body, Buffer.from('&a'.repeat(MAX_FORM_FIELDS))]);
+  t.match(await verifyDelivery(source, { ...flooded, body }), {
+    ok: false,
+    reason: 'missing_header',
+    detail: 'missing a form that can be read',
+  });
 });

@@ -41,16 +41,19 @@ function forOneSecret(): Scheme {
     signsUrl: false,
     prepare(source) {
       const topics = parseTopics(source.secrets[0] ?? '');
-      if (!topics) return () => NO_KEY.find('', new Date(0)) as Refusal;
+      if (!topics) return () => NO_KEY.find('', new Date(0), 0) as Refusal;
       const signersOf = (url: string) => (isCertificateUrl(topics, url) ? topics.signers : []);
       const keys = topics.pinned ? pinnedKey(topics.pinned) : certificateKeys({ signersOf }, source);
       return (delivery): Verdict | Promise<Verdict> => {
         const read = readSigned(topics, delivery, source);
         if ('ok' in read) return read;
-        return withKey(keys.find(read.certificateUrl, delivery.receivedAt), (key): Verdict => {
-          const isRight = verify(read.hash, read.message, key, read.signature);
-          return isRight ? { ok: true, secretIndex: 0 } : wrong();
-        });
+        return withKey(
+          keys.find(read.certificateUrl, delivery.receivedAt, delivery.body.length),
+          (key): Verdict => {
+            const isRight = verify(read.hash, read.message, key, read.signature);
+            return isRight ? { ok: true, secretIndex: 0 } : wrong();
+          },
+        );
       };
     },
     sign(request, source, { now, privateKey }) {

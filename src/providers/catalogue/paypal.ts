@@ -115,7 +115,7 @@ function byCertificate(pinned: Scheme): Scheme {
             reason: 'malformed_signature',
             detail: 'paypal-cert-url is not an address of PayPal',
           };
-        return withKey(keys.find(url, delivery.receivedAt), (found) =>
+        return withKey(keys.find(url, delivery.receivedAt, delivery.body.length), (found) =>
           verifySigned(spec, algorithm, [found], reading),
         );
       };

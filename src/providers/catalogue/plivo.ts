@@ -79,7 +79,7 @@ function signedRequest(reading: Reading): string | Refusal {
 /** Run together: where a name ends is not signed, so the id is the hash of this text, however it is cut. */
 function signedFields({ delivery }: Reading): string | Refusal {
   const fields = delivery.body.length === 0 ? [] : formFields(delivery);
-  return fields ? sorted(fields, '').join('') : missing('a form');
+  return fields ? sorted(fields, '').join('') : missing('a form that can be read');
 }
 
 function sorted(pairs: readonly (readonly [string, string])[], between: string): string[] {

@@ -101,7 +101,7 @@ function detachedToken(): Scheme {
           );
           return isRight ? { ok: true, secretIndex: 0 } : { ok: false, reason: 'wrong_signature' };
         };
-        return withKey(keys.find(head.kid, delivery.receivedAt), check);
+        return withKey(keys.find(head.kid, delivery.receivedAt, delivery.body.length), check);
       };
     },
     sign(request, source, { now, privateKey }) {

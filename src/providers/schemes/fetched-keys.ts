@@ -3,7 +3,14 @@
 import type { KeyObject } from 'node:crypto';
 import { describeError } from '../../errors.ts';
 import type { Refusal } from '../provider.ts';
-import { type KeyOrRefusal, type KeySource, unfetchedKey, unpublishedKey } from './key-source.ts';
+import {
+  createKeyWaits,
+  type KeyOrRefusal,
+  type KeySource,
+  unaskedKey,
+  unfetchedKey,
+  unpublishedKey,
+} from './key-source.ts';
 
 /** A key is asked for again after so long, and used on while that fails. */
 export const KEY_FRESH_MS = 6 * 3600 * 1000;
@@ -12,11 +19,13 @@ export const ABSENT_MS = 10 * 60_000;
 /** A fetch failed: no new one for that id for so long. */
 export const FAILED_MS = 10_000;
 /**
- * Ids that are new to us: so many fetches at once, and one more each `FETCH_EVERY_MS`. A flood of forged ids uses this
- * up, and then a new key of the provider's has to wait (503, tried again); keys already here are not touched by it.
+ * Ids that are new to us: so many fetches at once, and one more each `FETCH_EVERY_MS` on average. Nothing tells a
+ * forged id from a new one of the provider's, so under a flood a genuine delivery has its share of them (503 until then,
+ * tried again): beside 50 forged ids a second about every tenth is asked for. Its first success ends the wait of all,
+ * and a key that is here needs no share.
  */
-export const FETCH_BURST = 10;
-export const FETCH_EVERY_MS = 6_000;
+export const FETCH_BURST = 20;
+export const FETCH_EVERY_MS = 100;
 const MAX_KEYS = 50;
 const MAX_REMEMBERED = 1_000;
 const MAX_ID_CHARS = 1_000;
@@ -43,17 +52,18 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
   /** Refusals that hold until an instant. */
   const refused = new Map<string, { refusal: Refusal; untilMs: number }>();
   const underWay = new Map<string, Promise<KeyOrRefusal>>();
-  let tokens = FETCH_BURST;
-  let filledAtMs = Number.NEGATIVE_INFINITY;
+  const waitForKey = createKeyWaits();
+  let fetchesLeft = FETCH_BURST;
+  let nextFetchAtMs = 0;
 
   function mayFetch(nowMs: number): boolean {
-    const earned = Math.floor((nowMs - filledAtMs) / FETCH_EVERY_MS);
-    if (earned > 0) {
-      tokens = Math.min(FETCH_BURST, tokens + earned);
-      filledAtMs = tokens === FETCH_BURST ? nowMs : filledAtMs + earned * FETCH_EVERY_MS;
+    while (fetchesLeft < FETCH_BURST && nowMs >= nextFetchAtMs) {
+      fetchesLeft += 1;
+      nextFetchAtMs += untilNextFetchMs();
     }
-    if (tokens < 1) return false;
-    tokens -= 1;
+    if (fetchesLeft < 1) return false;
+    if (fetchesLeft === FETCH_BURST) nextFetchAtMs = nowMs + untilNextFetchMs();
+    fetchesLeft -= 1;
     return true;
   }
 
@@ -78,22 +88,31 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
   }
 
   return {
-    find(id, now) {
+    find(id, now, heldBytes) {
       if (id.length > MAX_ID_CHARS) return unpublishedKey();
       const nowMs = now.getTime();
       const cached = keys.get(id);
       if (cached && nowMs - cached.fetchedAtMs < KEY_FRESH_MS) return judge(cached, nowMs);
       const pending = underWay.get(id);
-      if (pending) return pending;
+      if (pending) return cached ? judge(cached, nowMs) : waitForKey(pending.then(unlessAbsent), heldBytes);
       const known = refused.get(id);
-      if (known && nowMs < known.untilMs) return cached ? judge(cached, nowMs) : known.refusal;
-      if (!mayFetch(nowMs))
-        return cached ? judge(cached, nowMs) : unfetchedKey('too many unknown keys were named');
+      if (known && nowMs < known.untilMs) return cached ? judge(cached, nowMs) : unlessAbsent(known.refusal);
+      if (!cached && !mayFetch(nowMs)) return unfetchedKey('too many unknown keys were named');
       const fetching = fetchKey(id, nowMs).finally(() => underWay.delete(id));
       underWay.set(id, fetching);
-      return fetching;
+      return waitForKey(fetching, heldBytes);
     },
   };
+}
+
+/** Only the delivery for which the provider was asked is told that there is no such key. */
+function unlessAbsent(answer: KeyOrRefusal): KeyOrRefusal {
+  return 'key' in answer || answer.reason === 'key_unavailable' ? answer : unaskedKey(answer.detail);
+}
+
+/** Uneven: a flood in step with even gaps would be there first each time. */
+function untilNextFetchMs(): number {
+  return 2 * FETCH_EVERY_MS * Math.random();
 }
 
 function judge({ key, validFromMs = 0, validToMs = Number.POSITIVE_INFINITY }: FetchedKey, nowMs: number) {

@@ -5,8 +5,11 @@ import type { Refusal } from '../provider.ts';
 export type KeyOrRefusal = { key: KeyObject } | Refusal;
 
 export interface KeySource {
-  /** At once if the key is at hand; a promise if it has to be fetched. Never rejects. */
-  find(id: string, now: Date): KeyOrRefusal | Promise<KeyOrRefusal>;
+  /**
+   * At once if the key is at hand; a promise if it has to be fetched. Never rejects.
+   * @param heldBytes of the delivery, which stays in memory until then
+   */
+  find(id: string, now: Date, heldBytes: number): KeyOrRefusal | Promise<KeyOrRefusal>;
 }
 
 export function pinnedKey(key: KeyObject): KeySource {
@@ -26,6 +29,30 @@ export function withKey<T>(
   return found instanceof Promise ? found.then(next) : next(found);
 }
 
+/** What may wait for the keys of one source: nothing of it is proven, and anybody can send it. */
+export const MAX_WAITING_BYTES = 32 * 1_048_576;
+/** A body may take such a part of the room that is left: however many large ones come, small ones find some. */
+const LARGEST_PART = 4;
+
+/** Lets a delivery wait for a fetch, or refuses it for now where too much waits. One per key source. */
+export type WaitForKey = (
+  fetching: Promise<KeyOrRefusal>,
+  heldBytes: number,
+) => Promise<KeyOrRefusal> | Refusal;
+
+export function createKeyWaits(maxBytes = MAX_WAITING_BYTES): WaitForKey {
+  let waitingBytes = 0;
+  return (fetching, heldBytes) => {
+    // The first may always: a body may be larger than any part.
+    if (waitingBytes > 0 && heldBytes * LARGEST_PART > maxBytes - waitingBytes)
+      return unfetchedKey('too many deliveries wait for one');
+    waitingBytes += heldBytes;
+    return fetching.finally(() => {
+      waitingBytes -= heldBytes;
+    });
+  };
+}
+
 export function unpublishedKey(): Refusal {
   return {
     ok: false,
@@ -37,4 +64,12 @@ export function unpublishedKey(): Refusal {
 /** The sender should try again: whether the signature is right cannot be said now. */
 export function unfetchedKey(why: string): Refusal {
   return { ok: false, reason: 'key_unavailable', detail: `the provider's keys cannot be fetched: ${why}` };
+}
+
+/**
+ * The provider had no such key when it was last asked, for an earlier delivery, and may not be asked again so soon. It
+ * may have published the key since then: to say no would lose an event at senders that take a 4xx for the last word.
+ */
+export function unaskedKey(answer = 'it was not published'): Refusal {
+  return unfetchedKey(`${answer} when last asked for, and is asked for again soon`);
 }

@@ -50,13 +50,15 @@ function forOneSecret({ at, algorithm, rules, keysOf }: PublicJwtSpec): Scheme {
         const maxChars = isBody ? MAX_BODY_TOKEN_CHARS : MAX_SIGNATURE_CHARS;
         const token = readToken({ at }, startReading(delivery, source), maxChars);
         if ('ok' in token) return token;
-        const { head, claims, parts } = token;
-        if (head.alg !== algorithm || !claims) return malformedToken(`not a token by ${algorithm}`);
+        const { head, claims: read, parts } = token;
+        if (head.alg !== algorithm || !read) return malformedToken(`not a token by ${algorithm}`);
         if (typeof head.kid !== 'string') return malformedToken('the token names no key');
-        return withKey(keys.find(head.kid, delivery.receivedAt), (key): Verdict => {
+        // Of a token that is the body, the claims may take many times its bytes: they do not wait with it for a key.
+        const bound = rules && { rules, claims: read };
+        return withKey(keys.find(head.kid, delivery.receivedAt, delivery.body.length), (key): Verdict => {
           if (!isSigned(algorithm, key, `${parts[0]}.${parts[1]}`, parts[2]))
             return { ok: false, reason: 'wrong_signature' };
-          const refusal = rules && checkClaims(rules, claims, delivery, source);
+          const refusal = bound && checkClaims(bound.rules, bound.claims, delivery, source);
           return refusal ?? { ok: true, secretIndex: 0 };
         });
       };

@@ -35,7 +35,7 @@ function byKeyId(spec: PublishedKeySpec, pinned: Scheme): Scheme {
         const reading = startReading(delivery, source);
         const id = readPart(spec.keyId, reading);
         if (typeof id !== 'string') return id;
-        return withKey(keys.find(id, delivery.receivedAt), (key) =>
+        return withKey(keys.find(id, delivery.receivedAt, delivery.body.length), (key) =>
           verifySigned(spec, algorithm, [key], reading),
         );
       };

@@ -2,9 +2,16 @@
 // flood of forged key ids.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { describeError } from '../../errors.ts';
-import type { Source } from '../provider.ts';
+import type { Refusal, Source } from '../provider.ts';
 import { fetchText } from './fetch-text.ts';
-import { type KeyOrRefusal, type KeySource, unfetchedKey, unpublishedKey } from './key-source.ts';
+import {
+  createKeyWaits,
+  type KeyOrRefusal,
+  type KeySource,
+  unaskedKey,
+  unfetchedKey,
+  unpublishedKey,
+} from './key-source.ts';
 
 /** Kept so long; after that they are fetched anew, and used on while that fails. */
 export const KEYS_FRESH_MS = 6 * 3600 * 1000;
@@ -19,6 +26,7 @@ export function remoteKeys(url: string, source: Source): KeySource {
   let triedAtMs = Number.NEGATIVE_INFINITY;
   let failure: string | undefined;
   let underWay: Promise<void> | undefined;
+  const waitForKey = createKeyWaits();
 
   async function fetchKeys(nowMs: number): Promise<void> {
     triedAtMs = nowMs;
@@ -32,21 +40,27 @@ export function remoteKeys(url: string, source: Source): KeySource {
     }
   }
 
-  function answer(id: string): KeyOrRefusal {
+  /** @param absent what to say where the keys that were fetched hold no such id */
+  function answer(id: string, absent: () => Refusal): KeyOrRefusal {
     const key = keys.get(id);
     if (key) return { key };
-    return failure === undefined ? unpublishedKey() : unfetchedKey(failure);
+    return failure === undefined ? absent() : unfetchedKey(failure);
   }
 
   return {
-    find(id, now) {
+    find(id, now, heldBytes) {
       const nowMs = now.getTime();
-      if (keys.has(id) && nowMs - fetchedAtMs < KEYS_FRESH_MS) return answer(id);
-      if (!underWay && nowMs - triedAtMs < MIN_REFETCH_MS) return answer(id);
-      underWay ??= fetchKeys(nowMs).then(() => {
+      if (keys.has(id) && nowMs - fetchedAtMs < KEYS_FRESH_MS) return answer(id, unaskedKey);
+      if (underWay ? keys.has(id) : nowMs - triedAtMs < MIN_REFETCH_MS) return answer(id, unaskedKey);
+      // Only a fetch that began after the delivery came can tell that nobody published its key.
+      const absent = underWay ? unaskedKey : unpublishedKey;
+      underWay ??= fetchKeys(nowMs).finally(() => {
         underWay = undefined;
       });
-      return underWay.then(() => answer(id));
+      return waitForKey(
+        underWay.then(() => answer(id, absent)),
+        heldBytes,
+      );
     },
   };
 }

@@ -1,0 +1,44 @@
+// A process of its own: every provider's route on a real socket, without a database; refused requests are diagnosed.
+import { createServer } from '../../src/http/server.ts';
+import { createLogger } from '../../src/logger.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import { type Provider, providers } from '../../src/providers/index.ts';
+import { createRejectionLog } from '../../src/rejections.ts';
+import { sourceOf } from './unproven.ts';
+
+const sources = Object.values<Provider>(providers).map(sourceOf);
+const log = createLogger('silent', 'web');
+const app = createServer({
+  sources: new Map(sources.map((source) => [source.name, source])),
+  waiting: new Map(),
+  storedSources: { has: () => false },
+  setup: { accept: async () => false },
+  receiver: { submit: async () => ({ duplicate: false }), waiting: () => 0, close: async () => {} },
+  rejections: createRejectionLog({ query: async () => ({ rows: [], rowCount: 0, command: '' }) }, log),
+  metrics: createMetrics(),
+  metricsToken: undefined,
+  readinessProblem: async () => undefined,
+  storesRawBody: false,
+  bodyLimitBytes: 1_048_576,
+  log,
+});
+const address = await app.listen({ port: 0, host: '127.0.0.1' });
+process.stdout.write(`${JSON.stringify({ msg: 'listening', address })}\n`);
+
+// How long the thread worked without a turn for anybody else, in CPU time: a busy machine does not count.
+let workedMs = cpuMs();
+let longestTurnMs = 0;
+setInterval(() => {
+  const now = cpuMs();
+  if (now - workedMs > longestTurnMs) {
+    longestTurnMs = now - workedMs;
+    process.stdout.write(`${JSON.stringify({ longestTurnMs })}\n`);
+  }
+  workedMs = now;
+}, 5).unref();
+process.once('SIGTERM', () => void app.close());
+
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
