@@ -93,7 +93,13 @@ function schemaHash(): string {
       .sort()
       .map((name) => `${folder}${name}`);
   const hash = createHash('sha256');
-  for (const file of [...filesIn('sql/'), ...filesIn('src/queue/'), 'src/migrate.ts', 'src/config.ts']) {
+  for (const file of [
+    ...filesIn('sql/'),
+    ...filesIn('src/queue/'),
+    ...filesIn('src/migrations/'),
+    'src/migrate.ts',
+    'src/config.ts',
+  ]) {
     hash.update(`${file}\n`).update(readFileSync(new URL(file, root)));
   }
   const bossFile = fileURLToPath(import.meta.resolve('pg-boss/package.json'));
