@@ -2,7 +2,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type pg from 'pg';
 import { loadMigrationFiles, migrate as runMigrations } from 'postgres-migrations';
 import type { Database, Queryable } from './database/database.ts';
 import { openDatabase } from './database/open-database.ts';
@@ -89,10 +88,12 @@ async function applyTables(database: Database, sql: string): Promise<void> {
 }
 
 /** postgres-migrations' own lock, until the connection ends: what is looked for before must still be true then. */
-async function lockMigrations(client: pg.Client): Promise<void> {
+async function lockMigrations(client: Queryable): Promise<void> {
   for (;;) {
-    const { rows } = await client.query('SELECT pg_try_advisory_lock(-8525285245963000605) AS "isLocked"');
-    if (rows[0].isLocked) return;
+    const { rows } = await client.query<{ isLocked: boolean }>(
+      'SELECT pg_try_advisory_lock(-8525285245963000605) AS "isLocked"',
+    );
+    if (rows[0]?.isLocked) return;
     await delay(200); // a statement that waits would hold up CREATE INDEX CONCURRENTLY
   }
 }

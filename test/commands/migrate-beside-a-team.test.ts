@@ -1,5 +1,6 @@
 // `migrate` in a database that a team uses already: what is theirs stays as it is, and a clash is named before anything is done.
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import pgBossPackage from 'pg-boss/package.json' with { type: 'json' };
 import t, { type Test } from 'tap';
 import { schemaVersion } from '../../src/migrate.ts';
@@ -8,6 +9,7 @@ import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';
 
 type Sql = Awaited<ReturnType<typeof openSession>>;
+const root = new URL('../../', import.meta.url);
 const queueVersion = pgBossPackage.pgboss.schema;
 
 async function openTeamDatabase(
@@ -23,15 +25,18 @@ async function openTeamDatabase(
   };
 }
 
+type NamedObject = Record<'kind' | 'schema' | 'name' | 'comment', string | null>;
+
 /** Everything that bears a name in the database, with its owner's words on it. */
-async function objects(sql: Sql): Promise<unknown> {
-  return sql(`
+async function objects(sql: Sql): Promise<NamedObject[]> {
+  const rows = await sql(`
     SELECT 'relation' AS kind, relnamespace::regnamespace::text AS schema, relname::text AS name, obj_description(oid, 'pg_class') AS comment FROM pg_class
     WHERE relnamespace::regnamespace::text !~ '^(pg_catalog|pg_toast.*|information_schema)$'
     UNION ALL SELECT 'function', pronamespace::regnamespace::text, proname::text, obj_description(oid, 'pg_proc') FROM pg_proc
     WHERE pronamespace::regnamespace::text !~ '^(pg_catalog|information_schema)$'
     UNION ALL SELECT 'schema', '', nspname::text, NULL FROM pg_namespace WHERE nspname !~ '^pg_'
     ORDER BY 1, 2, 3`);
+  return rows as unknown as NamedObject[];
 }
 
 const teamTables: Record<string, string> = {
@@ -226,8 +231,43 @@ t.test("every object that sql/ makes is looked for: a team's own is in the way o
   t.ok(rows.length >= 10);
 });
 
+t.test(
+  "the example shop is made in its own schema, and the team's own tables keep their words",
+  async (t) => {
+    const { url } = await createTestDatabase(t);
+    const sql = await openSession(t, url);
+    const names = [
+      'orders',
+      'payments',
+      'customers',
+      'shipments',
+      'loyalty_rates',
+      'loyalty_points',
+      'tracking_scans',
+    ];
+    for (const name of names) {
+      await sql(`CREATE TABLE ${name} (of_the_team int)`);
+      await sql(`COMMENT ON TABLE ${name} IS 'Our own.'`);
+    }
+    await sql('CREATE INDEX tracking_scans_number ON orders (of_the_team)');
+    const before = await objects(sql);
+    const cli = createCli(t, {
+      DATABASE_URL: url,
+      POSTBELL_HANDLERS: fileURLToPath(new URL('handlers/index.ts', root)),
+    });
+    for (let run = 0; run < 2; run++) t.match(await cli.inside(['migrate']), { code: 0, stderr: '' });
+    const isOfTheExample = ({ schema, name }: NamedObject) =>
+      schema === 'example_shop' || name === 'example_shop';
+    const after = await objects(sql);
+    t.same(
+      after.filter((object) => !isOfTheExample(object)),
+      before,
+    );
+    t.ok(after.some(isOfTheExample));
+  },
+);
+
 t.test('the package that runs the migrations is pinned: its statements are known one by one', (t) => {
-  const root = new URL('../../', import.meta.url);
   const read = (file: string) => JSON.parse(readFileSync(new URL(file, root), 'utf8'));
   const { version } = read('node_modules/postgres-migrations/package.json');
   t.equal(read('package.json').dependencies['postgres-migrations'], version);
