@@ -2,21 +2,18 @@
 // if anything was wrong. The same seed gives the same requests.
 import { parseArgs } from 'node:util';
 import { openScope } from '../faults/scope.ts';
+import { orExit, wholeNumber } from '../support/chosen.ts';
 import { stopCluster } from '../support/cluster-client.ts';
 import { fuzz } from './fuzz-run.ts';
 import { maxLagSeconds, openStage } from './stage.ts';
 
-const { values } = parseArgs({
-  options: {
-    requests: { type: 'string', default: '200000' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
-  },
+const { requests, seed } = orExit(() => {
+  const { values } = parseArgs({ options: { requests: { type: 'string' }, seed: { type: 'string' } } });
+  return {
+    requests: wholeNumber('--requests', values.requests, 200_000, 1),
+    seed: wholeNumber('--seed', values.seed, Math.floor(Math.random() * 1e9)),
+  };
 });
-const [requests, seed] = [Number(values.requests), Number(values.seed)];
-if (!Number.isInteger(requests) || requests < 1 || !Number.isInteger(seed)) {
-  process.stderr.write('usage: npm run fuzz -- [--requests <count>] [--seed <whole number>]\n');
-  process.exit(2);
-}
 process.stdout.write(`fuzz: ${requests} requests, seed ${seed}\n`);
 const scope = openScope();
 try {
