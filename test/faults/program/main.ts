@@ -1,5 +1,5 @@
 // `npm run faults`: does the faults F1-F51 to real processes and databases, and reports what held.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,8 @@ else await main(options);
 
 async function main(run: Options): Promise<void> {
   const { isFull, only, seed, lanes, minutes } = run;
-  const commit = execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim();
+  const described = spawnSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' });
+  const commit = described.stdout?.trim() || 'unknown'; // an unpacked archive has no history
   const results = readResults(run.results);
   say(`${isFull ? 'full' : 'quick'} set, seed ${seed}, commit ${commit}`);
   process.on('unhandledRejection', (error) => {
