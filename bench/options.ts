@@ -70,7 +70,7 @@ export function parseOptions(args: string[]): Options | undefined {
   });
   if (values.help) return undefined;
   const isQuick = values.quick;
-  const chosen = list(values.only) ?? Object.keys(measures);
+  const chosen = list('only', values.only) ?? Object.keys(measures);
   for (const key of chosen) {
     if (!Object.hasOwn(measures, key)) throw new Error(`--only: there is no measure ${key}\n\n${usage}`);
   }
@@ -80,9 +80,9 @@ export function parseOptions(args: string[]): Options | undefined {
   const isWhole = !isQuick && !values.only && !values.systems;
   return {
     measures: chosen as Measure[],
-    systems: list(values.systems) ?? (isQuick ? ['verify-only', 'bullmq'] : undefined),
+    systems: list('systems', values.systems) ?? (isQuick ? ['verify-only', 'bullmq'] : undefined),
     connections:
-      list(values.connections)?.map((text) => positive('connections', text, 0)) ??
+      list('connections', values.connections)?.map((text) => positive('connections', text, 0)) ??
       (isQuick ? [64] : [64, 256, 1_000]),
     seconds,
     warmUpSeconds: isQuick ? 1 : 2,
@@ -99,11 +99,14 @@ export function parseOptions(args: string[]): Options | undefined {
   };
 }
 
-function list(text: string | undefined): string[] | undefined {
-  return text
+/** @throws Error where nothing is chosen: a run of nothing would pass */
+function list(name: string, text: string | undefined): string[] | undefined {
+  const items = text
     ?.split(',')
     .map((item) => item.trim())
     .filter(Boolean);
+  if (items?.length === 0) throw new Error(`--${name} must be a list with commas between its parts`);
+  return items;
 }
 
 function positive(name: string, text: string | undefined, fallback: number): number {

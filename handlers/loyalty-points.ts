@@ -16,8 +16,8 @@ export default defineHandler({
     const { id: orderId, customer, currency } = payload;
     if (!customer) return; // a guest has no account to credit
     const { rows } = await tx.query<{ points: number }>(
-      `INSERT INTO loyalty_points (order_id, customer_id, points)
-       SELECT $1, $2, floor($3::numeric * points_per_unit) FROM loyalty_rates WHERE currency = $4
+      `INSERT INTO example_shop.loyalty_points (order_id, customer_id, points)
+       SELECT $1, $2, floor($3::numeric * points_per_unit) FROM example_shop.loyalty_rates WHERE currency = $4
        RETURNING points`,
       [orderId, customer.id, payload.total_price, currency],
     );
@@ -26,12 +26,12 @@ export default defineHandler({
       // Not a PermanentError: somebody may add the rate in time. If not, the event is FAILED after five attempts
       // and waits to be replayed.
       throw new Error(
-        `there is no loyalty rate for ${currency}: add it to loyalty_rates, then replay the event`,
+        `there is no loyalty rate for ${currency}: add it to example_shop.loyalty_rates, then replay the event`,
       );
     }
     // No guard against doubles: the event's PROCESSED is in the same commit.
     await tx.query(
-      `INSERT INTO customers (id, points) VALUES ($1, $2)
+      `INSERT INTO example_shop.customers (id, points) VALUES ($1, $2)
        ON CONFLICT (id) DO UPDATE SET points = customers.points + excluded.points`,
       [customer.id, given.points],
     );

@@ -22,7 +22,7 @@ export default defineHandler({
     const charge = payload.data.object;
     // Events of one second count as equally old and run in any order: hence DO NOTHING, an order that is there is paid.
     await tx.query(
-      `INSERT INTO orders (payment_intent, order_id, status, currency, awaiting_since)
+      `INSERT INTO example_shop.orders (payment_intent, order_id, status, currency, awaiting_since)
        VALUES ($1, $2, 'awaiting funds', $3, $4) ON CONFLICT (payment_intent) DO NOTHING`,
       [charge.payment_intent, charge.metadata.order_id, charge.currency, event.occurredAt],
     );

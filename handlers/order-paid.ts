@@ -21,18 +21,17 @@ export default defineHandler({
     const orderId = payment.metadata.order_id;
     // Card payments have no charge.pending before them, and a transfer's may come after: so the order may be new.
     await tx.query(
-      `INSERT INTO orders (payment_intent, order_id, status, currency, amount_paid, paid_at)
+      `INSERT INTO example_shop.orders (payment_intent, order_id, status, currency, amount_paid, paid_at)
        VALUES ($1, $2, 'paid', $3, $4, $5)
        ON CONFLICT (payment_intent) DO UPDATE
        SET status = 'paid', amount_paid = excluded.amount_paid, paid_at = excluded.paid_at`,
       [payment.id, orderId, payment.currency, payment.amount_received, event.occurredAt ?? event.receivedAt],
     );
     // In the same commit as the order and the event's PROCESSED: booked once, or not at all.
-    await tx.query('INSERT INTO payments (payment_intent, amount, currency) VALUES ($1, $2, $3)', [
-      payment.id,
-      payment.amount_received,
-      payment.currency,
-    ]);
+    await tx.query(
+      'INSERT INTO example_shop.payments (payment_intent, amount, currency) VALUES ($1, $2, $3)',
+      [payment.id, payment.amount_received, payment.currency],
+    );
     log.info({ orderId }, 'order paid');
   },
 });

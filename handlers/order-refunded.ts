@@ -19,7 +19,7 @@ export default defineHandler({
   async handle({ payload, tx }) {
     const refund = payload.data.object;
     const { rows } = await tx.query<{ status: string; is_possible: boolean }>(
-      `SELECT status, currency = $2 AND amount_paid >= $3 AS is_possible FROM orders WHERE payment_intent = $1`,
+      `SELECT status, currency = $2 AND amount_paid >= $3 AS is_possible FROM example_shop.orders WHERE payment_intent = $1`,
       [refund.payment_intent, refund.currency, refund.amount_refunded],
     );
     const [order] = rows;
@@ -34,7 +34,7 @@ export default defineHandler({
       );
     }
     await tx.query(
-      `UPDATE orders SET amount_refunded = $2,
+      `UPDATE example_shop.orders SET amount_refunded = $2,
          status = CASE WHEN amount_paid = $2 THEN 'refunded' ELSE 'paid' END
        WHERE payment_intent = $1`,
       [refund.payment_intent, refund.amount_refunded],

@@ -36,11 +36,11 @@ export default defineHandler({
     const { trackingNumber, trackResults } = payload.output.completeTrackResults[0];
     for (const scan of trackResults[0].scanEvents) {
       await tx.query(
-        `INSERT INTO tracking_scans (tracking_number, scanned_at, code, description) VALUES ($1, $2, $3, $4)`,
+        `INSERT INTO example_shop.tracking_scans (tracking_number, scanned_at, code, description) VALUES ($1, $2, $3, $4)`,
         [trackingNumber, scan.date, scan.eventType, scan.eventDescription],
       );
       await tx.query(
-        `INSERT INTO shipments (tracking_number, status, last_scan_at) VALUES ($1, $2, $3)
+        `INSERT INTO example_shop.shipments (tracking_number, status, last_scan_at) VALUES ($1, $2, $3)
          ON CONFLICT (tracking_number) DO UPDATE SET status = excluded.status, last_scan_at = excluded.last_scan_at
          WHERE shipments.last_scan_at <= excluded.last_scan_at`,
         [trackingNumber, scan.eventDescription, scan.date],

@@ -14,6 +14,18 @@ export interface EventFilter {
   receivedBefore?: Date;
 }
 
+/**
+ * SQL: an array of the sources that have a row in `table`. Its primary key begins with the source, so this takes one look-up
+ * per source, however many rows there are; with them an id alone is found by the same key.
+ */
+export const sourcesIn = (table: 'webhook_events' | 'tombstones'): string => `ARRAY(
+  WITH RECURSIVE known AS (
+    (SELECT source::text FROM ${table} ORDER BY source LIMIT 1)
+    UNION ALL
+    SELECT (SELECT next.source::text FROM ${table} next WHERE next.source > known.source ORDER BY next.source LIMIT 1)
+    FROM known WHERE known.source IS NOT NULL
+  ) SELECT source FROM known WHERE source IS NOT NULL)`;
+
 const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&');
 
 /** `conditions` is safe to put after WHERE; `values` belong to its placeholders, numbered from `firstNumber`. */
@@ -29,7 +41,10 @@ export function filterConditions(
   };
   if (filter.source !== undefined) add((n) => `source = ${n}`, filter.source);
   if (filter.provider !== undefined) add((n) => `provider = ${n}`, filter.provider);
-  if (filter.eventId !== undefined) add((n) => `event_id = ${n}`, filter.eventId);
+  if (filter.eventId !== undefined) {
+    add((n) => `event_id = ${n}`, filter.eventId);
+    if (filter.source === undefined) conditions.push(`source = ANY (${sourcesIn('webhook_events')})`);
+  }
   if (filter.entity !== undefined) add((n) => `entity = ${n}`, filter.entity);
   if (filter.topic?.endsWith('*')) add((n) => `topic LIKE ${n}`, `${escapeLike(filter.topic.slice(0, -1))}%`);
   else if (filter.topic !== undefined) add((n) => `topic = ${n}`, filter.topic);

@@ -1,6 +1,6 @@
 // What operators ask of webhook_events: lists, one event whole, counts, replays, refused requests.
 import type { Queryable } from './database/database.ts';
-import { type EventFilter, filterConditions } from './event-filter.ts';
+import { type EventFilter, filterConditions, sourcesIn } from './event-filter.ts';
 import type { EventStatus } from './events.ts';
 import type { EventKey } from './queue/queue.ts';
 
@@ -69,8 +69,9 @@ export async function findEvents(
         (SELECT coalesce(json_agg(json_build_object('error', f.error, 'stack', f.stack, 'startedAt', f.started_at,
            'failedAt', f.failed_at, 'jobId', f.job_id) ORDER BY f.id), '[]')
          FROM failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
-      FROM webhook_events e WHERE event_id = $1 AND ($2::text IS NULL OR source = $2) ORDER BY source`,
-    values: [eventId, source ?? null],
+      FROM webhook_events e
+      WHERE event_id = $1 AND source = ANY (coalesce($2::text[], ${sourcesIn('webhook_events')})) ORDER BY source`,
+    values: [eventId, source === undefined ? null : [source]],
   });
   return rows.map((row) => ({
     ...row,

@@ -1,5 +1,6 @@
 // The purge of settled events: their rows go, their ids stay as tombstones.
 import type { Queryable } from './database/database.ts';
+import { sourcesIn } from './event-filter.ts';
 import type { EventKey } from './queue/queue.ts';
 
 /** True when this transaction is the only one that purges. Never waits; let go with the transaction's end. */
@@ -68,8 +69,9 @@ export async function findTombstones(
 ): Promise<Tombstone[]> {
   const { rows } = await database.query<Tombstone & Record<string, unknown>>({
     text: `SELECT source, event_id AS "eventId", processed_on::text AS "processedOn",
-        purged_on::text AS "purgedOn" FROM tombstones WHERE event_id = $1 AND ($2::text IS NULL OR source = $2) ORDER BY source`,
-    values: [eventId, source ?? null],
+        purged_on::text AS "purgedOn" FROM tombstones
+      WHERE event_id = $1 AND source = ANY (coalesce($2::text[], ${sourcesIn('tombstones')})) ORDER BY source`,
+    values: [eventId, source === undefined ? null : [source]],
   });
   return rows;
 }

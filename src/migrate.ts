@@ -1,13 +1,17 @@
 // Brings a database to the schema this code needs: ours from sql/, then pg-boss's own.
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { migrate as runMigrations } from 'postgres-migrations';
-import type { Database } from './database/database.ts';
+import { loadMigrationFiles, migrate as runMigrations } from 'postgres-migrations';
+import type { Database, Queryable } from './database/database.ts';
 import { openDatabase } from './database/open-database.ts';
-import { sqlState } from './errors.ts';
+import { CommandError } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { findNameClashes } from './migrations/clashes.ts';
+import { withOwnTable } from './migrations/own-table.ts';
+import { readApplied, readNewestApplied, renameFormerRecord } from './migrations/record.ts';
 import type { RetryPolicy } from './queue/policy.ts';
-import { installedQueueVersion, migrateQueue, queueSchemaVersion } from './queue/schema.ts';
+import { findQueueClash, installedQueueVersion, migrateQueue, queueSchemaVersion } from './queue/schema.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../sql', import.meta.url));
 
@@ -29,6 +33,7 @@ export interface SchemaState {
 
 /**
  * Applies what is missing; does nothing when all is there or newer. Safe when 20 processes do it at once.
+ * @throws CommandError before the first statement, with the remedy, where things of the team's own are in the way
  * @param options.databaseUrl a direct connection, not a transaction pooler: advisory locks are held
  * @param options.tablesFile SQL of the team's handlers, idempotent, run last
  */
@@ -51,10 +56,17 @@ export async function migrateDatabase(options: {
     log,
   });
   try {
+    const files = await loadMigrationFiles(migrationsFolder);
     const applied = await database.withClient(async (client) => {
+      await lockMigrations(client);
       // Without it, a migration that waits for a lock makes every query behind it wait too.
       await client.query(`SET lock_timeout = '5s'`);
-      return runMigrations({ client }, migrationsFolder, { logger: (message) => log.debug(message) });
+      const clashes = await findSchemaClashes(database);
+      if (clashes.length) throw new CommandError(`nothing was migrated:\n${clashes.join('\n')}`);
+      if ((await readApplied(database, files)).isFormer) await renameFormerRecord(database);
+      return runMigrations({ client: withOwnTable(client, files) }, migrationsFolder, {
+        logger: (message) => log.debug(message),
+      });
     });
     await migrateQueue(database, options.policy, log);
     if (options.tablesFile) await applyTables(database, readFileSync(options.tablesFile, 'utf8'));
@@ -75,14 +87,35 @@ async function applyTables(database: Database, sql: string): Promise<void> {
   });
 }
 
+/** postgres-migrations' own lock, until the connection ends: what is looked for before must still be true then. */
+async function lockMigrations(client: Queryable): Promise<void> {
+  for (;;) {
+    const { rows } = await client.query<{ isLocked: boolean }>(
+      'SELECT pg_try_advisory_lock(-8525285245963000605) AS "isLocked"',
+    );
+    if (rows[0]?.isLocked) return;
+    await delay(200); // a statement that waits would hold up CREATE INDEX CONCURRENTLY
+  }
+}
+
+/** What of the team's own is in the way of `migrate`, each with the remedy; empty when nothing is. */
+export async function findSchemaClashes(database: Queryable): Promise<string[]> {
+  const files = await loadMigrationFiles(migrationsFolder);
+  const { ids } = await readApplied(database, files);
+  const names = await findNameClashes(database, files, ids);
+  const queueClash = await findQueueClash(database);
+  return [
+    ...(names.length
+      ? [
+          `Postbell did not make these, and needs their names: ${names.join(', ')}; rename them, or give Postbell a database of its own`,
+        ]
+      : []),
+    ...(queueClash ? [queueClash] : []),
+  ];
+}
+
 export async function readSchemaState(database: Database, log: Logger): Promise<SchemaState> {
-  const installed = await database
-    .query<{ id: number | null }>('SELECT max(id) AS id FROM migrations')
-    .then(({ rows }) => rows[0]?.id ?? 0)
-    .catch((error: unknown) => {
-      if (sqlState(error) === '42P01') return 0; // no table yet: nothing was applied
-      throw error;
-    });
+  const installed = await readNewestApplied(database);
   const queueInstalled = await installedQueueVersion(database, log);
   return { installed, needed: schemaVersion, queueInstalled, queueNeeded: queueSchemaVersion };
 }

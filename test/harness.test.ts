@@ -124,7 +124,7 @@ t.test('a log line is waited for, and an end without it is told', async (t) => {
   t.strictSame(await stays.waitForLog((line) => line.msg === 'waiting'), { msg: 'waiting' });
   await t.rejects(
     stays.waitForLog('never', { timeoutMs: 50 }),
-    /did not log never within 50 ms; its output:\n/,
+    /has not logged never within 50 ms; its output:\n/,
   );
   const missed = stays.waitForLog('never');
   stays.kill('SIGKILL');

@@ -37,6 +37,7 @@ const layers: readonly (readonly string[])[] = [
     'sql-answers.ts',
     'setup-windows.ts',
     'migrate.ts',
+    'migrations/',
   ],
   [
     'events.ts',

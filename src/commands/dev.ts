@@ -2,40 +2,37 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import type { Environment } from '../config.ts';
 import { startEmbeddedPostgres } from '../embedded-postgres/start.ts';
 import { CommandError } from '../errors.ts';
 import { findHandlersModule } from '../handlers.ts';
 import { startChild } from './child-process.ts';
+import { confirmMigration } from './dev/confirm-migration.ts';
 import { announceRunning, openDevFolder, withdrawRunning } from './dev/dev-folder.ts';
 import { printWelcome } from './dev/print-welcome.ts';
 import { readableLine } from './dev/readable-log.ts';
 import { createReloadingWorker } from './dev/reloading-worker.ts';
 import { ensureSecrets } from './dev/trial-secrets.ts';
 import { watchFolder } from './dev/watch-folder.ts';
-import type { OutputStream } from './io.ts';
+import type { CommandIo, CommonOptions } from './io.ts';
 import { runMigrate } from './migrate.ts';
 import { printJson, printLine } from './print.ts';
 import { loadSettings } from './settings.ts';
 import { listenForStop } from './stop-signal.ts';
 
-export interface DevOptions {
-  output: OutputStream;
-  /** The project's; default: where the process runs. */
-  folder?: string;
-  /** Every line a JSON document. */
-  json?: boolean;
+export interface DevOptions extends CommonOptions {
+  /** Do not ask before a database that dev did not make is migrated. */
+  yes?: boolean;
 }
 
 const interruptedExitCode = 0; // Ctrl-C is how it is meant to end
 const usualPort = 3_000;
 
 /**
- * Runs until Ctrl-C, and then ends everything it started.
+ * Runs until Ctrl-C, and then ends everything it started. `io.folder` is the project's.
  * @throws ConfigError, CommandError
  */
-export async function runDev(env: Environment, options: DevOptions): Promise<number> {
-  const { output, folder = process.cwd(), json = false } = options;
+export async function runDev(io: CommandIo, { json = false, yes = false }: DevOptions): Promise<number> {
+  const { env, out: output, folder } = io;
   const say = (text: string) =>
     json
       ? printJson(output, { name: 'dev', msg: text })
@@ -54,6 +51,7 @@ export async function runDev(env: Environment, options: DevOptions): Promise<num
     const devFolder = openDevFolder(folder);
     const secrets = ensureSecrets(devFolder, env);
     const { sources, config } = loadSettings({ ...secrets, ...env });
+    if (env.DATABASE_URL && !yes) await confirmMigration(io);
     const postgres = env.DATABASE_URL
       ? undefined
       : await startEmbeddedPostgres({ dataDir: path.join(devFolder, 'postgres'), durable: true });

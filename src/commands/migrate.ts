@@ -1,7 +1,7 @@
 // `postbell migrate`: brings the database to the schema this code needs. For the release phase.
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Environment } from '../config.ts';
+import type { Config, Environment } from '../config.ts';
 import { findHandlersModule } from '../handlers.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { acceptsSelfSigned } from './connection.ts';
@@ -23,16 +23,22 @@ export interface Migration {
  */
 export async function runMigrate(env: Environment, folder = process.cwd()): Promise<Migration> {
   const { config, databaseUrl } = loadConnectedSettings(env);
-  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
-  const tablesFile = modulePath ? join(dirname(modulePath), 'tables.sql') : undefined;
+  const tablesFile = tablesFileOf(config, folder);
   const { applied, state } = await migrateDatabase({
     databaseUrl,
     policy: config,
     log: commandLogger(config, 'migrate'),
     acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
-    ...(tablesFile && existsSync(tablesFile) ? { tablesFile } : {}),
+    ...(tablesFile ? { tablesFile } : {}),
   });
   return { applied, schema: state.installed, queueSchema: state.queueInstalled ?? 0 };
+}
+
+/** `tables.sql` beside the handlers; undefined where there is none. */
+export function tablesFileOf(config: Config, folder: string): string | undefined {
+  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
+  const tablesFile = modulePath && join(dirname(modulePath), 'tables.sql');
+  return tablesFile && existsSync(tablesFile) ? tablesFile : undefined;
 }
 
 export async function runMigrateVerb(io: CommandIo, { json }: CommonOptions): Promise<number> {

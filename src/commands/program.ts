@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { readRunningDev } from './dev/dev-folder.ts';
+import type { DevOptions } from './dev.ts';
 import type { EventsOptions } from './events.ts';
 import { addFilterOptions, wholeNumber } from './filter-options.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
@@ -76,11 +77,9 @@ function createProgram(io: CommandIo, finish: (exitCode: number | undefined) => 
   verb('worker', 'run the handlers', ['postbell worker']).action(
     run<CommonOptions>(async ({ env }, options) => (await import('./worker.ts')).runWorker(env, options)),
   );
-  verb('dev', 'web and worker in one, with a Postgres of its own', ['postbell dev']).action(
-    run<CommonOptions>(async ({ env, out }, options) =>
-      (await import('./dev.ts')).runDev(env, { ...options, output: out }),
-    ),
-  );
+  verb('dev', 'web and worker in one, with a Postgres of its own', ['postbell dev'])
+    .option('-y, --yes', 'do not ask before the database of DATABASE_URL is migrated')
+    .action(run<DevOptions>(async (io, options) => (await import('./dev.ts')).runDev(io, options)));
   verb('demo', "a shop's day of webhooks, played and balanced", ['postbell demo']).action(
     run<CommonOptions>(async ({ env, out }, options) =>
       (await import('./demo.ts')).runDemo(env, { ...options, output: out }),

@@ -1,11 +1,11 @@
 // `postbell replay`: sets events to PENDING, one by its id or many by a filter, which is counted first.
-import { createInterface } from 'node:readline/promises';
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import type { EventFilter } from '../event-filter.ts';
 import { countMatching, findEvents } from '../event-queries.ts';
 import type { EventStatus } from '../events.ts';
 import { replay } from '../replay.ts';
+import { confirm } from './confirm.ts';
 import { type FilterOptions, filterOf } from './filter-options.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { countText, printJson, printLine } from './print.ts';
@@ -40,7 +40,14 @@ export async function runReplay(
       else printLine(io.err, 'no event matches: nothing was replayed');
       return 1;
     }
-    if (eventId === undefined) await confirm(io, matched, filter.statuses!, options);
+    if (eventId === undefined && !options.yes) {
+      const events = countText(matched, `${filter.statuses!.join(' or ')} event`);
+      await confirm(io, {
+        question: `Replay ${events}?`,
+        refusal: `${events} would be replayed: add --yes to do it`,
+        declined: 'nothing was replayed',
+      });
+    }
     return replayAll(io, database, filter, matched, options);
   });
 }
@@ -67,25 +74,6 @@ async function checkOne(
       ? `${eventId} is PENDING already: a worker will run it`
       : `${eventId} is ${event.status}: add --status ${event.status} to run it again`,
   );
-}
-
-/** @throws CommandError unless `--yes` or a person at the terminal agrees */
-async function confirm(
-  { input, err }: CommandIo,
-  matched: number,
-  statuses: readonly string[],
-  { yes }: ReplayOptions,
-): Promise<void> {
-  const what = `${countText(matched, `${statuses.join(' or ')} event`)}`;
-  if (yes) return;
-  if (!input.isTTY || !err.isTTY) throw new CommandError(`${what} would be replayed: add --yes to do it`);
-  const questions = createInterface({ input, output: err as NodeJS.WritableStream });
-  try {
-    const answer = await questions.question(`Replay ${what}? [y/N] `);
-    if (!/^y(es)?$/i.test(answer.trim())) throw new CommandError('nothing was replayed');
-  } finally {
-    questions.close();
-  }
 }
 
 async function replayAll(

@@ -1,40 +1,32 @@
-// `npm run fuzz -- [--requests 200000] [--alterations 1000] [--unproven 4000|all] [--seed 1]`: mutated requests against a
+// `npm run fuzz -- [--requests 200000] [--alterations 300] [--unproven 2000|all] [--seed 1]`: mutated requests against a
 // real web process, alterations of each provider's signed deliveries, then floods of what is not proven; a report, and
 // exit 1 if anything was wrong. The same seed gives the same requests.
 import { parseArgs } from 'node:util';
 import { type Provider, providers } from '../../src/providers/index.ts';
 import { openScope } from '../faults/scope.ts';
 import { checkAlterations } from '../providers/signed-once.ts';
+import { orExit, wholeNumber } from '../support/chosen.ts';
 import { stopCluster } from '../support/cluster-client.ts';
 import { fuzz } from './fuzz-run.ts';
 import { maxLagSeconds, openStage } from './stage.ts';
 import { costOfUnproven, stallsOfUnproven } from './unproven-run.ts';
 
-const { values } = parseArgs({
-  options: {
-    requests: { type: 'string', default: '200000' },
-    alterations: { type: 'string', default: '1000' },
-    unproven: { type: 'string', default: '4000' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
-  },
+const { requests, alterations, unproven, seed } = orExit(() => {
+  const { values } = parseArgs({
+    options: {
+      requests: { type: 'string' },
+      alterations: { type: 'string' },
+      unproven: { type: 'string' },
+      seed: { type: 'string' },
+    },
+  });
+  return {
+    requests: wholeNumber('--requests', values.requests, 200_000, 1),
+    alterations: wholeNumber('--alterations', values.alterations, 300, 1),
+    unproven: values.unproven === 'all' ? 'all' : wholeNumber('--unproven', values.unproven, 2_000, 1),
+    seed: wholeNumber('--seed', values.seed, Math.floor(Math.random() * 1e9)),
+  } as const;
 });
-const [requests, alterations, seed] = [values.requests, values.alterations, values.seed].map(Number) as [
-  number,
-  number,
-  number,
-];
-const unproven = values.unproven === 'all' ? 'all' : Number(values.unproven);
-const isCount = (value: number) => Number.isInteger(value) && value > 0;
-if (
-  ![requests, alterations].every(isCount) ||
-  !Number.isInteger(seed) ||
-  (unproven !== 'all' && !isCount(unproven))
-) {
-  process.stderr.write(
-    'usage: npm run fuzz -- [--requests <count>] [--alterations <count>] [--unproven <count>|all] [--seed <whole number>]\n',
-  );
-  process.exit(2);
-}
 process.stdout.write(`fuzz: ${requests} requests, seed ${seed}\n`);
 const scope = openScope();
 try {

@@ -14,9 +14,6 @@ export interface BadInput {
   notApplicable?: string;
 }
 
-/** Thrown by a check: what is left of it cannot be had on this machine. Counted apart, never as passed. */
-export class NotRun extends Error {}
-
 /** `not run` and `not applicable` are followed by the reason. */
 export type Result = 'passed' | 'failed' | `not run: ${string}` | `not applicable: ${string}`;
 

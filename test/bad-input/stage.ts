@@ -1,10 +1,10 @@
 // What the bad inputs are thrown at: a web and a worker process on a database of their own, every answer looked at.
 import { createHash } from 'node:crypto';
-import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import type { Test } from 'tap';
 import { atEnd } from '../support/at-end.ts';
+import { busyness } from '../support/busyness.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -208,7 +208,7 @@ export async function openStage(t: Test, options: StageOptions = {}): Promise<St
  * What p99 of the event loop's delay may be: 100 ms on a machine that does nothing else; with more to do than it has
  * cores, each process waits for the others.
  */
-export const maxLagSeconds = () => 0.1 * Math.max(1, loadavg()[0]! / availableParallelism());
+export const maxLagSeconds = () => 0.1 * busyness();
 
 /** First answer of one connection, and whether the server ended it. */
 export async function answerTo(stage: Stage, bytes: string | Buffer | (string | Buffer)[]) {

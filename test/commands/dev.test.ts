@@ -5,6 +5,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import t, { type Test } from 'tap';
+import { runProgram } from '../../src/commands/program.ts';
+import { fakeTerminal } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { isRunning, runProcess, startProcess, type TestProcess } from '../support/processes.ts';
@@ -49,20 +51,17 @@ function replaceFile(folder: string, name: string, text: string): void {
 }
 
 async function startDev(t: Test, folder: string, env: Record<string, string> = {}): Promise<TestProcess> {
-  const dev = startProcess(t, ['dev'], { cwd: folder, env: { PORT: '0', ...env } });
+  const dev = startProcess(t, ['dev', '--yes'], { cwd: folder, env: { PORT: '0', ...env } });
   await seen(dev, /Postbell is up[\s\S]*postbell status\n/);
   return dev;
 }
 
 async function seen(dev: TestProcess, text: RegExp): Promise<RegExpExecArray> {
-  return waitFor(() => text.exec(dev.output()), { what: `dev to print ${text}`, timeoutMs: 40_000 });
+  return dev.waitForOutput(text);
 }
 
 async function seenTimes(dev: TestProcess, text: RegExp, times: number): Promise<void> {
-  await waitFor(() => (dev.output().match(text) ?? []).length >= times, {
-    what: `${times} × ${text}`,
-    timeoutMs: 40_000,
-  });
+  await waitFor(() => (dev.output().match(text) ?? []).length >= times, { what: `${times} × ${text}` });
 }
 
 /** The line that dev prints to be tried, run in another process in the same folder. */
@@ -226,3 +225,66 @@ t.test('without handlers, and with a wrong setting, it says what to do', async (
   t.equal(wrong.code, 78);
   t.match(wrong.stderr, /PORT must be[\s\S]*STRIPE_WEBHOOK_SECRET/);
 });
+
+t.test('a database that it did not make is not migrated unasked', async (t) => {
+  const { url } = await createTestDatabase(t, { migrated: false });
+  const folder = createProject(t);
+  await query(url, 'CREATE TABLE orders (id int)');
+  await query(url, `COMMENT ON TABLE orders IS 'Our own.'`);
+  const names = () =>
+    query(
+      url,
+      `SELECT nspname, relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE nspname !~ '^(pg_|information_schema)' ORDER BY 1, 2`,
+    );
+  const before = await names();
+
+  await t.test('without a terminal it refuses, and says how to agree', async (t) => {
+    const { code, stderr } = await runProcess(['dev'], { cwd: folder, env: { DATABASE_URL: url } });
+    t.equal(code, 1);
+    t.match(
+      stderr,
+      /DATABASE_URL names the database postbell_test_\w+, which was not made by dev.*tables.sql; add --yes/,
+    );
+    t.same(await names(), before);
+  });
+
+  await t.test('at a terminal it asks; no, or the end of the input, leaves the database alone', async (t) => {
+    for (const input of ['n\n', '\n', undefined]) {
+      const io = { ...fakeTerminal({ DATABASE_URL: url, PORT: '0' }), folder };
+      io.input.end(input);
+      await t.rejects(runProgram(['dev'], io), { message: /nothing was migrated/ });
+      t.match(io.printed.err, /Migrate postbell_test_\w+\? \[y\/N\]/);
+      t.same(await names(), before);
+    }
+  });
+
+  await t.test('yes goes on', async (t) => {
+    await query(url, 'CREATE TABLE webhook_events (of_the_team int)');
+    const io = { ...fakeTerminal({ DATABASE_URL: url, PORT: '0' }), folder };
+    io.input.end('y\n');
+    await t.rejects(
+      runProgram(['dev'], io),
+      { message: /webhook_events \(table\)/ },
+      'it came to the migration',
+    );
+    await query(url, 'DROP TABLE webhook_events');
+  });
+});
+
+t.test(
+  'a database that has all of it needs no question; with a schema of tables.sql missing it does',
+  async (t) => {
+    const { url } = await createTestDatabase(t);
+    const folder = createProject(t);
+    const dev = startProcess(t, ['dev'], { cwd: folder, env: { PORT: '0', DATABASE_URL: url } });
+    await seen(dev, /Postbell is up/);
+    dev.kill('SIGINT');
+    await dev.exited;
+    writeTables(folder, 'CREATE SCHEMA IF NOT EXISTS of_an_example;');
+    const { code, stderr } = await runProcess(['dev'], { cwd: folder, env: { DATABASE_URL: url } });
+    t.equal(code, 1);
+    t.match(stderr, /add --yes/);
+    t.same(await query(url, `SELECT to_regnamespace('of_an_example') AS made`), [{ made: null }]);
+  },
+);

@@ -71,7 +71,7 @@ t.test('release, web and worker: the books of the day balance', async (t) => {
   const client = createClient({ webUrl, sources, journal, signal: new AbortController().signal });
   const patience = createPatience(dayLimitMs);
   await playDay({ client, database, maxAttempts: 5, patience, say: (text) => t.comment(text) });
-  await patience.waitFor(async () => (await countUnsettled(database, journal.acknowledged())) === 0);
+  await patience.waitForNone(() => countUnsettled(database, journal.acknowledged()));
 
   const balance = async () =>
     makeBooks(journal, {
@@ -80,7 +80,7 @@ t.test('release, web and worker: the books of the day balance', async (t) => {
       refusals: await readRefusals(webUrl, metricsToken),
     });
   // Duplicates are counted a moment after their answer.
-  await createPatience(10_000).waitFor(async () => unbalancedLines(await balance()).length === 0);
+  await createPatience(10_000).waitForNone(async () => unbalancedLines(await balance()).length);
   const books = await balance();
   t.ok(books.length > 25);
   t.same(unbalancedLines(books), []);

@@ -99,6 +99,7 @@ t.test('binaries that can be run where they are get their missing links there', 
 t.test('the copy of binaries that cannot be run where they are', async (t) => {
   const project = await createProject(t);
   fs.chmodSync(path.join(project.native, 'lib'), 0o555); // for those who are not root: no links can be made
+  atEnd(t, () => fs.chmodSync(path.join(project.native, 'lib'), 0o755)); // else they could not remove it either
 
   await t.test('is made once, complete and safe from others, by eight processes at once', async (t) => {
     const found = await Promise.all(Array.from({ length: 8 }, () => find(project)));

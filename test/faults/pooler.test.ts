@@ -1,12 +1,13 @@
 // Behind PgBouncer in transaction mode: receive, work, retry, put off, batch and replay (F23).
 import t from 'tap';
 import { createTestDatabase } from '../support/database.ts';
-import { pgBouncerIsMissing, startPgBouncer } from '../support/pgbouncer.ts';
+import { impossibilities } from '../support/impossibilities.ts';
+import { startPgBouncer } from '../support/pgbouncer.ts';
 import { openRig } from './rig.ts';
 
 const { url } = await createTestDatabase(t);
 const processUrl = await startPgBouncer(t, url);
-const skip = processUrl === undefined && pgBouncerIsMissing;
+const skip = processUrl === undefined && impossibilities.F23;
 
 t.test('every way of an event, through a pooler', { skip }, async (t) => {
   const rig = await openRig(t, { url, processUrl: processUrl!, env: { DATABASE_POOLER: 'true' } });

@@ -13,7 +13,7 @@ import { openDatabase } from '../../src/database/open-database.ts';
 import { openQueue } from '../../src/queue/open-queue.ts';
 import { atEnd } from '../support/at-end.ts';
 import { startProcess, type TestProcess } from '../support/processes.ts';
-import { waitFor } from '../support/wait.ts';
+import { patienceMs, waitFor } from '../support/wait.ts';
 import { type Attempt, readJournal } from './journal.ts';
 import {
   atomicityViolations,
@@ -85,7 +85,6 @@ export const testProfile: Record<string, string> = {
   RECONCILE_SECONDS: '1',
   POLL_SECONDS: '1',
 };
-const drainTimeoutMs = 45_000;
 const watchIntervalMs = 100;
 
 export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
@@ -98,8 +97,8 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
     connectionString: options.url,
     max: 4,
     application_name: 'postbell tests',
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 30_000,
+    connectionTimeoutMillis: 60_000,
+    query_timeout: 120_000,
   });
   // The database is what the faults are done to.
   pool.on('error', () => {});
@@ -110,7 +109,6 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
   if (!options.hasTables)
     await waitFor(() => applyPolicy(options.url, { ...testProfile, ...options.env }).then(() => true), {
       what: 'the policy to be applied',
-      timeoutMs: 60_000,
     });
 
   const webs: WebProcess[] = [];
@@ -181,7 +179,7 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
         what: `the sessions of ${applicationName} to end`,
       });
     },
-    drain: async (timeoutMs = drainTimeoutMs) => {
+    drain: async (timeoutMs = patienceMs) => {
       await waitFor(async () => (await unsettled(pool)) === 0, { what: 'the drain', timeoutMs });
     },
     check: async (expected = {}) => [

@@ -9,7 +9,7 @@ t.test('newer than the code: everything works, and migrate leaves it alone', asy
   const { url } = await createTestDatabase(t);
   const rig = await openRig(t, { url });
   const { pool } = rig;
-  await pool.query(`INSERT INTO migrations (id, name, hash) VALUES ($1, 'of-tomorrow', 'unknown')`, [
+  await pool.query(`INSERT INTO postbell_migrations (id, name, hash) VALUES ($1, 'of-tomorrow', 'unknown')`, [
     schemaVersion + 1,
   ]);
   await pool.query('ALTER TABLE webhook_events ADD COLUMN of_tomorrow text');
@@ -25,7 +25,7 @@ t.test('newer than the code: everything works, and migrate leaves it alone', asy
 t.test('older than the code: both refuse to start and say what to run', async (t) => {
   const { url } = await createTestDatabase(t);
   const rig = await openRig(t, { url });
-  await rig.pool.query('DELETE FROM migrations WHERE id = $1', [schemaVersion]);
+  await rig.pool.query('DELETE FROM postbell_migrations WHERE id = $1', [schemaVersion]);
   for (const verb of ['web', 'worker'] as const) {
     const process = await rig[verb]({}, { wait: false });
     t.match(await process.exited, { code: 1 });

@@ -1,10 +1,12 @@
 // The provider of the fault tests: signs, sends, retries until it is answered 2xx, and writes down every answer.
+
 import { createHash } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Source, signDelivery } from '../../src/providers/index.ts';
 import { parseSources } from '../../src/sources.ts';
+import { patienceMs } from '../support/wait.ts';
 
 /** In every body and in the handlers' errors; must never be seen in a log, an answer or a table of errors. */
 export const canary = 'PII-CANARY-5d1f';
@@ -102,7 +104,7 @@ export function createSender(options: {
   return {
     sent,
     deliver,
-    deliverUntilAcked: async (order, giveUpMs = 60_000) => {
+    deliverUntilAcked: async (order, giveUpMs = patienceMs) => {
       const giveUpAt = clock() + giveUpMs;
       for (;;) {
         const record = await deliver(order);

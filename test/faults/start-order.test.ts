@@ -1,5 +1,7 @@
 // Web and worker start before Postgres does: they wait, say so, and heal by themselves (F44).
+
 import t from 'tap';
+import { busyness } from '../support/busyness.ts';
 import { waitFor } from '../support/wait.ts';
 import { startCluster } from './cluster.ts';
 import { timeRecovery } from './load.ts';
@@ -19,13 +21,12 @@ t.test('web answers 503 and worker waits until the database is there', async (t)
   // Long enough for the pauses between their tries to have grown.
   await waitFor(() => worker.logs.filter(({ msg }) => msg?.includes('cannot be reached')).length >= 6, {
     what: 'the worker to have tried six times',
-    timeoutMs: 30_000,
   });
 
   await cluster.start();
   const { ackMs, processedMs } = await timeRecovery(rig, clock(), 'evt_late');
-  t.ok(ackMs <= 10_000, `the first 200 after ${ackMs} ms`);
-  t.ok(processedMs <= 20_000, `the first PROCESSED after ${processedMs} ms`);
+  t.ok(ackMs <= 10_000 * busyness(), `the first 200 after ${ackMs} ms`);
+  t.ok(processedMs <= 20_000 * busyness(), `the first PROCESSED after ${processedMs} ms`);
   t.equal((await rig.sender.deliver({ id: 'evt_early' })).status, 200, "the provider's retry is accepted");
   await rig.drain();
   t.same(await rig.check(), []);

@@ -24,12 +24,14 @@ function ringOrder({ price, currency = 'EUR', customer = 1, id }: OrderWish): Pr
 }
 
 async function balance(customer: number): Promise<unknown> {
-  const [row] = await shop.sql('SELECT points FROM customers WHERE id = $1', [customer]);
+  const [row] = await shop.sql('SELECT points FROM example_shop.customers WHERE id = $1', [customer]);
   return row?.points;
 }
 
 async function pointsOf(customer: number): Promise<unknown[]> {
-  const rows = await shop.sql('SELECT points FROM loyalty_points WHERE customer_id = $1', [customer]);
+  const rows = await shop.sql('SELECT points FROM example_shop.loyalty_points WHERE customer_id = $1', [
+    customer,
+  ]);
   return rows.map((row) => row.points);
 }
 
@@ -53,9 +55,9 @@ t.test('forty orders of one customer at the same moment all count', async (t) =>
 });
 
 t.test('a guest has no account to credit', async (t) => {
-  const before = await shop.sql('SELECT count(*) FROM loyalty_points');
+  const before = await shop.sql('SELECT count(*) FROM example_shop.loyalty_points');
   await shop.becomes(await ringOrder({ price: '99.00', customer: null }), 'PROCESSED');
-  t.same(await shop.sql('SELECT count(*) FROM loyalty_points'), before);
+  t.same(await shop.sql('SELECT count(*) FROM example_shop.loyalty_points'), before);
 });
 
 t.test('an order that comes again under a new id, which Shopify does not sign, gives nothing', async (t) => {
@@ -73,7 +75,7 @@ t.test(
     t.match(await shop.becomes(rung, 'FAILED'), { attempts: 2, last_error: /no loyalty rate for SEK/ });
     t.same(await pointsOf(4), []);
 
-    await shop.sql(`INSERT INTO loyalty_rates VALUES ('SEK', 0.1)`);
+    await shop.sql(`INSERT INTO example_shop.loyalty_rates VALUES ('SEK', 0.1)`);
     await shop.sql(`UPDATE webhook_events SET status = 'PENDING' WHERE event_id = $1`, [rung.eventId]);
     t.match(await shop.becomes(rung, 'PROCESSED'), { attempts: 3, last_error: null });
     t.same(await pointsOf(4), [7]);

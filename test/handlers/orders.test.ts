@@ -34,12 +34,12 @@ const refunded = (intent: string, amount: number, created: number, currency = 'e
   ringStripe('charge.refunded', { payment_intent: intent, amount_refunded: amount, currency }, created);
 
 async function order(intent: string): Promise<Record<string, unknown> | undefined> {
-  const [row] = await shop.sql('SELECT * FROM orders WHERE payment_intent = $1', [intent]);
+  const [row] = await shop.sql('SELECT * FROM example_shop.orders WHERE payment_intent = $1', [intent]);
   return row;
 }
 
 async function bookings(intent: string): Promise<Record<string, unknown>[]> {
-  return shop.sql('SELECT amount, currency FROM payments WHERE payment_intent = $1', [intent]);
+  return shop.sql('SELECT amount, currency FROM example_shop.payments WHERE payment_intent = $1', [intent]);
 }
 
 t.test('a bank transfer leaves its order awaiting funds, and pays it three days later', async (t) => {

@@ -15,9 +15,11 @@ function ringScans(trackingNumber: string, scans: [date: string, code: string, d
 }
 
 const shipment = (trackingNumber: string) =>
-  shop.sql('SELECT status, last_scan_at FROM shipments WHERE tracking_number = $1', [trackingNumber]);
+  shop.sql('SELECT status, last_scan_at FROM example_shop.shipments WHERE tracking_number = $1', [
+    trackingNumber,
+  ]);
 const history = (trackingNumber: string) =>
-  shop.sql('SELECT code FROM tracking_scans WHERE tracking_number = $1 ORDER BY scanned_at', [
+  shop.sql('SELECT code FROM example_shop.tracking_scans WHERE tracking_number = $1 ORDER BY scanned_at', [
     trackingNumber,
   ]);
 
@@ -66,9 +68,9 @@ t.test('a scan without a zone is a dead letter: nobody could tell which is newer
 });
 
 t.test('the tables may be made again and again, and keep what they hold', async (t) => {
-  const before = await shop.sql('SELECT * FROM shipments ORDER BY 1');
+  const before = await shop.sql('SELECT * FROM example_shop.shipments ORDER BY 1');
   await shop.sql(tablesSql);
   await shop.sql(tablesSql);
-  t.same(await shop.sql('SELECT * FROM shipments ORDER BY 1'), before);
+  t.same(await shop.sql('SELECT * FROM example_shop.shipments ORDER BY 1'), before);
   t.ok(before.length > 0);
 });

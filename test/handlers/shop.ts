@@ -107,7 +107,7 @@ export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Pr
           const found = await row(rung);
           return found.status === 'PENDING' ? undefined : found;
         },
-        { what: `${rung.eventId} to be handled`, timeoutMs: 20_000 },
+        { what: `${rung.eventId} to be handled` },
       );
       if (settled.status === status) return settled;
       const { ignored_reason: reason, last_error: error } = settled;

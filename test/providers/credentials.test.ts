@@ -70,7 +70,7 @@ function storedOf(source: Source, delivery: Delivery): string {
     topic,
     payloadText,
     rawBody?.toString('utf8'),
-    rawBody && formFields({ body: rawBody }),
+    rawBody && formFields({ ...delivery, body: rawBody }),
   ]);
   return JSON.stringify([events, keptHeaders(source, delivery)]).replaceAll('\\"', '"');
 }

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import pino from 'pino';
@@ -17,6 +18,7 @@ export interface TestDatabase {
   name: string;
 }
 
+const maxLooks = 150;
 const root = new URL('../../', import.meta.url);
 
 /**
@@ -93,7 +95,13 @@ function schemaHash(): string {
       .sort()
       .map((name) => `${folder}${name}`);
   const hash = createHash('sha256');
-  for (const file of [...filesIn('sql/'), ...filesIn('src/queue/'), 'src/migrate.ts', 'src/config.ts']) {
+  for (const file of [
+    ...filesIn('sql/'),
+    ...filesIn('src/queue/'),
+    ...filesIn('src/migrations/'),
+    'src/migrate.ts',
+    'src/config.ts',
+  ]) {
     hash.update(`${file}\n`).update(readFileSync(new URL(file, root)));
   }
   const bossFile = fileURLToPath(import.meta.resolve('pg-boss/package.json'));
@@ -108,10 +116,11 @@ async function dropDatabase(server: string, name: string): Promise<void> {
       open = await sessions(client, name);
       return open.length === 0;
     };
-    // A closed pool's sessions end a moment later.
-    await waitFor(areGone, { what: 'sessions to end', timeoutMs: 2_000 }).catch(() => {
-      throw new Error(`left open on ${name}: ${open.join('; ')}`);
-    });
+    // A closed pool's sessions end a moment later. Looks are counted, not seconds: on a busy machine each takes longer.
+    for (let look = 1; !(await areGone()); look++) {
+      if (look === maxLooks) throw new Error(`left open on ${name}: ${open.join('; ')}`);
+      await delay(20);
+    }
     await client.query(`DROP DATABASE IF EXISTS ${name}`);
   });
 }

@@ -10,9 +10,6 @@ import { atEnd } from './at-end.ts';
 import { freePort } from './ports.ts';
 import { waitFor } from './wait.ts';
 
-/** Why a test cannot have one. */
-export const pgBouncerIsMissing = 'PgBouncer is not installed (apt-get install pgbouncer)';
-
 /** @returns the database's URL through it; undefined when it is not installed */
 export async function startPgBouncer(t: Test, databaseUrl: string): Promise<string | undefined> {
   const { stdout = '' } = spawnSync('sh', ['-c', 'command -v pgbouncer || ls /usr/sbin/pgbouncer'], {
@@ -53,7 +50,7 @@ export async function startPgBouncer(t: Test, databaseUrl: string): Promise<stri
     await client.end();
     return true;
   };
-  await waitFor(canConnect, { what: 'PgBouncer', timeoutMs: 15_000 }).catch((error: Error) => {
+  await waitFor(canConnect, { what: 'PgBouncer' }).catch((error: Error) => {
     throw new Error(`${error.message}; PgBouncer said: ${log.slice(-500)}`);
   });
   return url.href;

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { isAlive } from '../../src/is-alive.ts';
 import { atEnd } from './at-end.ts';
+import { patienceMs } from './wait.ts';
 
 export type LogLine = Record<string, unknown> & { msg?: string; level?: number };
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
@@ -20,6 +21,8 @@ export interface TestProcess {
   output(): string;
   /** The first line, past or future, that fits; a string must be part of `msg`. Fails when the process ends before. */
   waitForLog(fits: string | ((line: LogLine) => boolean), options?: { timeoutMs?: number }): Promise<LogLine>;
+  /** The first match in both streams so far, past or future. Fails when the process ends before. */
+  waitForOutput(pattern: RegExp): Promise<RegExpExecArray>;
   kill(signal?: NodeJS.Signals): void;
   /** Nobody reads its standard output until this is called with false; the end of the test does so, too. */
   pauseOutput(isPaused: boolean): void;
@@ -72,6 +75,7 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
   };
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
+    notify();
   });
   const closed = once(child, 'close');
   const exited = once(child, 'exit').then(async ([code, signal]): Promise<Exit> => {
@@ -114,28 +118,34 @@ export function startProcess(t: Test, args: readonly string[], options: ProcessO
       if (isPaused) lines.pause();
       else resumeOutput();
     },
-    waitForLog: async (fits, { timeoutMs = 45_000 } = {}) => {
+    waitForLog: async (fits, { timeoutMs = patienceMs } = {}) => {
       const isFit = typeof fits === 'string' ? (line: LogLine) => line.msg?.includes(fits) : fits;
-      const { promise, resolve, reject } = Promise.withResolvers<LogLine>();
-      const look = () => {
-        const found = logs.find(isFit);
-        if (found) resolve(found);
-        else if (exit)
-          reject(new Error(`${title} ended (${describe(exit)}) before it logged ${fits}; ${lastWords()}`));
-      };
-      const tooLate = () =>
-        reject(new Error(`${title} did not log ${fits} within ${timeoutMs} ms; ${lastWords()}`));
-      const timer = setTimeout(tooLate, timeoutMs);
-      watchers.add(look);
-      look();
-      try {
-        return await promise;
-      } finally {
-        clearTimeout(timer);
-        watchers.delete(look);
-      }
+      return watch(() => logs.find(isFit), `logged ${fits}`, timeoutMs);
     },
+    waitForOutput: (pattern) =>
+      watch(() => pattern.exec(text) ?? undefined, `printed ${pattern}`, patienceMs),
   };
+
+  async function watch<T>(find: () => T | undefined, what: string, timeoutMs: number): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const look = () => {
+      const found = find();
+      if (found !== undefined) resolve(found);
+      else if (exit)
+        reject(new Error(`${title} ended (${describe(exit)}) before it ${what}; ${lastWords()}`));
+    };
+    const tooLate = () =>
+      reject(new Error(`${title} has not ${what} within ${timeoutMs} ms; ${lastWords()}`));
+    const timer = setTimeout(tooLate, timeoutMs);
+    watchers.add(look);
+    look();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      watchers.delete(look);
+    }
+  }
 }
 
 /** Runs `node src/cli.ts <args>` to its end, as a command whose exit code and output are what matters. */
@@ -143,7 +153,7 @@ export async function runProcess(
   args: readonly string[],
   options: Omit<ProcessOptions, 'mayFail'> & { input?: string; timeoutMs?: number } = {},
 ): Promise<Exit & { stdout: string; stderr: string }> {
-  const { timeoutMs = 60_000 } = options;
+  const { timeoutMs = patienceMs } = options;
   const child = spawnNode(args, options);
   let stdout = '';
   let stderr = '';

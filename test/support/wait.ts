@@ -3,16 +3,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inspect } from 'node:util';
 
 /**
+ * How long a test waits for what has to come. It only ends a test that hangs, with a word on what was missing: so it is far
+ * beyond what a machine of two busy cores needs, and says nothing on speed.
+ */
+export const patienceMs = 300_000;
+
+/**
  * Asks `condition` until it gives something truthy and returns that. An error it throws counts as "not yet" and
  * is named when the time is over.
  * @param options.what completes "waited for …"
- * @param options.timeoutMs default 30,000
+ * @param options.timeoutMs default: `patienceMs`
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
   options: { what: string; timeoutMs?: number; intervalMs?: number },
 ): Promise<NonNullable<T>> {
-  const { what, timeoutMs = 30_000, intervalMs = 20 } = options;
+  const { what, timeoutMs = patienceMs, intervalMs = 20 } = options;
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     let last: unknown;

@@ -1,5 +1,5 @@
 // Is the schema there, does the queue do what the settings say, does every event have its job?
-import { readSchemaState, type SchemaState, schemaProblem } from '../../migrate.ts';
+import { findSchemaClashes, readSchemaState, type SchemaState, schemaProblem } from '../../migrate.ts';
 import { openQueue } from '../../queue/open-queue.ts';
 import { differencesFromPolicy } from '../../queue/policy.ts';
 import { countVanishedJobs } from '../../reconcile.ts';
@@ -10,9 +10,15 @@ export async function checkSchema({ database, log }: CheckContext): Promise<Chec
   const problem = schemaProblem(state);
   if (problem) {
     const [message = problem, remedy = 'run: postbell migrate'] = problem.split('; ');
-    return [fail('schema', message, remedy)];
+    const clashes = await findSchemaClashes(database);
+    return [fail('schema', message, remedy), ...clashes.map(describeClash)];
   }
   return [ok('schema', describe(state))];
+}
+
+function describeClash(clash: string): Check {
+  const [message = clash, remedy = ''] = clash.split('; ');
+  return fail('schema', message, remedy);
 }
 
 function describe({ installed, needed, queueInstalled, queueNeeded }: SchemaState): string {

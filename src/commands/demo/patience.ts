@@ -1,18 +1,27 @@
-// Waiting with one limit for all of it: what is late after that is not waited for any more, and shows in the ledger.
+// Waiting for as long as something moves: what stands still is not waited for any more, and shows in the ledger.
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Patience {
-  /** Until it is true, or patience is at its end. */
-  waitFor(isTrue: () => Promise<boolean>): Promise<void>;
+  /** Until `count` is 0, or patience is at its end: for this wait and all that follow. */
+  waitForNone(count: () => Promise<number>): Promise<void>;
 }
 
 const betweenLooksMs = 50;
 
-export function createPatience(limitMs: number): Patience {
-  const deadline = performance.now() + limitMs;
+/** @param standstillMs it ends when a count has not changed for so long */
+export function createPatience(standstillMs: number): Patience {
+  let isOver = false;
   return {
-    waitFor: async (isTrue) => {
-      while (!(await isTrue()) && performance.now() < deadline) await delay(betweenLooksMs);
+    waitForNone: async (count) => {
+      let last = await count();
+      let movedAt = performance.now();
+      while (last !== 0 && !isOver) {
+        await delay(betweenLooksMs);
+        const left = await count();
+        if (left !== last) movedAt = performance.now();
+        last = left;
+        isOver = left !== 0 && performance.now() - movedAt > standstillMs;
+      }
     },
   };
 }

@@ -34,27 +34,27 @@ export async function readShopFigures(database: Queryable, expected: ExpectedSho
           AS s ("trackingNumber" text, status text, scans int)
       )
       SELECT
-        (SELECT count(*) FROM orders WHERE status = 'awaiting funds')::int AS awaiting,
-        (SELECT count(*) FROM orders WHERE status = 'paid')::int AS paid,
-        (SELECT count(*) FROM orders WHERE status = 'refunded')::int AS refunded,
-        (SELECT count(*) FROM expected_orders e FULL JOIN orders o ON o.payment_intent = e."paymentIntent"
+        (SELECT count(*) FROM example_shop.orders WHERE status = 'awaiting funds')::int AS awaiting,
+        (SELECT count(*) FROM example_shop.orders WHERE status = 'paid')::int AS paid,
+        (SELECT count(*) FROM example_shop.orders WHERE status = 'refunded')::int AS refunded,
+        (SELECT count(*) FROM expected_orders e FULL JOIN example_shop.orders o ON o.payment_intent = e."paymentIntent"
          WHERE (e.status, e.paid, e.refunded) IS DISTINCT FROM (o.status, o.amount_paid, o.amount_refunded)
         )::int AS "wrongOrders",
-        (SELECT count(*) FROM payments)::int AS payments,
-        (SELECT coalesce(sum(amount), 0) FROM payments)::float8 AS "amountBooked",
-        (SELECT count(*) FROM loyalty_points)::int AS "pointRows",
-        (SELECT coalesce(sum(points), 0) FROM loyalty_points)::int AS points,
+        (SELECT count(*) FROM example_shop.payments)::int AS payments,
+        (SELECT coalesce(sum(amount), 0) FROM example_shop.payments)::float8 AS "amountBooked",
+        (SELECT count(*) FROM example_shop.loyalty_points)::int AS "pointRows",
+        (SELECT coalesce(sum(points), 0) FROM example_shop.loyalty_points)::int AS points,
         (SELECT count(*) FROM expected_points e FULL JOIN (
            SELECT order_id, min(customer_id) AS customer_id, sum(points) AS points, count(*) AS times
-           FROM loyalty_points GROUP BY order_id
+           FROM example_shop.loyalty_points GROUP BY order_id
          ) l ON l.order_id = e."orderId"
          WHERE (l.times, l.customer_id, l.points) IS DISTINCT FROM (1, e."customerId", e.points)
         )::int AS "wrongPoints",
-        (SELECT coalesce(sum(points), 0) FROM customers)::int AS balances,
-        (SELECT count(*) FROM tracking_scans)::int AS scans,
+        (SELECT coalesce(sum(points), 0) FROM example_shop.customers)::int AS balances,
+        (SELECT count(*) FROM example_shop.tracking_scans)::int AS scans,
         (SELECT count(*) FROM expected_shipments e FULL JOIN (
-           SELECT s.tracking_number, s.status, (SELECT count(*) FROM tracking_scans t
-             WHERE t.tracking_number = s.tracking_number) AS scans FROM shipments s
+           SELECT s.tracking_number, s.status, (SELECT count(*) FROM example_shop.tracking_scans t
+             WHERE t.tracking_number = s.tracking_number) AS scans FROM example_shop.shipments s
          ) s ON s.tracking_number = e."trackingNumber"
          WHERE (s.status, s.scans) IS DISTINCT FROM (e.status, e.scans)
         )::int AS "wrongShipments"`,
@@ -76,16 +76,16 @@ export async function readShopTables(database: Queryable): Promise<ShopTables> {
   return {
     orders: await rowsOf(
       `SELECT status, count(*)::int AS count, sum(amount_paid)::text AS paid, sum(amount_refunded)::text AS refunded
-       FROM orders GROUP BY status ORDER BY status`,
+       FROM example_shop.orders GROUP BY status ORDER BY status`,
     ),
     customers: await rowsOf(
       `SELECT c.id::text AS customer, count(l.*)::int AS orders, coalesce(sum(l.points), 0)::text AS points,
          c.points::text AS balance
-       FROM customers c LEFT JOIN loyalty_points l ON l.customer_id = c.id GROUP BY c.id ORDER BY c.id`,
+       FROM example_shop.customers c LEFT JOIN example_shop.loyalty_points l ON l.customer_id = c.id GROUP BY c.id ORDER BY c.id`,
     ),
     shipments: await rowsOf(
       `SELECT s.tracking_number AS parcel, s.status, s.last_scan_at AS newest_scan, count(t.*)::int AS scans
-       FROM shipments s LEFT JOIN tracking_scans t USING (tracking_number)
+       FROM example_shop.shipments s LEFT JOIN example_shop.tracking_scans t USING (tracking_number)
        GROUP BY s.tracking_number ORDER BY s.tracking_number`,
     ),
   };
@@ -93,7 +93,7 @@ export async function readShopTables(database: Queryable): Promise<ShopTables> {
 
 /** Mends what made the poison order fail. */
 export async function addLoyaltyRate(database: Queryable): Promise<string> {
-  const statement = `INSERT INTO loyalty_rates (currency, points_per_unit) VALUES ('SEK', 1)`;
+  const statement = `INSERT INTO example_shop.loyalty_rates (currency, points_per_unit) VALUES ('SEK', 1)`;
   await database.query(statement);
   return statement;
 }

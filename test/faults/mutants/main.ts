@@ -1,5 +1,6 @@
 // `npm run mutants`: breaks copies of the source, each in one way, and prints how many of them the ledger caught.
 import { parseArgs } from 'node:util';
+import { chosenOf, orExit, wholeNumber } from '../../support/chosen.ts';
 import { inLanes } from '../lanes.ts';
 import type { Violation } from '../ledger.ts';
 import { openScope } from '../scope.ts';
@@ -7,8 +8,14 @@ import { type Mutant, mutants } from './mutants.ts';
 import type { Scenario } from './scenarios.ts';
 import { copySource, type Edit } from './source-copy.ts';
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, lanes: { type: 'string' } } });
-const only = values.only?.split(',');
+const { only, lanes } = orExit(() => {
+  const { values } = parseArgs({ options: { only: { type: 'string' }, lanes: { type: 'string' } } });
+  const names = mutants.map(({ id }) => id);
+  return {
+    only: chosenOf('mutant', names, values.only),
+    lanes: wholeNumber('--lanes', values.lanes, 3, 1),
+  };
+});
 const chosen = mutants.filter(({ id }) => !only || only.includes(id));
 const caught: string[] = [];
 const problems: string[] = [];
@@ -17,7 +24,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 // The same faults done to the code as it is: a ledger that always complains would catch every mutant, too.
 const controls = [...new Set(chosen.map(({ scenario }) => scenario))];
 await inLanes(
-  Number(values.lanes ?? 3),
+  lanes,
   [...chosen, ...controls.map((scenario) => ({ scenario, isControl: true as const }))],
   (task) => ('isControl' in task ? runControl(task.scenario) : runMutant(task)),
 );

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { atEnd } from '../../support/at-end.ts';
+import { NotRun } from '../../support/impossibilities.ts';
 import { isRunning } from '../../support/processes.ts';
 import { waitFor } from '../../support/wait.ts';
 import { startCluster } from '../cluster.ts';
@@ -12,7 +13,7 @@ import { startLoad, timeRecovery } from '../load.ts';
 import { clock, isAck } from '../sender.ts';
 import { createAppDatabase, grantLedger } from './app-role.ts';
 import { ackLimitMs, processedLimitMs } from './database-faults.ts';
-import { type Fault, NotRun } from './fault.ts';
+import type { Fault } from './fault.ts';
 
 export const fullDisk: Fault = {
   id: 'F38',
@@ -23,7 +24,7 @@ export const fullDisk: Fault = {
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=160m,mode=0777', 'tmpfs', folder], { stdio: 'pipe' });
     } catch (error) {
-      throw new NotRun(`a small disk could not be mounted: ${(error as Error).message.split('\n')[0]}`);
+      throw new NotRun('F38', (error as Error).message.split('\n')[0]);
     }
     // Registered first, so done last.
     atEnd(context.t, () => {
@@ -117,7 +118,7 @@ export const wrongClocks: Fault = {
   run: async (context) => {
     context.repeats(1, 1);
     const library = fakeTime.find((file) => existsSync(file));
-    if (!library) throw new NotRun('libfaketime is not installed (apt-get install faketime)');
+    if (!library) throw new NotRun('F43');
     const faked = (offset: string) => ({
       LD_PRELOAD: library,
       FAKETIME: offset,

@@ -1,6 +1,7 @@
 // What a fault of the list F1-F51 is, and what it may use: installations under test, findings, figures.
 import type { Test } from 'tap';
 import { createTestDatabase } from '../../support/database.ts';
+import { NotRun } from '../../support/impossibilities.ts';
 import type { Books, Tally, Violation } from '../ledger.ts';
 import { openRig, type Rig, type RigOptions } from '../rig.ts';
 import { openScope } from '../scope.ts';
@@ -15,9 +16,6 @@ export interface Fault {
   isLong?: boolean;
   run(context: FaultContext): Promise<void>;
 }
-
-/** Thrown where the machine at hand cannot have the fault; the report says so. */
-export class NotRun extends Error {}
 
 export interface BooksExpected extends Partial<Books> {
   drainMs?: number;
@@ -91,7 +89,7 @@ export async function runFault(
     });
     await Promise.race([fault.run(contextOf(scope, result, isFull, seed)), tooLong]);
   } catch (error) {
-    if (error instanceof NotRun) result.outcome = 'not run';
+    if (error instanceof NotRun && error.id === fault.id) result.outcome = 'not run';
     result.problems.push((error as Error).message.split('\n')[0]!.slice(0, 500));
   } finally {
     clearTimeout(timer);

@@ -1,10 +1,12 @@
 // The command line of `npm run faults`.
 import { parseArgs } from 'node:util';
+import { chosenOf, wholeNumber } from '../../support/chosen.ts';
+import { faults } from './list.ts';
 
 export interface Options {
   isFull: boolean;
   /** Ids; undefined: all. */
-  only: string[] | undefined;
+  only: readonly string[] | undefined;
   seed: number;
   /** Faults side by side. */
   lanes: number;
@@ -47,21 +49,19 @@ export function parseOptions(args: readonly string[]): Options | 'help' | 'list'
   });
   if (values.help) return 'help';
   if (values.list) return 'list';
-  const only = values.only?.split(',');
+  const only = chosenOf(
+    'fault',
+    faults.map(({ id }) => id),
+    values.only,
+  );
   return {
     isFull: !values.quick,
     only,
-    seed: integer('--seed', values.seed, Math.floor(Math.random() * 2 ** 31)),
-    lanes: integer('--lanes', values.lanes, 2),
-    minutes: integer('--minutes', values.minutes, 55),
+    seed: wholeNumber('--seed', values.seed, Math.floor(Math.random() * 2 ** 31)),
+    lanes: wholeNumber('--lanes', values.lanes, 2, 1),
+    minutes: wholeNumber('--minutes', values.minutes, 55),
     results: values.results,
     writesReport: values.write ?? false,
     runsMutants: !values['no-mutants'] && !only,
   };
-}
-
-function integer(name: string, text: string | undefined, fallback: number): number {
-  if (text === undefined) return fallback;
-  if (!/^\d{1,10}$/.test(text)) throw new Error(`${name} is "${text}"; it must be a whole number`);
-  return Number(text);
 }

@@ -1,12 +1,13 @@
 // F23: PgBouncer in transaction mode between the processes and Postgres.
 import { setTimeout as delay } from 'node:timers/promises';
-import { pgBouncerIsMissing, startPgBouncer } from '../../support/pgbouncer.ts';
+import { NotRun } from '../../support/impossibilities.ts';
+import { startPgBouncer } from '../../support/pgbouncer.ts';
 import { isRunning } from '../../support/processes.ts';
 import { startCluster } from '../cluster.ts';
 import { startLoad, timeRecovery } from '../load.ts';
 import { clock } from '../sender.ts';
 import { ackLimitMs } from './database-faults.ts';
-import { type Fault, NotRun } from './fault.ts';
+import type { Fault } from './fault.ts';
 
 /** server_login_retry: so long PgBouncer itself waits before it tries again to log in to a server that was away. */
 const loginRetryMs = 15_000;
@@ -18,7 +19,7 @@ export const transactionPooler: Fault = {
     context.repeats(1, 1);
     const cluster = await startCluster(context.t);
     const url = await startPgBouncer(context.t, cluster.url);
-    if (url === undefined) throw new NotRun(pgBouncerIsMissing);
+    if (url === undefined) throw new NotRun('F23');
     const env = { DATABASE_POOLER: 'true' };
     const rig = await context.rig({ url: cluster.url, processUrl: url, env });
     const steady = await Promise.all([rig.web(), rig.worker()]);

@@ -1,0 +1,40 @@
+// Before dev migrates a database that somebody else made, it asks: an exported DATABASE_URL is easily forgotten.
+import { readFileSync } from 'node:fs';
+import type { Queryable } from '../../database/database.ts';
+import { readSchemaState, schemaProblem } from '../../migrate.ts';
+import { confirm } from '../confirm.ts';
+import type { CommandIo } from '../io.ts';
+import { tablesFileOf } from '../migrate.ts';
+import { withDatabase } from '../with-database.ts';
+
+/**
+ * Asks nothing where Postbell's tables are there as this version needs them, and the schemas that tables.sql makes.
+ * @throws CommandError where nobody can be asked, or the answer is no
+ */
+export async function confirmMigration(io: CommandIo): Promise<void> {
+  const found = await withDatabase(io.env, 'dev', async ({ database, config, log }) => {
+    const { rows } = await database.query<{ name: string }>('SELECT current_database() AS name');
+    const tablesFile = tablesFileOf(config, io.folder);
+    const isMigrated =
+      schemaProblem(await readSchemaState(database, log)) === undefined &&
+      (!tablesFile || (await hasSchemas(database, tablesFile)));
+    return { name: rows[0]?.name, tablesFile, isMigrated };
+  });
+  if (found.isMigrated) return;
+  const tables = found.tablesFile ? `, and runs ${found.tablesFile}` : '';
+  const plan = `DATABASE_URL names the database ${found.name}, which was not made by dev: it makes Postbell's tables and the schema pgboss there${tables}`;
+  await confirm(io, {
+    question: `${plan}.\nMigrate ${found.name}?`,
+    refusal: `${plan}; add --yes to do it, or unset DATABASE_URL: dev brings a Postgres of its own`,
+    declined: 'nothing was migrated; without DATABASE_URL dev brings a Postgres of its own',
+  });
+}
+
+async function hasSchemas(database: Queryable, tablesFile: string): Promise<boolean> {
+  const made = readFileSync(tablesFile, 'utf8').matchAll(/^CREATE SCHEMA IF NOT EXISTS (\w+)/gim);
+  const { rows } = await database.query(
+    'SELECT FROM unnest($1::text[]) AS name WHERE to_regnamespace(name) IS NULL',
+    [[...made].map(([, name]) => name)],
+  );
+  return rows.length === 0;
+}

@@ -1,0 +1,58 @@
+// What of a team's own is in the way of our migrations: looked for before the first of them is run.
+import type { Queryable } from '../database/database.ts';
+import { type Migration, migrationsTable } from './record.ts';
+
+type Kind = 'table' | 'view' | 'index' | 'domain' | 'type' | 'function';
+interface Named {
+  kind: Kind;
+  name: string;
+}
+
+const creates =
+  /^CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|VIEW|INDEX|DOMAIN|TYPE|FUNCTION) (?:CONCURRENTLY )?(?:IF NOT EXISTS )?(\w+)/gm;
+
+/** What a file of sql/ makes. */
+export function createdBy(sql: string): Named[] {
+  return [...sql.matchAll(creates)].map(([, kind = '', name = '']) => ({
+    kind: kind.toLowerCase() as Kind,
+    name,
+  }));
+}
+
+/** Tables, views, indexes and sequences share their names; so do types, and a table's rows are a type. */
+const findStatement = `
+  SELECT relname::text AS name, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' WHEN 'i' THEN 'index'
+      WHEN 'I' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END AS kind
+  FROM pg_class WHERE relnamespace::regnamespace::text = quote_ident(current_schema())
+    AND (relname = ANY ($1) OR relname = ANY ($2) AND relkind NOT IN ('i', 'I', 'S'))
+  UNION ALL
+  SELECT typname::text, 'type' FROM pg_type WHERE typnamespace::regnamespace::text = quote_ident(current_schema())
+    AND typname = ANY ($2) AND typrelid = 0
+  UNION ALL
+  SELECT DISTINCT proname::text, 'function' FROM pg_proc
+  WHERE pronamespace::regnamespace::text = quote_ident(current_schema()) AND proname = ANY ($3)
+  ORDER BY 1, 2`;
+
+/**
+ * Objects of the team that bear a name which a migration still has to give, e.g. `webhook_events (table)`.
+ * @param applied ids of the migrations that the database has had
+ */
+export async function findNameClashes(
+  database: Queryable,
+  files: readonly Migration[],
+  applied: readonly number[],
+): Promise<string[]> {
+  const isApplied = ({ id }: Migration) => applied.includes(id);
+  const made = (list: readonly Migration[]) => list.flatMap(({ sql }) => createdBy(sql));
+  const own = new Set(made(files.filter(isApplied)).map(({ name }) => name));
+  const wanted = made(files.filter((file) => file.id !== 0 && !isApplied(file)));
+  if (applied.length === 0) wanted.push({ kind: 'table', name: migrationsTable });
+  const namesOf = (...kinds: Kind[]) =>
+    wanted.filter(({ kind, name }) => kinds.includes(kind) && !own.has(name)).map(({ name }) => name);
+  const { rows } = await database.query<{ name: string; kind: string }>(findStatement, [
+    namesOf('table', 'view', 'index'),
+    namesOf('table', 'view', 'domain', 'type'),
+    namesOf('function'),
+  ]);
+  return rows.map(({ name, kind }) => `${name} (${kind})`);
+}

@@ -1,0 +1,64 @@
+// postgres-migrations keeps its list in a table called `migrations`, and takes any of that name, in any schema, for its
+// own. Many programs have one. So its statements go through here: they are known one by one, and name our table instead.
+import type { Migration } from './record.ts';
+import { migrationsTable } from './record.ts';
+
+/** As `pg` takes them. */
+type Statement = string | { text: string; values?: unknown[] };
+interface Client {
+  query(statement: Statement): Promise<unknown>;
+}
+
+const sentAsTheyAre: ReadonlySet<string> = new Set([
+  'SELECT pg_try_advisory_lock(-8525285245963000605);',
+  'SELECT pg_advisory_unlock(-8525285245963000605);',
+  'START TRANSACTION',
+  'COMMIT',
+  'ROLLBACK',
+]);
+
+/** Statements of postgres-migrations 5.3.0 that name its table, and what is sent instead. */
+const rewritten: ReadonlyMap<string, Statement> = new Map([
+  [
+    `SELECT EXISTS (
+  SELECT 1
+  FROM   pg_catalog.pg_class c
+  WHERE  c.relname = $1
+  AND    c.relkind = 'r'
+);`,
+    `SELECT to_regclass('${migrationsTable}') IS NOT NULL AS exists`,
+  ],
+  ['SELECT * FROM migrations ORDER BY id', `SELECT * FROM ${migrationsTable} ORDER BY id`],
+]);
+
+const insert = 'INSERT INTO migrations ("id", "name", "hash") VALUES ($1,$2,$3)';
+const create = 'CREATE TABLE IF NOT EXISTS migrations (';
+
+/**
+ * The client that postgres-migrations gets.
+ * @param files as its `loadMigrationFiles` gives them: number 0 is its own and makes the table
+ * @throws Error for a statement that is not known, before it is sent: another version of the package may have others
+ */
+export function withOwnTable<C extends Client>(client: C, files: readonly Migration[]): C {
+  const own = new Set(files.filter(({ id }) => id !== 0).map(({ sql }) => sql));
+  const rewrite = (statement: Statement): Statement | undefined => {
+    const { text, values } = typeof statement === 'string' ? { text: statement } : statement;
+    if (text === insert) return { text: text.replace('migrations', migrationsTable), values: values ?? [] };
+    if (rewritten.has(text)) return rewritten.get(text);
+    if (values?.length) return undefined;
+    if (sentAsTheyAre.has(text) || own.has(text)) return text;
+    if (text === files.find(({ id }) => id === 0)?.sql && text.startsWith(create))
+      return text.replace('migrations', migrationsTable);
+    return undefined;
+  };
+  const query = async (statement: Statement) => {
+    const known = rewrite(statement);
+    if (known !== undefined) return client.query(known);
+    const text = typeof statement === 'string' ? statement : statement.text;
+    throw new Error(
+      `postgres-migrations sent a statement that is not known: ${text.slice(0, 200)}; its version must be exactly that of Postbell's package.json`,
+    );
+  };
+  // It calls nothing else.
+  return { query } as unknown as C;
+}

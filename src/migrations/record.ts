@@ -1,0 +1,74 @@
+// Which of our migrations a database has had: the table that says so, and the name that 0.1 gave it.
+import type { Database, Queryable } from '../database/database.ts';
+import { sqlState } from '../errors.ts';
+
+export const migrationsTable = 'postbell_migrations';
+
+/** As postgres-migrations loads them; number 0 is its own and makes the table. */
+export interface Migration {
+  id: number;
+  /** SHA-1 of the file's name and text. */
+  hash: string;
+  sql: string;
+}
+
+/** @returns the newest migration that was applied; 0 when there is none */
+export async function readNewestApplied(database: Queryable): Promise<number> {
+  try {
+    const { rows } = await database.query<{ id: number | null }>(
+      `SELECT max(id) AS id FROM ${migrationsTable}`,
+    );
+    return rows[0]?.id ?? 0;
+  } catch (error) {
+    if (['42P01', '42703'].includes(sqlState(error) ?? '')) return 0; // no table of ours: nothing was applied
+    throw error;
+  }
+}
+
+type Row = { id: number; hash: string };
+
+/** The rows of the table `name`; undefined where it has not the columns of ours, or its owner is another. */
+async function readRecord(database: Queryable, name: string, mustOwn: boolean): Promise<Row[] | undefined> {
+  const { rows } = await database.query(
+    `SELECT FROM pg_class c WHERE oid = to_regclass($1) AND relkind = 'r' AND (NOT $2 OR pg_has_role(relowner, 'USAGE'))
+     AND (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN ('id', 'name', 'hash')) = 3`,
+    [name, mustOwn],
+  );
+  if (rows.length === 0) return undefined;
+  const record = await database.query<Row>(`SELECT id, hash FROM ${name} ORDER BY id LIMIT 1000`);
+  return record.rows;
+}
+
+export interface AppliedMigrations {
+  ids: number[];
+  /** They are recorded in `migrations`, as 0.1 did: every row there is one of ours. */
+  isFormer: boolean;
+}
+
+export async function readApplied(
+  database: Queryable,
+  files: readonly Migration[],
+): Promise<AppliedMigrations> {
+  const record = await readRecord(database, migrationsTable, false);
+  if (record) return { ids: record.map(({ id }) => id), isFormer: false };
+  const former = (await readRecord(database, 'migrations', true)) ?? [];
+  const isOurs = ({ id, hash }: Row) => files.some((file) => file.id === id && file.hash === hash);
+  // Number 0 is the same for everybody who uses postgres-migrations.
+  if (former.length < 2 || !former.every(isOurs)) return { ids: [], isFormer: false };
+  return { ids: former.map(({ id }) => id), isFormer: true };
+}
+
+/** Gives the table of 0.1 its name of today, and its constraints with it: a team may want the old ones. */
+export async function renameFormerRecord(database: Database): Promise<void> {
+  await database.transaction(
+    async (tx) => {
+      await tx.query(`ALTER TABLE migrations RENAME TO ${migrationsTable}`);
+      await tx.query(`DO $$ DECLARE name text; BEGIN
+        FOR name IN SELECT conname FROM pg_constraint
+          WHERE conrelid = '${migrationsTable}'::regclass AND conname ~ '^migrations_'
+        LOOP EXECUTE format('ALTER TABLE ${migrationsTable} RENAME CONSTRAINT %I TO %I', name, 'postbell_' || name);
+        END LOOP; END $$`);
+    },
+    { settings: { lock_timeout: '5s' } },
+  );
+}
