@@ -6,8 +6,8 @@ import { readEvents } from '../src/events.ts';
 import { defineHandler } from '../src/handlers.ts';
 import type { ClaimedJob } from '../src/queue/queue.ts';
 import { enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
-import { CrashError, handBack } from '../src/settle-failure.ts';
 import { markLoneStart } from '../src/suspects.ts';
+import { CrashError, handBack } from '../src/worker/failure.ts';
 import { failuresOf, loseJob, makeDue, openJobsOf, rowOf, runNext, takeJob } from './support/attempt.ts';
 import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
 

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { workerSessionSettings } from '../../src/handle.ts';
 import { loadHandlers } from '../../src/handlers.ts';
 import {
   asDelivery,
@@ -17,7 +16,8 @@ import {
 import { newJobId } from '../../src/queue/queue.ts';
 import { createReceiver } from '../../src/receive.ts';
 import { startReconciler } from '../../src/reconcile.ts';
-import { startWorker } from '../../src/worker.ts';
+import { workerSessionSettings } from '../../src/worker/attempt.ts';
+import { startWorker } from '../../src/worker/worker.ts';
 import { atEnd } from '../support/at-end.ts';
 import { type Inbox, type InboxOptions, openInbox } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';

@@ -68,7 +68,7 @@ export const mutants: readonly Mutant[] = [
     title: 'lets the handler write on another connection',
     edits: [
       {
-        file: 'src/handle.ts',
+        file: 'src/worker/attempt.ts',
         find: '        tx: guarded.tx,\n',
         replace: '        tx: { query: (text, values) => deps.database.query(text, values) },\n',
       },
@@ -81,12 +81,12 @@ export const mutants: readonly Mutant[] = [
     title: 'marks PROCESSED in a second transaction',
     edits: [
       {
-        file: 'src/handle.ts',
+        file: 'src/worker/attempt.ts',
         find: '        markProcessed(tx, event, job.id, entity);\n',
         replace: '',
       },
       {
-        file: 'src/handle.ts',
+        file: 'src/worker/attempt.ts',
         find: "    await failpoint('worker.after-commit');\n",
         replace:
           "    await failpoint('worker.after-commit');\n    if (outcome.kind === 'processed') await deps.database.transaction(async (tx) => markProcessed(tx, event, job.id, null));\n",
@@ -144,7 +144,7 @@ export const mutants: readonly Mutant[] = [
         replace: 'jobId === undefined && (await markFailed(',
       },
       {
-        file: 'src/settle-failure.ts',
+        file: 'src/worker/failure.ts',
         find: 'if (!(await recordFailure(tx, failure, isPermanent))) return false;',
         replace: 'if (!(await recordFailure(tx, failure, isPermanent || isDead))) return false;',
       },
@@ -157,7 +157,7 @@ export const mutants: readonly Mutant[] = [
     title: 'runs the handler twice',
     edits: [
       {
-        file: 'src/handle.ts',
+        file: 'src/worker/attempt.ts',
         find: '      await handler.handle(context);\n',
         replace: '      await handler.handle(context);\n      await handler.handle(context);\n',
       },
@@ -223,7 +223,7 @@ export const mutants: readonly Mutant[] = [
     title: 'runs handlers whose rows are held',
     edits: [
       {
-        file: 'src/worker.ts',
+        file: 'src/worker/worker.ts',
         find: '    if (due.length === 0) return new Set();\n',
         replace: '    if (due.length >= 0) return new Set();\n',
       },
@@ -236,7 +236,7 @@ export const mutants: readonly Mutant[] = [
     title: 'starts an event that it still runs',
     edits: [
       {
-        file: 'src/worker.ts',
+        file: 'src/worker/worker.ts',
         find: 'const here = hand.alreadyHere(fetched);',
         replace: 'const here = new Set<ClaimedJob>();',
       },

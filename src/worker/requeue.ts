@@ -1,12 +1,12 @@
 // Jobs that were taken and not begun go back together: a worker that stops has seconds, and may hold hundreds.
-import type { Transaction } from './database/database.ts';
-import { moveManyToJobs } from './event-jobs.ts';
-import { lockFreeRows } from './event-locks.ts';
-import { readEvents } from './events.ts';
-import { failpoint } from './failpoint.ts';
-import type { AttemptDeps, JobInHand } from './handle.ts';
-import { type ClaimedJob, newJobId, type Queue } from './queue/queue.ts';
-import { handBack, jobAfter } from './settle-failure.ts';
+import type { Transaction } from '../database/database.ts';
+import { moveManyToJobs } from '../event-jobs.ts';
+import { lockFreeRows } from '../event-locks.ts';
+import { readEvents } from '../events.ts';
+import { failpoint } from '../failpoint.ts';
+import { type ClaimedJob, newJobId, type Queue } from '../queue/queue.ts';
+import type { AttemptDeps, JobInHand } from './attempt.ts';
+import { handBack, jobAfter } from './failure.ts';
 
 /** One of them is another's by now, or settled. */
 class NotAllOursError extends Error {}

@@ -1,17 +1,17 @@
 // One attempt: effects and status in one commit, or neither; and each of a handler's outcomes.
 import t from 'tap';
 import { z } from 'zod';
-import { ConnectionLostError, type Database } from '../src/database/database.ts';
-import { Later, PermanentError } from '../src/errors.ts';
-import { readEvents } from '../src/events.ts';
-import { assign, type Outcome, runAttempt } from '../src/handle.ts';
-import { trackPace } from '../src/handler-pace.ts';
-import { defineHandler, type HandlerEvent } from '../src/handlers.ts';
-import { enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
-import { failuresOf, makeDue, openJobsOf, rowOf, runJob, runNext, takeJob } from './support/attempt.ts';
-import { makeGate } from './support/gate.ts';
-import { newEvent, openInbox, openSession, storeEvents } from './support/inbox.ts';
-import { waitFor } from './support/wait.ts';
+import { ConnectionLostError, type Database } from '../../src/database/database.ts';
+import { Later, PermanentError } from '../../src/errors.ts';
+import { readEvents } from '../../src/events.ts';
+import { defineHandler, type HandlerEvent } from '../../src/handlers.ts';
+import { enqueueEventsWithoutJob, settleDeadLetters } from '../../src/reconcile.ts';
+import { assign, type Outcome, runAttempt } from '../../src/worker/attempt.ts';
+import { trackPace } from '../../src/worker/timings.ts';
+import { failuresOf, makeDue, openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';
+import { makeGate } from '../support/gate.ts';
+import { newEvent, openInbox, openSession, storeEvents } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const inbox = await openInbox(t, { policy: { RETRY_DELAY_SECONDS: 60, RETRY_DELAY_MAX_SECONDS: 3_600 } });
 await inbox.sql('CREATE TABLE effects (event_id text, note text)'); // no unique key: twice would show

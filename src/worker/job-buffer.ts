@@ -1,6 +1,7 @@
 // The jobs that are this worker's: held until they are settled; of these, what is ready and what has to run alone.
-import type { Assignment, JobInHand } from './handle.ts';
-import type { Attempt, ClaimedJob, EventKey, Suspicion } from './queue/queue.ts';
+
+import type { Attempt, ClaimedJob, EventKey, Suspicion } from '../queue/queue.ts';
+import type { Assignment, JobInHand } from './attempt.ts';
 
 /** Lost with an earlier process. Not planned yet: a handler's schema or `entity` may be what ends the process. */
 export interface Suspect extends JobInHand {

@@ -4,22 +4,22 @@ import {
   statementError,
   type Transaction,
   type TransactionOptions,
-} from './database/database.ts';
-import { allOrFirstError } from './database/statements.ts';
-import { describeError, isPermanent, sqlState } from './errors.ts';
-import { lockFreeRows, RowHeldError } from './event-locks.ts';
-import { markIgnored, markManyProcessed, markProcessed } from './event-outcomes.ts';
-import { advanceEntityClock, lockEntity, type StoredEvent } from './events.ts';
-import { failpoint } from './failpoint.ts';
+} from '../database/database.ts';
+import { allOrFirstError } from '../database/statements.ts';
+import { describeError, isPermanent, sqlState } from '../errors.ts';
+import { lockFreeRows, RowHeldError } from '../event-locks.ts';
+import { markIgnored, markManyProcessed, markProcessed } from '../event-outcomes.ts';
+import { advanceEntityClock, lockEntity, type StoredEvent } from '../events.ts';
+import { failpoint } from '../failpoint.ts';
+import type { HandlerContext } from '../handlers.ts';
+import type { Logger } from '../logger.ts';
+import type { ClaimedJob, Queue, Suspicion } from '../queue/queue.ts';
+import { clearLoneStarts, clearLoneStartsAtCommit } from '../suspects.ts';
+import { BusyError, settleFailure } from './failure.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
-import type { HandlerPace } from './handler-pace.ts';
-import type { HandlerContext } from './handlers.ts';
-import type { Logger } from './logger.ts';
 import { type Plan, type PlannedRun, planEvent } from './plan.ts';
-import type { ClaimedJob, Queue, Suspicion } from './queue/queue.ts';
-import { BusyError, settleFailure } from './settle-failure.ts';
-import { clearLoneStarts, clearLoneStartsAtCommit } from './suspects.ts';
-import { withinTime } from './within-time.ts';
+import { withinTime } from './timeout.ts';
+import type { HandlerPace } from './timings.ts';
 
 export interface AttemptDeps {
   database: Database;

@@ -1,10 +1,10 @@
 // The `tx` of a handler: it writes, but it cannot end, outlive or escape its transaction.
 import t from 'tap';
-import { defineHandler, type HandlerContext, type HandlerTransaction } from '../src/handlers.ts';
-import { failuresOf, rowOf, runNext } from './support/attempt.ts';
-import { makeGate } from './support/gate.ts';
-import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
-import { waitFor } from './support/wait.ts';
+import { defineHandler, type HandlerContext, type HandlerTransaction } from '../../src/handlers.ts';
+import { failuresOf, rowOf, runNext } from '../support/attempt.ts';
+import { makeGate } from '../support/gate.ts';
+import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const inbox = await openInbox(t);
 await inbox.sql('CREATE TABLE effects (note text)');

@@ -1,10 +1,10 @@
 // Jobs that were taken and not begun go back to the queue, all of them, and nothing is charged.
 import t from 'tap';
-import { readEvents } from '../src/events.ts';
-import { handBackMany } from '../src/hand-back.ts';
-import { failuresOf, openJobsOf, rowOf } from './support/attempt.ts';
-import { countTransactions } from './support/gate.ts';
-import { newEvent, openInbox, openSession, storeEvents } from './support/inbox.ts';
+import { readEvents } from '../../src/events.ts';
+import { handBackMany } from '../../src/worker/requeue.ts';
+import { failuresOf, openJobsOf, rowOf } from '../support/attempt.ts';
+import { countTransactions } from '../support/gate.ts';
+import { newEvent, openInbox, openSession, storeEvents } from '../support/inbox.ts';
 
 async function taken(count: number) {
   const inbox = await openInbox(t);

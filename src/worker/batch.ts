@@ -1,6 +1,6 @@
 // A handler's `batch`: many events in one transaction; the caller runs them one by one if it throws.
-import { describeError } from './errors.ts';
-import { guardTransaction } from './guarded-transaction.ts';
+import { describeError } from '../errors.ts';
+import type { Handler } from '../handlers.ts';
 import {
   type Assignment,
   type AttemptDeps,
@@ -8,10 +8,10 @@ import {
   lockAssignments,
   markAssignmentsProcessed,
   statementTimeoutMs,
-} from './handle.ts';
-import type { Handler } from './handlers.ts';
+} from './attempt.ts';
+import { guardTransaction } from './guarded-transaction.ts';
 import { runsOf } from './plan.ts';
-import { withinTime } from './within-time.ts';
+import { withinTime } from './timeout.ts';
 
 /** The one handler with `batch` that an assignment is for; undefined: it has to be run on its own. */
 export function batchHandlerOf({ job, plan, event }: Assignment): Handler | undefined {

@@ -1,14 +1,14 @@
 // Who may commit: of several attempts of one event one at most, and none whose event was taken from it.
 import t from 'tap';
-import { readEvents } from '../src/events.ts';
-import { assign, runAttempt } from '../src/handle.ts';
-import { trackPace } from '../src/handler-pace.ts';
-import { defineHandler } from '../src/handlers.ts';
-import { enqueueEventsWithoutJob } from '../src/reconcile.ts';
-import { failuresOf, openJobsOf, rowOf, runJob, runNext, takeJob } from './support/attempt.ts';
-import { type Gate, makeGate } from './support/gate.ts';
-import { newEvent, openInbox, openInboxOn, openSession, storeEvents } from './support/inbox.ts';
-import { waitFor } from './support/wait.ts';
+import { readEvents } from '../../src/events.ts';
+import { defineHandler } from '../../src/handlers.ts';
+import { enqueueEventsWithoutJob } from '../../src/reconcile.ts';
+import { assign, runAttempt } from '../../src/worker/attempt.ts';
+import { trackPace } from '../../src/worker/timings.ts';
+import { failuresOf, openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';
+import { type Gate, makeGate } from '../support/gate.ts';
+import { newEvent, openInbox, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const inbox = await openInbox(t);
 await inbox.sql('CREATE TABLE effects (event_id text, note text)');

@@ -1,14 +1,14 @@
 // Quick attempts that share a transaction: what one of them does is never another's loss.
 import t from 'tap';
-import { ConnectionLostError } from '../src/database/database.ts';
-import { PermanentError } from '../src/errors.ts';
-import { readEvents } from '../src/events.ts';
-import { type AttemptDeps, assign } from '../src/handle.ts';
-import { isShareable, mayJoin, runShared, type SharedOutcome } from '../src/handle-shared.ts';
-import { type HandlerPace, trackPace } from '../src/handler-pace.ts';
-import { defineHandler, type Handler } from '../src/handlers.ts';
-import { rowOf, takeJob } from './support/attempt.ts';
-import { newEvent, openInbox, openSession, storeEvents } from './support/inbox.ts';
+import { ConnectionLostError } from '../../src/database/database.ts';
+import { PermanentError } from '../../src/errors.ts';
+import { readEvents } from '../../src/events.ts';
+import { defineHandler, type Handler } from '../../src/handlers.ts';
+import { type AttemptDeps, assign } from '../../src/worker/attempt.ts';
+import { isShareable, mayJoin, runShared, type SharedOutcome } from '../../src/worker/shared-transaction.ts';
+import { type HandlerPace, trackPace } from '../../src/worker/timings.ts';
+import { rowOf, takeJob } from '../support/attempt.ts';
+import { newEvent, openInbox, openSession, storeEvents } from '../support/inbox.ts';
 
 const inbox = await openInbox(t);
 // No unique key: twice would show.

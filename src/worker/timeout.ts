@@ -1,7 +1,7 @@
 // Ends a handler whose time is up, or whose worker stops, although JavaScript cannot be interrupted.
-import type { Transaction } from './database/database.ts';
-import { describeError } from './errors.ts';
-import type { AttemptDeps } from './handle.ts';
+import type { Transaction } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import type { AttemptDeps } from './attempt.ts';
 
 class HandlerTimeoutError extends Error {
   constructor(timeoutMs: number) {

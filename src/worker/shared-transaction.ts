@@ -1,8 +1,7 @@
 // Quick attempts in a row share a transaction, each behind its own savepoint: one BEGIN, marking and COMMIT for many.
-import { ConnectionLostError, statementError, type Transaction } from './database/database.ts';
-import { describeError, sqlState } from './errors.ts';
-import { failpoint } from './failpoint.ts';
-import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
+import { ConnectionLostError, statementError, type Transaction } from '../database/database.ts';
+import { describeError, sqlState } from '../errors.ts';
+import { failpoint } from '../failpoint.ts';
 import {
   type Assignment,
   type AttemptDeps,
@@ -12,9 +11,10 @@ import {
   markAssignmentsProcessed,
   runHandlers,
   transactionOptions,
-} from './handle.ts';
-import type { HandlerPace } from './handler-pace.ts';
+} from './attempt.ts';
+import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { runsOf } from './plan.ts';
+import type { HandlerPace } from './timings.ts';
 
 /** The first event's effects wait for their COMMIT, and its locks are held, for so long and one handler more. */
 const mostMs = 20;

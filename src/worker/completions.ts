@@ -1,9 +1,9 @@
 // Completes the jobs of settled events in groups: the effects are committed, so nobody waits for it.
 import { setTimeout as delay } from 'node:timers/promises';
-import { describeError } from './errors.ts';
-import { failpoint } from './failpoint.ts';
-import type { Logger } from './logger.ts';
-import type { ClaimedJob, Queue } from './queue/queue.ts';
+import { describeError } from '../errors.ts';
+import { failpoint } from '../failpoint.ts';
+import type { Logger } from '../logger.ts';
+import type { ClaimedJob, Queue } from '../queue/queue.ts';
 
 const mostPerStatement = 500;
 /** They wait so long for company: a statement each would cost more than the attempts. */

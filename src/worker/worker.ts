@@ -1,20 +1,20 @@
 // The worker's loop: takes jobs as slots come free, keeps up their heartbeat, hands back what it cannot run.
 import { setTimeout as delay } from 'node:timers/promises';
-import { runAttempts } from './attempts.ts';
+import { describeError } from '../errors.ts';
+import { lockFreeRows } from '../event-locks.ts';
+import { readEvents } from '../events.ts';
+import type { Handler } from '../handlers.ts';
+import type { ClaimedJob } from '../queue/queue.ts';
+import { readSuspicions } from '../suspects.ts';
+import type { Watchdog } from '../watchdog.ts';
+import { type Assignment, type AttemptDeps, assign, isDue, type JobInHand } from './attempt.ts';
 import { collectCompletions } from './completions.ts';
-import { describeError } from './errors.ts';
-import { lockFreeRows } from './event-locks.ts';
-import { readEvents } from './events.ts';
-import { handBackMany } from './hand-back.ts';
-import { type Assignment, type AttemptDeps, assign, isDue, type JobInHand } from './handle.ts';
-import { isShareable } from './handle-shared.ts';
-import { trackPace } from './handler-pace.ts';
-import type { Handler } from './handlers.ts';
-import { JobsInHand, type Suspect } from './jobs-in-hand.ts';
-import type { ClaimedJob } from './queue/queue.ts';
-import { CrashError, InterruptedError, putOffHeld } from './settle-failure.ts';
-import { readSuspicions } from './suspects.ts';
-import type { Watchdog } from './watchdog.ts';
+import { runAttempts } from './executor.ts';
+import { CrashError, InterruptedError, putOffHeld } from './failure.ts';
+import { JobsInHand, type Suspect } from './job-buffer.ts';
+import { handBackMany } from './requeue.ts';
+import { isShareable } from './shared-transaction.ts';
+import { trackPace } from './timings.ts';
 
 export interface WorkerOptions extends Omit<AttemptDeps, 'pace'> {
   /** The list in force; a function, so that `dev` can reload it. */

@@ -1,14 +1,14 @@
 // The worker's loop: what one job meets must not be held against those beside it.
 import t, { type Test } from 'tap';
-import { PermanentError } from '../src/errors.ts';
-import { defineHandler, type Handler } from '../src/handlers.ts';
-import type { Queue } from '../src/queue/queue.ts';
-import { startWorker, type Worker, type WorkerOptions } from '../src/worker.ts';
-import { atEnd } from './support/at-end.ts';
-import { failuresOf, rowOf, runJob, takeJob } from './support/attempt.ts';
-import { countTransactions, makeGate } from './support/gate.ts';
-import { type Inbox, newEvent, openInbox, openInboxOn, openSession, storeEvents } from './support/inbox.ts';
-import { waitFor } from './support/wait.ts';
+import { PermanentError } from '../../src/errors.ts';
+import { defineHandler, type Handler } from '../../src/handlers.ts';
+import type { Queue } from '../../src/queue/queue.ts';
+import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker.ts';
+import { atEnd } from '../support/at-end.ts';
+import { failuresOf, rowOf, runJob, takeJob } from '../support/attempt.ts';
+import { countTransactions, makeGate } from '../support/gate.ts';
+import { type Inbox, newEvent, openInbox, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const quick = defineHandler({
   provider: 'stripe',

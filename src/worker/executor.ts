@@ -1,7 +1,11 @@
 // Runs what is in hand in a worker's slots: one by one, several in one transaction, a handler's `batch`, or alone.
-import type { Completions } from './completions.ts';
-import { describeError } from './errors.ts';
-import { lockRow, RowHeldError } from './event-locks.ts';
+
+import { describeError } from '../errors.ts';
+import { lockRow, RowHeldError } from '../event-locks.ts';
+import type { Handler } from '../handlers.ts';
+import { logOfHotLines } from '../logger.ts';
+import type { ClaimedJob } from '../queue/queue.ts';
+import { markLoneStart } from '../suspects.ts';
 import {
   type Assignment,
   type AttemptDeps,
@@ -9,16 +13,13 @@ import {
   type JobInHand,
   type Outcome,
   runAttempt,
-} from './handle.ts';
-import { batchHandlerOf, runBatch } from './handle-batch.ts';
-import { isShareable, mayJoin, mostEvents, runShared } from './handle-shared.ts';
-import type { Handler } from './handlers.ts';
-import type { JobsInHand, Suspect } from './jobs-in-hand.ts';
-import { logOfHotLines } from './logger.ts';
+} from './attempt.ts';
+import { batchHandlerOf, runBatch } from './batch.ts';
+import type { Completions } from './completions.ts';
+import { settleFailure } from './failure.ts';
+import type { JobsInHand, Suspect } from './job-buffer.ts';
 import { runsOf } from './plan.ts';
-import type { ClaimedJob } from './queue/queue.ts';
-import { settleFailure } from './settle-failure.ts';
-import { markLoneStart } from './suspects.ts';
+import { isShareable, mayJoin, mostEvents, runShared } from './shared-transaction.ts';
 
 export interface AttemptsOptions {
   deps: AttemptDeps;
