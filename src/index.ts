@@ -9,7 +9,7 @@ export {
   type HandlerContext,
   type HandlerEvent,
   type HandlerTransaction,
-} from './handlers.ts';
+} from './handlers/handler.ts';
 export type { Logger } from './logger.ts';
 
 const problem = nodeProblem(process.versions.node);

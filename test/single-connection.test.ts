@@ -1,7 +1,7 @@
 // A process with one connection: nothing that holds a transaction may wait for a second one, or a busy pool stands still.
 import t from 'tap';
 import { Later, PermanentError } from '../src/errors.ts';
-import { defineHandler } from '../src/handlers.ts';
+import { defineHandler } from '../src/handlers/handler.ts';
 import { purge } from '../src/purge.ts';
 import { createReceiver } from '../src/receive.ts';
 import { clearVanishedJobs, enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { Later, PermanentError } from '../src/errors.ts';
 import { readEvents } from '../src/events.ts';
-import { defineHandler } from '../src/handlers.ts';
+import { defineHandler } from '../src/handlers/handler.ts';
 import type { ClaimedJob } from '../src/queue/queue.ts';
 import { enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
 import { markLoneStart } from '../src/suspects.ts';

@@ -1,5 +1,5 @@
 // The same row per event, many events in one transaction.
-import type { BatchContext, HandlerContext } from '../../src/handlers.ts';
+import type { BatchContext, HandlerContext } from '../../src/handlers/handler.ts';
 import oneByOne from './one-by-one.ts';
 import type { Payment } from './payload.ts';
 

@@ -1,5 +1,5 @@
 // A handler that writes one row, each event in a transaction of its own.
-import type { HandlerContext } from '../../src/handlers.ts';
+import type { HandlerContext } from '../../src/handlers/handler.ts';
 import type { Payment } from './payload.ts';
 
 export default [

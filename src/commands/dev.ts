@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { startEmbeddedPostgres } from '../embedded-postgres/start.ts';
 import { CommandError } from '../errors.ts';
-import { findHandlersModule } from '../handlers.ts';
+import { findHandlersModule } from '../handlers/handler.ts';
 import { startChild } from './child-process.ts';
 import { confirmMigration } from './dev/confirm-migration.ts';
 import { announceRunning, openDevFolder, withdrawRunning } from './dev/dev-folder.ts';

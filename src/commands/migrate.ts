@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config, Environment } from '../config.ts';
-import { findHandlersModule } from '../handlers.ts';
+import { findHandlersModule } from '../handlers/handler.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { acceptsSelfSigned } from './connection.ts';
 import type { CommandIo, CommonOptions } from './io.ts';

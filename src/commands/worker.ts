@@ -3,7 +3,7 @@ import type { Config, Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
 import { CommandError } from '../errors.ts';
-import { findHandlersModule, type Handler, loadHandlers } from '../handlers.ts';
+import { findHandlersModule, type Handler, loadHandlers } from '../handlers/handler.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { startPurge } from '../purge.ts';
 import { openQueue } from '../queue/open-queue.ts';

@@ -11,7 +11,7 @@ import { lockFreeRows, RowHeldError } from '../event-locks.ts';
 import { markIgnored, markManyProcessed, markProcessed } from '../event-outcomes.ts';
 import { advanceEntityClock, lockEntity, type StoredEvent } from '../events.ts';
 import { failpoint } from '../failpoint.ts';
-import type { HandlerContext } from '../handlers.ts';
+import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 import type { ClaimedJob, Queue, Suspicion } from '../queue/queue.ts';
 import { clearLoneStarts, clearLoneStartsAtCommit } from '../suspects.ts';

@@ -1,6 +1,6 @@
 // A handler's `batch`: many events in one transaction; the caller runs them one by one if it throws.
 import { describeError } from '../errors.ts';
-import type { Handler } from '../handlers.ts';
+import type { Handler } from '../handlers/handler.ts';
 import {
   type Assignment,
   type AttemptDeps,

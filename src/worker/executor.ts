@@ -2,7 +2,7 @@
 
 import { describeError } from '../errors.ts';
 import { lockRow, RowHeldError } from '../event-locks.ts';
-import type { Handler } from '../handlers.ts';
+import type { Handler } from '../handlers/handler.ts';
 import { logOfHotLines } from '../logger.ts';
 import type { ClaimedJob } from '../queue/queue.ts';
 import { markLoneStart } from '../suspects.ts';

@@ -1,7 +1,7 @@
 // The `tx` a handler gets: it can write, but it cannot end the transaction that marks the event PROCESSED.
 import type { QueryResult, Row, Transaction } from '../database/database.ts';
 import { describeError, PermanentError } from '../errors.ts';
-import type { HandlerTransaction } from '../handlers.ts';
+import type { HandlerTransaction } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 
 export interface GuardedTransaction {

@@ -1,5 +1,5 @@
 // Which handlers are quick and plain enough to share a transaction with others: from how they ran lately.
-import type { Handler } from '../handlers.ts';
+import type { Handler } from '../handlers/handler.ts';
 
 export interface HandlerPace {
   /** @param isPlain it left nothing behind but rows and their locks */

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from '../errors.ts';
 import { lockFreeRows } from '../event-locks.ts';
 import { readEvents } from '../events.ts';
-import type { Handler } from '../handlers.ts';
+import type { Handler } from '../handlers/handler.ts';
 import type { ClaimedJob } from '../queue/queue.ts';
 import { readSuspicions } from '../suspects.ts';
 import type { Watchdog } from '../watchdog.ts';

@@ -1,5 +1,5 @@
 // The handler of the bad-input tests: writes down what it was given, whatever that was.
-import { defineHandler, type HandlerContext } from '../../src/handlers.ts';
+import { defineHandler, type HandlerContext } from '../../src/handlers/handler.ts';
 
 async function note({ event, payload, tx }: HandlerContext<unknown>): Promise<void> {
   await tx.query(

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Later, PermanentError } from '../../src/errors.ts';
-import { defineHandler, type HandlerContext } from '../../src/handlers.ts';
+import { defineHandler, type HandlerContext } from '../../src/handlers/handler.ts';
 import { badErrors, misuses } from './misuse.ts';
 
 interface Payload {

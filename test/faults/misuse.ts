@@ -1,5 +1,5 @@
 // What handlers do although they should not, and errors that are hard to keep: see F36 and F37.
-import type { HandlerContext } from '../../src/handlers.ts';
+import type { HandlerContext } from '../../src/handlers/handler.ts';
 import { canary } from './sender.ts';
 
 type Context = HandlerContext<unknown>;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { loadHandlers } from '../../src/handlers.ts';
+import { loadHandlers } from '../../src/handlers/handler.ts';
 import {
   asDelivery,
   keptHeaders,

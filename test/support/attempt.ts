@@ -1,6 +1,6 @@
 // One attempt at a time, without the worker's loop: for tests of what an attempt does.
 import { readEvents } from '../../src/events.ts';
-import type { Handler } from '../../src/handlers.ts';
+import type { Handler } from '../../src/handlers/handler.ts';
 import type { ClaimedJob } from '../../src/queue/queue.ts';
 import { markLoneStart, readSuspicions } from '../../src/suspects.ts';
 import { type AttemptDeps, assign, type Outcome, runAttempt } from '../../src/worker/attempt.ts';

@@ -1,7 +1,7 @@
 // Who may commit: of several attempts of one event one at most, and none whose event was taken from it.
 import t from 'tap';
 import { readEvents } from '../../src/events.ts';
-import { defineHandler } from '../../src/handlers.ts';
+import { defineHandler } from '../../src/handlers/handler.ts';
 import { enqueueEventsWithoutJob } from '../../src/reconcile.ts';
 import { assign, runAttempt } from '../../src/worker/attempt.ts';
 import { trackPace } from '../../src/worker/timings.ts';

@@ -1,6 +1,6 @@
 // Events of one entity run one at a time, and an older one is not run after a newer.
 import t from 'tap';
-import { defineHandler, type Handler } from '../../src/handlers.ts';
+import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
 import { openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import { newEvent, openInbox, openInboxOn, storeEvents } from '../support/inbox.ts';

@@ -1,6 +1,6 @@
 // The `tx` of a handler: it writes, but it cannot end, outlive or escape its transaction.
 import t from 'tap';
-import { defineHandler, type HandlerContext, type HandlerTransaction } from '../../src/handlers.ts';
+import { defineHandler, type HandlerContext, type HandlerTransaction } from '../../src/handlers/handler.ts';
 import { failuresOf, rowOf, runNext } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';

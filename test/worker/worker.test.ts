@@ -1,7 +1,7 @@
 // The worker's loop: what one job meets must not be held against those beside it.
 import t, { type Test } from 'tap';
 import { PermanentError } from '../../src/errors.ts';
-import { defineHandler, type Handler } from '../../src/handlers.ts';
+import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker.ts';
 import { atEnd } from '../support/at-end.ts';

@@ -2,7 +2,7 @@
 import type { Config } from '../../config.ts';
 import { ConfigError, describeError } from '../../errors.ts';
 import { countFailureReasons, countTopics, readBacklog, readStorage } from '../../event-statistics.ts';
-import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../../handlers.ts';
+import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../../handlers/handler.ts';
 import { findProvider } from '../../providers/index.ts';
 import { countText, durationText, timeText } from '../print.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';

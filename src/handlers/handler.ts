@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { z } from 'zod';
-import type { QueryResult, Row } from './database/database.ts';
-import { CommandError, ConfigError, describeError } from './errors.ts';
-import type { Logger } from './logger.ts';
+import type { QueryResult, Row } from '../database/database.ts';
+import { CommandError, ConfigError, describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 /** The event as a handler sees it. */
 export interface HandlerEvent {
