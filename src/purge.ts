@@ -1,7 +1,7 @@
 // Keeps the tables from growing for ever: purges settled events of PAYLOAD_RETENTION_DAYS ago, one worker at a time.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from './database/database.ts';
-import { lockPurge, purgeEvents, readCutoff } from './event-retention.ts';
+import { lockPurge, purgeEvents, readCutoff } from './events/retention.ts';
 import type { Logger } from './logger.ts';
 import { type Repeated, repeat } from './repeat.ts';
 

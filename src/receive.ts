@@ -1,6 +1,6 @@
 // Group commit: verified deliveries wait at most for a transaction in flight, then go together in one commit.
 import { describeError } from './errors.ts';
-import type { NewEvent } from './events.ts';
+import type { NewEvent } from './events/event.ts';
 import type { Logger } from './logger.ts';
 import { sqlAnswerTo } from './sql-answers.ts';
 import { createDeliveryStore, type DeliveryStoreOptions, type Receipt } from './store-deliveries.ts';

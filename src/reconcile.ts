@@ -1,5 +1,6 @@
 // Keeps row and job together: enqueues replays, heals jobs that vanished, gives the dead letters their verdict.
 import type { Database, Transaction } from './database/database.ts';
+import { readSuspicions } from './events/crashes.ts';
 import {
   assignJobs,
   clearJobs,
@@ -7,14 +8,13 @@ import {
   lockEventsWithoutJob,
   moveToJob,
   pageOfEnqueued,
-} from './event-jobs.ts';
-import { lockRow, RowHeldError } from './event-locks.ts';
-import { markFailed } from './event-outcomes.ts';
+} from './events/jobs.ts';
+import { lockRow, RowHeldError } from './events/locks.ts';
+import { markFailed } from './events/outcomes.ts';
 import { failpoint } from './failpoint.ts';
 import type { Logger } from './logger.ts';
 import { type DeadJob, newJobId, type Queue } from './queue/queue.ts';
 import { repeat } from './repeat.ts';
-import { readSuspicions } from './suspects.ts';
 
 const batchSize = 500;
 const healPageSize = 1_000;

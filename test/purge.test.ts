@@ -2,8 +2,8 @@
 import t from 'tap';
 import { checkStorage } from '../src/commands/checks/inbox.ts';
 import { parseConfig } from '../src/config.ts';
-import { findTombstones } from '../src/event-retention.ts';
-import type { NewEvent } from '../src/events.ts';
+import type { NewEvent } from '../src/events/event.ts';
+import { findTombstones } from '../src/events/retention.ts';
 import { purge } from '../src/purge.ts';
 import { createReceiver } from '../src/receive.ts';
 import { atEnd } from './support/at-end.ts';

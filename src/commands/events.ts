@@ -1,5 +1,5 @@
 // `postbell events`: the events that a filter chooses, newest first.
-import { type EventSummary, listEvents } from '../event-queries.ts';
+import { type EventSummary, listEvents } from '../events/queries.ts';
 import { type FilterOptions, filterOf } from './filter-options.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { printJson, printLine, printTable, timeText } from './print.ts';

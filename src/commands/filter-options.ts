@@ -1,7 +1,7 @@
 // The options that choose events, for `events` and `replay`: what people type becomes an EventFilter.
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { EventFilter } from '../event-filter.ts';
-import type { EventStatus } from '../events.ts';
+import type { EventStatus } from '../events/event.ts';
+import type { EventFilter } from '../events/filter.ts';
 
 export interface FilterOptions {
   source?: string;

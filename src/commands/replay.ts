@@ -1,10 +1,10 @@
 // `postbell replay`: sets events to PENDING, one by its id or many by a filter, which is counted first.
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
-import type { EventFilter } from '../event-filter.ts';
-import { countMatching, findEvents } from '../event-queries.ts';
-import type { EventStatus } from '../events.ts';
-import { replay } from '../replay.ts';
+import type { EventStatus } from '../events/event.ts';
+import type { EventFilter } from '../events/filter.ts';
+import { countMatching, findEvents } from '../events/queries.ts';
+import { replay } from '../events/replay.ts';
 import { confirm } from './confirm.ts';
 import { type FilterOptions, filterOf } from './filter-options.ts';
 import type { CommandIo, CommonOptions } from './io.ts';

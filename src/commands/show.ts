@@ -1,6 +1,6 @@
 // `postbell show <id>`: one event whole, with its payload and every failed attempt.
-import { type EventDetail, findEvents } from '../event-queries.ts';
-import { findTombstones, type Tombstone } from '../event-retention.ts';
+import { type EventDetail, findEvents } from '../events/queries.ts';
+import { findTombstones, type Tombstone } from '../events/retention.ts';
 import { printable, printableJson } from '../printable.ts';
 import type { CommandIo, CommonOptions, OutputStream } from './io.ts';
 import { countText, printLine, timeText } from './print.ts';

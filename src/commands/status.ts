@@ -1,6 +1,7 @@
 // `postbell status`: how many events each source has in each status, and how long the oldest waits.
-import { countByStatus, type StatusCount } from '../event-queries.ts';
-import type { EventStatus } from '../events.ts';
+
+import type { EventStatus } from '../events/event.ts';
+import { countByStatus, type StatusCount } from '../events/queries.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { durationText, printJson, printLine, printTable } from './print.ts';
 import { withDatabase } from './with-database.ts';

@@ -1,7 +1,7 @@
 // The webhook route: verify, hand over to the receiver, answer once it is committed. Never runs a handler.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError } from '../errors.ts';
-import type { NewEvent } from '../events.ts';
+import type { NewEvent } from '../events/event.ts';
 import { failpoint, isArmed } from '../failpoint.ts';
 import { type Logger, logOfHotLines } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';

@@ -7,14 +7,14 @@ import {
 } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
 import { describeError, isPermanent, sqlState } from '../errors.ts';
-import { lockFreeRows, RowHeldError } from '../event-locks.ts';
-import { markIgnored, markManyProcessed, markProcessed } from '../event-outcomes.ts';
-import { advanceEntityClock, lockEntity, type StoredEvent } from '../events.ts';
+import { clearLoneStarts, clearLoneStartsAtCommit } from '../events/crashes.ts';
+import { advanceEntityClock, lockEntity, type StoredEvent } from '../events/event.ts';
+import { lockFreeRows, RowHeldError } from '../events/locks.ts';
+import { markIgnored, markManyProcessed, markProcessed } from '../events/outcomes.ts';
 import { failpoint } from '../failpoint.ts';
 import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 import type { ClaimedJob, Queue, Suspicion } from '../queue/queue.ts';
-import { clearLoneStarts, clearLoneStartsAtCommit } from '../suspects.ts';
 import { BusyError, settleFailure } from './failure.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { type Plan, type PlannedRun, planEvent } from './plan.ts';

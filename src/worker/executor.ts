@@ -1,11 +1,11 @@
 // Runs what is in hand in a worker's slots: one by one, several in one transaction, a handler's `batch`, or alone.
 
 import { describeError } from '../errors.ts';
-import { lockRow, RowHeldError } from '../event-locks.ts';
+import { markLoneStart } from '../events/crashes.ts';
+import { lockRow, RowHeldError } from '../events/locks.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { logOfHotLines } from '../logger.ts';
 import type { ClaimedJob } from '../queue/queue.ts';
-import { markLoneStart } from '../suspects.ts';
 import {
   type Assignment,
   type AttemptDeps,

@@ -2,13 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConnectionLostError, statementError, type Transaction } from '../database/database.ts';
 import { describeError, isLater, isPermanent, PermanentError, readLater, sqlState } from '../errors.ts';
-import { moveToJob } from '../event-jobs.ts';
-import { isRowHeld, RowHeldError, rowLockTimeout } from '../event-locks.ts';
-import { isClaimLost, recordFailure } from '../event-outcomes.ts';
-import type { StoredEvent } from '../events.ts';
+import { clearLoneStarts, endLoneStart, givenBack } from '../events/crashes.ts';
+import type { StoredEvent } from '../events/event.ts';
+import { moveToJob } from '../events/jobs.ts';
+import { isRowHeld, RowHeldError, rowLockTimeout } from '../events/locks.ts';
+import { isClaimLost, recordFailure } from '../events/outcomes.ts';
 import { failpoint } from '../failpoint.ts';
 import { type ClaimedJob, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
-import { clearLoneStarts, endLoneStart, givenBack } from '../suspects.ts';
 import type { Assignment, AttemptDeps, JobInHand, Outcome } from './attempt.ts';
 
 /** Another event of its entity is still inside its transaction. */

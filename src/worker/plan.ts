@@ -1,6 +1,6 @@
 // Decides, before any transaction is open, what an event needs: which handlers, with which payload and entity.
 import { PermanentError } from '../errors.ts';
-import type { StoredEvent } from '../events.ts';
+import type { StoredEvent } from '../events/event.ts';
 import { type Handler, type HandlerEvent, handlersFor } from '../handlers/handler.ts';
 
 export interface PlannedRun {

@@ -1,8 +1,8 @@
 // Jobs that were taken and not begun go back together: a worker that stops has seconds, and may hold hundreds.
 import type { Transaction } from '../database/database.ts';
-import { moveManyToJobs } from '../event-jobs.ts';
-import { lockFreeRows } from '../event-locks.ts';
-import { readEvents } from '../events.ts';
+import { readEvents } from '../events/event.ts';
+import { moveManyToJobs } from '../events/jobs.ts';
+import { lockFreeRows } from '../events/locks.ts';
 import { failpoint } from '../failpoint.ts';
 import { type ClaimedJob, newJobId, type Queue } from '../queue/queue.ts';
 import type { AttemptDeps, JobInHand } from './attempt.ts';

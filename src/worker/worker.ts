@@ -1,11 +1,11 @@
 // The worker's loop: takes jobs as slots come free, keeps up their heartbeat, hands back what it cannot run.
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from '../errors.ts';
-import { lockFreeRows } from '../event-locks.ts';
-import { readEvents } from '../events.ts';
+import { readSuspicions } from '../events/crashes.ts';
+import { readEvents } from '../events/event.ts';
+import { lockFreeRows } from '../events/locks.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { ClaimedJob } from '../queue/queue.ts';
-import { readSuspicions } from '../suspects.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { type Assignment, type AttemptDeps, assign, isDue, type JobInHand } from './attempt.ts';
 import { collectCompletions } from './completions.ts';

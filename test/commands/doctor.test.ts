@@ -7,7 +7,7 @@ import type { Check, CheckContext } from '../../src/commands/checks/check.ts';
 import { checkClock, checkListen, checkServer } from '../../src/commands/checks/server.ts';
 import { parseConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database/database.ts';
-import { recordRejection } from '../../src/event-queries.ts';
+import { recordRejection } from '../../src/events/queries.ts';
 import { UNCONFIRMED } from '../../src/providers/index.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';

@@ -1,7 +1,7 @@
 // Deliveries by GET on a real socket: only where the provider sends them, only signed, and with all that they say.
 import { createHmac } from 'node:crypto';
 import t from 'tap';
-import type { NewEvent } from '../../src/events.ts';
+import type { NewEvent } from '../../src/events/event.ts';
 import { providers } from '../../src/providers/index.ts';
 import { makeSource } from '../providers/deliveries.ts';
 import { openRouteTo } from '../support/route.ts';

@@ -1,8 +1,9 @@
 // One attempt at a time, without the worker's loop: for tests of what an attempt does.
-import { readEvents } from '../../src/events.ts';
+
+import { markLoneStart, readSuspicions } from '../../src/events/crashes.ts';
+import { readEvents } from '../../src/events/event.ts';
 import type { Handler } from '../../src/handlers/handler.ts';
 import type { ClaimedJob } from '../../src/queue/queue.ts';
-import { markLoneStart, readSuspicions } from '../../src/suspects.ts';
 import { type AttemptDeps, assign, type Outcome, runAttempt } from '../../src/worker/attempt.ts';
 import { trackPace } from '../../src/worker/timings.ts';
 import { eventRows, type Inbox } from './inbox.ts';

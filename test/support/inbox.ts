@@ -5,7 +5,7 @@ import pino from 'pino';
 import type { Test } from 'tap';
 import type { Database, DatabaseOptions } from '../../src/database/database.ts';
 import { openDatabase } from '../../src/database/open-database.ts';
-import { insertEvents, type NewEvent } from '../../src/events.ts';
+import { insertEvents, type NewEvent } from '../../src/events/event.ts';
 import type { Logger } from '../../src/logger.ts';
 import { openQueue } from '../../src/queue/open-queue.ts';
 import type { RetryPolicy } from '../../src/queue/policy.ts';

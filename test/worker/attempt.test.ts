@@ -3,7 +3,7 @@ import t from 'tap';
 import { z } from 'zod';
 import { ConnectionLostError, type Database } from '../../src/database/database.ts';
 import { Later, PermanentError } from '../../src/errors.ts';
-import { readEvents } from '../../src/events.ts';
+import { readEvents } from '../../src/events/event.ts';
 import { defineHandler, type HandlerEvent } from '../../src/handlers/handler.ts';
 import { enqueueEventsWithoutJob, settleDeadLetters } from '../../src/reconcile.ts';
 import { assign, type Outcome, runAttempt } from '../../src/worker/attempt.ts';

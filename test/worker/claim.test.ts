@@ -1,6 +1,6 @@
 // Who may commit: of several attempts of one event one at most, and none whose event was taken from it.
 import t from 'tap';
-import { readEvents } from '../../src/events.ts';
+import { readEvents } from '../../src/events/event.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
 import { enqueueEventsWithoutJob } from '../../src/reconcile.ts';
 import { assign, runAttempt } from '../../src/worker/attempt.ts';

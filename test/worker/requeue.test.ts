@@ -1,6 +1,6 @@
 // Jobs that were taken and not begun go back to the queue, all of them, and nothing is charged.
 import t from 'tap';
-import { readEvents } from '../../src/events.ts';
+import { readEvents } from '../../src/events/event.ts';
 import { handBackMany } from '../../src/worker/requeue.ts';
 import { failuresOf, openJobsOf, rowOf } from '../support/attempt.ts';
 import { countTransactions } from '../support/gate.ts';

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { ConnectionLostError } from '../../src/database/database.ts';
 import { PermanentError } from '../../src/errors.ts';
-import { readEvents } from '../../src/events.ts';
+import { readEvents } from '../../src/events/event.ts';
 import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
 import { type AttemptDeps, assign } from '../../src/worker/attempt.ts';
 import { isShareable, mayJoin, runShared, type SharedOutcome } from '../../src/worker/shared-transaction.ts';

@@ -1,7 +1,7 @@
 // Does the work get done: backlog, dead letters, handlers for what arrives?
 import type { Config } from '../../config.ts';
 import { ConfigError, describeError } from '../../errors.ts';
-import { countFailureReasons, countTopics, readBacklog, readStorage } from '../../event-statistics.ts';
+import { countFailureReasons, countTopics, readBacklog, readStorage } from '../../events/statistics.ts';
 import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../../handlers/handler.ts';
 import { findProvider } from '../../providers/index.ts';
 import { countText, durationText, timeText } from '../print.ts';

@@ -1,5 +1,5 @@
 // What the receiver refused lately, why, and what would mend it.
-import { listRejections, type RejectedRequest } from '../../event-queries.ts';
+import { listRejections, type RejectedRequest } from '../../events/queries.ts';
 import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../../providers/index.ts';
 import { variableOf } from '../../sources.ts';
 import { countText, timeText } from '../print.ts';

@@ -7,10 +7,10 @@ import {
   textArray,
   timestamptzArray,
   uuidArray,
-} from './binary-array.ts';
-import { defaultSameBodyHours } from './config.ts';
-import type { Queryable, Transaction } from './database/database.ts';
-import type { EventKey } from './queue/queue.ts';
+} from '../binary-array.ts';
+import { defaultSameBodyHours } from '../config.ts';
+import type { Queryable, Transaction } from '../database/database.ts';
+import type { EventKey } from '../queue/queue.ts';
 
 export type EventStatus = 'PENDING' | 'PROCESSED' | 'FAILED' | 'IGNORED';
 

@@ -1,5 +1,5 @@
 // How the inbox is doing: its backlog, why events failed, which topics arrive. Reads only.
-import type { Queryable } from './database/database.ts';
+import type { Queryable } from '../database/database.ts';
 
 export interface Backlog {
   pending: number;

@@ -1,9 +1,9 @@
 // Locks on events' rows that are never waited for: an operator's open transaction may hold a row for hours.
-import { textArray, uuidArray } from './binary-array.ts';
-import { AtCommitError, type Queryable } from './database/database.ts';
-import { sqlState } from './errors.ts';
-import { isStillPending } from './events.ts';
-import type { EventKey } from './queue/queue.ts';
+import { textArray, uuidArray } from '../binary-array.ts';
+import { AtCommitError, type Queryable } from '../database/database.ts';
+import { sqlState } from '../errors.ts';
+import type { EventKey } from '../queue/queue.ts';
+import { isStillPending } from './event.ts';
 
 /** Another transaction holds the event's row: nothing can be written to it now, and its handler must not run. */
 export class RowHeldError extends Error {

@@ -1,8 +1,8 @@
 // What operators ask of webhook_events: lists, one event whole, counts, replays, refused requests.
-import type { Queryable } from './database/database.ts';
-import { type EventFilter, filterConditions, sourcesIn } from './event-filter.ts';
-import type { EventStatus } from './events.ts';
-import type { EventKey } from './queue/queue.ts';
+import type { Queryable } from '../database/database.ts';
+import type { EventKey } from '../queue/queue.ts';
+import type { EventStatus } from './event.ts';
+import { type EventFilter, filterConditions, sourcesIn } from './filter.ts';
 
 export interface EventSummary extends EventKey {
   provider: string;

@@ -1,7 +1,7 @@
 // Replays by filter: the same UPDATE that an operator would type, in batches.
-import type { Queryable } from './database/database.ts';
-import type { EventFilter } from './event-filter.ts';
-import { type ReplayCursor, replayMatching } from './event-queries.ts';
+import type { Queryable } from '../database/database.ts';
+import type { EventFilter } from './filter.ts';
+import { type ReplayCursor, replayMatching } from './queries.ts';
 
 const batchSize = 1_000;
 

@@ -1,15 +1,15 @@
 // A backlog that came after Postgres took its statistics: no statement about one event reads all of it.
 import t from 'tap';
-import { clearJobs, moveToJob } from '../src/event-jobs.ts';
+import { clearJobs, moveToJob } from '../../src/events/jobs.ts';
 import {
   markFailed,
   markIgnored,
   markManyProcessed,
   markProcessed,
   recordFailure,
-} from '../src/event-outcomes.ts';
-import { newJobId } from '../src/queue/queue.ts';
-import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
+} from '../../src/events/outcomes.ts';
+import { newJobId } from '../../src/queue/queue.ts';
+import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 
 const inbox = await openInbox(t);
 const { database, sql } = inbox;

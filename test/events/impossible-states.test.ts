@@ -1,6 +1,6 @@
 // What Postgres itself refuses, whoever writes: states of an event that cannot be, and values out of bounds.
 import t from 'tap';
-import { eventRows, newEvent, openInbox, storeEvents } from './support/inbox.ts';
+import { eventRows, newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 
 const inbox = await openInbox(t);
 const event = newEvent();

@@ -1,10 +1,10 @@
 // What an event came to: PROCESSED, IGNORED, a failure on record, FAILED. A settled event keeps its status.
-import { textArray, uuidArray } from './binary-array.ts';
-import { AtCommitError, type Queryable, type Transaction } from './database/database.ts';
-import { sqlState } from './errors.ts';
-import { rowLockTimeout } from './event-locks.ts';
-import { isStillPending } from './events.ts';
-import type { EventKey } from './queue/queue.ts';
+import { textArray, uuidArray } from '../binary-array.ts';
+import { AtCommitError, type Queryable, type Transaction } from '../database/database.ts';
+import { sqlState } from '../errors.ts';
+import type { EventKey } from '../queue/queue.ts';
+import { isStillPending } from './event.ts';
+import { rowLockTimeout } from './locks.ts';
 
 /**
  * With the handler's COMMIT: its effects and PROCESSED together, or neither. This is the claim's guard: an event that

@@ -1,6 +1,6 @@
 // Which event ended its process? What was lost with a process runs alone, behind a start mark, until that is known.
-import type { Queryable, Transaction } from './database/database.ts';
-import type { ClaimedJob, EventKey, Suspicion } from './queue/queue.ts';
+import type { Queryable, Transaction } from '../database/database.ts';
+import type { ClaimedJob, EventKey, Suspicion } from '../queue/queue.ts';
 
 /** A job whose attempts are to be compared with what they left behind. */
 export interface ExaminedJob {

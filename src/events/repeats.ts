@@ -1,6 +1,6 @@
 // Repeated bodies under other ids, where the signature does not cover the id: kept as suspected replays, never run by themselves.
-import type { Queryable } from './database/database.ts';
-import { type NewEvent, newEventColumns, newEventPlaceholders, newEventValues } from './events.ts';
+import type { Queryable } from '../database/database.ts';
+import { type NewEvent, newEventColumns, newEventPlaceholders, newEventValues } from './event.ts';
 
 /** Suspected replays of one body that are stored in an hour; whoever sends more is refused. */
 export const maxSuspectedReplaysPerHour = 100;

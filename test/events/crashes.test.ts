@@ -1,15 +1,15 @@
 // What is held against an event whose process ended under it: proof, or only that it was there; and what it gets back.
 import { once } from 'node:events';
 import t from 'tap';
-import { Later, PermanentError } from '../src/errors.ts';
-import { readEvents } from '../src/events.ts';
-import { defineHandler } from '../src/handlers/handler.ts';
-import type { ClaimedJob } from '../src/queue/queue.ts';
-import { enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
-import { markLoneStart } from '../src/suspects.ts';
-import { CrashError, handBack } from '../src/worker/failure.ts';
-import { failuresOf, loseJob, makeDue, openJobsOf, rowOf, runNext, takeJob } from './support/attempt.ts';
-import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
+import { Later, PermanentError } from '../../src/errors.ts';
+import { markLoneStart } from '../../src/events/crashes.ts';
+import { readEvents } from '../../src/events/event.ts';
+import { defineHandler } from '../../src/handlers/handler.ts';
+import type { ClaimedJob } from '../../src/queue/queue.ts';
+import { enqueueEventsWithoutJob, settleDeadLetters } from '../../src/reconcile.ts';
+import { CrashError, handBack } from '../../src/worker/failure.ts';
+import { failuresOf, loseJob, makeDue, openJobsOf, rowOf, runNext, takeJob } from '../support/attempt.ts';
+import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 
 const inbox = await openInbox(t, { policy: { MAX_ATTEMPTS: 3 } });
 const handlerOf = (handle: Parameters<typeof defineHandler>[0]['handle']) =>

@@ -1,7 +1,7 @@
 // Which job an event has: moved to another one, or lost and enqueued again.
-import type { Queryable } from './database/database.ts';
-import { isStillPending } from './events.ts';
-import type { EventKey } from './queue/queue.ts';
+import type { Queryable } from '../database/database.ts';
+import type { EventKey } from '../queue/queue.ts';
+import { isStillPending } from './event.ts';
 
 /** Puts the event off to a new job, in the transaction that inserts it. Costs no failure. */
 export async function moveToJob(

@@ -1,7 +1,7 @@
 // The purge of settled events: their rows go, their ids stay as tombstones.
-import type { Queryable } from './database/database.ts';
-import { sourcesIn } from './event-filter.ts';
-import type { EventKey } from './queue/queue.ts';
+import type { Queryable } from '../database/database.ts';
+import type { EventKey } from '../queue/queue.ts';
+import { sourcesIn } from './filter.ts';
 
 /** True when this transaction is the only one that purges. Never waits; let go with the transaction's end. */
 export async function lockPurge(tx: Queryable): Promise<boolean> {
