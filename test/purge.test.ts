@@ -5,7 +5,7 @@ import { parseConfig } from '../src/config.ts';
 import type { NewEvent } from '../src/events/event.ts';
 import { findTombstones } from '../src/events/retention.ts';
 import { purge } from '../src/purge.ts';
-import { createReceiver } from '../src/receive.ts';
+import { createReceiver } from '../src/receive/receiver.ts';
 import { atEnd } from './support/at-end.ts';
 import { createCli } from './support/cli.ts';
 import { newEvent, openInbox, storeEvents } from './support/inbox.ts';

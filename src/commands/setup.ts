@@ -9,7 +9,7 @@ import {
   openSetupWindow,
   type SetupWindow,
   setupTokenOf,
-} from '../setup-windows.ts';
+} from '../receive/setup-windows.ts';
 import { variableOf } from '../sources.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { countText, printJson, printLine, timeText } from './print.ts';

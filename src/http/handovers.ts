@@ -6,7 +6,7 @@ import {
   queryParam,
   type Source,
 } from '../providers/index.ts';
-import type { SetupDesk } from '../setup-windows.ts';
+import type { SetupDesk } from '../receive/setup-windows.ts';
 
 export interface HandoverDeps {
   sources: ReadonlyMap<string, Source>;

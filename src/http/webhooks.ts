@@ -24,9 +24,9 @@ import {
   verifyDelivery,
 } from '../providers/index.ts';
 import { newJobId } from '../queue/queue.ts';
-import { type Receiver, UnavailableError } from '../receive.ts';
-import type { RejectionLog } from '../rejections.ts';
-import type { StoredSources } from '../stored-sources.ts';
+import { type Receiver, UnavailableError } from '../receive/receiver.ts';
+import type { RejectionLog } from '../receive/rejections.ts';
+import type { StoredSources } from '../receive/stored-sources.ts';
 import { createHandovers, type HandoverDeps } from './handovers.ts';
 import { errorCodes, refuse } from './refusals.ts';
 

@@ -3,7 +3,7 @@ import { createServer } from '../../src/http/server.ts';
 import { createLogger } from '../../src/logger.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { type Provider, providers } from '../../src/providers/index.ts';
-import { createRejectionLog } from '../../src/rejections.ts';
+import { createRejectionLog } from '../../src/receive/rejections.ts';
 import { sourceOf } from './unproven.ts';
 
 const sources = Object.values<Provider>(providers).map(sourceOf);

@@ -14,7 +14,7 @@ import {
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import { newJobId } from '../../src/queue/queue.ts';
-import { createReceiver } from '../../src/receive.ts';
+import { createReceiver } from '../../src/receive/receiver.ts';
 import { startReconciler } from '../../src/reconcile.ts';
 import { workerSessionSettings } from '../../src/worker/attempt.ts';
 import { startWorker } from '../../src/worker/worker.ts';

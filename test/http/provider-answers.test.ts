@@ -8,7 +8,7 @@ import {
   type Source,
   signDelivery,
 } from '../../src/providers/index.ts';
-import { UnavailableError } from '../../src/receive.ts';
+import { UnavailableError } from '../../src/receive/receiver.ts';
 import { secretOf } from '../providers/deliveries.ts';
 import { openRouteTo } from '../support/route.ts';
 

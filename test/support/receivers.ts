@@ -1,6 +1,6 @@
 // Receivers of the process under test, on an inbox that is there, and closed with the test.
 import type { Test } from 'tap';
-import { createReceiver, type Receiver, type ReceiverOptions } from '../../src/receive.ts';
+import { createReceiver, type Receiver, type ReceiverOptions } from '../../src/receive/receiver.ts';
 import { atEnd } from './at-end.ts';
 import type { Inbox } from './inbox.ts';
 

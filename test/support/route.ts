@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { createServer } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
-import type { Receiver } from '../../src/receive.ts';
+import type { Receiver } from '../../src/receive/receiver.ts';
 import { captureLog } from './inbox.ts';
 
 /** The route without a database: what is accepted is only counted. */

@@ -20,7 +20,7 @@ export const mutants: readonly Mutant[] = [
     title: 'answers before COMMIT',
     edits: [
       {
-        file: 'src/receive.ts',
+        file: 'src/receive/receiver.ts',
         find: '      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
         replace:
           '      for (const pending of batch) pending.answer({ duplicate: false });\n      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
@@ -34,17 +34,17 @@ export const mutants: readonly Mutant[] = [
     title: 'enqueues after COMMIT, in a second transaction',
     edits: [
       {
-        file: 'src/store-deliveries.ts',
+        file: 'src/receive/store.ts',
         find: 'const enqueuing = queue.enqueue(tx, events);',
         replace: 'const enqueuing = Promise.resolve();',
       },
       {
-        file: 'src/store-deliveries.ts',
+        file: 'src/receive/store.ts',
         find: 'const withdrawing = queue.withdraw(tx, known);',
         replace: 'const withdrawing = Promise.resolve();',
       },
       {
-        file: 'src/store-deliveries.ts',
+        file: 'src/receive/store.ts',
         find: "    await failpoint('web.after-commit');\n",
         replace:
           "    await failpoint('web.after-commit');\n    await database.transaction((tx) => options.queue.enqueue(tx, firsts.filter((event) => isNew.has(event.jobId))));\n",
@@ -184,7 +184,7 @@ export const mutants: readonly Mutant[] = [
     title: 'commits asynchronously',
     edits: [
       {
-        file: 'src/store-deliveries.ts',
+        file: 'src/receive/store.ts',
         find: "  synchronous_commit: 'on',\n",
         replace: "  synchronous_commit: 'off',\n",
       },
@@ -197,7 +197,7 @@ export const mutants: readonly Mutant[] = [
     title: 'swallows a repeated body under another id',
     edits: [
       {
-        file: 'src/store-deliveries.ts',
+        file: 'src/receive/store.ts',
         find: '    known.filter((event) => event.uniqueBody),\n',
         replace: '    known.filter((event) => event.uniqueBody && event.source === event.eventId),\n',
       },

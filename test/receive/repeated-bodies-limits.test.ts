@@ -1,6 +1,6 @@
 // The limits of repeated bodies: in time, in number, after a purge, and between processes.
 import t from 'tap';
-import { sha256Of, storedIdOf } from './faults/unsigned-ids.ts';
+import { sha256Of, storedIdOf } from '../faults/unsigned-ids.ts';
 import {
   metricsToken,
   newBody,
@@ -10,7 +10,7 @@ import {
   shopify,
   stored,
   suspected,
-} from './support/unsigned-inbox.ts';
+} from '../support/unsigned-inbox.ts';
 
 const { rig, web, other, send, rowsOf, age, purge } = await openUnsignedInbox(t);
 

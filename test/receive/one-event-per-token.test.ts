@@ -1,10 +1,10 @@
 // Where a signature covers a token and not the event beside it (Mailgun, PayPal, …), a token is good for one event.
 import t from 'tap';
-import { type Provider, providers, readEvents, verifyDelivery } from '../src/providers/index.ts';
-import { newJobId } from '../src/queue/queue.ts';
-import { createReceiver } from '../src/receive.ts';
-import { makeSigned } from './providers/deliveries.ts';
-import { openInbox } from './support/inbox.ts';
+import { type Provider, providers, readEvents, verifyDelivery } from '../../src/providers/index.ts';
+import { newJobId } from '../../src/queue/queue.ts';
+import { createReceiver } from '../../src/receive/receiver.ts';
+import { makeSigned } from '../providers/deliveries.ts';
+import { openInbox } from '../support/inbox.ts';
 
 for (const [title, options] of Object.entries({
   'by default': {},

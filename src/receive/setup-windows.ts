@@ -7,10 +7,10 @@ import {
   privateDecrypt,
   publicEncrypt,
 } from 'node:crypto';
-import type { Queryable } from './database/database.ts';
-import { describeError } from './errors.ts';
-import type { Logger } from './logger.ts';
-import { sameText } from './providers/index.ts';
+import type { Queryable } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { sameText } from '../providers/index.ts';
 
 /** Fits into one RSA block with room to spare. */
 const maxHandedOverBytes = 256;

@@ -1,7 +1,7 @@
 // Equal bodies under different ids, where no signature covers the id: every delivery has its row, and a body runs once.
 import t from 'tap';
-import { storedIdOf, type UnsignedDelivery, unsignedIdsEnvironment } from './faults/unsigned-ids.ts';
-import { createCli } from './support/cli.ts';
+import { storedIdOf, type UnsignedDelivery, unsignedIdsEnvironment } from '../faults/unsigned-ids.ts';
+import { createCli } from '../support/cli.ts';
 import {
   newBody,
   openUnsignedInbox,
@@ -10,8 +10,8 @@ import {
   shopify,
   stored,
   suspected,
-} from './support/unsigned-inbox.ts';
-import { waitFor } from './support/wait.ts';
+} from '../support/unsigned-inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const { rig, databaseUrl, web, other, send, rowsOf } = await openUnsignedInbox(t);
 const cli = createCli(t, { DATABASE_URL: databaseUrl });

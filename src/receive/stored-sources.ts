@@ -1,8 +1,8 @@
 // Which names have stored events: asked before a name is answered 404, which at some providers ends a webhook.
-import type { Queryable } from './database/database.ts';
-import { describeError } from './errors.ts';
-import { listStoredSources } from './events/queries.ts';
-import type { Logger } from './logger.ts';
+import type { Queryable } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import { listStoredSources } from '../events/queries.ts';
+import type { Logger } from '../logger.ts';
 
 const rereadAfterMs = 60_000;
 

@@ -1,14 +1,14 @@
 // Deliveries that go into one commit: their new events, the jobs of these, and the counts of what was there before.
-import type { Database, Transaction } from './database/database.ts';
-import { allOrFirstError } from './database/statements.ts';
-import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from './events/event.ts';
+import type { Database, Transaction } from '../database/database.ts';
+import { allOrFirstError } from '../database/statements.ts';
+import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from '../events/event.ts';
 import {
   maxSuspectedReplaysPerHour,
   type SuspectedReplays,
   storeSuspectedReplays,
-} from './events/repeats.ts';
-import { failpoint, isArmedAt } from './failpoint.ts';
-import type { Queue } from './queue/queue.ts';
+} from '../events/repeats.ts';
+import { failpoint, isArmedAt } from '../failpoint.ts';
+import type { Queue } from '../queue/queue.ts';
 
 export interface Receipt {
   /** True when every event of the delivery was stored before. */

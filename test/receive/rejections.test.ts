@@ -1,14 +1,14 @@
 // Refused requests: a sample of one a second is looked at and written, the rest are counted; `doctor` says what to do.
 import t from 'tap';
-import { deliver } from '../src/commands/deliver.ts';
-import { recordRejection } from '../src/events/queries.ts';
-import { providers, type Source, signDelivery } from '../src/providers/index.ts';
-import { createRejectionLog } from '../src/rejections.ts';
-import { createCli } from './support/cli.ts';
-import { createTestDatabase } from './support/database.ts';
-import { captureLog, openInbox } from './support/inbox.ts';
-import { startProcess } from './support/processes.ts';
-import { waitFor } from './support/wait.ts';
+import { deliver } from '../../src/commands/deliver.ts';
+import { recordRejection } from '../../src/events/queries.ts';
+import { providers, type Source, signDelivery } from '../../src/providers/index.ts';
+import { createRejectionLog } from '../../src/receive/rejections.ts';
+import { createCli } from '../support/cli.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { captureLog, openInbox } from '../support/inbox.ts';
+import { startProcess } from '../support/processes.ts';
+import { waitFor } from '../support/wait.ts';
 
 const rejected = {
   source: 'stripe',

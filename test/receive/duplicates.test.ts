@@ -1,11 +1,11 @@
 // Further deliveries of one event: one row, the first body, and a count that keeps nobody waiting.
 import t from 'tap';
-import { countDuplicates, readEvents } from '../src/events/event.ts';
-import { defineHandler } from '../src/handlers/handler.ts';
-import { newJobId } from '../src/queue/queue.ts';
-import { assign, runAttempt } from '../src/worker/attempt.ts';
-import { trackPace } from '../src/worker/timings.ts';
-import { makeGate } from './support/gate.ts';
+import { countDuplicates, readEvents } from '../../src/events/event.ts';
+import { defineHandler } from '../../src/handlers/handler.ts';
+import { newJobId } from '../../src/queue/queue.ts';
+import { assign, runAttempt } from '../../src/worker/attempt.ts';
+import { trackPace } from '../../src/worker/timings.ts';
+import { makeGate } from '../support/gate.ts';
 import {
   eventRows,
   newEvent,
@@ -14,9 +14,9 @@ import {
   openSession,
   sha256,
   storeEvents,
-} from './support/inbox.ts';
-import { receiversOn } from './support/receivers.ts';
-import { waitFor } from './support/wait.ts';
+} from '../support/inbox.ts';
+import { receiversOn } from '../support/receivers.ts';
+import { waitFor } from '../support/wait.ts';
 
 const body = Buffer.from('{}');
 const inbox = await openInbox(t);

@@ -1,13 +1,13 @@
 // One test per row of the table SQLSTATE → answer: a real Postgres raises it, and the route answers over HTTP.
 import t, { type Test } from 'tap';
-import { CommitRolledBackError } from '../src/errors.ts';
-import { providers, signDelivery } from '../src/providers/index.ts';
-import { createReceiver, type ReceiverOptions } from '../src/receive.ts';
-import { sqlAnswers, sqlAnswerTo } from '../src/sql-answers.ts';
-import { makeSource } from './providers/deliveries.ts';
-import { atEnd } from './support/at-end.ts';
-import { openInbox, openInboxOn } from './support/inbox.ts';
-import { openRouteTo } from './support/route.ts';
+import { CommitRolledBackError } from '../../src/errors.ts';
+import { providers, signDelivery } from '../../src/providers/index.ts';
+import { sqlAnswers, sqlAnswerTo } from '../../src/receive/commit-errors.ts';
+import { createReceiver, type ReceiverOptions } from '../../src/receive/receiver.ts';
+import { makeSource } from '../providers/deliveries.ts';
+import { atEnd } from '../support/at-end.ts';
+import { openInbox, openInboxOn } from '../support/inbox.ts';
+import { openRouteTo } from '../support/route.ts';
 
 /** States that are expected to be met, besides those that the table names itself. */
 const further = [

@@ -1,13 +1,13 @@
 // A process with one connection: nothing that holds a transaction may wait for a second one, or a busy pool stands still.
 import t from 'tap';
-import { Later, PermanentError } from '../src/errors.ts';
-import { defineHandler } from '../src/handlers/handler.ts';
-import { purge } from '../src/purge.ts';
-import { createReceiver } from '../src/receive.ts';
-import { clearVanishedJobs, enqueueEventsWithoutJob, settleDeadLetters } from '../src/reconcile.ts';
-import { atEnd } from './support/at-end.ts';
-import { loseJob, rowOf, runNext, takeJob } from './support/attempt.ts';
-import { newEvent, openInbox } from './support/inbox.ts';
+import { Later, PermanentError } from '../../src/errors.ts';
+import { defineHandler } from '../../src/handlers/handler.ts';
+import { purge } from '../../src/purge.ts';
+import { createReceiver } from '../../src/receive/receiver.ts';
+import { clearVanishedJobs, enqueueEventsWithoutJob, settleDeadLetters } from '../../src/reconcile.ts';
+import { atEnd } from '../support/at-end.ts';
+import { loseJob, rowOf, runNext, takeJob } from '../support/attempt.ts';
+import { newEvent, openInbox } from '../support/inbox.ts';
 
 const inbox = await openInbox(t, { maxConnections: 1, policy: { MAX_ATTEMPTS: 2 } });
 const receiver = createReceiver({ ...inbox, timeoutMs: 3_000, queueMax: 100 });

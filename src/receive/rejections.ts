@@ -1,8 +1,8 @@
 // A sample of the refused requests for `postbell doctor`: a flood of forgeries must not become a flood of writes.
-import type { Queryable } from './database/database.ts';
-import { describeError } from './errors.ts';
-import { type RejectedRequest, recordRejection } from './events/queries.ts';
-import type { Logger } from './logger.ts';
+import type { Queryable } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import { type RejectedRequest, recordRejection } from '../events/queries.ts';
+import type { Logger } from '../logger.ts';
 
 const writeIntervalMs = 1_000;
 

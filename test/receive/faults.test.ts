@@ -1,14 +1,14 @@
 // The receiver when Postgres refuses, waits, dies or lies: an honest 503, nothing half stored, and well again by itself.
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import { CommitRolledBackError } from '../src/errors.ts';
-import { type ReceiverOptions, UnavailableError } from '../src/receive.ts';
-import { atEnd } from './support/at-end.ts';
-import { testServerUrl } from './support/database.ts';
-import { makeGate } from './support/gate.ts';
-import { eventRows, newEvent, openInbox, openInboxOn, openSession } from './support/inbox.ts';
-import { receiversOn } from './support/receivers.ts';
-import { waitFor } from './support/wait.ts';
+import { CommitRolledBackError } from '../../src/errors.ts';
+import { type ReceiverOptions, UnavailableError } from '../../src/receive/receiver.ts';
+import { atEnd } from '../support/at-end.ts';
+import { testServerUrl } from '../support/database.ts';
+import { makeGate } from '../support/gate.ts';
+import { eventRows, newEvent, openInbox, openInboxOn, openSession } from '../support/inbox.ts';
+import { receiversOn } from '../support/receivers.ts';
+import { waitFor } from '../support/wait.ts';
 
 const body = Buffer.from('the exact bytes \0 of the request');
 const inbox = await openInbox(t);

@@ -1,5 +1,5 @@
 // SQLSTATE → what the receiver does about it, and so what the provider is answered: this is the one table.
-import { sqlState } from './errors.ts';
+import { sqlState } from '../errors.ts';
 
 /**
  * `unavailable`: 503 with Retry-After, since the provider's own retry is what mends it; never 4xx, 410 or 3xx, which

@@ -1,9 +1,9 @@
 // Group commit: verified deliveries wait at most for a transaction in flight, then go together in one commit.
-import { describeError } from './errors.ts';
-import type { NewEvent } from './events/event.ts';
-import type { Logger } from './logger.ts';
-import { sqlAnswerTo } from './sql-answers.ts';
-import { createDeliveryStore, type DeliveryStoreOptions, type Receipt } from './store-deliveries.ts';
+import { describeError } from '../errors.ts';
+import type { NewEvent } from '../events/event.ts';
+import type { Logger } from '../logger.ts';
+import { sqlAnswerTo } from './commit-errors.ts';
+import { createDeliveryStore, type DeliveryStoreOptions, type Receipt } from './store.ts';
 
 /** Not committed in time, or refused: answered 503, and the provider tries again. */
 export class UnavailableError extends Error {

@@ -1,11 +1,11 @@
 // Group commit: who shares a transaction, and what is stored of whom.
 import t, { type Test } from 'tap';
-import { type ReceiverOptions, UnavailableError } from '../src/receive.ts';
-import { atEnd } from './support/at-end.ts';
-import { countTransactions, makeGate } from './support/gate.ts';
-import { eventRows, newEvent, openInbox, openInboxOn, openSession } from './support/inbox.ts';
-import { receiversOn } from './support/receivers.ts';
-import { waitFor } from './support/wait.ts';
+import { type ReceiverOptions, UnavailableError } from '../../src/receive/receiver.ts';
+import { atEnd } from '../support/at-end.ts';
+import { countTransactions, makeGate } from '../support/gate.ts';
+import { eventRows, newEvent, openInbox, openInboxOn, openSession } from '../support/inbox.ts';
+import { receiversOn } from '../support/receivers.ts';
+import { waitFor } from '../support/wait.ts';
 
 const body = Buffer.from('{}');
 const inbox = await openInbox(t);

@@ -1,14 +1,19 @@
 // Providers that hand their secret over: taken once, only while an operator waits, and readable by nobody else.
 import t from 'tap';
-import { deliver } from '../src/commands/deliver.ts';
-import { createHandovers } from '../src/http/handovers.ts';
-import { providers, signDelivery } from '../src/providers/index.ts';
-import { createSetupDesk, lookIntoSetupWindow, openSetupWindow, setupTokenOf } from '../src/setup-windows.ts';
-import { createCli } from './support/cli.ts';
-import { createTestDatabase } from './support/database.ts';
-import { captureLog, openInboxOn } from './support/inbox.ts';
-import { startProcess } from './support/processes.ts';
-import { waitFor } from './support/wait.ts';
+import { deliver } from '../../src/commands/deliver.ts';
+import { createHandovers } from '../../src/http/handovers.ts';
+import { providers, signDelivery } from '../../src/providers/index.ts';
+import {
+  createSetupDesk,
+  lookIntoSetupWindow,
+  openSetupWindow,
+  setupTokenOf,
+} from '../../src/receive/setup-windows.ts';
+import { createCli } from '../support/cli.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { captureLog, openInboxOn } from '../support/inbox.ts';
+import { startProcess } from '../support/processes.ts';
+import { waitFor } from '../support/wait.ts';
 
 const { asana, notion } = providers;
 const { url } = await createTestDatabase(t);
