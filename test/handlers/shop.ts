@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { loadHandlers } from '../../src/handlers/handler.ts';
+import { startReconciler } from '../../src/maintenance/reconcile.ts';
 import {
   asDelivery,
   keptHeaders,
@@ -15,7 +16,6 @@ import {
 } from '../../src/providers/index.ts';
 import { newJobId } from '../../src/queue/queue.ts';
 import { createReceiver } from '../../src/receive/receiver.ts';
-import { startReconciler } from '../../src/reconcile.ts';
 import { workerSessionSettings } from '../../src/worker/attempt.ts';
 import { startWorker } from '../../src/worker/worker.ts';
 import { atEnd } from '../support/at-end.ts';

@@ -2,9 +2,13 @@
 import t from 'tap';
 import { Later, PermanentError } from '../../src/errors.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
-import { purge } from '../../src/purge.ts';
+import { purge } from '../../src/maintenance/purge.ts';
+import {
+  clearVanishedJobs,
+  enqueueEventsWithoutJob,
+  settleDeadLetters,
+} from '../../src/maintenance/reconcile.ts';
 import { createReceiver } from '../../src/receive/receiver.ts';
-import { clearVanishedJobs, enqueueEventsWithoutJob, settleDeadLetters } from '../../src/reconcile.ts';
 import { atEnd } from '../support/at-end.ts';
 import { loseJob, rowOf, runNext, takeJob } from '../support/attempt.ts';
 import { newEvent, openInbox } from '../support/inbox.ts';

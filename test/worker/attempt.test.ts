@@ -5,7 +5,7 @@ import { ConnectionLostError, type Database } from '../../src/database/database.
 import { Later, PermanentError } from '../../src/errors.ts';
 import { readEvents } from '../../src/events/event.ts';
 import { defineHandler, type HandlerEvent } from '../../src/handlers/handler.ts';
-import { enqueueEventsWithoutJob, settleDeadLetters } from '../../src/reconcile.ts';
+import { enqueueEventsWithoutJob, settleDeadLetters } from '../../src/maintenance/reconcile.ts';
 import { assign, type Outcome, runAttempt } from '../../src/worker/attempt.ts';
 import { trackPace } from '../../src/worker/timings.ts';
 import { failuresOf, makeDue, openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';

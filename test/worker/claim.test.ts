@@ -2,7 +2,7 @@
 import t from 'tap';
 import { readEvents } from '../../src/events/event.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
-import { enqueueEventsWithoutJob } from '../../src/reconcile.ts';
+import { enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
 import { assign, runAttempt } from '../../src/worker/attempt.ts';
 import { trackPace } from '../../src/worker/timings.ts';
 import { failuresOf, openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';

@@ -139,7 +139,7 @@ export const mutants: readonly Mutant[] = [
     title: 'sets FAILED in the catch only',
     edits: [
       {
-        file: 'src/reconcile.ts',
+        file: 'src/maintenance/reconcile.ts',
         find: 'jobId !== null && (await markFailed(',
         replace: 'jobId === undefined && (await markFailed(',
       },

@@ -1,6 +1,6 @@
 // One pass of a task at a time: at an interval, and at once when woken.
-import { describeError } from './errors.ts';
-import type { Logger } from './logger.ts';
+import { describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 export interface Repeated {
   /** There is something to do: a pass at once, or right after the one that runs. */

@@ -1,14 +1,14 @@
 // The purge: what is old and settled goes, its id stays, and a delivery years later is still a duplicate.
 import t from 'tap';
-import { checkStorage } from '../src/commands/checks/inbox.ts';
-import { parseConfig } from '../src/config.ts';
-import type { NewEvent } from '../src/events/event.ts';
-import { findTombstones } from '../src/events/retention.ts';
-import { purge } from '../src/purge.ts';
-import { createReceiver } from '../src/receive/receiver.ts';
-import { atEnd } from './support/at-end.ts';
-import { createCli } from './support/cli.ts';
-import { newEvent, openInbox, storeEvents } from './support/inbox.ts';
+import { checkStorage } from '../../src/commands/checks/inbox.ts';
+import { parseConfig } from '../../src/config.ts';
+import type { NewEvent } from '../../src/events/event.ts';
+import { findTombstones } from '../../src/events/retention.ts';
+import { purge } from '../../src/maintenance/purge.ts';
+import { createReceiver } from '../../src/receive/receiver.ts';
+import { atEnd } from '../support/at-end.ts';
+import { createCli } from '../support/cli.ts';
+import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 
 const inbox = await openInbox(t);
 const { sql } = inbox;

@@ -1,9 +1,9 @@
 // Keeps the tables from growing for ever: purges settled events of PAYLOAD_RETENTION_DAYS ago, one worker at a time.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from './database/database.ts';
-import { lockPurge, purgeEvents, readCutoff } from './events/retention.ts';
-import type { Logger } from './logger.ts';
-import { type Repeated, repeat } from './repeat.ts';
+import type { Database } from '../database/database.ts';
+import { lockPurge, purgeEvents, readCutoff } from '../events/retention.ts';
+import type { Logger } from '../logger.ts';
+import { type Repeated, repeat } from './periodic.ts';
 
 const batchSize = 500;
 const passIntervalMs = 60_000;

@@ -1,6 +1,6 @@
 // Keeps row and job together: enqueues replays, heals jobs that vanished, gives the dead letters their verdict.
-import type { Database, Transaction } from './database/database.ts';
-import { readSuspicions } from './events/crashes.ts';
+import type { Database, Transaction } from '../database/database.ts';
+import { readSuspicions } from '../events/crashes.ts';
 import {
   assignJobs,
   clearJobs,
@@ -8,13 +8,13 @@ import {
   lockEventsWithoutJob,
   moveToJob,
   pageOfEnqueued,
-} from './events/jobs.ts';
-import { lockRow, RowHeldError } from './events/locks.ts';
-import { markFailed } from './events/outcomes.ts';
-import { failpoint } from './failpoint.ts';
-import type { Logger } from './logger.ts';
-import { type DeadJob, newJobId, type Queue } from './queue/queue.ts';
-import { repeat } from './repeat.ts';
+} from '../events/jobs.ts';
+import { lockRow, RowHeldError } from '../events/locks.ts';
+import { markFailed } from '../events/outcomes.ts';
+import { failpoint } from '../failpoint.ts';
+import type { Logger } from '../logger.ts';
+import { type DeadJob, newJobId, type Queue } from '../queue/queue.ts';
+import { repeat } from './periodic.ts';
 
 const batchSize = 500;
 const healPageSize = 1_000;
