@@ -1,4 +1,6 @@
 // webhook_events and its side tables: the row's type and every statement on it.
+
+import { defaultSameBodyHours } from '../config.ts';
 import {
   boolArray,
   byteaArray,
@@ -7,8 +9,7 @@ import {
   textArray,
   timestamptzArray,
   uuidArray,
-} from '../binary-array.ts';
-import { defaultSameBodyHours } from '../config.ts';
+} from '../database/binary-array.ts';
 import type { Queryable, Transaction } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 

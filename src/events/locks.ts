@@ -1,5 +1,5 @@
 // Locks on events' rows that are never waited for: an operator's open transaction may hold a row for hours.
-import { textArray, uuidArray } from '../binary-array.ts';
+import { textArray, uuidArray } from '../database/binary-array.ts';
 import { AtCommitError, type Queryable } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
 import type { EventKey } from '../queue/queue.ts';

@@ -1,5 +1,5 @@
 // What an event came to: PROCESSED, IGNORED, a failure on record, FAILED. A settled event keeps its status.
-import { textArray, uuidArray } from '../binary-array.ts';
+import { textArray, uuidArray } from '../database/binary-array.ts';
 import { AtCommitError, type Queryable, type Transaction } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
 import type { EventKey } from '../queue/queue.ts';

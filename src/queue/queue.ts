@@ -1,7 +1,7 @@
 // The queue as the rest of the program sees it: jobs that name events, and what can be done with them.
 import type { Queryable } from '../database/database.ts';
-import { timeOrderedUuid } from '../time-ordered-uuid.ts';
 import type { RetryPolicy } from './policy.ts';
+import { timeOrderedUuid } from './time-ordered-uuid.ts';
 
 /** What a job says: which event. Everything else is read from the event's row, which is the truth. */
 export interface EventKey {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../../config.ts';
 import type { Database } from '../../database/database.ts';
-import { clockDifference, countSessions, readServerFacts } from '../../server-facts.ts';
+import { clockDifference, countSessions, readServerFacts } from '../../database/server-facts.ts';
 import { connectionsOfWorker } from '../worker.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 

@@ -5,9 +5,9 @@ import {
   ConnectionLostError,
   type Database,
   type Transaction,
-} from '../src/database/database.ts';
-import { createTestDatabase } from './support/database.ts';
-import { openPool, openSession } from './support/inbox.ts';
+} from '../../src/database/database.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { openPool, openSession } from '../support/inbox.ts';
 
 const { url } = await createTestDatabase(t, { migrated: false });
 const sql = await openSession(t, url);

@@ -5,13 +5,13 @@ import {
   ConnectionLostError,
   type DatabaseOptions,
   type Transaction,
-} from '../src/database/database.ts';
-import { CommitRolledBackError } from '../src/errors.ts';
-import { startProxy } from './faults/proxy.ts';
-import { createTestDatabase } from './support/database.ts';
-import { makeGate } from './support/gate.ts';
-import { openPool, openSession } from './support/inbox.ts';
-import { waitFor } from './support/wait.ts';
+} from '../../src/database/database.ts';
+import { CommitRolledBackError } from '../../src/errors.ts';
+import { startProxy } from '../faults/proxy.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { makeGate } from '../support/gate.ts';
+import { openPool, openSession } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const { url } = await createTestDatabase(t, { migrated: false });
 const sql = await openSession(t, url);

@@ -1,5 +1,5 @@
 // What the database server says about itself: version, clock, limits, who is connected.
-import type { Queryable } from './database/database.ts';
+import type { Queryable } from './database.ts';
 
 export interface ServerFacts {
   /** 15 to 18. */

@@ -1,6 +1,6 @@
 // Version 7 of RFC 9562: the layout of its example, the order, the randomness.
 import t from 'tap';
-import { timeOrderedUuid } from '../src/time-ordered-uuid.ts';
+import { timeOrderedUuid } from '../../src/queue/time-ordered-uuid.ts';
 
 const layout = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

@@ -8,9 +8,9 @@ import {
   textArray,
   timestamptzArray,
   uuidArray,
-} from '../src/binary-array.ts';
-import { testServerUrl } from './support/database.ts';
-import { openSession } from './support/inbox.ts';
+} from '../../src/database/binary-array.ts';
+import { testServerUrl } from '../support/database.ts';
+import { openSession } from '../support/inbox.ts';
 
 const sql = await openSession(t, await testServerUrl());
 

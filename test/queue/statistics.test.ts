@@ -1,10 +1,10 @@
 // A burst that comes after an idle time: Postgres is told of it before autovacuum looks.
 import t, { type Test } from 'tap';
-import type { Queryable, Statement } from '../src/database/database.ts';
-import { newJobId } from '../src/queue/queue.ts';
-import { keepStatistics } from '../src/queue/statistics.ts';
-import { newEvent, openInbox, openInboxOn } from './support/inbox.ts';
-import { waitFor } from './support/wait.ts';
+import type { Queryable, Statement } from '../../src/database/database.ts';
+import { newJobId } from '../../src/queue/queue.ts';
+import { keepStatistics } from '../../src/queue/statistics.ts';
+import { newEvent, openInbox, openInboxOn } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const inbox = await openInbox(t);
 const { queue, sql } = inbox;
