@@ -1,9 +1,9 @@
 // `postbell web`: the receiver. Listens at once and answers 503 until the database is there.
 import type { Config, Environment } from '../config.ts';
 import { CommandError } from '../errors.ts';
+import { createMetrics } from '../http/metrics.ts';
 import { createServer } from '../http/server.ts';
 import { createLogger } from '../logger.ts';
-import { createMetrics } from '../metrics.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';

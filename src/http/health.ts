@@ -1,8 +1,8 @@
 // For platforms and monitors: alive, ready, metrics. They say no more than they must.
 import type { FastifyInstance } from 'fastify';
-import type { Metrics } from '../metrics.ts';
 import { sameText } from '../providers/index.ts';
-import { refuse } from './refusals.ts';
+import { refuse } from './error-responses.ts';
+import type { Metrics } from './metrics.ts';
 
 export interface HealthDeps {
   /** Database reachable and schema new enough; why not, or undefined. Its answer is cached. */

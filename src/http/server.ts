@@ -9,8 +9,7 @@ import Fastify, {
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { bodyLimitOf } from '../providers/index.ts';
-import { createBodyReader } from './bodies.ts';
-import { type HealthDeps, registerHealth } from './health.ts';
+import { createBodyReader } from './body-reader.ts';
 import {
   answerParserError,
   answerRaw,
@@ -20,7 +19,8 @@ import {
   requestIdOf,
   setCommonHeaders,
   watchRequest,
-} from './refusals.ts';
+} from './error-responses.ts';
+import { type HealthDeps, registerHealth } from './health.ts';
 import { registerWebhooks, type WebhookDeps } from './webhooks.ts';
 
 export interface ServerDeps extends WebhookDeps, HealthDeps {

@@ -4,7 +4,6 @@ import { describeError } from '../errors.ts';
 import type { NewEvent } from '../events/event.ts';
 import { failpoint, isArmed } from '../failpoint.ts';
 import { type Logger, logOfHotLines } from '../logger.ts';
-import type { Metrics } from '../metrics.ts';
 import {
   acceptedAnswerOf,
   answerHandshake,
@@ -27,8 +26,9 @@ import { newJobId } from '../queue/queue.ts';
 import { type Receiver, UnavailableError } from '../receive/receiver.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
 import type { StoredSources } from '../receive/stored-sources.ts';
-import { createHandovers, type HandoverDeps } from './handovers.ts';
-import { errorCodes, refuse } from './refusals.ts';
+import { errorCodes, refuse } from './error-responses.ts';
+import type { Metrics } from './metrics.ts';
+import { createHandovers, type HandoverDeps } from './secret-handover.ts';
 
 export interface WebhookDeps extends HandoverDeps {
   receiver: Receiver;

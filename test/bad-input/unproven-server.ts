@@ -1,7 +1,8 @@
 // A process of its own: every provider's route on a real socket, without a database; refused requests are diagnosed.
+
+import { createMetrics } from '../../src/http/metrics.ts';
 import { createServer } from '../../src/http/server.ts';
 import { createLogger } from '../../src/logger.ts';
-import { createMetrics } from '../../src/metrics.ts';
 import { type Provider, providers } from '../../src/providers/index.ts';
 import { createRejectionLog } from '../../src/receive/rejections.ts';
 import { sourceOf } from './unproven.ts';

@@ -1,7 +1,7 @@
 // Providers that hand their secret over: taken once, only while an operator waits, and readable by nobody else.
 import t from 'tap';
 import { deliver } from '../../src/commands/deliver.ts';
-import { createHandovers } from '../../src/http/handovers.ts';
+import { createHandovers } from '../../src/http/secret-handover.ts';
 import { providers, signDelivery } from '../../src/providers/index.ts';
 import {
   createSetupDesk,

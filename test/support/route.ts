@@ -1,7 +1,7 @@
 // The webhook route on a real socket, with or without a database behind it.
 import type { Test } from 'tap';
+import { createMetrics } from '../../src/http/metrics.ts';
 import { createServer } from '../../src/http/server.ts';
-import { createMetrics } from '../../src/metrics.ts';
 import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
 import type { Receiver } from '../../src/receive/receiver.ts';
 import { captureLog } from './inbox.ts';

@@ -1,8 +1,8 @@
 // The Prometheus metrics of `web`; label sets are closed, so that no caller can grow them.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Database } from './database/database.ts';
-import type { Receiver } from './receive/receiver.ts';
-import type { DuplicateOddity } from './receive/store.ts';
+import type { Database } from '../database/database.ts';
+import type { Receiver } from '../receive/receiver.ts';
+import type { DuplicateOddity } from '../receive/store.ts';
 
 export interface Metrics {
   /** One per request: accepted, duplicate, invalid_signature, too_large, unavailable, … */
