@@ -8,7 +8,7 @@ import {
   providers,
   USUAL_ANSWER,
 } from '../src/providers/index.ts';
-import { variableOf } from '../src/sources.ts';
+import { variableOf } from '../src/providers/sources.ts';
 
 const region = /(<!-- providers -->\n)[\s\S]*?(<!-- \/providers -->)/;
 const all = Object.values<Provider>(providers).sort((a, b) => (a.name < b.name ? -1 : 1));

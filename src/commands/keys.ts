@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CommandError } from '../errors.ts';
-import { variableOf } from '../sources.ts';
+import { variableOf } from '../providers/sources.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { printJson, printLine } from './print.ts';
 import { findOrRefuse } from './providers.ts';

@@ -9,7 +9,7 @@ import {
   type ProviderGuide,
   providers,
 } from '../providers/index.ts';
-import { variableOf } from '../sources.ts';
+import { variableOf } from '../providers/sources.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { printJson, printLine, printTable } from './print.ts';
 

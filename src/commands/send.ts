@@ -13,7 +13,7 @@ import {
   type Source,
   signDelivery,
 } from '../providers/index.ts';
-import { variableOf } from '../sources.ts';
+import { variableOf } from '../providers/sources.ts';
 import { deliver } from './deliver.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { printJson, printLine } from './print.ts';

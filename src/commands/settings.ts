@@ -2,7 +2,7 @@
 import { type Config, type Environment, parseConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
 import type { Provider, Source } from '../providers/index.ts';
-import { parseSources } from '../sources.ts';
+import { parseSources } from '../providers/sources.ts';
 import { databaseUrlProblem } from './connection.ts';
 
 export { acceptsSelfSigned } from './connection.ts';

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import { findProvider, type Handover, type Provider } from '../providers/index.ts';
+import { variableOf } from '../providers/sources.ts';
 import {
   closeSetupWindow,
   lookIntoSetupWindow,
@@ -10,7 +11,6 @@ import {
   type SetupWindow,
   setupTokenOf,
 } from '../receive/setup-windows.ts';
-import { variableOf } from '../sources.ts';
 import type { CommandIo, CommonOptions } from './io.ts';
 import { countText, printJson, printLine, timeText } from './print.ts';
 import { loadSettings } from './settings.ts';

@@ -1,6 +1,6 @@
 // What proxies and frameworks do to a request on its way: each undone, for the diagnosis of a refused one.
-import { parseExactly } from './body.ts';
-import { scanJson } from './jsonb.ts';
+import { parseExactly } from './body/body.ts';
+import { scanJson } from './body/jsonb.ts';
 import type { Delivery } from './provider.ts';
 
 export interface Alteration {

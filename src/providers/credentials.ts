@@ -1,6 +1,6 @@
 // Takes credentials that lie in a body out of what is stored: whoever reads the events must not be able to send some.
-import { type DecodedBody, valueAt } from './body.ts';
-import { scanJson } from './jsonb.ts';
+import { type DecodedBody, valueAt } from './body/body.ts';
+import { scanJson } from './body/jsonb.ts';
 
 /**
  * The body without the values at the paths, or as it is where it holds none of them.

@@ -1,7 +1,7 @@
 // What is known about a provider in words: for `postbell providers`, the documentation and the operator.
 import { answerFactsOf, effectOf, unavailableStatusOf } from './answers.ts';
-import type { Template } from './parts.ts';
 import type { AnswerEffect, Provider } from './provider.ts';
+import type { Template } from './template/parts.ts';
 
 /** `GET`, `POST (signed)`: the set-up requests that are answered. */
 export function describeHandshakes({ handshakes = [], handover }: Provider): string[] {

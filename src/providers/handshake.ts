@@ -1,5 +1,5 @@
 // Answers the requests by which providers try out an endpoint: exactly, briefly, and never as an event.
-import { valueAt } from './body.ts';
+import { valueAt } from './body/body.ts';
 import { sameText } from './equal.ts';
 import type { Delivery, Handshake, HandshakeAnswer, Source } from './provider.ts';
 

@@ -7,7 +7,7 @@ export {
   effectOf,
   unavailableStatusOf,
 } from './answers.ts';
-export { queryAsForm } from './body.ts';
+export { queryAsForm } from './body/body.ts';
 export { describeHandshakes, describeProvider, type ProviderGuide, USUAL_ANSWER } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';

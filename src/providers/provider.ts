@@ -1,5 +1,5 @@
 // The words the receiver and the providers share: what a delivery is, and what a provider can be asked.
-import type { Template } from './parts.ts';
+import type { Template } from './template/parts.ts';
 
 /** One HTTP request as it came in: bytes untouched, headers never joined. */
 export interface Delivery {

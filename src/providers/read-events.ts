@@ -1,13 +1,13 @@
 // Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
 import { hash } from 'node:crypto';
-import { TOO_MANY } from './batch.ts';
-import { type DecodedBody, decodeBody } from './body.ts';
+import { TOO_MANY } from './body/batch.ts';
+import { type DecodedBody, decodeBody } from './body/body.ts';
+import { scanJson } from './body/jsonb.ts';
 import { withoutCredentials } from './credentials.ts';
-import { scanJson } from './jsonb.ts';
-import type { Reading } from './parts.ts';
 import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
-import { readText, startReading } from './reading.ts';
 import { parseTimestamp } from './schemes/freshness.ts';
+import type { Reading } from './template/parts.ts';
+import { readText, startReading } from './template/reading.ts';
 
 export const MAX_EVENT_ID_CHARS = 255;
 export const MAX_TOPIC_CHARS = 200;

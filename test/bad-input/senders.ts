@@ -1,6 +1,6 @@
 // The sources of the bad-input tests, with secrets that must never be seen again, and requests signed with them.
 import { providers, type Source, signDelivery } from '../../src/providers/index.ts';
-import { parseSources } from '../../src/sources.ts';
+import { parseSources } from '../../src/providers/sources.ts';
 import { type RawRequest, rawRequest } from './wire.ts';
 
 /** Stands in bodies: what a customer would not want to read in a log. */

@@ -1,6 +1,6 @@
 // B1 to B20: signatures that are missing, wrong, old or captured; secrets that are none; ids that are odd.
 import { createHash, createHmac } from 'node:crypto';
-import { parseSources } from '../../src/sources.ts';
+import { parseSources } from '../../src/providers/sources.ts';
 import { createCli } from '../support/cli.ts';
 import { waitFor } from '../support/wait.ts';
 import { comparisonRow } from './comparison-row.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { buildSync } from 'esbuild';
 import t, { type Test } from 'tap';
 import { signDelivery } from '../../src/providers/index.ts';
-import { parseSources, variableOf } from '../../src/sources.ts';
+import { parseSources, variableOf } from '../../src/providers/sources.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';
 import { plainEnvironment, runProcess, startProcess } from '../support/processes.ts';

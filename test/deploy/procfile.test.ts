@@ -12,7 +12,7 @@ import { createPatience } from '../../src/commands/demo/patience.ts';
 import { readRefusals } from '../../src/commands/demo/refusals.ts';
 import { readShopFigures } from '../../src/commands/demo/shop-queries.ts';
 import { providers } from '../../src/providers/index.ts';
-import { parseSources } from '../../src/sources.ts';
+import { parseSources } from '../../src/providers/sources.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openPool } from '../support/inbox.ts';
 import { runProcess, startProcess } from '../support/processes.ts';

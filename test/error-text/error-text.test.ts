@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { signDelivery } from '../../src/providers/index.ts';
-import { parseSources } from '../../src/sources.ts';
+import { parseSources } from '../../src/providers/sources.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';
 import { runProcess, startProcess } from '../support/processes.ts';

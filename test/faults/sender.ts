@@ -5,7 +5,7 @@ import { appendFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Source, signDelivery } from '../../src/providers/index.ts';
-import { parseSources } from '../../src/sources.ts';
+import { parseSources } from '../../src/providers/sources.ts';
 import { patienceMs } from '../support/wait.ts';
 
 /** In every body and in the handlers' errors; must never be seen in a log, an answer or a table of errors. */

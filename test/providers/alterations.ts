@@ -1,6 +1,6 @@
 // A right delivery, altered as somebody could who has seen it and has no key: what is still accepted must be nothing new.
 import fc, { type Arbitrary } from 'fast-check';
-import { type FormField, parseForm } from '../../src/providers/form.ts';
+import { type FormField, parseForm } from '../../src/providers/body/form.ts';
 import type { Delivery } from '../../src/providers/index.ts';
 import { mutated } from './arbitrary.ts';
 

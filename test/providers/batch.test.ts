@@ -1,6 +1,6 @@
 // Batches: what stands beside the list goes into each event, as far as that stays in proportion to the body.
 import t from 'tap';
-import { splitBody, TOO_MANY } from '../../src/providers/batch.ts';
+import { splitBody, TOO_MANY } from '../../src/providers/body/batch.ts';
 import { type EventDraft, providers, readEvents } from '../../src/providers/index.ts';
 import { makeSource, postRequest } from './deliveries.ts';
 

@@ -12,8 +12,8 @@ import {
   type Source,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import type { Template } from '../../src/providers/parts.ts';
 import { formatTimestamp } from '../../src/providers/schemes/freshness.ts';
+import type { Template } from '../../src/providers/template/parts.ts';
 import {
   firstTopic,
   fixturesOf,

@@ -1,6 +1,6 @@
 // What is stored of a delivery lets nobody send another one: no secret, and no proof that is good for more than its event.
 import t from 'tap';
-import { formFields } from '../../src/providers/body.ts';
+import { formFields } from '../../src/providers/body/body.ts';
 import { asDelivery, keptHeaders, type Provider, providers, readEvents } from '../../src/providers/index.ts';
 import type { Delivery, Source } from '../../src/providers/provider.ts';
 import { makeSigned, makeSource, readFixture, secretOf } from './deliveries.ts';

@@ -15,7 +15,7 @@ import {
   type Source,
   signDelivery,
 } from '../../src/providers/index.ts';
-import { parseSources, variableOf } from '../../src/sources.ts';
+import { parseSources, variableOf } from '../../src/providers/sources.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';

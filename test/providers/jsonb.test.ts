@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import t from 'tap';
-import { scanJson } from '../../src/providers/jsonb.ts';
+import { scanJson } from '../../src/providers/body/jsonb.ts';
 import { atEnd } from '../support/at-end.ts';
 import { createTestDatabase } from '../support/database.ts';
 

@@ -1,6 +1,7 @@
 // Providers that sign or send in more than one way: what each way lets through, and what must not come by the weaker one.
 import { createHash, createHmac } from 'node:crypto';
 import t from 'tap';
+import { multipartBody, multipartToObject } from '../../src/providers/body/multipart.ts';
 import {
   type Delivery,
   providers,
@@ -10,7 +11,6 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { multipartBody, multipartToObject } from '../../src/providers/multipart.ts';
 import { fixturesOf, makeSigned, makeSource, NOW, readFixture, withHeaders } from './deliveries.ts';
 
 const { box, docusign, hubspot, mailgun, meta, mollie, paypal, polar, sentry, twilio } = providers;

@@ -1,6 +1,7 @@
 // Adyen, Contentful, Dropbox Sign and Mercado Pago: what their signatures cover, and what must not ride along.
 import { createHmac } from 'node:crypto';
 import t from 'tap';
+import { multipartField } from '../../src/providers/body/multipart.ts';
 import {
   answerHandshake,
   type Delivery,
@@ -9,7 +10,6 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { multipartField } from '../../src/providers/multipart.ts';
 import { makeSigned, makeSource, NOW, readFixture, secretOf, withHeaders } from './deliveries.ts';
 
 const { adyen, contentful, 'dropbox-sign': dropboxSign, mercadopago } = providers;

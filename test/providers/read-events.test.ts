@@ -1,7 +1,7 @@
 // What becomes of validly signed bodies that are odd (reliability.md B18 to B38).
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { MAX_FORM_FIELDS } from '../../src/providers/form.ts';
+import { MAX_FORM_FIELDS } from '../../src/providers/body/form.ts';
 import {
   type EventDraft,
   MAX_EVENTS_PER_DELIVERY,

@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
 import { type Provider, providers } from '../../src/providers/index.ts';
-import { parseSources, variableOf } from '../../src/sources.ts';
+import { parseSources, variableOf } from '../../src/providers/sources.ts';
 import { runProcess } from '../support/processes.ts';
 
 const pairs = [

@@ -1,7 +1,7 @@
 // What the receiver refused lately, why, and what would mend it.
 import { listRejections, type RejectedRequest } from '../../events/queries.ts';
 import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../../providers/index.ts';
-import { variableOf } from '../../sources.ts';
+import { variableOf } from '../../providers/sources.ts';
 import { countText, timeText } from '../print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
 

@@ -11,7 +11,7 @@ import { CommandError, ConfigError } from '../../errors.ts';
 import { createLogger } from '../../logger.ts';
 import { migrateDatabase } from '../../migrate.ts';
 import { providers, type Source } from '../../providers/index.ts';
-import { parseSources, variableOf } from '../../sources.ts';
+import { parseSources, variableOf } from '../../providers/sources.ts';
 import { startChild } from '../child-process.ts';
 import { acceptsSelfSigned } from '../connection.ts';
 import type { StopSignal } from '../stop-signal.ts';

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { Environment } from '../../config.ts';
 import { type Provider, providers } from '../../providers/index.ts';
-import { variableOf } from '../../sources.ts';
+import { variableOf } from '../../providers/sources.ts';
 import { readEnvFile, secretsFile, writeEnvFile } from './dev-folder.ts';
 
 /** Those whose secret is one random text. */

@@ -1,9 +1,10 @@
 // Acuity Scheduling: base64 HMAC over a form that only names the appointment, under the account's API key.
-import { arrival, computed, firstOf, header, json, type Reading, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { arrival, computed, firstOf, header, json, type Reading, rawBody } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 const ONCE_PER_OBJECT = ['scheduled', 'order.completed'];

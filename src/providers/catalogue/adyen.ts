@@ -1,13 +1,13 @@
 // Adyen: payments carry an HMAC in each item over eight of its fields; platform webhooks one over the body in a header.
 import { createHmac } from 'node:crypto';
-import { decodeBody, valueAt } from '../body.ts';
+import { decodeBody, valueAt } from '../body/body.ts';
 import { sameText } from '../equal.ts';
-import { firstOf, header, json, rawBody } from '../parts.ts';
 import type { Provider, Refusal, SampleDraft, Scheme, Verdict } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { decodeKey } from '../schemes/key.ts';
 import { encodedSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 type Fields = Record<string, unknown>;

@@ -1,8 +1,9 @@
 // AfterShip: base64 HMAC over the body, in one header per product.
-import { json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
 export const aftership: Provider = {

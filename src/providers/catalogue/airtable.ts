@@ -1,9 +1,9 @@
 // Airtable: `hmac-sha256=` hex HMAC over a bare ping, under a base64 key; what changed is then asked of its API.
 import { emptyAnswer } from '../handshake.ts';
-import { header, json, rawBody } from '../parts.ts';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { encodedSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const key = { base64: '' } as const;

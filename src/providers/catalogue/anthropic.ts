@@ -1,6 +1,7 @@
 // Anthropic: Standard Webhooks; `type` is always `event`, what happened is `data.type`.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

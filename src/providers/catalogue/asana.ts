@@ -1,10 +1,10 @@
 // Asana: hex HMAC over the body, keyed with a secret that Asana hands over when a webhook is made; a batch of events.
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { credentialSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const SIGNATURE = 'x-hook-signature';

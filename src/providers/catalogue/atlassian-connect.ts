@@ -1,9 +1,9 @@
 // Atlassian Connect apps: a JWT whose `qsh` is the hash of method, path and query; the body is not signed.
 import { hash } from 'node:crypto';
-import { firstOf, header, json } from '../parts.ts';
 import type { Delivery, Provider, SampleDraft, Source } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const atlassianConnect: Provider = {

@@ -1,9 +1,9 @@
 // Auth0 log streams: a static value in Authorization; log entries as one object, an array, or one on each line.
 import { isUtf8 } from 'node:buffer';
-import { header, json } from '../parts.ts';
 import type { Delivery, Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const auth0: Provider = {

@@ -1,8 +1,9 @@
 // Authsignal: `t=…,v2=…` over `t.body`, the signature in base64 without padding.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const authsignal: Provider = {

@@ -1,6 +1,6 @@
 // SNS: an RSA signature in the body over some of its fields, by a key in the certificate that the body names.
 import { randomUUID, sign, verify } from 'node:crypto';
-import { decodeBody, valueAt } from '../body.ts';
+import { decodeBody, valueAt } from '../body/body.ts';
 import type { Delivery, OutgoingRequest, Refusal, Scheme, Source, Verdict } from '../provider.ts';
 import { certificateKeys } from '../schemes/certificates.ts';
 import { NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';

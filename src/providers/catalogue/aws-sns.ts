@@ -1,11 +1,11 @@
 // Amazon SNS: an RSA signature over fields of the body, and subscriptions that want to be confirmed.
 import { setTimeout as pause } from 'node:timers/promises';
-import { decodeBody, valueAt } from '../body.ts';
+import { decodeBody, valueAt } from '../body/body.ts';
 import { emptyAnswer } from '../handshake.ts';
-import { computed, json, type Reading } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
 import { generateKeyPair } from '../public-key-secrets.ts';
 import { fetchText } from '../schemes/fetch-text.ts';
+import { computed, json, type Reading } from '../template/parts.ts';
 import { snsSignature } from './aws-sns-signature.ts';
 import { isTopicOf, parseTopics } from './aws-sns-topic.ts';
 import { randomId } from './sample.ts';

@@ -1,6 +1,7 @@
 // BigCommerce: Standard Webhooks with the app's client secret, as text, for a key; bodies only name what changed.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

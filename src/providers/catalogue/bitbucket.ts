@@ -1,8 +1,9 @@
 // Bitbucket Cloud: `sha256=` hex HMAC over the body in X-Hub-Signature, the event's name in a header.
-import { bodyHash, header, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { bodyHash, header, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const actor = { type: 'user', display_name: 'Ada', uuid: '{d301aafa-d676-4ee0-88be-962be7417567}' };

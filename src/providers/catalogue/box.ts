@@ -1,9 +1,10 @@
 // Box: base64 HMAC over `body timestamp`, once under each of two keys; one of the two suffices.
-import { computed, header, json, type Reading, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, Refusal, SampleDraft } from '../provider.ts';
-import { readPart } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, header, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
+import { readPart } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 const VERSION = 'box-signature-version';

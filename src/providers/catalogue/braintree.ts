@@ -1,13 +1,13 @@
 // Braintree: a form with `bt_payload` (base64 XML) and `bt_signature` (public keys with HMAC-SHA1 of the payload).
 import { createHash, createHmac } from 'node:crypto';
-import { formFields } from '../body.ts';
-import { singleField } from '../form.ts';
+import { formFields } from '../body/body.ts';
+import { singleField } from '../body/form.ts';
 import { queryParam, textAnswer } from '../handshake.ts';
-import { computed, formField, json, type Reading } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, Refusal, SampleDraft, Source } from '../provider.ts';
-import { readPart } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { pairSecret } from '../secrets.ts';
+import { computed, formField, json, type Reading } from '../template/parts.ts';
+import { readPart } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const publicKeyOf = (secret: string) => secret.slice(0, secret.indexOf(':'));

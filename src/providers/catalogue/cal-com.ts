@@ -1,8 +1,9 @@
 // Cal.com: bare hex HMAC over the body; no id is sent, so the body's hash is the id.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const calCom: Provider = {

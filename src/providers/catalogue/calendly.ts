@@ -1,8 +1,9 @@
 // Calendly: `t=…,v1=…` over `t.body`; no id is sent, so the body's hash is the id.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 
 export const calendly: Provider = {
   name: 'calendly',

@@ -1,8 +1,9 @@
 // Cashfree: base64 HMAC over `timestamp body`; no id is sent.
-import { header, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const cashfree: Provider = {

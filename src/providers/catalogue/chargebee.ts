@@ -1,8 +1,9 @@
 // Chargebee: nothing is signed; user name and password of your choice come as basic auth.
-import { header, json } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { pairSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const chargebee: Provider = {

@@ -1,8 +1,9 @@
 // Checkout.com: hex HMAC over the body; the event id is in it.
-import { firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const checkoutCom: Provider = {

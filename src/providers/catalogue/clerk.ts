@@ -1,6 +1,7 @@
 // Clerk: Standard Webhooks under the svix-… names only; the body's timestamp is in milliseconds.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

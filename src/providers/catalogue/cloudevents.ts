@@ -1,11 +1,11 @@
 // CloudEvents over HTTP: nothing is signed; a bearer token, an OPTIONS handshake, and three ways to write an event.
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { emptyAnswer } from '../handshake.ts';
-import { firstOf, header, json, query } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { firstOf, header, json, query } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const cloudevents: Provider = {

@@ -1,8 +1,9 @@
 // Cloudinary: a plain SHA-1 or SHA-256 over body, timestamp and API secret.
-import { header, json, rawBody, secret, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { plainHash } from '../schemes/plain-hash.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, secret, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const cloudinary: Provider = {

@@ -1,8 +1,9 @@
 // Coinbase Commerce: hex HMAC over the body; the event inside it keeps its id while the envelope's id counts attempts.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const coinbaseCommerce: Provider = {

@@ -1,11 +1,11 @@
 // Contentful: an HMAC over a canonical request: method, path, the headers it lists, body.
 import { randomBytes } from 'node:crypto';
 import { escape as escapeQuery } from 'node:querystring';
-import { bodyHash, computed, firstOf, header, json, type Reading } from '../parts.ts';
 import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
-import { readPart, readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { bodyHash, computed, firstOf, header, json, type Reading } from '../template/parts.ts';
+import { readPart, readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const SIGNED_HEADERS = 'x-contentful-signed-headers';

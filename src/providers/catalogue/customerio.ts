@@ -1,8 +1,9 @@
 // Customer.io reporting webhooks: bare hex HMAC over `v0:timestamp:body`.
-import { header, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const customerio: Provider = {

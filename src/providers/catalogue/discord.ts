@@ -1,10 +1,10 @@
 // Discord: Ed25519 over `timestamp body`; interactions and webhook events under one application key.
 import { emptyAnswer, jsonAnswer, smallJsonBody } from '../handshake.ts';
-import { firstOf, header, json, rawBody, timestamp } from '../parts.ts';
 import type { Delivery, EventDraft, HandshakeAnswer, Provider } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { formatTimestamp } from '../schemes/freshness.ts';
 import { publicKey } from '../schemes/public-key.ts';
+import { firstOf, header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const key = { format: 'raw-hex' } as const;

@@ -1,8 +1,9 @@
 // DocuSign Connect: base64 HMAC over the body, in one numbered header per key of the account.
-import { json, optional, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { json, optional, rawBody } from '../template/parts.ts';
 
 /** An account may have up to 100 keys, and sends one signature for each: ours may be any of them. */
 const SIGNATURE_HEADERS = Array.from({ length: 100 }, (_, index) => `x-docusign-signature-${index + 1}`);

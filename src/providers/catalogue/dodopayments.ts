@@ -1,6 +1,7 @@
 // Dodo Payments: Standard Webhooks; the data are those of the moment of sending, so a retry may differ.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

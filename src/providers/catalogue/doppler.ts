@@ -1,8 +1,9 @@
 // Doppler: `sha256=` hex HMAC over a body that says that secrets changed, in the same words each time.
-import { arrival, bodyHash, firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { arrival, bodyHash, firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const doppler: Provider = {

@@ -1,8 +1,7 @@
 // Dropbox Sign: a multipart form whose field `json` holds the event, with an HMAC of its time and type in it.
 import { createHmac } from 'node:crypto';
-import { valueAt } from '../body.ts';
-import { multipartBody, multipartField } from '../multipart.ts';
-import { type Computed, computed, firstOf, json, optional, type Reading } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
+import { multipartBody, multipartField } from '../body/multipart.ts';
 import type {
   Delivery,
   HandshakeAnswer,
@@ -12,9 +11,10 @@ import type {
   Scheme,
   Source,
 } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { type Computed, computed, firstOf, json, optional, type Reading } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 const FIELD = 'json';

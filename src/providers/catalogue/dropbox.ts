@@ -1,10 +1,10 @@
 // Dropbox: hex HMAC over the body, which only says whose files have changed; a GET wants its challenge back.
-import { splitBody } from '../batch.ts';
+import { splitBody } from '../body/batch.ts';
 import { queryParam, textAnswer } from '../handshake.ts';
-import { arrival, computed, firstOf, header, json, type Reading, rawBody } from '../parts.ts';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { arrival, computed, firstOf, header, json, type Reading, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const dropbox: Provider = {

@@ -1,8 +1,9 @@
 // EasyPost: `hmac-sha256-hex=` HMAC over the body; the key is the secret in Unicode's NFKD form.
-import { firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const easypost: Provider = {

@@ -1,8 +1,9 @@
 // ElevenLabs: `t=…,v0=…` over `t.body`, believed for half an hour; no id is sent.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const elevenlabs: Provider = {

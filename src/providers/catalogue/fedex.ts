@@ -1,8 +1,9 @@
 // FedEx Advanced Integrated Visibility: base64 HMAC over the body, no id and no timestamp.
-import { firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const SCAN = 'completeTrackResults.0.trackResults.0.scanEvents.0';

@@ -1,8 +1,9 @@
 // Fingerprint: `v1=` hex HMAC over the body; each identification has its id in the body.
-import { firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const fingerprint: Provider = {

@@ -1,8 +1,9 @@
 // Fintoc: `t=…,v1=…` over `t.body`; its whsec_ secret is used as text.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const fintoc: Provider = {

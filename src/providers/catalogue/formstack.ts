@@ -1,8 +1,9 @@
 // Formstack: `sha256=` hex HMAC over a submission, sent as a form or as JSON.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const formstack: Provider = {

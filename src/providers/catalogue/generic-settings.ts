@@ -1,9 +1,20 @@
 // Reads the variables that describe a `generic` source, naming every one that makes no sense.
-import { header, json, method, type Part, query, rawBody, type Template, timestamp, url } from '../parts.ts';
+
 import type { SettingProblem, TimeUnit } from '../provider.ts';
 import { DEFAULT_TOLERANCE_SECONDS, parseDecimal } from '../schemes/freshness.ts';
 import type { Encoding } from '../schemes/signature.ts';
 import { mentions } from '../schemes/signed-template.ts';
+import {
+  header,
+  json,
+  method,
+  type Part,
+  query,
+  rawBody,
+  type Template,
+  timestamp,
+  url,
+} from '../template/parts.ts';
 
 export const GENERIC_SETTINGS = [
   'HEADER',

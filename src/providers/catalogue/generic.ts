@@ -1,10 +1,11 @@
 // A sender that is not in the catalogue: its HMAC scheme is told by variables of the source alone.
-import { header, type Part } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { formatTimestamp } from '../schemes/freshness.ts';
 import { hmac } from '../schemes/hmac.ts';
 import type { KeySpec } from '../schemes/key.ts';
 import { encodedSecret, textSecret } from '../secrets.ts';
+import { header, type Part } from '../template/parts.ts';
 import { GENERIC_SETTINGS, type GenericSettings, readGenericSettings } from './generic-settings.ts';
 
 /** As it stands: hex HMAC-SHA256 of the body in X-Signature. `configure` makes the one that is meant. */

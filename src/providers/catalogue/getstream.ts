@@ -1,8 +1,9 @@
 // Stream (Chat, Video, Feeds): bare hex HMAC over the body; the id comes in a header that is not signed.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const getstream: Provider = {

@@ -1,8 +1,9 @@
 // GitHub: `sha256=` hex HMAC over the body; id and event name come in headers that the signature does not cover.
-import { header, json, optional, rawBody } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, optional, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const repository = {

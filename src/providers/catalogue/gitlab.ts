@@ -1,10 +1,11 @@
 // GitLab: Standard Webhooks where a signing token is set, else a static secret token.
-import { firstOf, header, json, optional } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { standardWebhooks } from '../schemes/standard-webhooks.ts';
 import { credentialSecret, encodedSecret, isSigningToken } from '../secrets.ts';
+import { firstOf, header, json, optional } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const text = { label: 'Signing token or secret token', where: 'Project or group → Settings → Webhooks' };

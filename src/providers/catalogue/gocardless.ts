@@ -1,9 +1,9 @@
 // GoCardless: hex HMAC over the body, which holds up to some hundred events.
-import { valueAt } from '../body.ts';
-import { header, json, rawBody } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const gocardless: Provider = {

@@ -1,5 +1,10 @@
 // HubSpot v3: base64 HMAC over method, URL, body and timestamp; v1 and v2: plain hashes. A JSON array of events in each.
 import { isUtf8 } from 'node:buffer';
+import type { Provider, Refusal, SampleDraft } from '../provider.ts';
+import { alternatives } from '../schemes/alternatives.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { plainHash } from '../schemes/plain-hash.ts';
+import { textSecret } from '../secrets.ts';
 import {
   computed,
   header,
@@ -11,12 +16,7 @@ import {
   secret,
   timestamp,
   url,
-} from '../parts.ts';
-import type { Provider, Refusal, SampleDraft } from '../provider.ts';
-import { alternatives } from '../schemes/alternatives.ts';
-import { hmac } from '../schemes/hmac.ts';
-import { plainHash } from '../schemes/plain-hash.ts';
-import { textSecret } from '../secrets.ts';
+} from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const v3 = hmac({

@@ -1,11 +1,11 @@
 // Hygraph: `sign=…, env=…, t=…`, base64 HMAC over a JSON text that holds the body as a string, the stage and the time.
 import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
-import { type Computed, computed, firstOf, header, item, json, type Reading } from '../parts.ts';
 import type { Provider, SampleDraft, Scheme } from '../provider.ts';
-import { readPart, readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { type Computed, computed, firstOf, header, item, json, type Reading } from '../template/parts.ts';
+import { readPart, readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const SIGNATURE = 'gcms-signature';

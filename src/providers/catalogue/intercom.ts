@@ -1,10 +1,10 @@
 // Intercom: `sha1=` hex HMAC-SHA1 over the body; a HEAD tries out the URL, a ping without an id the endpoint.
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { bareRequest, emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
 export const intercom: Provider = {

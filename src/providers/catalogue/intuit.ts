@@ -1,9 +1,9 @@
 // Intuit QuickBooks: base64 HMAC over the body, a batch: CloudEvents since 2026, changes by company before.
-import { valueAt } from '../body.ts';
-import { firstOf, header, json, rawBody } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const intuit: Provider = {

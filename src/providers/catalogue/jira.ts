@@ -1,8 +1,9 @@
 // Jira Cloud: `sha256=` hex HMAC over the body in X-Hub-Signature; the id comes in a header that is not signed.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const jira: Provider = {

@@ -1,5 +1,5 @@
 // Kinde: the body is a JWT (RS256) by a key of your own Kinde domain; its claims are the event.
-import { json, rawBody } from '../parts.ts';
+
 import type { Delivery, Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { type KeySource, pinnedKey } from '../schemes/key-source.ts';
@@ -7,6 +7,7 @@ import { publicJwt } from '../schemes/public-jwt.ts';
 import { parsePublicKey } from '../schemes/public-key.ts';
 import { remoteKeys } from '../schemes/remote-keys.ts';
 import { parseToken } from '../schemes/token.ts';
+import { json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'rsa-sha256', key: { format: 'spki' } } as const;

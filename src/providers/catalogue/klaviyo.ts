@@ -1,10 +1,10 @@
 // Klaviyo system webhooks: hex HMAC over the body and then the timestamp header's text; a batch of events.
-import { splitBody } from '../batch.ts';
-import { computed, header, json, type Reading, rawBody } from '../parts.ts';
+import { splitBody } from '../body/batch.ts';
 import type { Provider, Refusal, SampleDraft } from '../provider.ts';
-import { readPart } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, header, json, type Reading, rawBody } from '../template/parts.ts';
+import { readPart } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const klaviyo: Provider = {

@@ -1,9 +1,9 @@
 // Kontent.ai: base64 HMAC over the body, a batch of notifications without ids.
-import { valueAt } from '../body.ts';
-import { arrival, header, json, optional, rawBody } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { arrival, header, json, optional, rawBody } from '../template/parts.ts';
 
 export const kontentAi: Provider = {
   name: 'kontent-ai',

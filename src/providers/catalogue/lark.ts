@@ -1,11 +1,11 @@
 // Lark and Feishu: a plain SHA-256 over timestamp, nonce, Encrypt Key and body; the body is AES under that key.
 import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto';
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, smallJsonBody } from '../handshake.ts';
-import { firstOf, header, json, rawBody, secret, timestamp } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Source } from '../provider.ts';
 import { plainHash } from '../schemes/plain-hash.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody, secret, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const signed = plainHash({

@@ -1,8 +1,9 @@
 // Lemon Squeezy: hex HMAC over a JSON:API body that names its event but has no event id.
-import { firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const lemonSqueezy: Provider = {

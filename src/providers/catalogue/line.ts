@@ -1,11 +1,11 @@
 // LINE: base64 HMAC over the body, a batch of events; an empty batch tries out the endpoint.
-import { splitBody } from '../batch.ts';
-import { valueAt } from '../body.ts';
+import { splitBody } from '../body/batch.ts';
+import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const line: Provider = {

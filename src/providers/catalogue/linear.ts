@@ -1,8 +1,9 @@
 // Linear: bare hex HMAC over the body, which holds the time of sending; the id comes in a header that is not signed.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const linear: Provider = {

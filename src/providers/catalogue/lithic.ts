@@ -1,5 +1,5 @@
 // Lithic: Standard Webhooks; the type is `event_type`, the id only in the signed header.
-import { firstOf, json } from '../parts.ts';
+import { firstOf, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

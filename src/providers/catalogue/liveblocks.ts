@@ -1,6 +1,7 @@
 // Liveblocks: Standard Webhooks; the time of an event stands under another name in each type.
-import { firstOf, json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { firstOf, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

@@ -1,8 +1,9 @@
 // LiveKit: a bare JWT in Authorization whose claim `sha256` is the hash of the body.
-import { header, json } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
 import { pairSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const livekit: Provider = {

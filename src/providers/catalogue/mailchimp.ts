@@ -1,10 +1,10 @@
 // Mailchimp Marketing: nothing is signed; the secret is a parameter of the URL that you type in there.
 import { bareRequest } from '../handshake.ts';
-import { computed, json, query, type Reading } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { computed, json, query, type Reading } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 export const mailchimp: Provider = {

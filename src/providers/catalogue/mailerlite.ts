@@ -1,11 +1,11 @@
 // MailerLite: bare hex HMAC over the body in a header called Signature; batches where the webhook is batchable.
 import { hash } from 'node:crypto';
-import { valueAt } from '../body.ts';
-import { computed, firstOf, header, json, type Reading, rawBody } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, type Reading, rawBody } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 const topic = firstOf(json('type'), json('event'));

@@ -1,10 +1,10 @@
 // Mailgun: hex HMAC over `timestamp token`, both in the body beside an event, or a mail, that is not signed at all.
 import { hash } from 'node:crypto';
-import { computed, firstOf, formField, json, type Part, type Reading, timestamp } from '../parts.ts';
 import type { Delivery, Provider, SampleDraft, Scheme } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, formField, json, type Part, type Reading, timestamp } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 /** Routes post the three as fields of a form, events as one object of a JSON body. */

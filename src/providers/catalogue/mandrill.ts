@@ -1,12 +1,12 @@
 // Mandrill: base64 HMAC-SHA1 over the URL and the form fields; mandrill_events holds a JSON array of events.
-import { formFields } from '../body.ts';
-import { singleField } from '../form.ts';
+import { formFields } from '../body/body.ts';
+import { singleField } from '../body/form.ts';
 import { bareRequest, emptyAnswer } from '../handshake.ts';
-import { computed, firstOf, header, json, optional, type Reading, url } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, Refusal, SampleDraft } from '../provider.ts';
-import { missing } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, optional, type Reading, url } from '../template/parts.ts';
+import { missing } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 const EVENTS = 'mandrill_events';

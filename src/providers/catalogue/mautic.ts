@@ -1,9 +1,9 @@
 // Mautic: base64 HMAC over the body, a batch with one list of events per type.
-import { valueAt } from '../body.ts';
-import { computed, header, type Reading, rawBody } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, header, type Reading, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const mautic: Provider = {

@@ -1,4 +1,9 @@
 // Mercado Pago: an HMAC over the object's id in the URL, the request's id and a time; the body is not signed.
+
+import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
+import { hmac } from '../schemes/hmac.ts';
+import { readSignatures, type SignatureSpec } from '../schemes/signature.ts';
+import { textSecret } from '../secrets.ts';
 import {
   type Computed,
   computed,
@@ -11,12 +16,8 @@ import {
   query,
   type Reading,
   timestamp,
-} from '../parts.ts';
-import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
-import { readPart, startReading } from '../reading.ts';
-import { hmac } from '../schemes/hmac.ts';
-import { readSignatures, type SignatureSpec } from '../schemes/signature.ts';
-import { textSecret } from '../secrets.ts';
+} from '../template/parts.ts';
+import { readPart, startReading } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 const proof: SignatureSpec = {

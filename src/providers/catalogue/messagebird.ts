@@ -1,8 +1,9 @@
 // MessageBird (Bird): a JWT with hashes of the URL and of the body.
-import { firstOf, header, json, optional } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, optional } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const messagebird: Provider = {

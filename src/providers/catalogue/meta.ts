@@ -1,12 +1,12 @@
 // Meta (Facebook, Instagram, WhatsApp): `sha256=` hex HMAC over the body as sent; entries of changes or messages.
 
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { verifyTokenChallenge } from '../handshake.ts';
-import { computed, firstOf, header, json, optional, type Reading, rawBody } from '../parts.ts';
 import type { Provider } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, optional, type Reading, rawBody } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
 const CHANGE = 'entry.0.changes.0';

@@ -1,12 +1,12 @@
 // Microsoft Graph: nothing is signed; every notification of a batch repeats the clientState of its subscription.
-import { decodeBody, valueAt } from '../body.ts';
+import { decodeBody, valueAt } from '../body/body.ts';
 import { sameText } from '../equal.ts';
 import { queryParam } from '../handshake.ts';
-import { arrival, computed, firstOf, json, type Part, type Reading } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Scheme, Verdict } from '../provider.ts';
-import { missing, readText } from '../reading.ts';
 import { MAX_SIGNATURE_CHARS } from '../schemes/signature.ts';
 import { credentialSecret } from '../secrets.ts';
+import { arrival, computed, firstOf, json, type Part, type Reading } from '../template/parts.ts';
+import { missing, readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const inResourceData = (name: string): Part => ({ kind: 'json', path: ['resourceData', name] });

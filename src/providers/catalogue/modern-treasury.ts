@@ -1,8 +1,9 @@
 // Modern Treasury: hex HMAC over the body; no id is known, so the body's hash is the id.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 
 export const modernTreasury: Provider = {
   name: 'modern-treasury',

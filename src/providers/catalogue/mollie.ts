@@ -1,12 +1,12 @@
 // Mollie: next-generation events are signed; a payment's own webhook is a bare id, told by a token of yours in its URL.
 import { isUtf8 } from 'node:buffer';
-import { arrival, computed, firstOf, header, json, query, type Reading, rawBody } from '../parts.ts';
 import type { Delivery, Provider, SampleDraft, Scheme, SecretSpec } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { credential } from '../schemes/credential.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { credentialSecret, textSecret } from '../secrets.ts';
+import { arrival, computed, firstOf, header, json, query, type Reading, rawBody } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const TOKEN_PREFIX = 'token_';

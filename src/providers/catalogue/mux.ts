@@ -1,8 +1,9 @@
 // Mux: `t=…,v1=…` over `t.body`; the id stays in the body while its list of attempts grows.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const mux: Provider = {

@@ -1,10 +1,10 @@
 // Notion: `sha256=` hex HMAC over the body, keyed with a token that Notion itself hands over, unsigned, at the start.
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, rawBody } from '../parts.ts';
 import type { Delivery, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { credentialSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const SIGNATURE = 'x-notion-signature';

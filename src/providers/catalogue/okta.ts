@@ -1,10 +1,10 @@
 // Okta event hooks: a static value in Authorization, a batch of log events; a GET wants its challenge back as JSON.
-import { splitBody } from '../batch.ts';
+import { splitBody } from '../body/batch.ts';
 import { emptyAnswer, isChallenge, jsonAnswer } from '../handshake.ts';
-import { header, json } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const okta: Provider = {

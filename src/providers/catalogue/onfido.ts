@@ -1,8 +1,9 @@
 // Onfido: bare hex HMAC over the body; no id is sent, so the body's hash is the id.
-import { firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 
 export const onfido: Provider = {
   name: 'onfido',

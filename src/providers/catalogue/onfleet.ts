@@ -1,9 +1,9 @@
 // Onfleet: hex HMAC-SHA512 over the body under a hexadecimal key; tries an endpoint with GET ?check=….
 import { queryParam, textAnswer } from '../handshake.ts';
-import { firstOf, header, json, rawBody } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { encodedSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const onfleet: Provider = {

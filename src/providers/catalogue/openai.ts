@@ -1,6 +1,7 @@
 // OpenAI: Standard Webhooks.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

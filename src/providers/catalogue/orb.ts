@@ -1,8 +1,9 @@
 // Orb: `v1=` HMAC over `v1:time:body`; the time is UTC without saying so.
-import { header, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const orb: Provider = {

@@ -1,8 +1,9 @@
 // Paddle Billing: `ts=…;h1=…` over `ts:body`; the event id is in the signed body.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const paddle: Provider = {

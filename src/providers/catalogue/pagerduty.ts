@@ -1,10 +1,10 @@
 // PagerDuty v3: a list of `v1=` hex HMACs over the body, one for each secret in force.
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const pagerduty: Provider = {

@@ -1,11 +1,11 @@
 // payOS: hex HMAC over the fields of `data`, sorted, as `key=value&…`; the signature stands beside them in the body.
-import { decodeBody, valueAt } from '../body.ts';
+import { decodeBody, valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { type Computed, computed, json, type Reading } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
-import { missing } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { type Computed, computed, json, type Reading } from '../template/parts.ts';
+import { missing } from '../template/reading.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const payos: Provider = {

@@ -1,14 +1,14 @@
 // PayPal: RSA-SHA256 over `id|time|webhook id|CRC32 of the body`, by a key in the certificate that a header names.
 import { crc32 } from 'node:zlib';
-import { computed, header, json, timestamp } from '../parts.ts';
 import type { Provider, SampleDraft, Scheme, SecretSpec } from '../provider.ts';
 import { generateKeyPair } from '../public-key-secrets.ts';
-import { readPart, startReading } from '../reading.ts';
 import { certificateKeys } from '../schemes/certificates.ts';
 import { pinnedKey, withKey } from '../schemes/key-source.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { type PublicKeySpec, parsePublicKey, publicKey, publicKeyAlgorithm } from '../schemes/public-key.ts';
 import { verifySigned } from '../schemes/signed-template.ts';
+import { computed, header, json, timestamp } from '../template/parts.ts';
+import { readPart, startReading } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { format: 'spki' } as const;

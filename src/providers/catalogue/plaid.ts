@@ -1,16 +1,16 @@
 // Plaid: a JWT (ES256) with a hash of the body; the key is asked of Plaid's API by the id that the token names.
 import { createPublicKey, hash, type JsonWebKeyInput } from 'node:crypto';
-import { valueAt } from '../body.ts';
-import { computed, header, json, type Reading } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
-import { readText } from '../reading.ts';
 import { fetchText, HttpStatusError } from '../schemes/fetch-text.ts';
 import { type FetchedKey, fetchedKeys, type Untrusted } from '../schemes/fetched-keys.ts';
 import { type KeySource, pinnedKey } from '../schemes/key-source.ts';
 import { publicJwt } from '../schemes/public-jwt.ts';
 import { parsePublicKey } from '../schemes/public-key.ts';
 import { parseToken } from '../schemes/token.ts';
+import { computed, header, json, type Reading } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'ecdsa-p256', key: { format: 'spki' } } as const;

@@ -1,11 +1,11 @@
 // Plivo v3: base64 HMAC over the URL, `?`, the sorted form fields, a dot and a nonce.
-import { formFields } from '../body.ts';
+import { formFields } from '../body/body.ts';
 import { xmlAnswer } from '../handshake.ts';
-import { computed, firstOf, header, json, type Reading, url } from '../parts.ts';
 import type { Provider, Refusal } from '../provider.ts';
-import { missing, readPart } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, type Reading, url } from '../template/parts.ts';
+import { missing, readPart } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const NONCE = 'x-plivo-signature-v3-nonce';

@@ -1,9 +1,10 @@
 // Polar: Standard Webhooks, with the whole secret as text for a key or, of newer whsec_…, the bytes that it encodes.
-import { json } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { decodeKey } from '../schemes/key.ts';
 import { standardWebhooks } from '../schemes/standard-webhooks.ts';
 import { isSigningToken } from '../secrets.ts';
+import { json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

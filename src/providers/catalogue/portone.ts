@@ -1,6 +1,7 @@
 // PortOne (V2): Standard Webhooks; the body's timestamp is the event's and stays over retries.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

@@ -1,8 +1,9 @@
 // Postmark: nothing is signed; user name and password stand in the webhook URL and come as basic auth.
-import { firstOf, header, json } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { pairSecret } from '../secrets.ts';
+import { firstOf, header, json } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const postmark: Provider = {

@@ -1,9 +1,9 @@
 // Pusher Channels: hex HMAC over the body, a batch of events without ids.
-import { splitBody } from '../batch.ts';
-import { header, json, rawBody } from '../parts.ts';
+import { splitBody } from '../body/batch.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const pusher: Provider = {

@@ -1,8 +1,9 @@
 // Upstash QStash: a JWT in Upstash-Signature with the URL as `sub` and a hash of the body.
-import { firstOf, header, json } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const qstash: Provider = {

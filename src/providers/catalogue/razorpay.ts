@@ -1,8 +1,9 @@
 // Razorpay: hex HMAC over the body; the event id comes in a header that the signature does not cover.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const razorpay: Provider = {

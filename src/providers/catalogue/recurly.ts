@@ -1,8 +1,9 @@
 // Recurly's JSON notifications: a list of time and signatures, over `time.body`.
-import { header, itemAt, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, itemAt, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const recurly: Provider = {

@@ -1,6 +1,7 @@
 // Replicate: Standard Webhooks; the body is the prediction itself, so its status is the topic.
-import { firstOf, json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { firstOf, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 

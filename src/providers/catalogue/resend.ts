@@ -1,6 +1,7 @@
 // Resend: Standard Webhooks under the svix-… names.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { standardSender } from './standard-family.ts';
 
 export const resend = standardSender({

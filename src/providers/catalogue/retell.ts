@@ -1,8 +1,9 @@
 // Retell: `v=…,d=…`, hex HMAC over the body and then the time in milliseconds; the key is the API key.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const retell: Provider = {

@@ -1,9 +1,19 @@
 // Sanity: `t=…,v1=…` with base64url HMAC over `t.body`; the body is what your projection makes of a document.
-import { computed, firstOf, header, item, json, type Reading, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import {
+  computed,
+  firstOf,
+  header,
+  item,
+  json,
+  type Reading,
+  rawBody,
+  timestamp,
+} from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const SIGNATURE = header('sanity-webhook-signature');

@@ -1,6 +1,7 @@
 // Seam: Standard Webhooks under the svix-… names; the type is `event_type`.
-import { json } from '../parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { standardSender } from './standard-family.ts';
 
 export const seam = standardSender({

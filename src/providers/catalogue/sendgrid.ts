@@ -1,8 +1,9 @@
 // SendGrid event webhook: ECDSA over `timestamp body`, a JSON array of events in each delivery.
-import { header, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { publicKey } from '../schemes/public-key.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 const key = { format: 'spki' } as const;

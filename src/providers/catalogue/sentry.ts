@@ -1,8 +1,9 @@
 // Sentry: hex HMAC over the body; what happened is told by a header and `action` together.
-import { firstOf, header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
 const RESOURCE = 'sentry-hook-resource';

@@ -1,10 +1,11 @@
 // Shippo: `t=…,v1=…` over `t.body` where Shippo has set it up on request, else a token of yours in the URL.
-import { firstOf, header, item, json, query, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { credential } from '../schemes/credential.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { credentialSecret } from '../secrets.ts';
+import { firstOf, header, item, json, query, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 const signed = hmac({

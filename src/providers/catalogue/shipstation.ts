@@ -1,8 +1,9 @@
 // ShipStation API v2 (ShipEngine): RSA-SHA256 over `timestamp.body` with a key that ShipEngine publishes.
-import { header, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { publishedKeySecret } from '../public-key-secrets.ts';
 import { publishedKey } from '../schemes/published-key.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const key = { format: 'spki' } as const;

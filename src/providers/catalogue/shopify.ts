@@ -1,9 +1,10 @@
 // Shopify: base64 HMAC over the body; id and topic come in headers that the signature does not cover.
-import { firstOf, header, json, optional, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft, Scheme } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, optional, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 const signedIn = (name: string): Scheme =>

@@ -1,9 +1,9 @@
 // Slack: `v0=` hex HMAC over `v0:timestamp:body`; events as JSON, commands and interactions as forms.
 import { emptyAnswer, signedChallenge } from '../handshake.ts';
-import { firstOf, header, json, rawBody, timestamp } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const slack: Provider = {

@@ -1,11 +1,11 @@
 // Smartcar: hex HMAC over the body under the application management token; VERIFY wants its challenge keyed alike.
 import { createHmac } from 'node:crypto';
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, smallJsonBody } from '../handshake.ts';
-import { firstOf, header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Source } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const smartcar: Provider = {

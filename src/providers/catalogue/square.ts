@@ -1,8 +1,9 @@
 // Square: base64 HMAC over the notification URL and the body.
-import { header, json, rawBody, url } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, url } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const square: Provider = {

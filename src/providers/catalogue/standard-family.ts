@@ -1,9 +1,10 @@
 // Providers that follow Standard Webhooks to the letter: signed id, `type` in the body, one secret format.
-import { header, json, type Template } from '../parts.ts';
+
 import type { EventSpec, Provider, Sample } from '../provider.ts';
 import type { KeySpec } from '../schemes/key.ts';
 import { standardWebhooks } from '../schemes/standard-webhooks.ts';
 import { encodedSecret, textSecret } from '../secrets.ts';
+import { header, json, type Template } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export interface StandardSender

@@ -1,5 +1,5 @@
 // Standard Webhooks, v1 (HMAC) and v1a (Ed25519): any sender that follows the specification, under webhook-… headers.
-import { header, json } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { perSecret } from '../schemes/per-secret.ts';
@@ -9,6 +9,7 @@ import {
   V1A_KEY,
 } from '../schemes/standard-webhooks.ts';
 import { encodedSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const text = { label: 'Signing secret', where: "The sender's webhook settings, beside the endpoint" };

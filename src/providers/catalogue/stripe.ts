@@ -1,10 +1,11 @@
 // Stripe: `t=…,v1=…` over `t.body`; the id and the topic are in the signed body.
-import { computed, header, item, json, type Reading, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { parseTimestamp } from '../schemes/freshness.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, header, item, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const stripe: Provider = {

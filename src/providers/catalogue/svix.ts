@@ -1,9 +1,10 @@
 // Svix: Standard Webhooks under svix-… or webhook-… headers; the svix-… set wins where both are sent.
-import { firstOf, header, json } from '../parts.ts';
+
 import type { Provider } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { standardWebhooks as scheme } from '../schemes/standard-webhooks.ts';
 import { encodedSecret } from '../secrets.ts';
+import { firstOf, header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const svix: Provider = {

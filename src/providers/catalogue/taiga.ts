@@ -1,8 +1,9 @@
 // Taiga: bare hex HMAC-SHA1 over the body; no id is sent, so the body's hash is the id.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 export const taiga: Provider = {

@@ -1,8 +1,9 @@
 // Telnyx: Ed25519 over `timestamp|body`; event id and type in the signed body.
-import { header, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { publicKey } from '../schemes/public-key.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const key = { format: 'raw-base64' } as const;

@@ -1,9 +1,9 @@
 // Trello: base64 HMAC-SHA1 over the body and then the callback URL; a HEAD tries out the URL.
 import { bareRequest } from '../handshake.ts';
-import { header, json, rawBody, url } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, url } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const trello: Provider = {

@@ -1,6 +1,5 @@
 // TrueLayer: a detached JWS (ES512) over method, path, the headers it lists and the body.
 import type { KeyObject } from 'node:crypto';
-import { firstOf, header, json, type Reading } from '../parts.ts';
 import type {
   Delivery,
   Provider,
@@ -12,7 +11,6 @@ import type {
   Verdict,
 } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
-import { readPart, startReading } from '../reading.ts';
 import { checkAge, formatTimestamp, freshnessOf, type TimestampSpec } from '../schemes/freshness.ts';
 import { malformedToken, readToken } from '../schemes/jwt.ts';
 import { type KeySource, NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';
@@ -20,6 +18,8 @@ import { perSecret } from '../schemes/per-secret.ts';
 import { parsePublicKey, privateKeyOf } from '../schemes/public-key.ts';
 import { remoteKeys } from '../schemes/remote-keys.ts';
 import { encodeJson, isSigned, signToken } from '../schemes/token.ts';
+import { firstOf, header, json, type Reading } from '../template/parts.ts';
+import { readPart, startReading } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'ecdsa-p521', key: { format: 'spki' } } as const;

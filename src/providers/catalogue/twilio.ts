@@ -1,13 +1,13 @@
 // Twilio: base64 HMAC-SHA1 over the URL and the sorted form; by GET over the URL, and for JSON, whose hash is in the URL.
 import { hash } from 'node:crypto';
-import { queryAsForm } from '../body.ts';
+import { queryAsForm } from '../body/body.ts';
 import { sameText } from '../equal.ts';
 import { queryParam, xmlAnswer } from '../handshake.ts';
-import { computed, firstOf, header, json, type Reading, sortedForm, url } from '../parts.ts';
 import type { Provider, Refusal } from '../provider.ts';
-import { readPart } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, type Reading, sortedForm, url } from '../template/parts.ts';
+import { readPart } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 export const twilio: Provider = {

@@ -1,12 +1,12 @@
 // Twitch EventSub: `sha256=` hex HMAC over id, timestamp and body; a signed challenge, and revocations.
-import { splitBody } from '../batch.ts';
-import { valueAt } from '../body.ts';
+import { splitBody } from '../body/batch.ts';
+import { valueAt } from '../body/body.ts';
 import { smallJsonBody, textAnswer } from '../handshake.ts';
-import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 
 const ID = 'twitch-eventsub-message-id';
 const TIME = 'twitch-eventsub-message-timestamp';

@@ -1,8 +1,9 @@
 // Typeform: `sha256=` and a base64 HMAC over the body; event id and type in it.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const typeform: Provider = {

@@ -2,12 +2,12 @@
 import { createHmac } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import { jsonAnswer } from '../handshake.ts';
-import { computed, header, json, type Reading } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Source } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret, pairSecret, type SecretText } from '../secrets.ts';
+import { computed, header, json, type Reading } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 /** UPS then asks again; the token itself is good as long as its secret is. */

@@ -1,8 +1,9 @@
 // Vercel: hex HMAC-SHA1 over the body; event id, type and time in it.
-import { header, json, rawBody } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const vercel: Provider = {

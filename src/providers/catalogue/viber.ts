@@ -1,10 +1,10 @@
 // Viber: hex HMAC over the body under the bot's token; setting the webhook sends an event of its own.
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, optional, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, optional, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const viber: Provider = {

@@ -1,9 +1,9 @@
 // Vonage: a bearer JWT whose claim `payload_hash` is the hash of the body.
 import { jsonAnswer } from '../handshake.ts';
-import { firstOf, header, json, optional } from '../parts.ts';
 import type { Provider } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json, optional } from '../template/parts.ts';
 
 export const vonage: Provider = {
   name: 'vonage',

@@ -1,8 +1,9 @@
 // Webflow: hex HMAC over `timestamp:body`; the body names its trigger and has no id.
-import { header, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const webflow: Provider = {

@@ -1,9 +1,9 @@
 // WooCommerce: base64 HMAC over the body; id and topic come in headers that the signature does not cover.
 import { emptyAnswer } from '../handshake.ts';
-import { bodyHash, firstOf, header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { bodyHash, firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const woocommerce: Provider = {

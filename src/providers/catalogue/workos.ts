@@ -1,8 +1,9 @@
 // WorkOS: `t=…, v1=…` with the time in milliseconds over `t.body`; event id and type in it.
-import { header, item, json, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const workos: Provider = {

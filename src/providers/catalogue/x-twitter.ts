@@ -1,13 +1,13 @@
 // X (Twitter): `sha256=` and a base64 HMAC over the body; a GET from time to time wants a token keyed in the same way.
 import { createHmac } from 'node:crypto';
-import { splitBody } from '../batch.ts';
-import { valueAt } from '../body.ts';
+import { splitBody } from '../body/batch.ts';
+import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, queryParam } from '../handshake.ts';
-import { type Computed, computed, json, type Reading } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Source } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { type Computed, computed, json, type Reading } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 const OPENING_BRACE = 123;

@@ -1,10 +1,10 @@
 // Xero: base64 HMAC over the body, a batch of events; tries an endpoint with right and wrong signatures.
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, rawBody } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const xero: Provider = {

@@ -1,9 +1,10 @@
 // Zendesk: base64 HMAC over `timestamp body`; events of Zendesk's own shape, and triggers with a body of yours.
-import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
-import { readText } from '../reading.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 const INVOCATION = 'x-zendesk-webhook-invocation-id';

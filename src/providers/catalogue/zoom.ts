@@ -1,11 +1,11 @@
 // Zoom: `v0=` hex HMAC over `v0:timestamp:body`, and a handshake that wants an HMAC of its token.
 import { createHmac } from 'node:crypto';
-import { valueAt } from '../body.ts';
+import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, smallJsonBody } from '../handshake.ts';
-import { header, json, rawBody, timestamp } from '../parts.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Source } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const zoom: Provider = {

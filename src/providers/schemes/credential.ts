@@ -1,8 +1,8 @@
 // A static credential: whoever repeats it is believed. Nothing is signed.
 import { sameText } from '../equal.ts';
-import type { Part } from '../parts.ts';
 import type { Scheme, Verdict } from '../provider.ts';
-import { readPart, startReading } from '../reading.ts';
+import type { Part } from '../template/parts.ts';
+import { readPart, startReading } from '../template/reading.ts';
 import { MAX_SIGNATURE_CHARS, placeName, placeValue, proofHeadersOf } from './signature.ts';
 
 export interface CredentialSpec {

@@ -1,6 +1,7 @@
 // Timestamps of deliveries: read strictly, measured against the time of arrival, written for signing.
-import type { Template } from '../parts.ts';
+
 import type { Freshness, Refusal, TimeUnit } from '../provider.ts';
+import type { Template } from '../template/parts.ts';
 
 export interface TimestampSpec {
   at: Template;

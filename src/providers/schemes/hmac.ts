@@ -1,8 +1,8 @@
 // HMAC over a template of parts: the scheme of three providers in four.
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { sameText } from '../equal.ts';
-import { type Piece, SECRET_PLACE } from '../parts.ts';
 import type { Scheme } from '../provider.ts';
+import { type Piece, SECRET_PLACE } from '../template/parts.ts';
 import { decodeKey, type KeySpec } from './key.ts';
 import { type Encoding, encodeBytes } from './signature.ts';
 import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';

@@ -1,8 +1,8 @@
 // A JSON Web Token by a shared secret: HS256 only, with the claims that tie it to this delivery.
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import type { Part, Reading } from '../parts.ts';
 import type { Refusal, Scheme, Verdict } from '../provider.ts';
-import { readPart, startReading } from '../reading.ts';
+import type { Part, Reading } from '../template/parts.ts';
+import { readPart, startReading } from '../template/reading.ts';
 import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
 import { encodeJson, isSigned, parseToken, signToken, type Token } from './token.ts';
 import { type ClaimRules, checkClaims, makeClaims } from './token-claims.ts';

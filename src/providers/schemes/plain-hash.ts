@@ -1,8 +1,8 @@
 // A plain hash with the secret as one of the hashed parts: weaker than an HMAC, but what some providers send.
 import { createHash } from 'node:crypto';
 import { sameText } from '../equal.ts';
-import { type Piece, SECRET_PLACE } from '../parts.ts';
 import type { Scheme } from '../provider.ts';
+import { type Piece, SECRET_PLACE } from '../template/parts.ts';
 import { HASH_BYTES } from './hmac.ts';
 import { type Encoding, encodeBytes } from './signature.ts';
 import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';

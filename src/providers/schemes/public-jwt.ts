@@ -1,7 +1,8 @@
 // A JSON Web Token by a private key that only the provider holds; the public one is found by the token's `kid`.
-import type { Part } from '../parts.ts';
+
 import type { Scheme, Source, Verdict } from '../provider.ts';
-import { startReading } from '../reading.ts';
+import type { Part } from '../template/parts.ts';
+import { startReading } from '../template/reading.ts';
 import { malformedToken, readToken } from './jwt.ts';
 import { type KeySource, NO_KEY, withKey } from './key-source.ts';
 import { perSecret } from './per-secret.ts';

@@ -1,7 +1,7 @@
 // Signatures by a private key that only the provider holds: Ed25519, ECDSA P-256 and RSA over a template.
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { type Piece, SECRET_PLACE } from '../parts.ts';
 import type { Scheme } from '../provider.ts';
+import { type Piece, SECRET_PLACE } from '../template/parts.ts';
 import { decodeBytes, encodeBytes } from './signature.ts';
 import { type Algorithm, type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 

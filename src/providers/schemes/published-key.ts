@@ -1,7 +1,8 @@
 // A public-key signature whose key is published: the request names it, the provider's JWKS holds it.
-import type { Template } from '../parts.ts';
+
 import type { Scheme } from '../provider.ts';
-import { readPart, startReading } from '../reading.ts';
+import type { Template } from '../template/parts.ts';
+import { readPart, startReading } from '../template/reading.ts';
 import { withKey } from './key-source.ts';
 import { perSecret } from './per-secret.ts';
 import { type PublicKeySpec, publicKey, publicKeyAlgorithm } from './public-key.ts';

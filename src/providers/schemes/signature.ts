@@ -1,8 +1,8 @@
 // Where signatures stand in a request and how they are written: found in it, and put into it.
-import { valueAt } from '../body.ts';
-import type { Part, Reading, Template } from '../parts.ts';
+import { valueAt } from '../body/body.ts';
 import type { OutgoingRequest, Refusal } from '../provider.ts';
-import { missing, readPart } from '../reading.ts';
+import type { Part, Reading, Template } from '../template/parts.ts';
+import { missing, readPart } from '../template/reading.ts';
 
 export type Encoding = 'hex' | 'base64' | 'base64url' | 'base64-unpadded';
 

@@ -1,7 +1,8 @@
 // The common course of every scheme that signs a text made of parts: find, check the age, render, compare.
-import type { Piece, Reading, Template } from '../parts.ts';
+
 import type { OutgoingRequest, Refusal, Scheme, SigningOptions, Source, Verdict } from '../provider.ts';
-import { readPart, renderMessage, startReading } from '../reading.ts';
+import type { Piece, Reading, Template } from '../template/parts.ts';
+import { readPart, renderMessage, startReading } from '../template/reading.ts';
 import { asDelivery } from './delivery.ts';
 import { checkAge, formatTimestamp, freshnessOf, type TimestampSpec } from './freshness.ts';
 import {

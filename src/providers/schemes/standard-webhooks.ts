@@ -1,7 +1,8 @@
 // The Standard Webhooks presets: signatures over `id.timestamp.body` under one family of header names.
-import { computed, header, type Part, rawBody, timestamp } from '../parts.ts';
+
 import type { Scheme } from '../provider.ts';
-import { readPart } from '../reading.ts';
+import { computed, header, type Part, rawBody, timestamp } from '../template/parts.ts';
+import { readPart } from '../template/reading.ts';
 import { hmac } from './hmac.ts';
 import type { KeySpec } from './key.ts';
 import { publicKey } from './public-key.ts';

@@ -1,6 +1,6 @@
 // The environment's sources: what is on, and every mistake with its remedy and never with its secret.
 import t from 'tap';
-import { parseSources, variableOf } from '../src/sources.ts';
+import { parseSources, variableOf } from '../../src/providers/sources.ts';
 
 const STRIPE = 'whsec_5f3d1c0a9b8e7f6d5c4b3a2918070605';
 const SHOPIFY = 'shpss_0123456789abcdef';

@@ -1,5 +1,5 @@
 // Reads the environment's sources: which endpoints are on, with which provider, secrets and URL.
-import { findProvider, type Provider, providers, type Source } from './providers/index.ts';
+import { findProvider, type Provider, providers, type Source } from './index.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

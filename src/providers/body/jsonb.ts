@@ -1,5 +1,5 @@
 // Tells, by one linear scan, whether Postgres' jsonb would take a JSON text that JavaScript takes.
-import type { PayloadError } from './provider.ts';
+import type { PayloadError } from '../provider.ts';
 
 /** Deeper nesting is refused before any recursive parser sees it. */
 export const MAX_DEPTH = 200;

@@ -1,7 +1,7 @@
 // multipart/form-data bodies, read byte for byte: one text field by its name, or all fields and files.
 import { isUtf8 } from 'node:buffer';
+import type { Delivery } from '../provider.ts';
 import { formToObject } from './form.ts';
-import type { Delivery } from './provider.ts';
 
 const MAX_PARTS = 50;
 /** With files come all headers of a mail, each a field. */

@@ -1,8 +1,8 @@
 // Reads templates from a delivery: as bytes for a digest, as text for ids and topics.
-import { decodeBody, formFields, scalarText, valueAt } from './body.ts';
-import { singleField, sortedFields } from './form.ts';
+import { decodeBody, formFields, scalarText, valueAt } from '../body/body.ts';
+import { singleField, sortedFields } from '../body/form.ts';
+import type { Delivery, Refusal, Source } from '../provider.ts';
 import { type Computed, type Part, type Piece, type Reading, SECRET_PLACE, type Template } from './parts.ts';
-import type { Delivery, Refusal, Source } from './provider.ts';
 
 export function startReading(delivery: Delivery, source: Source): Reading {
   return { delivery, source, items: [], timestamp: undefined, item: undefined, decoded: undefined };

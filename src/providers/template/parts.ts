@@ -1,7 +1,7 @@
 // The parts that signed texts, ids and topics are made of.
 import { hash } from 'node:crypto';
-import type { DecodedBody } from './body.ts';
-import type { Delivery, Refusal, Source } from './provider.ts';
+import type { DecodedBody } from '../body/body.ts';
+import type { Delivery, Refusal, Source } from '../provider.ts';
 
 export type Part =
   | string

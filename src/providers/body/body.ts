@@ -1,9 +1,9 @@
 // Reads a delivery's body once: its value for JavaScript, its text for jsonb, and why either is missing.
 import { isUtf8 } from 'node:buffer';
+import type { Delivery, PayloadError, Source } from '../provider.ts';
 import { type FormField, type FormProblem, formToObject, parseForm, singleField } from './form.ts';
 import { scanJson } from './jsonb.ts';
 import { multipartToObject } from './multipart.ts';
-import type { Delivery, PayloadError, Source } from './provider.ts';
 
 export interface DecodedBody {
   /** Undefined where nothing could be read. Numbers may be rounded; `exact()` has them as written. */
