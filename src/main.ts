@@ -1,8 +1,9 @@
 // The process around the verbs: its streams, environment, signals and exit code.
-import type { CommandIo } from './commands/io.ts';
+
 import { runProgram } from './commands/program.ts';
-import { reportError } from './commands/report-error.ts';
 import { loadEnvFile, processEnvironment } from './config.ts';
+import type { CommandIo } from './terminal/io.ts';
+import { reportError } from './terminal/report-error.ts';
 
 /** Runs the command line; ends the process, unless its verb goes on. */
 export async function runMain(): Promise<void> {

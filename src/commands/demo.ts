@@ -2,6 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import type { OutputStream } from '../terminal/io.ts';
+import { printJson, printLine } from '../terminal/print.ts';
 import { type BookLine, type Found, makeBooks, unbalancedLines } from './demo/books.ts';
 import { createClient } from './demo/client.ts';
 import { playDay } from './demo/day.ts';
@@ -21,8 +23,6 @@ import { readRefusals } from './demo/refusals.ts';
 import type { ShopEvent } from './demo/shop-events.ts';
 import { addLoyaltyRate, readShopFigures, readShopTables } from './demo/shop-queries.ts';
 import { openStage, type Stage } from './demo/stage.ts';
-import type { OutputStream } from './io.ts';
-import { printJson, printLine } from './print.ts';
 import { listenForStop } from './stop-signal.ts';
 
 export interface DemoOptions {

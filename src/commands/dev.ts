@@ -5,6 +5,8 @@ import path from 'node:path';
 import { startEmbeddedPostgres } from '../embedded-postgres/start.ts';
 import { CommandError } from '../errors.ts';
 import { findHandlersModule } from '../handlers/handler.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { printJson, printLine } from '../terminal/print.ts';
 import { startChild } from './child-process.ts';
 import { confirmMigration } from './dev/confirm-migration.ts';
 import { announceRunning, openDevFolder, withdrawRunning } from './dev/dev-folder.ts';
@@ -13,9 +15,7 @@ import { readableLine } from './dev/readable-log.ts';
 import { createReloadingWorker } from './dev/reloading-worker.ts';
 import { ensureSecrets } from './dev/trial-secrets.ts';
 import { watchFolder } from './dev/watch-folder.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
 import { runMigrate } from './migrate.ts';
-import { printJson, printLine } from './print.ts';
 import { loadSettings } from './settings.ts';
 import { listenForStop } from './stop-signal.ts';
 

@@ -3,6 +3,8 @@ import type { Environment } from '../config.ts';
 import { describeError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
 import { printable } from '../printable.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { printJson, printLine } from '../terminal/print.ts';
 import type { Check, CheckContext } from './checks/check.ts';
 import { fail } from './checks/check.ts';
 import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopics } from './checks/inbox.ts';
@@ -12,8 +14,6 @@ import { checkClock, checkListen, checkProcesses, checkServer } from './checks/s
 import { checkSettings, checkSources } from './checks/settings.ts';
 import { connect } from './connection.ts';
 import { databaseProblem, firstOf } from './database-problem.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
-import { printJson, printLine } from './print.ts';
 
 const maxConnections = 2;
 const statementTimeoutMs = 30_000;

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CommandError } from '../errors.ts';
 import { variableOf } from '../providers/sources.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
-import { printJson, printLine } from './print.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { printJson, printLine } from '../terminal/print.ts';
 import { findOrRefuse } from './providers.ts';
 
 export interface KeysOptions extends CommonOptions {

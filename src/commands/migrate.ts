@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path';
 import type { Config, Environment } from '../config.ts';
 import { findHandlersModule } from '../handlers/handler.ts';
 import { migrateDatabase } from '../migrate.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { printJson, printLine } from '../terminal/print.ts';
 import { acceptsSelfSigned } from './connection.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
-import { printJson, printLine } from './print.ts';
 import { loadConnectedSettings } from './settings.ts';
 import { commandLogger } from './with-database.ts';
 

@@ -10,8 +10,8 @@ import {
   providers,
 } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
-import { printJson, printLine, printTable } from './print.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { printJson, printLine, printTable } from '../terminal/print.ts';
 
 /** @throws CommandError for a name that is none */
 export async function runProviders(

@@ -14,9 +14,9 @@ import {
   signDelivery,
 } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
-import { deliver } from './deliver.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
-import { printJson, printLine } from './print.ts';
+import { deliver } from '../terminal/deliver.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { printJson, printLine } from '../terminal/print.ts';
 import { loadSettings } from './settings.ts';
 
 export interface SendOptions extends CommonOptions {

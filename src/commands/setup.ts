@@ -11,8 +11,8 @@ import {
   type SetupWindow,
   setupTokenOf,
 } from '../receive/setup-windows.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
-import { countText, printJson, printLine, timeText } from './print.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { countText, printJson, printLine, timeText } from '../terminal/print.ts';
 import { loadSettings } from './settings.ts';
 import { withDatabase } from './with-database.ts';
 

@@ -2,8 +2,8 @@
 
 import type { EventStatus } from '../events/event.ts';
 import { countByStatus, type StatusCount } from '../events/queries.ts';
-import type { CommandIo, CommonOptions } from './io.ts';
-import { durationText, printJson, printLine, printTable } from './print.ts';
+import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { durationText, printJson, printLine, printTable } from '../terminal/print.ts';
 import { withDatabase } from './with-database.ts';
 
 interface SourceStatus {

@@ -10,9 +10,9 @@ import { createReceiver, type Receiver, UnavailableError } from '../receive/rece
 import { createRejectionLog } from '../receive/rejections.ts';
 import { createSetupDesk } from '../receive/setup-windows.ts';
 import { createStoredSources } from '../receive/stored-sources.ts';
+import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog } from '../watchdog.ts';
 import { connect } from './connection.ts';
-import type { CommonOptions } from './io.ts';
 import { createReadiness, waitForSchema } from './readiness.ts';
 import { loadConnectedSettings } from './settings.ts';
 import { exitGracefully } from './shutdown.ts';

@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import t from 'tap';
-import { deliver } from '../../src/commands/deliver.ts';
 import {
   acceptedAnswerOf,
   answerHandshake,
@@ -16,6 +15,7 @@ import {
   signDelivery,
 } from '../../src/providers/index.ts';
 import { parseSources, variableOf } from '../../src/providers/sources.ts';
+import { deliver } from '../../src/terminal/deliver.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';

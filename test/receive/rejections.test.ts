@@ -1,9 +1,9 @@
 // Refused requests: a sample of one a second is looked at and written, the rest are counted; `doctor` says what to do.
 import t from 'tap';
-import { deliver } from '../../src/commands/deliver.ts';
 import { recordRejection } from '../../src/events/queries.ts';
 import { providers, type Source, signDelivery } from '../../src/providers/index.ts';
 import { createRejectionLog } from '../../src/receive/rejections.ts';
+import { deliver } from '../../src/terminal/deliver.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { captureLog, openInbox } from '../support/inbox.ts';

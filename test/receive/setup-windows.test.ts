@@ -1,6 +1,5 @@
 // Providers that hand their secret over: taken once, only while an operator waits, and readable by nobody else.
 import t from 'tap';
-import { deliver } from '../../src/commands/deliver.ts';
 import { createHandovers } from '../../src/http/secret-handover.ts';
 import { providers, signDelivery } from '../../src/providers/index.ts';
 import {
@@ -9,6 +8,7 @@ import {
   openSetupWindow,
   setupTokenOf,
 } from '../../src/receive/setup-windows.ts';
+import { deliver } from '../../src/terminal/deliver.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { captureLog, openInboxOn } from '../support/inbox.ts';

@@ -1,9 +1,9 @@
 // The command line as its users have it, as a process of its own; and the same inside the test's, where many are run.
 import { PassThrough } from 'node:stream';
 import type { Test } from 'tap';
-import type { CommandIo } from '../../src/commands/io.ts';
 import { runProgram } from '../../src/commands/program.ts';
-import { reportError } from '../../src/commands/report-error.ts';
+import type { CommandIo } from '../../src/terminal/io.ts';
+import { reportError } from '../../src/terminal/report-error.ts';
 import { temporaryFolder } from './folders.ts';
 import { runProcess } from './processes.ts';
 

@@ -4,7 +4,7 @@ import { ConfigError, describeError } from '../../errors.ts';
 import { countFailureReasons, countTopics, readBacklog, readStorage } from '../../events/statistics.ts';
 import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../../handlers/handler.ts';
 import { findProvider } from '../../providers/index.ts';
-import { countText, durationText, timeText } from '../print.ts';
+import { countText, durationText, timeText } from '../../terminal/print.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const slowSeconds = 60;

@@ -2,7 +2,7 @@
 import { listRejections, type RejectedRequest } from '../../events/queries.ts';
 import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../../providers/index.ts';
 import { variableOf } from '../../providers/sources.ts';
-import { countText, timeText } from '../print.ts';
+import { countText, timeText } from '../../terminal/print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
 
 const recentMs = 24 * 3_600_000;

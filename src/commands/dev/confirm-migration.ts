@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { Queryable } from '../../database/database.ts';
 import { readSchemaState, schemaProblem } from '../../migrate.ts';
-import { confirm } from '../confirm.ts';
-import type { CommandIo } from '../io.ts';
+import { confirm } from '../../terminal/confirm.ts';
+import type { CommandIo } from '../../terminal/io.ts';
 import { tablesFileOf } from '../migrate.ts';
 import { withDatabase } from '../with-database.ts';
 

@@ -1,8 +1,8 @@
 // What dev prints once it is up: where to ring, how to try it, how to look into the database.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { OutputStream } from '../io.ts';
-import { printLine } from '../print.ts';
+import type { OutputStream } from '../../terminal/io.ts';
+import { printLine } from '../../terminal/print.ts';
 
 export interface Welcome {
   webUrl: string;

@@ -1,7 +1,7 @@
 // What people type to choose events.
 import { Command } from 'commander';
 import t from 'tap';
-import { addFilterOptions, filterOf, parseTime } from '../../src/commands/filter-options.ts';
+import { addFilterOptions, filterOf, parseTime } from '../../src/terminal/filter-options.ts';
 
 process.env.TZ = 'America/New_York'; // what is printed and typed is UTC wherever one sits
 const now = new Date('2026-08-02T12:00:00Z');

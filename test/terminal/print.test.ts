@@ -1,7 +1,7 @@
 // What commands print: no control character reaches a terminal, columns align, lines fit.
 import t from 'tap';
-import { countText, durationText, printTable, timeText } from '../../src/commands/print.ts';
 import { printable, printableJson } from '../../src/printable.ts';
+import { countText, durationText, printTable, timeText } from '../../src/terminal/print.ts';
 
 interface Pair {
   name: string;
