@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import { listenForStop } from '../runtime/stop-signal.ts';
 import type { OutputStream } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
 import { type BookLine, type Found, makeBooks, unbalancedLines } from './demo/books.ts';
@@ -23,7 +24,6 @@ import { readRefusals } from './demo/refusals.ts';
 import type { ShopEvent } from './demo/shop-events.ts';
 import { addLoyaltyRate, readShopFigures, readShopTables } from './demo/shop-queries.ts';
 import { openStage, type Stage } from './demo/stage.ts';
-import { listenForStop } from './stop-signal.ts';
 
 export interface DemoOptions {
   output: OutputStream;

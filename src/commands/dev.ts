@@ -5,9 +5,11 @@ import path from 'node:path';
 import { startEmbeddedPostgres } from '../embedded-postgres/start.ts';
 import { CommandError } from '../errors.ts';
 import { findHandlersModule } from '../handlers/handler.ts';
+import { startChild } from '../runtime/child-process.ts';
+import { loadSettings } from '../runtime/settings.ts';
+import { listenForStop } from '../runtime/stop-signal.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
-import { startChild } from './child-process.ts';
 import { confirmMigration } from './dev/confirm-migration.ts';
 import { announceRunning, openDevFolder, withdrawRunning } from './dev/dev-folder.ts';
 import { printWelcome } from './dev/print-welcome.ts';
@@ -16,8 +18,6 @@ import { createReloadingWorker } from './dev/reloading-worker.ts';
 import { ensureSecrets } from './dev/trial-secrets.ts';
 import { watchFolder } from './dev/watch-folder.ts';
 import { runMigrate } from './migrate.ts';
-import { loadSettings } from './settings.ts';
-import { listenForStop } from './stop-signal.ts';
 
 export interface DevOptions extends CommonOptions {
   /** Do not ask before a database that dev did not make is migrated. */

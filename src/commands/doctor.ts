@@ -3,6 +3,8 @@ import type { Environment } from '../config.ts';
 import { describeError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
 import { printable } from '../printable.ts';
+import { connect } from '../runtime/connection.ts';
+import { databaseProblem, firstOf } from '../runtime/database-problem.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
 import type { Check, CheckContext } from './checks/check.ts';
@@ -12,8 +14,6 @@ import { checkQueue, checkSchema } from './checks/queue.ts';
 import { checkRefusals } from './checks/refusals.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from './checks/server.ts';
 import { checkSettings, checkSources } from './checks/settings.ts';
-import { connect } from './connection.ts';
-import { databaseProblem, firstOf } from './database-problem.ts';
 
 const maxConnections = 2;
 const statementTimeoutMs = 30_000;

@@ -4,11 +4,11 @@ import { dirname, join } from 'node:path';
 import type { Config, Environment } from '../config.ts';
 import { findHandlersModule } from '../handlers/handler.ts';
 import { migrateDatabase } from '../migrate.ts';
+import { acceptsSelfSigned } from '../runtime/connection.ts';
+import { loadConnectedSettings } from '../runtime/settings.ts';
+import { commandLogger } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
-import { acceptsSelfSigned } from './connection.ts';
-import { loadConnectedSettings } from './settings.ts';
-import { commandLogger } from './with-database.ts';
 
 export interface Migration {
   /** Files of sql/. */

@@ -5,11 +5,11 @@ import type { EventStatus } from '../events/event.ts';
 import type { EventFilter } from '../events/filter.ts';
 import { countMatching, findEvents } from '../events/queries.ts';
 import { replay } from '../events/replay.ts';
+import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import { type FilterOptions, filterOf } from '../terminal/filter-options.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
-import { withDatabase } from './with-database.ts';
 
 export interface ReplayOptions extends FilterOptions, CommonOptions {
   yes?: boolean;

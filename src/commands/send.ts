@@ -14,10 +14,10 @@ import {
   signDelivery,
 } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
+import { loadSettings } from '../runtime/settings.ts';
 import { deliver } from '../terminal/deliver.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
-import { loadSettings } from './settings.ts';
 
 export interface SendOptions extends CommonOptions {
   /** A file, or `-` for standard input. */

@@ -11,10 +11,10 @@ import {
   type SetupWindow,
   setupTokenOf,
 } from '../receive/setup-windows.ts';
+import { loadSettings } from '../runtime/settings.ts';
+import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { countText, printJson, printLine, timeText } from '../terminal/print.ts';
-import { loadSettings } from './settings.ts';
-import { withDatabase } from './with-database.ts';
 
 export interface SetupOptions extends CommonOptions {
   minutes: number;

@@ -2,9 +2,9 @@
 import { type EventDetail, findEvents } from '../events/queries.ts';
 import { findTombstones, type Tombstone } from '../events/retention.ts';
 import { printable, printableJson } from '../printable.ts';
+import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions, OutputStream } from '../terminal/io.ts';
 import { countText, printLine, timeText } from '../terminal/print.ts';
-import { withDatabase } from './with-database.ts';
 
 export interface ShowOptions extends CommonOptions {
   source?: string;

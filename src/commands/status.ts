@@ -2,9 +2,9 @@
 
 import type { EventStatus } from '../events/event.ts';
 import { countByStatus, type StatusCount } from '../events/queries.ts';
+import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { durationText, printJson, printLine, printTable } from '../terminal/print.ts';
-import { withDatabase } from './with-database.ts';
 
 interface SourceStatus {
   source: string;

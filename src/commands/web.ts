@@ -10,12 +10,12 @@ import { createReceiver, type Receiver, UnavailableError } from '../receive/rece
 import { createRejectionLog } from '../receive/rejections.ts';
 import { createSetupDesk } from '../receive/setup-windows.ts';
 import { createStoredSources } from '../receive/stored-sources.ts';
+import { connect } from '../runtime/connection.ts';
+import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
+import { loadConnectedSettings } from '../runtime/settings.ts';
+import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog } from '../watchdog.ts';
-import { connect } from './connection.ts';
-import { createReadiness, waitForSchema } from './readiness.ts';
-import { loadConnectedSettings } from './settings.ts';
-import { exitGracefully } from './shutdown.ts';
 
 /** @throws ConfigError, CommandError */
 export async function runWeb(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {

@@ -8,14 +8,14 @@ import { createLogger, type Logger } from '../logger.ts';
 import { startPurge } from '../maintenance/purge.ts';
 import { startReconciler } from '../maintenance/reconcile.ts';
 import { openQueue } from '../queue/open-queue.ts';
+import { connect } from '../runtime/connection.ts';
+import { waitForSchema } from '../runtime/readiness.ts';
+import { loadConnectedSettings } from '../runtime/settings.ts';
+import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
 import { startWorker } from '../worker/worker.ts';
-import { connect } from './connection.ts';
-import { waitForSchema } from './readiness.ts';
-import { loadConnectedSettings } from './settings.ts';
-import { exitGracefully } from './shutdown.ts';
 
 /**
  * Beside one connection per handler: fetching, settling and heartbeats must get through when all are busy. Only one, so

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { CommandError } from '../errors.ts';
-import { isAlive } from '../is-alive.ts';
+import { isAlive } from '../runtime/is-alive.ts';
 import { logFile, passwordFile } from './guardian.ts';
 
 const hasProc = fs.existsSync('/proc/self/cwd');

@@ -2,9 +2,9 @@
 import http from 'node:http';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
-import { firstOf } from '../commands/database-problem.ts';
 import { CommandError, describeError } from '../errors.ts';
 import type { OutgoingRequest } from '../providers/index.ts';
+import { firstOf } from '../runtime/database-problem.ts';
 
 export interface Answer {
   status: number;

@@ -1,8 +1,8 @@
 // Prints why a command failed, without a stack, and says with which exit code it ends.
 
-import { databaseProblem, firstOf } from '../commands/database-problem.ts';
 import { CommandError, ConfigError, describeError } from '../errors.ts';
 import { printable } from '../printable.ts';
+import { databaseProblem, firstOf } from '../runtime/database-problem.ts';
 import type { CommandIo } from './io.ts';
 import { printLine } from './print.ts';
 

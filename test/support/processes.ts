@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { isAlive } from '../../src/is-alive.ts';
+import { isAlive } from '../../src/runtime/is-alive.ts';
 import { atEnd } from './at-end.ts';
 import { patienceMs } from './wait.ts';
 

@@ -12,9 +12,9 @@ import { createLogger } from '../../logger.ts';
 import { migrateDatabase } from '../../migrate.ts';
 import { providers, type Source } from '../../providers/index.ts';
 import { parseSources, variableOf } from '../../providers/sources.ts';
-import { startChild } from '../child-process.ts';
-import { acceptsSelfSigned } from '../connection.ts';
-import type { StopSignal } from '../stop-signal.ts';
+import { startChild } from '../../runtime/child-process.ts';
+import { acceptsSelfSigned } from '../../runtime/connection.ts';
+import type { StopSignal } from '../../runtime/stop-signal.ts';
 
 export interface Stage extends AsyncDisposable {
   webUrl: string;

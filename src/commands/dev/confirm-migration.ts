@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import type { Queryable } from '../../database/database.ts';
 import { readSchemaState, schemaProblem } from '../../migrate.ts';
+import { withDatabase } from '../../runtime/with-database.ts';
 import { confirm } from '../../terminal/confirm.ts';
 import type { CommandIo } from '../../terminal/io.ts';
 import { tablesFileOf } from '../migrate.ts';
-import { withDatabase } from '../with-database.ts';
 
 /**
  * Asks nothing where Postbell's tables are there as this version needs them, and the schemas that tables.sql makes.

@@ -1,6 +1,6 @@
 // What /readyz asks the database: not only whether it answers, but whether it takes what we store.
 import t, { type Test } from 'tap';
-import { createReadiness } from '../../src/commands/readiness.ts';
+import { createReadiness } from '../../src/runtime/readiness.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openPool, openSession } from '../support/inbox.ts';
 
