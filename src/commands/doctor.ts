@@ -1,5 +1,12 @@
 // `postbell doctor`: looks at everything that can be wrong, and says how to mend it.
 import type { Environment } from '../config.ts';
+import type { Check, CheckContext } from '../doctor/check.ts';
+import { fail } from '../doctor/check.ts';
+import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
+import { checkQueue, checkSchema } from '../doctor/queue.ts';
+import { checkRefusals } from '../doctor/refusals.ts';
+import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
+import { checkSettings, checkSources } from '../doctor/settings.ts';
 import { describeError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
 import { printable } from '../printable.ts';
@@ -7,13 +14,6 @@ import { connect } from '../runtime/connection.ts';
 import { databaseProblem, firstOf } from '../runtime/database-problem.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
-import type { Check, CheckContext } from './checks/check.ts';
-import { fail } from './checks/check.ts';
-import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopics } from './checks/inbox.ts';
-import { checkQueue, checkSchema } from './checks/queue.ts';
-import { checkRefusals } from './checks/refusals.ts';
-import { checkClock, checkListen, checkProcesses, checkServer } from './checks/server.ts';
-import { checkSettings, checkSources } from './checks/settings.ts';
 
 const maxConnections = 2;
 const statementTimeoutMs = 30_000;

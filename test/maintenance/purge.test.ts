@@ -1,7 +1,7 @@
 // The purge: what is old and settled goes, its id stays, and a delivery years later is still a duplicate.
 import t from 'tap';
-import { checkStorage } from '../../src/commands/checks/inbox.ts';
 import { parseConfig } from '../../src/config.ts';
+import { checkStorage } from '../../src/doctor/inbox.ts';
 import type { NewEvent } from '../../src/events/event.ts';
 import { findTombstones } from '../../src/events/retention.ts';
 import { purge } from '../../src/maintenance/purge.ts';

@@ -1,8 +1,8 @@
 // Is the environment sound: every setting, every source?
-import { type Config, configKeys, type Environment, parseConfig } from '../../config.ts';
-import type { Source } from '../../providers/index.ts';
-import { parseSources, variableOf } from '../../providers/sources.ts';
-import { databaseUrlProblem } from '../../runtime/connection.ts';
+import { type Config, configKeys, type Environment, parseConfig } from '../config.ts';
+import type { Source } from '../providers/index.ts';
+import { parseSources, variableOf } from '../providers/sources.ts';
+import { databaseUrlProblem } from '../runtime/connection.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const remedy = 'correct the variable, then run doctor again';

@@ -1,10 +1,10 @@
 // Does the work get done: backlog, dead letters, handlers for what arrives?
-import type { Config } from '../../config.ts';
-import { ConfigError, describeError } from '../../errors.ts';
-import { countFailureReasons, countTopics, readBacklog, readStorage } from '../../events/statistics.ts';
-import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../../handlers/handler.ts';
-import { findProvider } from '../../providers/index.ts';
-import { countText, durationText, timeText } from '../../terminal/print.ts';
+import type { Config } from '../config.ts';
+import { ConfigError, describeError } from '../errors.ts';
+import { countFailureReasons, countTopics, readBacklog, readStorage } from '../events/statistics.ts';
+import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../handlers/handler.ts';
+import { findProvider } from '../providers/index.ts';
+import { countText, durationText, timeText } from '../terminal/print.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const slowSeconds = 60;

@@ -1,8 +1,8 @@
 // What `doctor` finds: one line per check, with the remedy where something is wrong.
-import type { Config } from '../../config.ts';
-import type { Database } from '../../database/database.ts';
-import type { Logger } from '../../logger.ts';
-import type { Provider, Source } from '../../providers/index.ts';
+import type { Config } from '../config.ts';
+import type { Database } from '../database/database.ts';
+import type { Logger } from '../logger.ts';
+import type { Provider, Source } from '../providers/index.ts';
 
 export interface Check {
   /** What was looked at, e.g. `database`. */

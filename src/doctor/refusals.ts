@@ -1,8 +1,8 @@
 // What the receiver refused lately, why, and what would mend it.
-import { listRejections, type RejectedRequest } from '../../events/queries.ts';
-import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../../providers/index.ts';
-import { variableOf } from '../../providers/sources.ts';
-import { countText, timeText } from '../../terminal/print.ts';
+import { listRejections, type RejectedRequest } from '../events/queries.ts';
+import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../providers/index.ts';
+import { variableOf } from '../providers/sources.ts';
+import { countText, timeText } from '../terminal/print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
 
 const recentMs = 24 * 3_600_000;
