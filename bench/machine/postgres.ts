@@ -1,7 +1,7 @@
 // The Postgres of a session: one cluster with fsync, the same for all; a fresh database per measured process.
 import { readdirSync } from 'node:fs';
 import pg from 'pg';
-import { startEmbeddedPostgres } from '../../src/embedded-postgres/start.ts';
+import { startEmbeddedPostgres } from '../../src/dev/postgres/start.ts';
 import { familyCpuMs } from './process.ts';
 
 export interface Cluster {

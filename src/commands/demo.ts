@@ -2,12 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
-import { listenForStop } from '../runtime/stop-signal.ts';
-import type { OutputStream } from '../terminal/io.ts';
-import { printJson, printLine } from '../terminal/print.ts';
-import { type BookLine, type Found, makeBooks, unbalancedLines } from './demo/books.ts';
-import { createClient } from './demo/client.ts';
-import { playDay } from './demo/day.ts';
+import { type BookLine, type Found, makeBooks, unbalancedLines } from '../demo/books.ts';
+import { createClient } from '../demo/client.ts';
+import { playDay } from '../demo/day.ts';
 import {
   countUnsettled,
   readDeadLetters,
@@ -15,15 +12,18 @@ import {
   replayBySql,
   replayStatement,
   statementsToTry,
-} from './demo/event-queries.ts';
-import { expectedShop } from './demo/expected-shop.ts';
-import { createJournal, type Journal } from './demo/journal.ts';
-import { createPatience } from './demo/patience.ts';
-import { printDeadLetters, printLedger, printShop } from './demo/print-ledger.ts';
-import { readRefusals } from './demo/refusals.ts';
-import type { ShopEvent } from './demo/shop-events.ts';
-import { addLoyaltyRate, readShopFigures, readShopTables } from './demo/shop-queries.ts';
-import { openStage, type Stage } from './demo/stage.ts';
+} from '../demo/event-queries.ts';
+import { expectedShop } from '../demo/expected-shop.ts';
+import { createJournal, type Journal } from '../demo/journal.ts';
+import { createPatience } from '../demo/patience.ts';
+import { printDeadLetters, printLedger, printShop } from '../demo/print-ledger.ts';
+import { readRefusals } from '../demo/refusals.ts';
+import type { ShopEvent } from '../demo/shop-events.ts';
+import { addLoyaltyRate, readShopFigures, readShopTables } from '../demo/shop-queries.ts';
+import { openStage, type Stage } from '../demo/stage.ts';
+import { listenForStop } from '../runtime/stop-signal.ts';
+import type { OutputStream } from '../terminal/io.ts';
+import { printJson, printLine } from '../terminal/print.ts';
 
 export interface DemoOptions {
   output: OutputStream;

@@ -2,7 +2,14 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { startEmbeddedPostgres } from '../embedded-postgres/start.ts';
+import { confirmMigration } from '../dev/confirm-migration.ts';
+import { announceRunning, openDevFolder, withdrawRunning } from '../dev/dev-folder.ts';
+import { startEmbeddedPostgres } from '../dev/postgres/start.ts';
+import { printWelcome } from '../dev/print-welcome.ts';
+import { readableLine } from '../dev/readable-log.ts';
+import { createReloadingWorker } from '../dev/reloading-worker.ts';
+import { ensureSecrets } from '../dev/trial-secrets.ts';
+import { watchFolder } from '../dev/watch-folder.ts';
 import { CommandError } from '../errors.ts';
 import { findHandlersModule } from '../handlers/handler.ts';
 import { startChild } from '../runtime/child-process.ts';
@@ -10,13 +17,6 @@ import { loadSettings } from '../runtime/settings.ts';
 import { listenForStop } from '../runtime/stop-signal.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
-import { confirmMigration } from './dev/confirm-migration.ts';
-import { announceRunning, openDevFolder, withdrawRunning } from './dev/dev-folder.ts';
-import { printWelcome } from './dev/print-welcome.ts';
-import { readableLine } from './dev/readable-log.ts';
-import { createReloadingWorker } from './dev/reloading-worker.ts';
-import { ensureSecrets } from './dev/trial-secrets.ts';
-import { watchFolder } from './dev/watch-folder.ts';
 import { runMigrate } from './migrate.ts';
 
 export interface DevOptions extends CommonOptions {

@@ -1,10 +1,10 @@
 // The verbs: what each takes, what it is for, one example; the verb itself is loaded only when it is run.
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { readRunningDev } from '../dev/dev-folder.ts';
 import { addFilterOptions, wholeNumber } from '../terminal/filter-options.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printLine } from '../terminal/print.ts';
-import { readRunningDev } from './dev/dev-folder.ts';
 import type { DevOptions } from './dev.ts';
 import type { EventsOptions } from './events.ts';
 import type { KeysOptions } from './keys.ts';

@@ -1,6 +1,6 @@
 // The demo's patience: a slow machine is waited for, a standstill is not.
 import t from 'tap';
-import { createPatience } from '../../src/commands/demo/patience.ts';
+import { createPatience } from '../../src/demo/patience.ts';
 
 t.test('it goes on while the count moves, however long that takes', async (t) => {
   let left = 8;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import pino from 'pino';
 import type { Test } from 'tap';
 import { parseConfig } from '../../src/config.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres/start.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/postgres/start.ts';
 import { migrateDatabase } from '../../src/migrate.ts';
 import { atEnd } from '../support/at-end.ts';
 import { freePort } from '../support/ports.ts';
@@ -65,7 +65,7 @@ export async function startCluster(t: Test, options: ClusterOptions = {}): Promi
       frozen = [];
     },
   };
-  // Postgres' user must be able to enter it: see src/embedded-postgres/start.ts.
+  // Postgres' user must be able to enter it: see src/dev/postgres/start.ts.
   const usedFolder = path.dirname(postgres.dataDir);
   atEnd(t, async () => {
     const { dataDir: used = undefined } = postgres ?? {};

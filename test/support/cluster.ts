@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
-import { startEmbeddedPostgres } from '../../src/embedded-postgres/start.ts';
+import { startEmbeddedPostgres } from '../../src/dev/postgres/start.ts';
 import { clusterSocket, connectToCluster } from './cluster-client.ts';
 import { fastestFolder } from './folders.ts';
 import { isRunning } from './processes.ts';

@@ -1,7 +1,7 @@
 // A process that starts an embedded Postgres, says where it is, and then ends as it is told, or stays.
 
-import { chooseUser, findBinaries } from '../../src/embedded-postgres/binaries.ts';
-import { startEmbeddedPostgres } from '../../src/embedded-postgres/start.ts';
+import { chooseUser, findBinaries } from '../../src/dev/postgres/binaries.ts';
+import { startEmbeddedPostgres } from '../../src/dev/postgres/start.ts';
 
 const [manner = 'stay', options = '{}'] = process.argv.slice(2);
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);

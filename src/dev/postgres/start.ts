@@ -4,9 +4,9 @@ import fs from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { processEnvironment } from '../config.ts';
-import { CommandError } from '../errors.ts';
-import type { Logger } from '../logger.ts';
+import { processEnvironment } from '../../config.ts';
+import { CommandError } from '../../errors.ts';
+import type { Logger } from '../../logger.ts';
 import {
   chooseUser,
   findBinaries,

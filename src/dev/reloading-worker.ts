@@ -1,7 +1,7 @@
 // The worker of dev, replaced when its handlers change; the old one goes on until the new one is ready.
-import type { Environment } from '../../config.ts';
-import { CommandError, describeError } from '../../errors.ts';
-import { type Child, startChild } from '../../runtime/child-process.ts';
+import type { Environment } from '../config.ts';
+import { CommandError, describeError } from '../errors.ts';
+import { type Child, startChild } from '../runtime/child-process.ts';
 
 export interface ReloadingWorker {
   /** Starts a worker with the handlers as they are now. When it does not become ready, the old one is kept. */

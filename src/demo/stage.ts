@@ -3,18 +3,18 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Config, type Environment, parseConfig } from '../../config.ts';
-import type { Database } from '../../database/database.ts';
-import { openDatabase } from '../../database/open-database.ts';
-import { startEmbeddedPostgres } from '../../embedded-postgres/start.ts';
-import { CommandError, ConfigError } from '../../errors.ts';
-import { createLogger } from '../../logger.ts';
-import { migrateDatabase } from '../../migrate.ts';
-import { providers, type Source } from '../../providers/index.ts';
-import { parseSources, variableOf } from '../../providers/sources.ts';
-import { startChild } from '../../runtime/child-process.ts';
-import { acceptsSelfSigned } from '../../runtime/connection.ts';
-import type { StopSignal } from '../../runtime/stop-signal.ts';
+import { type Config, type Environment, parseConfig } from '../config.ts';
+import type { Database } from '../database/database.ts';
+import { openDatabase } from '../database/open-database.ts';
+import { startEmbeddedPostgres } from '../dev/postgres/start.ts';
+import { CommandError, ConfigError } from '../errors.ts';
+import { createLogger } from '../logger.ts';
+import { migrateDatabase } from '../migrate.ts';
+import { providers, type Source } from '../providers/index.ts';
+import { parseSources, variableOf } from '../providers/sources.ts';
+import { startChild } from '../runtime/child-process.ts';
+import { acceptsSelfSigned } from '../runtime/connection.ts';
+import type { StopSignal } from '../runtime/stop-signal.ts';
 
 export interface Stage extends AsyncDisposable {
   webUrl: string;
@@ -26,7 +26,7 @@ export interface Stage extends AsyncDisposable {
   broken: Promise<never>;
 }
 
-const repositoryFolder = fileURLToPath(new URL('../../../', import.meta.url));
+const repositoryFolder = fileURLToPath(new URL('../../', import.meta.url));
 const handlersModule = path.join(repositoryFolder, 'handlers/index.ts');
 const playedProviders = ['stripe', 'shopify', 'fedex'] as const;
 

@@ -1,5 +1,5 @@
 // The demo's statements on webhook_events: how the inbox looks beside the client's own journal.
-import type { Queryable } from '../../database/database.ts';
+import type { Queryable } from '../database/database.ts';
 import type { ShopEvent } from './shop-events.ts';
 
 export interface EventFigures {

@@ -1,8 +1,8 @@
 // What can be known and must be done about an embedded Postgres' data directory from outside.
 import fs from 'node:fs';
 import path from 'node:path';
-import { CommandError } from '../errors.ts';
-import { isAlive } from '../runtime/is-alive.ts';
+import { CommandError } from '../../errors.ts';
+import { isAlive } from '../../runtime/is-alive.ts';
 import { logFile, passwordFile } from './guardian.ts';
 
 const hasProc = fs.existsSync('/proc/self/cwd');

@@ -1,6 +1,6 @@
 // Prints the ledger, the shop's tables and the dead letters.
-import type { OutputStream } from '../../terminal/io.ts';
-import { printLine, printTable } from '../../terminal/print.ts';
+import type { OutputStream } from '../terminal/io.ts';
+import { printLine, printTable } from '../terminal/print.ts';
 import type { BookLine } from './books.ts';
 import type { DeadLetter } from './event-queries.ts';
 import type { ShopTables } from './shop-queries.ts';

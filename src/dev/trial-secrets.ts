@@ -1,8 +1,8 @@
 // Makes up secrets for the sources that are on in dev without any setting, and keeps them in `.postbell/dev.env`.
 import path from 'node:path';
-import type { Environment } from '../../config.ts';
-import { type Provider, providers } from '../../providers/index.ts';
-import { variableOf } from '../../providers/sources.ts';
+import type { Environment } from '../config.ts';
+import { type Provider, providers } from '../providers/index.ts';
+import { variableOf } from '../providers/sources.ts';
 import { readEnvFile, secretsFile, writeEnvFile } from './dev-folder.ts';
 
 /** Those whose secret is one random text. */

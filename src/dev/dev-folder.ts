@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
-import { isAlive } from '../../runtime/is-alive.ts';
+import { isAlive } from '../runtime/is-alive.ts';
 
 const folderName = '.postbell';
 export const secretsFile = 'dev.env';

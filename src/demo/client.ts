@@ -1,5 +1,5 @@
 // The providers' part of the demo: signs deliveries, genuine and forged, and sends them over HTTP.
-import { type OutgoingRequest, type Source, signDelivery } from '../../providers/index.ts';
+import { type OutgoingRequest, type Source, signDelivery } from '../providers/index.ts';
 import type { Journal, Refused } from './journal.ts';
 import type { ShopEvent } from './shop-events.ts';
 

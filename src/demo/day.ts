@@ -1,5 +1,5 @@
 // The day itself: which events come, in which order, how often, and what goes wrong on the way.
-import type { Queryable } from '../../database/database.ts';
+import type { Queryable } from '../database/database.ts';
 import type { DemoClient } from './client.ts';
 import { countUnsettled, isPutOff } from './event-queries.ts';
 import type { Patience } from './patience.ts';

@@ -4,14 +4,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import t, { type Test } from 'tap';
-import { startEmbeddedPostgres } from '../../src/embedded-postgres/start.ts';
-import { atEnd } from '../support/at-end.ts';
-import { temporaryFolder } from '../support/folders.ts';
-import { freePort } from '../support/ports.ts';
-import { isRunning, type ProcessOptions, startProcess } from '../support/processes.ts';
-import { waitFor } from '../support/wait.ts';
+import { startEmbeddedPostgres } from '../../../src/dev/postgres/start.ts';
+import { atEnd } from '../../support/at-end.ts';
+import { temporaryFolder } from '../../support/folders.ts';
+import { freePort } from '../../support/ports.ts';
+import { isRunning, type ProcessOptions, startProcess } from '../../support/processes.ts';
+import { waitFor } from '../../support/wait.ts';
 
-const script = new URL('../support/embedded-postgres-process.ts', import.meta.url).pathname;
+const script = new URL('../../support/embedded-postgres-process.ts', import.meta.url).pathname;
 
 async function query(url: string, text: string): Promise<string> {
   const client = new pg.Client({ connectionString: url });

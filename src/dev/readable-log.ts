@@ -1,7 +1,7 @@
 // One line per log line of a child process, for people.
 import { styleText } from 'node:util';
-import { printable } from '../../printable.ts';
-import { parseLogLine } from '../../runtime/child-process.ts';
+import { printable } from '../printable.ts';
+import { parseLogLine } from '../runtime/child-process.ts';
 
 const hidden = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'reqId']);
 const warnLevel = 40;

@@ -1,5 +1,5 @@
 // The client's own book: every request the demo sent and what was answered. The ledger is made from it, not from the database.
-import type { RefusalReason } from '../../providers/provider.ts';
+import type { RefusalReason } from '../providers/provider.ts';
 import type { ShopEvent } from './shop-events.ts';
 
 /** Why a delivery must be refused; undefined: it is genuine. */

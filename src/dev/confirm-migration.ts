@@ -1,11 +1,11 @@
 // Before dev migrates a database that somebody else made, it asks: an exported DATABASE_URL is easily forgotten.
 import { readFileSync } from 'node:fs';
-import type { Queryable } from '../../database/database.ts';
-import { readSchemaState, schemaProblem } from '../../migrate.ts';
-import { withDatabase } from '../../runtime/with-database.ts';
-import { confirm } from '../../terminal/confirm.ts';
-import type { CommandIo } from '../../terminal/io.ts';
-import { tablesFileOf } from '../migrate.ts';
+import { tablesFileOf } from '../commands/migrate.ts';
+import type { Queryable } from '../database/database.ts';
+import { readSchemaState, schemaProblem } from '../migrate.ts';
+import { withDatabase } from '../runtime/with-database.ts';
+import { confirm } from '../terminal/confirm.ts';
+import type { CommandIo } from '../terminal/io.ts';
 
 /**
  * Asks nothing where Postbell's tables are there as this version needs them, and the schemas that tables.sql makes.

@@ -1,8 +1,8 @@
 // What dev prints once it is up: where to ring, how to try it, how to look into the database.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { OutputStream } from '../../terminal/io.ts';
-import { printLine } from '../../terminal/print.ts';
+import type { OutputStream } from '../terminal/io.ts';
+import { printLine } from '../terminal/print.ts';
 
 export interface Welcome {
   webUrl: string;
@@ -13,7 +13,7 @@ export interface Welcome {
   folder: string;
 }
 
-const packageFolder = fileURLToPath(new URL('../../../', import.meta.url));
+const packageFolder = fileURLToPath(new URL('../../', import.meta.url));
 
 export function printWelcome(out: OutputStream, welcome: Welcome): void {
   const { webUrl, databaseUrl, sources, handlersModule, folder } = welcome;

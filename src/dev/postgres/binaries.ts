@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { CommandError } from '../errors.ts';
+import { CommandError } from '../../errors.ts';
 
 /** Who Postgres runs as; undefined: as ourselves. Postgres refuses to run as root. */
 export type RunAs = { uid: number; gid: number } | undefined;

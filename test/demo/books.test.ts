@@ -1,8 +1,8 @@
 // The demo's ledger: it balances for what was sent, and for nothing else.
 import t from 'tap';
-import { type BookLine, type Found, makeBooks, unbalancedLines } from '../../src/commands/demo/books.ts';
-import { createJournal, type Journal, type Refused } from '../../src/commands/demo/journal.ts';
-import { createShopEvents, type ShopEvent } from '../../src/commands/demo/shop-events.ts';
+import { type BookLine, type Found, makeBooks, unbalancedLines } from '../../src/demo/books.ts';
+import { createJournal, type Journal, type Refused } from '../../src/demo/journal.ts';
+import { createShopEvents, type ShopEvent } from '../../src/demo/shop-events.ts';
 
 const now = new Date('2026-03-04T12:00:00Z');
 

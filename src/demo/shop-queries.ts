@@ -1,5 +1,5 @@
 // What the shop's own tables say at the end of the day, beside what they must say.
-import type { Queryable } from '../../database/database.ts';
+import type { Queryable } from '../database/database.ts';
 import type { ExpectedShop } from './expected-shop.ts';
 
 export interface ShopFigures {
