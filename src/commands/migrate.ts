@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config, Environment } from '../config.ts';
 import { findHandlersModule } from '../handlers/handler.ts';
-import { migrateDatabase } from '../migrate.ts';
+import { migrateDatabase } from '../migrations/migrate.ts';
 import { acceptsSelfSigned } from '../runtime/connection.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { commandLogger } from '../runtime/with-database.ts';

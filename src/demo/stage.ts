@@ -9,7 +9,7 @@ import { openDatabase } from '../database/open-database.ts';
 import { startEmbeddedPostgres } from '../dev/postgres/start.ts';
 import { CommandError, ConfigError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
-import { migrateDatabase } from '../migrate.ts';
+import { migrateDatabase } from '../migrations/migrate.ts';
 import { providers, type Source } from '../providers/index.ts';
 import { parseSources, variableOf } from '../providers/sources.ts';
 import { startChild } from '../runtime/child-process.ts';

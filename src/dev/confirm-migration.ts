@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { tablesFileOf } from '../commands/migrate.ts';
 import type { Queryable } from '../database/database.ts';
-import { readSchemaState, schemaProblem } from '../migrate.ts';
+import { readSchemaState, schemaProblem } from '../migrations/migrate.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo } from '../terminal/io.ts';

@@ -1,7 +1,12 @@
 // Is the schema there, does the queue do what the settings say, does every event have its job?
 
 import { countVanishedJobs } from '../maintenance/reconcile.ts';
-import { findSchemaClashes, readSchemaState, type SchemaState, schemaProblem } from '../migrate.ts';
+import {
+  findSchemaClashes,
+  readSchemaState,
+  type SchemaState,
+  schemaProblem,
+} from '../migrations/migrate.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { differencesFromPolicy } from '../queue/policy.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { CommandError, describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { readSchemaState, schemaProblem } from '../migrate.ts';
+import { readSchemaState, schemaProblem } from '../migrations/migrate.ts';
 import { databaseProblem } from './database-problem.ts';
 
 const cacheMs = 2_000;

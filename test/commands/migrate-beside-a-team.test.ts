@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import pgBossPackage from 'pg-boss/package.json' with { type: 'json' };
 import t, { type Test } from 'tap';
-import { schemaVersion } from '../../src/migrate.ts';
+import { schemaVersion } from '../../src/migrations/migrate.ts';
 import { type CliResult, createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
-import { schemaVersion } from '../../src/migrate.ts';
+import { schemaVersion } from '../../src/migrations/migrate.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';

@@ -7,7 +7,7 @@ import pino from 'pino';
 import type { Test } from 'tap';
 import { parseConfig } from '../../src/config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/dev/postgres/start.ts';
-import { migrateDatabase } from '../../src/migrate.ts';
+import { migrateDatabase } from '../../src/migrations/migrate.ts';
 import { atEnd } from '../support/at-end.ts';
 import { freePort } from '../support/ports.ts';
 

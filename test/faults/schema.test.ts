@@ -1,6 +1,6 @@
 // A schema that is newer than the code is accepted, as after a rollback; an older one is refused with the remedy (F26).
 import t from 'tap';
-import { schemaVersion } from '../../src/migrate.ts';
+import { schemaVersion } from '../../src/migrations/migrate.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { runProcess } from '../support/processes.ts';
 import { openRig, testProfile } from './rig.ts';

@@ -8,7 +8,7 @@ import pg from 'pg';
 import pino from 'pino';
 import type { Test } from 'tap';
 import { parseConfig } from '../../src/config.ts';
-import { migrateDatabase } from '../../src/migrate.ts';
+import { migrateDatabase } from '../../src/migrations/migrate.ts';
 import { atEnd } from './at-end.ts';
 import { clusterUrl, keepCluster } from './cluster-client.ts';
 import { waitFor } from './wait.ts';
@@ -99,7 +99,7 @@ function schemaHash(): string {
     ...filesIn('sql/'),
     ...filesIn('src/queue/'),
     ...filesIn('src/migrations/'),
-    'src/migrate.ts',
+    'src/migrations/migrate.ts',
     'src/config.ts',
   ]) {
     hash.update(`${file}\n`).update(readFileSync(new URL(file, root)));

@@ -3,17 +3,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadMigrationFiles, migrate as runMigrations } from 'postgres-migrations';
-import type { Database, Queryable } from './database/database.ts';
-import { openDatabase } from './database/open-database.ts';
-import { CommandError } from './errors.ts';
-import type { Logger } from './logger.ts';
-import { findNameClashes } from './migrations/clashes.ts';
-import { withOwnTable } from './migrations/own-table.ts';
-import { readApplied, readNewestApplied, renameFormerRecord } from './migrations/record.ts';
-import type { RetryPolicy } from './queue/policy.ts';
-import { findQueueClash, installedQueueVersion, migrateQueue, queueSchemaVersion } from './queue/schema.ts';
+import type { Database, Queryable } from '../database/database.ts';
+import { openDatabase } from '../database/open-database.ts';
+import { CommandError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { RetryPolicy } from '../queue/policy.ts';
+import { findQueueClash, installedQueueVersion, migrateQueue, queueSchemaVersion } from '../queue/schema.ts';
+import { findNameClashes } from './clashes.ts';
+import { withOwnTable } from './own-table.ts';
+import { readApplied, readNewestApplied, renameFormerRecord } from './record.ts';
 
-const migrationsFolder = fileURLToPath(new URL('../sql', import.meta.url));
+const migrationsFolder = fileURLToPath(new URL('../../sql', import.meta.url));
 
 /** The newest migration in sql/. */
 export const schemaVersion: number = Math.max(

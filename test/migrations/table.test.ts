@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import { loadMigrationFiles, migrate } from 'postgres-migrations';
 import t from 'tap';
-import { withOwnTable } from '../src/migrations/own-table.ts';
+import { withOwnTable } from '../../src/migrations/own-table.ts';
 
-const folder = fileURLToPath(new URL('../sql', import.meta.url));
+const folder = fileURLToPath(new URL('../../sql', import.meta.url));
 const files = await loadMigrationFiles(folder);
 
 type Sent = string | { text: string; values?: unknown[] };
