@@ -4,12 +4,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { faults } from './faults/program/list.ts';
-import { temporaryFolder } from './support/folders.ts';
-import { impossibilities } from './support/impossibilities.ts';
-import { runProcess } from './support/processes.ts';
+import { temporaryFolder } from '../support/folders.ts';
+import { impossibilities } from '../support/impossibilities.ts';
+import { runProcess } from '../support/processes.ts';
+import { faults } from './program/list.ts';
 
-const root = fileURLToPath(new URL('../', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
 const faultsProgram = path.join(root, 'test/faults/program/main.ts');
 const run = (script: string, args: readonly string[], env: Record<string, string> = {}) =>
   runProcess(args, { script: path.join(root, script), cwd: root, env });
