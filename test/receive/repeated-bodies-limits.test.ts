@@ -11,6 +11,7 @@ import {
   stored,
   suspected,
 } from '../support/unsigned-inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const { rig, web, other, send, rowsOf, age, purge } = await openUnsignedInbox(t);
 
@@ -160,18 +161,34 @@ t.test('invented topics of one body are bounded as well', async (t) => {
 });
 
 t.test('two processes that get the same bodies in opposite orders do not deadlock', async (t) => {
-  const rounds = 6;
-  for (let round = 0; round < rounds; round++) {
-    const bodies = Array.from({ length: 40 }, () => newBody());
-    const deliveries = (prefix: string, order: (index: number) => number) =>
-      bodies.map((body, index) =>
-        shopify(body, 'orders/paid', `${prefix}-${round}-${String(order(index)).padStart(3, '0')}`),
-      );
-    const answers = await Promise.all([
-      ...deliveries('up', (index) => index).map((delivery) => send(delivery, web)),
-      ...deliveries('down', (index) => 100 - index).map((delivery) => send(delivery, other)),
+  const operator = await rig.pool.connect();
+  const untilAcked = async (delivery: ReturnType<typeof shopify>, to: typeof web) => {
+    // On a slow machine the operator's lock may be held longer than a receiver waits.
+    for (;;) if ((await send(delivery, to)).status === 200) return;
+  };
+  for (let round = 0; round < 6; round++) {
+    const bodies = Array.from({ length: 120 }, () => newBody());
+    // The order by hash is the one that counts; the ids are in that order at one process, and against it at the other.
+    const sorted = bodies.toSorted((a, b) => (sha256Of(a) < sha256Of(b) ? -1 : 1));
+    const idOf = (prefix: string, index: number) => `${prefix}-${round}-${String(index).padStart(3, '0')}`;
+    await operator.query('BEGIN; LOCK TABLE webhook_events IN SHARE MODE');
+    const sending = sorted.flatMap((body, index) => [
+      untilAcked(shopify(body, 'orders/paid', idOf('up', index)), web),
+      untilAcked(shopify(body, 'orders/paid', idOf('down', 999 - index)), other),
     ]);
-    for (const answer of answers) t.match(answer, stored);
+    // Both processes have their large batches at the table, so that they go through it side by side.
+    await waitFor(
+      async () =>
+        (
+          await rig.pool.query(
+            `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'
+             AND application_name = 'postbell web'`,
+          )
+        ).rowCount === 4,
+      { what: 'two transactions of each process to wait' },
+    );
+    await operator.query('COMMIT');
+    await Promise.all(sending);
     await rig.drain();
     const { rows } = await rig.pool.query<{ count: number }>(
       `SELECT count(*)::int AS count FROM effects f JOIN webhook_events e USING (event_id)
@@ -180,6 +197,7 @@ t.test('two processes that get the same bodies in opposite orders do not deadloc
     );
     t.equal(rows[0]?.count, bodies.length, 'each body ran once');
   }
+  operator.release();
   // A session reports what it counted at its end at the latest.
   for (const process of [web, other]) process.kill('SIGTERM');
   await Promise.all([web.exited, other.exited]);
