@@ -8,6 +8,13 @@ import { keepStatistics } from './statistics.ts';
 
 type JobData = EventKey & { suspicion?: Suspicion; timesHeld?: number };
 
+const fetchSettings = {
+  // A job that is given out twice after a crash of Postgres would run twice at once.
+  synchronous_commit: 'local',
+  // A connection that died without a sign would hold the locks of its jobs: nobody could take them.
+  idle_in_transaction_session_timeout: '4s',
+};
+
 /**
  * @param options.supervise true in workers: looks for jobs whose worker died, and dead-letters them
  */
@@ -54,7 +61,7 @@ export async function openQueue(
         .transaction(
           (tx) =>
             boss.fetch<JobData>(jobs, { batchSize: limit, includeMetadata: true, db: bridge(tx, true) }),
-          { settings: { synchronous_commit: 'local' } },
+          { settings: fetchSettings },
         )
         .catch((error: unknown) => {
           statistics.noteFailure();

@@ -10,7 +10,7 @@ import { assign, type Outcome, runAttempt } from '../../src/worker/attempt.ts';
 import { trackPace } from '../../src/worker/timings.ts';
 import { failuresOf, makeDue, openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
-import { newEvent, openInbox, openSession, storeEvents } from '../support/inbox.ts';
+import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
 
 const inbox = await openInbox(t, { policy: { RETRY_DELAY_SECONDS: 60, RETRY_DELAY_MAX_SECONDS: 3_600 } });
@@ -314,17 +314,14 @@ t.test(
 t.test('a connection lost while an event is IGNORED is not its failure', async (t) => {
   const event = newEvent();
   await storeEvents(inbox, [event]);
-  const operator = await openSession(t, inbox.url);
-  await operator('BEGIN');
-  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [event.eventId]);
-  const attempt = runNext(inbox, []);
-  const lockedOut = `FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`;
-  await waitFor(async () => (await inbox.sql(`SELECT ${lockedOut}`)).length === 1, {
-    what: 'the attempt to wait',
-  });
-  await inbox.sql(`SELECT pg_terminate_backend(pid) ${lockedOut}`);
-  await operator('ROLLBACK');
-  t.match(await attempt, { kind: 'deferred', reason: /57P01/ });
+  // Its session ends as an operator's pg_terminate_backend, or a restart, ends it.
+  await inbox.sql(`
+    CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END';
+    CREATE TRIGGER end_session BEFORE UPDATE ON webhook_events FOR EACH ROW WHEN (NEW.status = 'IGNORED')
+      EXECUTE FUNCTION end_session()`);
+  t.match(await runNext(inbox, []), { kind: 'deferred', reason: /57P01/ });
+  await inbox.sql('DROP TRIGGER end_session ON webhook_events; DROP FUNCTION end_session()');
   t.same(await failuresOf(inbox, event), []);
   t.match(await runNext(inbox, []), { kind: 'ignored' });
 });
