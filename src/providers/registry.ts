@@ -4,6 +4,7 @@ import { adyen } from './catalogue/adyen.ts';
 import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
+import { appleAppStore } from './catalogue/apple-app-store.ts';
 import { asana } from './catalogue/asana.ts';
 import { atlassianConnect } from './catalogue/atlassian-connect.ts';
 import { auth0 } from './catalogue/auth0.ts';
@@ -130,6 +131,7 @@ export const providers = {
   aftership,
   airtable,
   anthropic,
+  'apple-app-store': appleAppStore,
   asana,
   'atlassian-connect': atlassianConnect,
   auth0,
@@ -194,8 +196,8 @@ export const providers = {
   'modern-treasury': modernTreasury,
   mollie,
   mux,
-  okta,
   notion,
+  okta,
   onfido,
   onfleet,
   openai,
