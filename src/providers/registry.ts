@@ -42,6 +42,8 @@ import { getstream } from './catalogue/getstream.ts';
 import { github } from './catalogue/github.ts';
 import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
+import { googleChannels } from './catalogue/google-channels.ts';
+import { googlePubsub } from './catalogue/google-pubsub.ts';
 import { hubspot } from './catalogue/hubspot.ts';
 import { hygraph } from './catalogue/hygraph.ts';
 import { intercom } from './catalogue/intercom.ts';
@@ -169,6 +171,8 @@ export const providers = {
   github,
   gitlab,
   gocardless,
+  'google-channels': googleChannels,
+  'google-pubsub': googlePubsub,
   hubspot,
   hygraph,
   intercom,
