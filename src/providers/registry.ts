@@ -14,6 +14,7 @@ import { bigcommerce } from './catalogue/bigcommerce.ts';
 import { bitbucket } from './catalogue/bitbucket.ts';
 import { box } from './catalogue/box.ts';
 import { braintree } from './catalogue/braintree.ts';
+import { brevo } from './catalogue/brevo.ts';
 import { calCom } from './catalogue/cal-com.ts';
 import { calendly } from './catalogue/calendly.ts';
 import { cashfree } from './catalogue/cashfree.ts';
@@ -94,6 +95,7 @@ import { recurly } from './catalogue/recurly.ts';
 import { replicate } from './catalogue/replicate.ts';
 import { resend } from './catalogue/resend.ts';
 import { retell } from './catalogue/retell.ts';
+import { revenuecat } from './catalogue/revenuecat.ts';
 import { sanity } from './catalogue/sanity.ts';
 import { seam } from './catalogue/seam.ts';
 import { sendgrid } from './catalogue/sendgrid.ts';
@@ -108,6 +110,7 @@ import { standardWebhooks } from './catalogue/standard-webhooks.ts';
 import { stripe } from './catalogue/stripe.ts';
 import { svix } from './catalogue/svix.ts';
 import { taiga } from './catalogue/taiga.ts';
+import { telegram } from './catalogue/telegram.ts';
 import { telnyx } from './catalogue/telnyx.ts';
 import { trello } from './catalogue/trello.ts';
 import { truelayer } from './catalogue/truelayer.ts';
@@ -143,6 +146,7 @@ export const providers = {
   bitbucket,
   box,
   braintree,
+  brevo,
   'cal-com': calCom,
   calendly,
   cashfree,
@@ -223,6 +227,7 @@ export const providers = {
   replicate,
   resend,
   retell,
+  revenuecat,
   sanity,
   seam,
   sendgrid,
@@ -237,6 +242,7 @@ export const providers = {
   stripe,
   svix,
   taiga,
+  telegram,
   telnyx,
   trello,
   truelayer,
