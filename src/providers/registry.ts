@@ -34,6 +34,7 @@ import { dropbox } from './catalogue/dropbox.ts';
 import { dropboxSign } from './catalogue/dropbox-sign.ts';
 import { easypost } from './catalogue/easypost.ts';
 import { elevenlabs } from './catalogue/elevenlabs.ts';
+import { etsy } from './catalogue/etsy.ts';
 import { fedex } from './catalogue/fedex.ts';
 import { fingerprint } from './catalogue/fingerprint.ts';
 import { fintoc } from './catalogue/fintoc.ts';
@@ -60,6 +61,7 @@ import { linear } from './catalogue/linear.ts';
 import { lithic } from './catalogue/lithic.ts';
 import { liveblocks } from './catalogue/liveblocks.ts';
 import { livekit } from './catalogue/livekit.ts';
+import { loops } from './catalogue/loops.ts';
 import { mailchimp } from './catalogue/mailchimp.ts';
 import { mailerlite } from './catalogue/mailerlite.ts';
 import { mailgun } from './catalogue/mailgun.ts';
@@ -92,6 +94,7 @@ import { pusher } from './catalogue/pusher.ts';
 import { qstash } from './catalogue/qstash.ts';
 import { razorpay } from './catalogue/razorpay.ts';
 import { recurly } from './catalogue/recurly.ts';
+import { render } from './catalogue/render.ts';
 import { replicate } from './catalogue/replicate.ts';
 import { resend } from './catalogue/resend.ts';
 import { retell } from './catalogue/retell.ts';
@@ -122,6 +125,7 @@ import { vercel } from './catalogue/vercel.ts';
 import { viber } from './catalogue/viber.ts';
 import { vonage } from './catalogue/vonage.ts';
 import { webflow } from './catalogue/webflow.ts';
+import { whop } from './catalogue/whop.ts';
 import { woocommerce } from './catalogue/woocommerce.ts';
 import { workos } from './catalogue/workos.ts';
 import { xTwitter } from './catalogue/x-twitter.ts';
@@ -166,6 +170,7 @@ export const providers = {
   'dropbox-sign': dropboxSign,
   easypost,
   elevenlabs,
+  etsy,
   fedex,
   fingerprint,
   fintoc,
@@ -192,6 +197,7 @@ export const providers = {
   lithic,
   liveblocks,
   livekit,
+  loops,
   mailchimp,
   mailerlite,
   mailgun,
@@ -224,6 +230,7 @@ export const providers = {
   qstash,
   razorpay,
   recurly,
+  render,
   replicate,
   resend,
   retell,
@@ -254,6 +261,7 @@ export const providers = {
   viber,
   vonage,
   webflow,
+  whop,
   woocommerce,
   workos,
   'x-twitter': xTwitter,
