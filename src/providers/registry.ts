@@ -22,6 +22,7 @@ import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
 import { clerk } from './catalogue/clerk.ts';
 import { cloudevents } from './catalogue/cloudevents.ts';
+import { cloudflare } from './catalogue/cloudflare.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
 import { contentful } from './catalogue/contentful.ts';
@@ -46,6 +47,7 @@ import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
 import { googleChannels } from './catalogue/google-channels.ts';
 import { googlePubsub } from './catalogue/google-pubsub.ts';
+import { heroku } from './catalogue/heroku.ts';
 import { hubspot } from './catalogue/hubspot.ts';
 import { hygraph } from './catalogue/hygraph.ts';
 import { intercom } from './catalogue/intercom.ts';
@@ -74,6 +76,7 @@ import { microsoftGraph } from './catalogue/microsoft-graph.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
 import { mux } from './catalogue/mux.ts';
+import { netlify } from './catalogue/netlify.ts';
 import { notion } from './catalogue/notion.ts';
 import { okta } from './catalogue/okta.ts';
 import { onfido } from './catalogue/onfido.ts';
@@ -158,6 +161,7 @@ export const providers = {
   'checkout-com': checkoutCom,
   clerk,
   cloudevents,
+  cloudflare,
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
   contentful,
@@ -182,6 +186,7 @@ export const providers = {
   gocardless,
   'google-channels': googleChannels,
   'google-pubsub': googlePubsub,
+  heroku,
   hubspot,
   hygraph,
   intercom,
@@ -210,6 +215,7 @@ export const providers = {
   'modern-treasury': modernTreasury,
   mollie,
   mux,
+  netlify,
   notion,
   okta,
   onfido,
