@@ -15,11 +15,13 @@ import { bitbucket } from './catalogue/bitbucket.ts';
 import { box } from './catalogue/box.ts';
 import { braintree } from './catalogue/braintree.ts';
 import { brevo } from './catalogue/brevo.ts';
+import { buildkite } from './catalogue/buildkite.ts';
 import { calCom } from './catalogue/cal-com.ts';
 import { calendly } from './catalogue/calendly.ts';
 import { cashfree } from './catalogue/cashfree.ts';
 import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
+import { circleci } from './catalogue/circleci.ts';
 import { clerk } from './catalogue/clerk.ts';
 import { cloudevents } from './catalogue/cloudevents.ts';
 import { cloudflare } from './catalogue/cloudflare.ts';
@@ -104,6 +106,7 @@ import { retell } from './catalogue/retell.ts';
 import { revenuecat } from './catalogue/revenuecat.ts';
 import { sanity } from './catalogue/sanity.ts';
 import { seam } from './catalogue/seam.ts';
+import { segment } from './catalogue/segment.ts';
 import { sendgrid } from './catalogue/sendgrid.ts';
 import { sentry } from './catalogue/sentry.ts';
 import { shippo } from './catalogue/shippo.ts';
@@ -154,11 +157,13 @@ export const providers = {
   box,
   braintree,
   brevo,
+  buildkite,
   'cal-com': calCom,
   calendly,
   cashfree,
   chargebee,
   'checkout-com': checkoutCom,
+  circleci,
   clerk,
   cloudevents,
   cloudflare,
@@ -243,6 +248,7 @@ export const providers = {
   revenuecat,
   sanity,
   seam,
+  segment,
   sendgrid,
   sentry,
   shippo,
