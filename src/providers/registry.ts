@@ -4,6 +4,7 @@ import { adyen } from './catalogue/adyen.ts';
 import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
+import { appleAppStore } from './catalogue/apple-app-store.ts';
 import { asana } from './catalogue/asana.ts';
 import { atlassianConnect } from './catalogue/atlassian-connect.ts';
 import { auth0 } from './catalogue/auth0.ts';
@@ -13,13 +14,17 @@ import { bigcommerce } from './catalogue/bigcommerce.ts';
 import { bitbucket } from './catalogue/bitbucket.ts';
 import { box } from './catalogue/box.ts';
 import { braintree } from './catalogue/braintree.ts';
+import { brevo } from './catalogue/brevo.ts';
+import { buildkite } from './catalogue/buildkite.ts';
 import { calCom } from './catalogue/cal-com.ts';
 import { calendly } from './catalogue/calendly.ts';
 import { cashfree } from './catalogue/cashfree.ts';
 import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
+import { circleci } from './catalogue/circleci.ts';
 import { clerk } from './catalogue/clerk.ts';
 import { cloudevents } from './catalogue/cloudevents.ts';
+import { cloudflare } from './catalogue/cloudflare.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
 import { contentful } from './catalogue/contentful.ts';
@@ -32,6 +37,7 @@ import { dropbox } from './catalogue/dropbox.ts';
 import { dropboxSign } from './catalogue/dropbox-sign.ts';
 import { easypost } from './catalogue/easypost.ts';
 import { elevenlabs } from './catalogue/elevenlabs.ts';
+import { etsy } from './catalogue/etsy.ts';
 import { fedex } from './catalogue/fedex.ts';
 import { fingerprint } from './catalogue/fingerprint.ts';
 import { fintoc } from './catalogue/fintoc.ts';
@@ -41,6 +47,9 @@ import { getstream } from './catalogue/getstream.ts';
 import { github } from './catalogue/github.ts';
 import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
+import { googleChannels } from './catalogue/google-channels.ts';
+import { googlePubsub } from './catalogue/google-pubsub.ts';
+import { heroku } from './catalogue/heroku.ts';
 import { hubspot } from './catalogue/hubspot.ts';
 import { hygraph } from './catalogue/hygraph.ts';
 import { intercom } from './catalogue/intercom.ts';
@@ -56,6 +65,7 @@ import { linear } from './catalogue/linear.ts';
 import { lithic } from './catalogue/lithic.ts';
 import { liveblocks } from './catalogue/liveblocks.ts';
 import { livekit } from './catalogue/livekit.ts';
+import { loops } from './catalogue/loops.ts';
 import { mailchimp } from './catalogue/mailchimp.ts';
 import { mailerlite } from './catalogue/mailerlite.ts';
 import { mailgun } from './catalogue/mailgun.ts';
@@ -68,6 +78,7 @@ import { microsoftGraph } from './catalogue/microsoft-graph.ts';
 import { modernTreasury } from './catalogue/modern-treasury.ts';
 import { mollie } from './catalogue/mollie.ts';
 import { mux } from './catalogue/mux.ts';
+import { netlify } from './catalogue/netlify.ts';
 import { notion } from './catalogue/notion.ts';
 import { okta } from './catalogue/okta.ts';
 import { onfido } from './catalogue/onfido.ts';
@@ -88,11 +99,14 @@ import { pusher } from './catalogue/pusher.ts';
 import { qstash } from './catalogue/qstash.ts';
 import { razorpay } from './catalogue/razorpay.ts';
 import { recurly } from './catalogue/recurly.ts';
+import { render } from './catalogue/render.ts';
 import { replicate } from './catalogue/replicate.ts';
 import { resend } from './catalogue/resend.ts';
 import { retell } from './catalogue/retell.ts';
+import { revenuecat } from './catalogue/revenuecat.ts';
 import { sanity } from './catalogue/sanity.ts';
 import { seam } from './catalogue/seam.ts';
+import { segment } from './catalogue/segment.ts';
 import { sendgrid } from './catalogue/sendgrid.ts';
 import { sentry } from './catalogue/sentry.ts';
 import { shippo } from './catalogue/shippo.ts';
@@ -105,6 +119,7 @@ import { standardWebhooks } from './catalogue/standard-webhooks.ts';
 import { stripe } from './catalogue/stripe.ts';
 import { svix } from './catalogue/svix.ts';
 import { taiga } from './catalogue/taiga.ts';
+import { telegram } from './catalogue/telegram.ts';
 import { telnyx } from './catalogue/telnyx.ts';
 import { trello } from './catalogue/trello.ts';
 import { truelayer } from './catalogue/truelayer.ts';
@@ -116,6 +131,7 @@ import { vercel } from './catalogue/vercel.ts';
 import { viber } from './catalogue/viber.ts';
 import { vonage } from './catalogue/vonage.ts';
 import { webflow } from './catalogue/webflow.ts';
+import { whop } from './catalogue/whop.ts';
 import { woocommerce } from './catalogue/woocommerce.ts';
 import { workos } from './catalogue/workos.ts';
 import { xTwitter } from './catalogue/x-twitter.ts';
@@ -130,6 +146,7 @@ export const providers = {
   aftership,
   airtable,
   anthropic,
+  'apple-app-store': appleAppStore,
   asana,
   'atlassian-connect': atlassianConnect,
   auth0,
@@ -139,13 +156,17 @@ export const providers = {
   bitbucket,
   box,
   braintree,
+  brevo,
+  buildkite,
   'cal-com': calCom,
   calendly,
   cashfree,
   chargebee,
   'checkout-com': checkoutCom,
+  circleci,
   clerk,
   cloudevents,
+  cloudflare,
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
   contentful,
@@ -158,6 +179,7 @@ export const providers = {
   'dropbox-sign': dropboxSign,
   easypost,
   elevenlabs,
+  etsy,
   fedex,
   fingerprint,
   fintoc,
@@ -167,6 +189,9 @@ export const providers = {
   github,
   gitlab,
   gocardless,
+  'google-channels': googleChannels,
+  'google-pubsub': googlePubsub,
+  heroku,
   hubspot,
   hygraph,
   intercom,
@@ -182,6 +207,7 @@ export const providers = {
   lithic,
   liveblocks,
   livekit,
+  loops,
   mailchimp,
   mailerlite,
   mailgun,
@@ -194,8 +220,9 @@ export const providers = {
   'modern-treasury': modernTreasury,
   mollie,
   mux,
-  okta,
+  netlify,
   notion,
+  okta,
   onfido,
   onfleet,
   openai,
@@ -214,11 +241,14 @@ export const providers = {
   qstash,
   razorpay,
   recurly,
+  render,
   replicate,
   resend,
   retell,
+  revenuecat,
   sanity,
   seam,
+  segment,
   sendgrid,
   sentry,
   shippo,
@@ -231,6 +261,7 @@ export const providers = {
   stripe,
   svix,
   taiga,
+  telegram,
   telnyx,
   trello,
   truelayer,
@@ -242,6 +273,7 @@ export const providers = {
   viber,
   vonage,
   webflow,
+  whop,
   woocommerce,
   workos,
   'x-twitter': xTwitter,

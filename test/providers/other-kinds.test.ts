@@ -13,7 +13,8 @@ import {
 } from '../../src/providers/index.ts';
 import { fixturesOf, makeSigned, makeSource, NOW, readFixture, withHeaders } from './deliveries.ts';
 
-const { box, docusign, hubspot, mailgun, meta, mollie, paypal, polar, sentry, twilio } = providers;
+const { box, brevo, buildkite, docusign, hubspot, mailgun, meta, mollie, netlify, paypal, polar } = providers;
+const { revenuecat, segment, sentry, telegram, twilio } = providers;
 const SECRET = 'a-secret-of-sixteen';
 
 const reasonOf = async (source: Source, delivery: Delivery) => {
@@ -392,3 +393,95 @@ t.test('Sentry: a retry has another Request-ID and is the same event', (t) => {
   t.notSame(idsOf(source, makeSigned(sentry).delivery), idsOf(source, delivery));
   t.end();
 });
+
+t.test(
+  'RevenueCat and Buildkite: a signature that was sent has to hold, whatever stands beside it',
+  async (t) => {
+    for (const [provider, token, value] of [
+      [revenuecat, 'authorization', SECRET],
+      [buildkite, 'x-buildkite-token', SECRET],
+    ] as const) {
+      const { delivery } = makeSigned(provider, { key: { secret: SECRET } });
+      const source = makeSource(provider, SECRET);
+      const body = Buffer.from(delivery.body.toString().replace(/\d/, 'x'));
+      t.equal(await reasonOf(source, delivery), 'ok');
+      t.equal(await reasonOf(source, { ...delivery, body }), 'wrong_signature', 'another body');
+      const beside = withHeaders({ ...delivery, body }, { [token]: [value] });
+      t.equal(await reasonOf(source, beside), 'wrong_signature', 'and the token beside it is no way round');
+      const [proof] = provider.scheme.proofHeaders;
+      t.equal(
+        await reasonOf(source, withHeaders(beside, { [proof ?? '']: undefined })),
+        'ok',
+        'the token alone',
+      );
+      t.equal(
+        await reasonOf(source, withHeaders(delivery, { [proof ?? '']: undefined })),
+        'missing_header',
+        'neither',
+      );
+    }
+  },
+);
+
+t.test('Netlify: only a token by HS256 of netlify, for this body; it bears no time', async (t) => {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const body = '{"id":"5ebc34bf4fea0b01f02efa3a","state":"ready"}';
+  const sha256 = createHash('sha256').update(body).digest('hex');
+  const send = (claims: object, head: object = { alg: 'HS256' }): Delivery => {
+    const signed = `${part(head)}.${part(claims)}`;
+    const token = `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+    const headers = { 'x-webhook-signature': [token] };
+    return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: NOW };
+  };
+  const source = makeSource(netlify, SECRET);
+  t.equal(await reasonOf(source, send({ iss: 'netlify', sha256 })), 'ok');
+  t.equal(await reasonOf(source, send({ iss: 'netlify', sha256: '0'.repeat(64) })), 'wrong_signature');
+  t.equal(await reasonOf(source, send({ iss: 'netlify' })), 'wrong_signature');
+  t.equal(await reasonOf(source, send({ sha256 })), 'wrong_signature');
+  t.equal(await reasonOf(source, send({ iss: 'netlify', sha256 }, { alg: 'none' })), 'malformed_signature');
+  t.equal(netlify.scheme.freshness, undefined);
+});
+
+t.test('Segment: a batch, of which the first event alone is signed, is refused', async (t) => {
+  const first = '{"messageId":"1","type":"track"}';
+  const signature = createHmac('sha1', SECRET).update(first).digest('hex');
+  const send = (body: string): Delivery => ({
+    method: 'POST',
+    url: '/',
+    headers: { 'x-signature': [signature] },
+    body: Buffer.from(body),
+    receivedAt: NOW,
+  });
+  const source = makeSource(segment, SECRET);
+  t.equal(await reasonOf(source, send(first)), 'ok');
+  t.equal(await reasonOf(source, send(`[${first},{"messageId":"2","type":"track"}]`)), 'wrong_signature');
+});
+
+t.test('Telegram: the kind of an update is its other member, wherever that stands', (t) => {
+  const { source, delivery } = makeSigned(telegram);
+  const read = (body: string) => readEvents(source, { ...delivery, body: Buffer.from(body) });
+  t.match(read('{"update_id":7,"poll":{"id":"1"}}'), [{ eventId: '7', topic: 'poll' }]);
+  t.match(read('{"message":null,"chat_member":{"date":1795428000},"update_id":7}'), [
+    { topic: 'chat_member', occurredAt: new Date(1795428000_000) },
+  ]);
+  for (const body of ['{"update_id":7}', '[]', '3', 'null', ''])
+    t.match(read(body), [{ topic: 'unknown' }], body);
+  t.type(telegram.secret.check('with.a.dot.and.16.or.more'), 'string');
+  t.type(telegram.secret.check('a'.repeat(257)), 'string');
+  t.end();
+});
+
+t.test(
+  'Brevo: a pair comes as basic auth, any other secret as Bearer; a list is an event each',
+  async (t) => {
+    const { source, delivery } = makeSigned(brevo, { key: { secret: 'brevo-token-0123456789' } });
+    t.match(delivery.headers.authorization, ['Bearer brevo-token-0123456789']);
+    const pair = makeSource(brevo, 'ada:brevo-token-0123456789');
+    t.equal(await reasonOf(pair, delivery), 'wrong_signature');
+    const basic = `Basic ${Buffer.from('ada:brevo-token-0123456789').toString('base64')}`;
+    t.equal(await reasonOf(pair, withHeaders(delivery, { authorization: [basic] })), 'ok');
+    const body = Buffer.from('[{"event":"opened","ts_event":1},{"event":"click","ts_event":2}]');
+    t.match(readEvents(source, { ...delivery, body }), [{ topic: 'opened' }, { topic: 'click' }]);
+    t.end();
+  },
+);

@@ -8,22 +8,26 @@ import { WorkOS } from '@workos-inc/node';
 import { WebhooksManager } from 'box-node-sdk/lib/managers/webhooks';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
-import { header, json, type Sdks, webRequest } from './sdk.ts';
+import { header, json, type Sdk, type Sdks, webRequest } from './sdk.ts';
 
 const signedAt = (seconds: string | undefined) => new Date(Number(seconds) * 1000);
 
+const standard: Sdk = {
+  package: 'standardwebhooks',
+  accepts: (request, secret) => new StandardWebhook(secret).verify(request.text, { ...request.headers }),
+  sign: ({ headers, text }, { secret }) => ({
+    'webhook-signature': new StandardWebhook(secret).sign(
+      headers['webhook-id'] ?? '',
+      signedAt(headers['webhook-timestamp']),
+      text,
+    ),
+  }),
+};
+
 export const identity: Sdks = {
-  'standard-webhooks': {
-    package: 'standardwebhooks',
-    accepts: (request, secret) => new StandardWebhook(secret).verify(request.text, { ...request.headers }),
-    sign: ({ headers, text }, { secret }) => ({
-      'webhook-signature': new StandardWebhook(secret).sign(
-        headers['webhook-id'] ?? '',
-        signedAt(headers['webhook-timestamp']),
-        text,
-      ),
-    }),
-  },
+  'standard-webhooks': standard,
+  // Render's own examples verify with it.
+  render: standard,
   // Its signing tokens are Standard Webhooks; a plain token is compared and nothing more.
   gitlab: {
     package: 'standardwebhooks',

@@ -5,6 +5,7 @@ import { Environment, Paddle } from '@paddle/paddle-node-sdk';
 import { PayOS } from '@payos/node';
 import { validateEvent } from '@polar-sh/sdk/webhooks.js';
 import * as portone from '@portone/server-sdk';
+import Whop from '@whop/sdk';
 import braintree from 'braintree';
 import { Cashfree, CFEnvironment } from 'cashfree-pg';
 import { basicAuthValidator } from 'chargebee';
@@ -209,5 +210,13 @@ export const payments: Sdks = {
         throw error;
       }
     },
+  },
+  whop: {
+    package: '@whop/sdk',
+    accepts: (request, secret) =>
+      new Whop({ apiKey: 'unused' }).webhooks.unwrap(request.text, {
+        headers: { ...request.headers },
+        key: Buffer.from(secret).toString('base64'),
+      }),
   },
 };

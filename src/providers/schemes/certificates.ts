@@ -84,11 +84,11 @@ function findProblem(
   return isAnchored ? undefined : 'its chain ends at no trusted root';
 }
 
-function isIssuedBy(certificate: X509Certificate | undefined, issuer: X509Certificate): boolean {
+export function isIssuedBy(certificate: X509Certificate | undefined, issuer: X509Certificate): boolean {
   return certificate?.checkIssued(issuer) === true && certificate.verify(issuer.publicKey);
 }
 
-function isCurrent({ validFromDate, validToDate }: X509Certificate, nowMs: number): boolean {
+export function isCurrent({ validFromDate, validToDate }: X509Certificate, nowMs: number): boolean {
   return nowMs >= validFromDate.getTime() && nowMs <= validToDate.getTime();
 }
 

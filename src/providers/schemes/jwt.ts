@@ -5,7 +5,7 @@ import type { Part, Reading } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
 import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
 import { encodeJson, isSigned, parseToken, signToken, type Token } from './token.ts';
-import { type ClaimRules, checkClaims, makeClaims } from './token-claims.ts';
+import { type ClaimRules, checkClaims, freshnessOfClaims, makeClaims } from './token-claims.ts';
 
 export interface JwtSpec extends ClaimRules {
   at: Part;
@@ -31,7 +31,7 @@ export function jwt(spec: JwtSpec): Scheme {
     proofParams: [],
     signsBody: spec.bodyHash !== undefined,
     signsUrl: spec.url !== undefined,
-    freshness: { pastSeconds: spec.lifetimeSeconds + spec.leewaySeconds, futureSeconds: spec.leewaySeconds },
+    ...(spec.expires === 'timeless' ? {} : { freshness: freshnessOfClaims(spec) }),
     prepare(source) {
       const keys = source.secrets.map((secret) => prepareKey(spec, secret));
       return (delivery) => verifyToken(spec, keys, startReading(delivery, source));

@@ -9,14 +9,18 @@ import { perSecret } from './per-secret.ts';
 import { privateKeyOf } from './public-key.ts';
 import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
 import { encodeJson, isSigned, signToken, type TokenAlgorithm } from './token.ts';
-import { type ClaimRules, checkClaims, makeClaims } from './token-claims.ts';
+import { type ClaimRules, checkClaims, freshnessOfClaims, makeClaims } from './token-claims.ts';
 
 export interface PublicJwtSpec {
   /** `rawBody`: the body is the token, and its claims are the event. */
   at: Part;
+  /** Must stand before the token, e.g. `Bearer `. */
+  prefix?: string;
   algorithm: Exclude<TokenAlgorithm, 'HS256'>;
   /** What ties the token to the delivery; without it the body must be the token. */
   rules?: ClaimRules;
+  /** Claims that must be exactly these for a secret, e.g. who sends. */
+  claimsOf?(secret: string): Readonly<Record<string, string | boolean>>;
   /** The keys that a secret stands for; undefined where it is not of that form. */
   keysOf(secret: string, source: Source): KeySource | undefined;
 }
@@ -28,37 +32,35 @@ export function publicJwt(spec: PublicJwtSpec): Scheme {
   return perSecret({ scheme: forOneSecret(spec) });
 }
 
-function forOneSecret({ at, algorithm, rules, keysOf }: PublicJwtSpec): Scheme {
+function forOneSecret({ at, prefix = '', algorithm, rules, claimsOf, keysOf }: PublicJwtSpec): Scheme {
   const isBody = typeof at === 'object' && at.kind === 'rawBody';
-  const place = isBody ? 'as the body' : `with a hash of the body in ${proofHeadersOf(at).join()}`;
+  const bound = rules?.bodyHash ? 'a hash of the body' : 'the claims of the sender';
+  const place = isBody ? 'as the body' : `with ${bound} in ${proofHeadersOf(at).join()}`;
   return {
     summary: `JWT ${algorithm} ${place}`,
     proofHeaders: proofHeadersOf(at),
     proofParams: [],
-    signsBody: true,
+    signsBody: isBody || rules?.bodyHash !== undefined,
     signsUrl: rules?.url !== undefined,
-    ...(rules
-      ? {
-          freshness: {
-            pastSeconds: rules.lifetimeSeconds + rules.leewaySeconds,
-            futureSeconds: rules.leewaySeconds,
-          },
-        }
-      : {}),
+    ...(rules ? { freshness: freshnessOfClaims(rules) } : {}),
     prepare(source) {
-      const keys = keysOf(source.secrets[0] ?? '', source) ?? NO_KEY;
+      const secret = source.secrets[0] ?? '';
+      const keys = keysOf(secret, source) ?? NO_KEY;
+      const expected = Object.entries(claimsOf?.(secret) ?? {});
       return (delivery): Verdict | Promise<Verdict> => {
         const maxChars = isBody ? MAX_BODY_TOKEN_CHARS : MAX_SIGNATURE_CHARS;
-        const token = readToken({ at }, startReading(delivery, source), maxChars);
+        const token = readToken({ at, prefix }, startReading(delivery, source), maxChars);
         if ('ok' in token) return token;
         const { head, claims: read, parts } = token;
         if (head.alg !== algorithm || !read) return malformedToken(`not a token by ${algorithm}`);
         if (typeof head.kid !== 'string') return malformedToken('the token names no key');
         // Of a token that is the body, the claims may take many times its bytes: they do not wait with it for a key.
         const bound = rules && { rules, claims: read };
+        const other = expected.find(([name, value]) => read[name] !== value);
         return withKey(keys.find(head.kid, delivery.receivedAt, delivery.body.length), (key): Verdict => {
           if (!isSigned(algorithm, key, `${parts[0]}.${parts[1]}`, parts[2]))
             return { ok: false, reason: 'wrong_signature' };
+          if (other) return { ok: false, reason: 'wrong_signature', detail: `${other[0]} is another` };
           const refusal = bound && checkClaims(bound.rules, bound.claims, delivery, source);
           return refusal ?? { ok: true, secretIndex: 0 };
         });
@@ -68,12 +70,12 @@ function forOneSecret({ at, algorithm, rules, keysOf }: PublicJwtSpec): Scheme {
       const key = privateKeyOf(privateKey);
       const head = encodeJson({ alg: algorithm, kid: 'postbell-send', typ: 'JWT' });
       const claims = rules
-        ? encodeJson(makeClaims(rules, request, source, now))
+        ? encodeJson({ ...claimsOf?.(source.secrets[0] ?? ''), ...makeClaims(rules, request, source, now) })
         : (claimsOfBody(request.body.toString('latin1')) ?? request.body.toString('base64url'));
       const signed = `${head}.${claims}`;
       const token = `${signed}.${signToken(algorithm, key, signed)}`;
       if (isBody) request.body = Buffer.from(token);
-      else placeValue(request, at, token);
+      else placeValue(request, at, prefix + token);
     },
   };
 }

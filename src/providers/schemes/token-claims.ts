@@ -1,7 +1,7 @@
 // The claims that tie a token to one delivery: its time, a hash of the body, the URL, whatever else a provider puts in.
 import { hash, randomUUID } from 'node:crypto';
 import { sameText } from '../equal.ts';
-import type { Delivery, OutgoingRequest, Refusal, Source } from '../provider.ts';
+import type { Delivery, Freshness, OutgoingRequest, Refusal, Source } from '../provider.ts';
 import { asDelivery } from './delivery.ts';
 import { checkAgeMs } from './freshness.ts';
 import { type Encoding, encodeBytes } from './signature.ts';
@@ -22,8 +22,15 @@ export interface ClaimRules {
   leewaySeconds: number;
   /** From `iat`; also what we put into `exp`. */
   lifetimeSeconds: number;
-  /** False where genuine tokens carry no `exp`: then `iat` alone bounds the age. */
-  expires: boolean;
+  /**
+   * False where genuine tokens carry no `exp`: then `iat` alone bounds the age. `timeless` where they bear no time at
+   * all: then nothing is checked, and what was signed once is right for ever.
+   */
+  expires: boolean | 'timeless';
+}
+
+export function freshnessOfClaims({ lifetimeSeconds, leewaySeconds }: ClaimRules): Freshness {
+  return { pastSeconds: lifetimeSeconds + leewaySeconds, futureSeconds: leewaySeconds };
 }
 
 export function checkClaims(
@@ -43,8 +50,9 @@ export function makeClaims(
   now: Date,
 ): Record<string, unknown> {
   const iat = Math.floor(now.getTime() / 1000);
-  const claims: Record<string, unknown> = { iat, nbf: iat, jti: randomUUID() };
-  if (rules.expires) claims.exp = iat + rules.lifetimeSeconds;
+  const isTimeless = rules.expires === 'timeless';
+  const claims: Record<string, unknown> = isTimeless ? {} : { iat, nbf: iat, jti: randomUUID() };
+  if (rules.expires === true) claims.exp = iat + rules.lifetimeSeconds;
   const { bodyHash, url, computed } = rules;
   if (bodyHash) claims[bodyHash.claim] = hashed(request.body, bodyHash.encoding);
   if (url) claims[url.claim] = urlClaim(url.encoding, source.webhookUrl ?? request.url);
@@ -55,6 +63,7 @@ export function makeClaims(
 function checkTimes(rules: ClaimRules, claims: Claims, { receivedAt }: Delivery): Refusal | undefined {
   const { exp, nbf, iat } = claims;
   const { leewaySeconds, lifetimeSeconds } = rules;
+  if (rules.expires === 'timeless') return undefined;
   for (const time of [exp, nbf, iat])
     if (time !== undefined && !(typeof time === 'number' && Math.abs(time) < 1e11))
       return { ok: false, reason: 'malformed_timestamp' };

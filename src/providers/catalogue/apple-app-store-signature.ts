@@ -1,0 +1,143 @@
+// The signature of App Store notifications: a JWS whose own head carries the certificates, up to Apple's root.
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { valueAt } from '../body/body.ts';
+import type { Refusal, Scheme, Source, Verdict } from '../provider.ts';
+import { missing } from '../template/reading.ts';
+import { hasExtension } from '../schemes/certificate-extension.ts';
+import { isCurrent, isIssuedBy } from '../schemes/certificates.ts';
+import { malformedToken } from '../schemes/jwt.ts';
+import { perSecret } from '../schemes/per-secret.ts';
+import { isOfKind, parsePublicKey, privateKeyOf } from '../schemes/public-key.ts';
+import { type Claims, encodeJson, isSigned, parseToken, signToken } from '../schemes/token.ts';
+
+/** SHA-256 of "Apple Root CA - G3", as www.apple.com/certificateauthority publishes it; valid until 2039-04-30. */
+const APPLE_ROOT =
+  '63:34:3A:BF:B8:9A:6A:03:EB:B5:7E:9B:3F:5F:A7:BE:7C:4F:5C:75:6F:30:17:B3:A8:C4:88:C3:65:3E:91:79';
+/** 1.2.840.113635.100.6.11.1: it signs for the App Store. Apple certifies keys of developers under the same root. */
+const SIGNS_FOR_STORE = '2a864886f76364060b01';
+/** 1.2.840.113635.100.6.2.1: it issues such certificates. */
+const ISSUES_SIGNERS = '2a864886f76364060201';
+const CHAIN_LENGTH = 3;
+const KEY_FORMAT = { format: 'spki' } as const;
+const APP = /^([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?::(Production|Sandbox))?(?:;(.+))?$/s;
+
+/** What a secret says: whose notifications count, and for trials the one key that is believed. */
+export interface App {
+  bundleId: string;
+  environment: 'Production' | 'Sandbox';
+  pinned: string | undefined;
+}
+
+export function parseApp(secret: string): App | undefined {
+  const match = APP.exec(secret);
+  if (!match?.[1]) return undefined;
+  return {
+    bundleId: match[1],
+    environment: match[2] === 'Sandbox' ? 'Sandbox' : 'Production',
+    pinned: match[3],
+  };
+}
+
+export const appStoreScheme: Scheme = perSecret({
+  scheme: {
+    summary: "JWS ES256 as signedPayload of the body, its certificates end at Apple's root",
+    proofHeaders: [],
+    proofParams: [],
+    // What stands beside the token is not signed, and is not read.
+    signsBody: false,
+    signsUrl: false,
+    prepare(source) {
+      const app = parseApp(source.secrets[0] ?? '');
+      const pinned = app?.pinned === undefined ? undefined : pinnedKey(app.pinned);
+      return (delivery): Verdict => {
+        if (!app) return { ok: false, reason: 'key_unavailable', detail: 'the secret is no bundle ID' };
+        const text = signedPayloadOf(delivery.body);
+        if (text === undefined) return missing('signedPayload in the body');
+        const token = parseToken(text);
+        if (token?.head.alg !== 'ES256' || !token.claims) return malformedToken('not a token by ES256');
+        const key = pinned ?? keyOfChain(token.head.x5c, source, delivery.receivedAt);
+        if ('ok' in key) return key;
+        if (!isSigned('ES256', key, `${token.parts[0]}.${token.parts[1]}`, token.parts[2]))
+          return { ok: false, reason: 'wrong_signature' };
+        return findOtherApp(app, token.claims) ?? { ok: true, secretIndex: 0 };
+      };
+    },
+    sign(request, _source, { privateKey }) {
+      const key = privateKeyOf(privateKey);
+      // An own body that holds a token already is signed anew.
+      const claims = parseToken(signedPayloadOf(request.body) ?? '')?.parts[1];
+      const signed = `${encodeJson({ alg: 'ES256', x5c: [] })}.${claims ?? request.body.toString('base64url')}`;
+      const signedPayload = `${signed}.${signToken('ES256', key, signed)}`;
+      request.body = Buffer.from(JSON.stringify({ signedPayload }));
+    },
+  },
+});
+
+/** The token of the body `{"signedPayload":"…"}`. */
+export function signedPayloadOf(body: Buffer): string | undefined {
+  try {
+    const token = valueAt(JSON.parse(body.toString('utf8')), ['signedPayload']);
+    return typeof token === 'string' ? token : undefined;
+  } catch {
+    // No JSON, so there is no token in it: the caller says so.
+    return undefined;
+  }
+}
+
+export function pinnedKey(text: string): KeyObject | undefined {
+  return parsePublicKey(text, 'ecdsa-p256', KEY_FORMAT);
+}
+
+/** The key of the first certificate, once all three are what Apple signs with. */
+function keyOfChain(x5c: unknown, source: Source, now: Date): KeyObject | Refusal {
+  const chain = parseChain(x5c);
+  if (!chain) return malformedToken('x5c holds no three certificates');
+  const problem = findProblem(chain, source, now.getTime());
+  if (problem !== undefined)
+    return { ok: false, reason: 'wrong_signature', detail: `its certificates are refused: ${problem}` };
+  return chain[0].publicKey;
+}
+
+type Chain = readonly [X509Certificate, X509Certificate, X509Certificate];
+
+function parseChain(x5c: unknown): Chain | undefined {
+  if (!Array.isArray(x5c) || x5c.length !== CHAIN_LENGTH) return undefined;
+  try {
+    const [leaf, issuer, root] = x5c.map((text) => new X509Certificate(Buffer.from(String(text), 'base64')));
+    return leaf && issuer && root ? [leaf, issuer, root] : undefined;
+  } catch {
+    // No certificates, which is what the caller says.
+    return undefined;
+  }
+}
+
+function findProblem([leaf, issuer, root]: Chain, source: Source, nowMs: number): string | undefined {
+  if (!isTrustedRoot(root, source)) return "they end at another root than Apple's";
+  if (!issuer.ca || !isIssuedBy(issuer, root) || !isIssuedBy(leaf, issuer)) return 'they are no chain';
+  if (!hasExtension(issuer, ISSUES_SIGNERS) || !hasExtension(leaf, SIGNS_FOR_STORE))
+    return 'they are not for the App Store';
+  if (![leaf, issuer, root].every((certificate) => isCurrent(certificate, nowMs)))
+    return 'one is not valid at this time';
+  return isOfKind(leaf.publicKey, 'ecdsa-p256') ? undefined : 'its key is of another kind';
+}
+
+function isTrustedRoot({ fingerprint256 }: X509Certificate, { trustedRoots }: Source): boolean {
+  if (!trustedRoots) return fingerprint256 === APPLE_ROOT;
+  return trustedRoots.some((pem) => new X509Certificate(pem).fingerprint256 === fingerprint256);
+}
+
+/** Apple signs for every app: a notification must name ours. */
+function findOtherApp({ bundleId, environment }: App, claims: Claims): Refusal | undefined {
+  const about = claims.data ?? claims.summary ?? claims.externalPurchaseToken ?? claims.appData;
+  if (valueAt(about, ['bundleId']) !== bundleId)
+    return { ok: false, reason: 'wrong_signature', detail: 'it is for another bundle ID' };
+  const purchaseId = valueAt(claims.externalPurchaseToken, ['externalPurchaseId']);
+  const isToken = about === claims.externalPurchaseToken;
+  const found = isToken
+    ? String(purchaseId).startsWith('SANDBOX')
+      ? 'Sandbox'
+      : 'Production'
+    : valueAt(about, ['environment']);
+  if (found === environment) return undefined;
+  return { ok: false, reason: 'wrong_signature', detail: `it is not from ${environment}` };
+}
