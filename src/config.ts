@@ -48,7 +48,7 @@ const schema = z.object({
   PORT: integer(3000, 0, 65_535),
   /** Address that `web` listens on. */
   HOST: z.preprocess(optional, z.string().default('0.0.0.0')),
-  /** Largest accepted body. */
+  /** Largest accepted body; a provider whose bodies are larger has a limit of its own (docs/providers.md). */
   BODY_LIMIT_BYTES: integer(1_048_576, 1_024, 26_214_400),
   /** How long a delivery may wait for its commit before it is answered 503. */
   RECEIVE_TIMEOUT_MS: integer(3_000, 100, 25_000),

@@ -191,3 +191,24 @@ export async function listRejections(
   });
   return rows;
 }
+
+const maxStoredSources = 1_000;
+
+/** One probe of an index per name, however many events there are. */
+const distinctSources = (table: string) => `
+  SELECT source FROM (
+    WITH RECURSIVE stored AS (
+      (SELECT source::text FROM ${table} ORDER BY source LIMIT 1)
+      UNION ALL
+      SELECT (SELECT t.source::text FROM ${table} t WHERE t.source > s.source ORDER BY t.source LIMIT 1)
+      FROM stored s WHERE s.source IS NOT NULL
+    ) SELECT source FROM stored WHERE source IS NOT NULL LIMIT ${maxStoredSources}) AS of_one_table`;
+
+/** The names under which events are stored, or their ids since they were purged: at most 1,000 of each. */
+export async function listStoredSources(database: Queryable): Promise<string[]> {
+  const { rows } = await database.query<{ source: string }>({
+    text: `${distinctSources('webhook_events')} UNION ${distinctSources('tombstones')}`,
+    timeoutMs: 5_000,
+  });
+  return rows.map(({ source }) => source);
+}

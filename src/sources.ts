@@ -8,7 +8,7 @@ const SECRET_SUFFIX = '_WEBHOOK_SECRET';
 
 export interface ParsedSources {
   sources: Map<string, Source>;
-  /** Without a secret so far, of providers that hand it over themselves (`postbell setup`). */
+  /** Every other name that a provider may call: its source has no secret so far. */
   waiting: Map<string, Provider>;
   problems: string[];
 }
@@ -30,7 +30,7 @@ export function parseSources(env: Environment): ParsedSources {
     if (text === undefined) {
       if (Object.keys(settings).length > 0)
         problems.push(`${variable} is missing; the source ${name} has settings but no secret: set it`);
-      if (declaredProvider.handover) waiting.set(name, declaredProvider);
+      waiting.set(name, declaredProvider);
       continue;
     }
     const problemsBefore = problems.length;

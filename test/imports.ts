@@ -29,7 +29,15 @@ const layers: readonly (readonly string[])[] = [
     'metrics.ts',
     'watchdog.ts',
   ],
-  ['reconcile.ts', 'purge.ts', 'rejections.ts', 'sql-answers.ts', 'setup-windows.ts', 'migrate.ts'],
+  [
+    'reconcile.ts',
+    'purge.ts',
+    'rejections.ts',
+    'stored-sources.ts',
+    'sql-answers.ts',
+    'setup-windows.ts',
+    'migrate.ts',
+  ],
   [
     'events.ts',
     'event-jobs.ts',

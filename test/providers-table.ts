@@ -1,7 +1,14 @@
 // The tables of providers in README.md and docs/providers.md, made from the registry. `node test/providers-table.ts`
 // writes both; test/readme.test.ts checks that it was.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { describeHandshakes, describeId, type Provider, providers } from '../src/providers/index.ts';
+import {
+  describeProvider,
+  type Provider,
+  type ProviderGuide,
+  providers,
+  USUAL_ANSWER,
+} from '../src/providers/index.ts';
+import { variableOf } from '../src/sources.ts';
 
 const region = /(<!-- providers -->\n)[\s\S]*?(<!-- \/providers -->)/;
 const all = Object.values<Provider>(providers).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -70,29 +77,51 @@ function kindOf(provider: Provider): (typeof kinds)[number] {
   return scheme.freshness ? 'HMAC of body and time' : 'HMAC of the body';
 }
 
+/** A jump list, and what a team needs of each provider to set it up and to know what becomes of a failure. */
 function details(): string {
-  const rows = all.map((provider) => {
-    const { name, title, docsUrl, scheme, secret } = provider;
-    return [
-      `\`${name}\``,
-      docsUrl === undefined ? title : `[${title}](${docsUrl})`,
-      scheme.summary,
-      describeHandshakes(provider).join(', ') || '-',
-      describeId(provider),
-      `${secret.label}: ${secret.format}`,
-      secret.where,
-    ];
-  });
-  const head = [
-    'provider',
-    'who',
-    'scheme and header',
-    'handshake',
-    'event id',
-    'secret',
-    'where it is found',
+  const jumps = all.map(({ name }) => `[\`${name}\`](#${name})`).join(' · ');
+  return [jumps, '', ...all.flatMap(section)].join('\n');
+}
+
+function section(provider: Provider): string[] {
+  const guide = describeProvider(provider, `${variableOf(provider.name)}_WEBHOOK_SECRET`);
+  const { bodyLimitBytes } = guide;
+  const title = guide.docsUrl === null ? guide.title : `[${guide.title}](${guide.docsUrl})`;
+  const signsUrl = guide.signsUrl
+    ? ', and set `PUBLIC_URL` or `<SOURCE>_WEBHOOK_URL` to it, since it is signed'
+    : '';
+  const secret = `${guide.secretLabel}, ${guide.secretFormat}. ${guide.secretWhere}`;
+  const rows: [string, string | null][] = [
+    ['Paste', `\`${guide.url}\`${guide.urlWhere ? ` at ${escaped(guide.urlWhere)}` : ''}${signsUrl}`],
+    ['Set', `\`${guide.secretVariable}\`: ${escaped(secret)}`],
+    ['Pick', guide.events],
+    ['Set-up', guide.handshakes.length > 0 ? `${guide.handshakes.join(', ')}: answered` : null],
+    ['Answers', answersOf(guide)],
+    ['Retries', escaped(guide.retries)],
+    ['Again', guide.redelivery === null ? null : escaped(guide.redelivery)],
+    ['Size', bodyLimitBytes === null ? null : `bodies of up to ${bodyLimitBytes / 1_048_576} MiB are read`],
+    ['Event id', escaped(guide.eventId)],
   ];
-  return `${tableLines([head, ...rows]).join('\n')}\n`;
+  const lines = rows.filter(([, text]) => text !== null).map(([label, text]) => `- **${label}**: ${text}`);
+  return [`### ${guide.name}`, '', `${title} · ${escaped(guide.scheme)}`, '', ...lines, ''];
+}
+
+/** What differs from the usual, and what is known. */
+function answersOf({ accepted, rejected, unavailable, fatal }: ProviderGuide): string | null {
+  const known = [unavailable, rejected].filter(({ effect }) => effect !== 'unknown');
+  const told = [...Map.groupBy(known, ({ meaning }) => meaning)].map(
+    ([meaning, given]) => `after ${given.map(({ status }) => status).join(' and ')} ${meaning}`,
+  );
+  const parts = [
+    ...(accepted === USUAL_ANSWER ? [] : [`\`${accepted}\``]),
+    ...told,
+    ...(fatal.length > 0 ? [`${fatal.join(' or ')} would end the webhook, and is never sent`] : []),
+  ];
+  return parts.length > 0 ? parts.join('; ') : null;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('<', '&lt;');
 }
 
 function tableLines([head = [], ...rows]: readonly (readonly string[])[]): string[] {

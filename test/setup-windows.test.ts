@@ -54,15 +54,20 @@ const rowsOf = async () => {
 
 t.test('without a window nothing is taken, and the request is one like any other', async (t) => {
   const answer = await offerNotion('secret_0123456789abcdef');
-  t.equal(answer.status, 404, 'no secret yet, so the source is not on');
+  t.equal(answer.status, 503, 'no secret yet, so the source is not on');
   t.notMatch(answer.body, 'secret_');
-  t.equal((await post('asana-eu', { 'x-hook-secret': 'fedcba9876543210fedcba9876543210' })).status, 404);
+  t.equal((await post('asana-eu', { 'x-hook-secret': 'fedcba9876543210fedcba9876543210' })).status, 503);
   const known = await post('asana', { 'x-hook-secret': 'fedcba9876543210fedcba9876543210' });
   t.equal(known.status, 401);
   t.same(await windows(), []);
-  const refused = await waitFor(async () => (await sql('SELECT source, detail FROM rejected_requests'))[0], {
-    what: 'the recorded refusal',
-  });
+  // One a second is recorded, of all sources together.
+  const refused = await waitFor(
+    async () => {
+      await post('asana', { 'x-hook-secret': 'fedcba9876543210fedcba9876543210' });
+      return (await sql(`SELECT source, detail FROM rejected_requests WHERE source = 'asana'`))[0];
+    },
+    { what: 'the recorded refusal', intervalMs: 300 },
+  );
   t.match(refused, { source: 'asana', detail: /hands over a secret: run postbell setup asana first$/ });
   t.match((await cli.inside(['doctor', 'notion'])).stdout, /which you get from: postbell setup notion/);
 });
@@ -76,7 +81,7 @@ t.test('Notion: the verb waits, prints the secret once, and it verifies what com
   t.same(await setup.exited, { code: 0, signal: null });
   t.match(setup.output(), new RegExp(`^NOTION_WEBHOOK_SECRET=${token}$`, 'm'));
   t.same(await windows(), [], 'and nothing of it stays');
-  t.equal((await offerNotion(token)).status, 404, 'the window is shut again');
+  t.equal((await offerNotion(token)).status, 503, 'the window is shut again');
   t.same(await rowsOf(), { events: 0, jobs: 0 });
 
   const line = /^NOTION_WEBHOOK_SECRET=(.*)$/m.exec(setup.output())?.[1] ?? '';

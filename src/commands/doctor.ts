@@ -45,7 +45,7 @@ async function examine(
 ): Promise<void> {
   const settings = checkSettings(env);
   add(settings.checks);
-  const { sources, checks } = checkSources(env, only);
+  const { sources, waiting, checks } = checkSources(env, only);
   add(checks);
   const { config } = settings;
   if (!config) return;
@@ -60,7 +60,7 @@ async function examine(
     { config, databaseUrl: config.DATABASE_URL },
     { applicationName: 'postbell doctor', maxConnections, timeoutMs: statementTimeoutMs, log },
   );
-  const context: CheckContext = { config, database, sources, log };
+  const context: CheckContext = { config, database, sources, waiting, log };
   try {
     if (!(await attempt('database', () => checkServer(context), add))) return;
     await attempt('clock', () => checkClock(context), add);

@@ -3,9 +3,10 @@ import { CommandError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import {
   describeHandshakes,
-  describeId,
+  describeProvider,
   findProvider,
   type Provider,
+  type ProviderGuide,
   providers,
 } from '../providers/index.ts';
 import { variableOf } from '../sources.ts';
@@ -38,44 +39,33 @@ export function findOrRefuse(name: string): Provider {
   return provider;
 }
 
-function describe(provider: Provider) {
-  return {
-    name: provider.name,
-    title: provider.title,
-    scheme: provider.scheme.summary,
-    signsBody: provider.scheme.signsBody,
-    signsUrl: provider.scheme.signsUrl,
-    handshakes: describeHandshakes(provider),
-    secretVariable: `${variableOf(provider.name)}_WEBHOOK_SECRET`,
-    secretLabel: provider.secret.label,
-    secretFormat: provider.secret.format,
-    secretWhere: provider.secret.where,
-    eventId: describeId(provider),
-    idIsSigned: provider.idIsSigned,
-    retries: provider.retries,
-    sampleTopics: sampleTopics(provider),
-    docsUrl: provider.docsUrl ?? null,
-  };
+function describe(provider: Provider): ProviderGuide {
+  return describeProvider(provider, `${variableOf(provider.name)}_WEBHOOK_SECRET`);
 }
 
 function printOne(out: CommandIo['out'], provider: Provider): void {
   const shown = describe(provider);
-  const fields: [string, string][] = [
+  const fields: [string, string | null][] = [
     ['provider', `${shown.name} (${shown.title})`],
-    ['scheme', shown.scheme],
+    ['URL', shown.url],
+    ['paste it', shown.urlWhere],
     ['signs URL', shown.signsUrl ? 'yes: set PUBLIC_URL or <SOURCE>_WEBHOOK_URL' : 'no'],
-    ['handshake', shown.handshakes.join(', ') || 'none'],
-    ['event id', shown.eventId],
     ['variable', shown.secretVariable],
     ['secret', `${shown.secretLabel}: ${shown.secretFormat}`],
     ['where', shown.secretWhere],
+    ['events', shown.events],
+    ['handshake', shown.handshakes.join(', ') || 'none'],
+    ['scheme', shown.scheme],
+    ['event id', shown.eventId],
+    ['accepted', shown.accepted],
+    ['refused', `${shown.rejected.status}: ${shown.rejected.meaning}`],
+    ['not now', `${shown.unavailable.status}: ${shown.unavailable.meaning}`],
     ['retries', shown.retries],
+    ['again', shown.redelivery],
+    ['bodies', shown.bodyLimitBytes === null ? null : `up to ${shown.bodyLimitBytes} bytes`],
     ['samples', shown.sampleTopics.join(', ')],
-    ['docs', shown.docsUrl ?? '-'],
+    ['docs', shown.docsUrl],
   ];
-  for (const [name, value] of fields) printLine(out, `${name.padEnd(10)} ${printable(value)}`);
-}
-
-function sampleTopics({ samples }: Provider): string[] {
-  return Object.keys(samples).map((topic) => (topic === '*' ? 'any other' : topic));
+  for (const [name, value] of fields)
+    if (value !== null) printLine(out, `${name.padEnd(10)} ${printable(value)}`);
 }

@@ -9,6 +9,7 @@ import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive.ts';
 import { createRejectionLog } from '../rejections.ts';
 import { createSetupDesk } from '../setup-windows.ts';
+import { createStoredSources } from '../stored-sources.ts';
 import { startWatchdog } from '../watchdog.ts';
 import { connect } from './connection.ts';
 import type { CommonOptions } from './io.ts';
@@ -40,9 +41,11 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
   };
   const metrics = createMetrics();
   metrics.watch(database, front);
+  const storedSources = createStoredSources(database, log);
   const app = createServer({
     sources,
     waiting,
+    storedSources,
     setup: createSetupDesk(database, log),
     receiver: front,
     rejections: createRejectionLog(database, log),
@@ -75,6 +78,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     log.warn('no source is on: set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET');
 
   await waitForSchema(database, log, () => isStopping);
+  await storedSources.read();
   queue = await openQueue(database, log, { supervise: false });
   receiver = createReceiver({
     database,

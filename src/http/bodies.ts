@@ -20,12 +20,14 @@ const leastTotalBytes = 64 * 1_048_576;
 const refusal = (statusCode: 408 | 413) => Object.assign(new Error(`answered ${statusCode}`), { statusCode });
 
 /**
- * A parser for Fastify. Beyond `limitBytes` a body is refused with 413, by its Content-Length before it is read. Where
+ * A parser for Fastify. Beyond its limit a body is refused with 413, by its Content-Length before it is read. Where
  * all together hold too much, the one that has taken longest is given up with 408: a real sender is done in no time.
+ * @param limitBytes of most bodies @param limitOf where some may be larger: what all together hold is bounded all the same
  */
 export function createBodyReader(
   limitBytes: number,
   totalBytes: number = Math.max(leastTotalBytes, limitBytes * largestAtATime),
+  limitOf: (request: FastifyRequest) => number = () => limitBytes,
 ): (request: FastifyRequest, payload: NodeJS.ReadableStream, done: Done) => void {
   /** In order of arrival. */
   const unfinished = new Set<Reading>();
@@ -33,13 +35,14 @@ export function createBodyReader(
 
   return (request, payload, done) => {
     const declaredBytes = Number(request.headers['content-length']);
-    if (declaredBytes > limitBytes) return done(refusal(413));
-    const mostBytes = Number.isInteger(declaredBytes) ? declaredBytes : limitBytes;
+    const bodyLimitBytes = limitOf(request);
+    if (declaredBytes > bodyLimitBytes) return done(refusal(413));
+    const mostBytes = Number.isInteger(declaredBytes) ? declaredBytes : bodyLimitBytes;
     const reading: Reading = { held: none, bytes: 0, mostBytes, giveUp: () => finish(refusal(408)) };
     unfinished.add(reading);
 
     const onData = (chunk: Buffer) => {
-      if (reading.bytes + chunk.length > limitBytes) return finish(refusal(413));
+      if (reading.bytes + chunk.length > bodyLimitBytes) return finish(refusal(413));
       heldBytes += append(reading, chunk);
       for (const oldest of unfinished) {
         if (heldBytes <= totalBytes) break;

@@ -4,7 +4,7 @@ import type { SetupDesk } from '../setup-windows.ts';
 
 export interface HandoverDeps {
   sources: ReadonlyMap<string, Source>;
-  /** Declared, with a provider that hands its secret over, and without a secret so far: else answered 404. */
+  /** As in `parseSources`: without a secret so far. */
   waiting: ReadonlyMap<string, Provider>;
   setup: SetupDesk;
 }

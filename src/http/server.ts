@@ -1,8 +1,14 @@
 // The Fastify application: raw bodies, one shape of error, no stack to any caller. It never listens by itself.
 import { METHODS } from 'node:http';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { bodyLimitOf } from '../providers/index.ts';
 import { createBodyReader } from './bodies.ts';
 import { type HealthDeps, registerHealth } from './health.ts';
 import {
@@ -19,7 +25,6 @@ import { registerWebhooks, type WebhookDeps } from './webhooks.ts';
 
 export interface ServerDeps extends WebhookDeps, HealthDeps {
   log: Logger;
-  bodyLimitBytes: number;
 }
 
 export function createServer(deps: ServerDeps): FastifyInstance {
@@ -56,9 +61,14 @@ export function createServer(deps: ServerDeps): FastifyInstance {
   // Known to the parser and not to Fastify: these, too, are told which methods are allowed.
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
 
+  const limitOf = (request: FastifyRequest) => {
+    const { source } = request.params as { source?: string };
+    const provider = deps.sources.get(source ?? '')?.provider;
+    return provider ? bodyLimitOf(provider, deps.bodyLimitBytes) : deps.bodyLimitBytes;
+  };
   // Verification needs the bytes of whatever type they claim to be.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', createBodyReader(deps.bodyLimitBytes));
+  app.addContentTypeParser('*', createBodyReader(deps.bodyLimitBytes, undefined, limitOf));
 
   app.addHook('onRequest', (request, reply, done) => {
     if (hasProperHost(request.raw)) done();

@@ -6,29 +6,38 @@ import { failpoint, isArmed } from '../failpoint.ts';
 import { type Logger, logOfHotLines } from '../logger.ts';
 import type { Metrics } from '../metrics.ts';
 import {
+  acceptedAnswerOf,
   answerHandshake,
+  bodyLimitOf,
   type Delivery,
   diagnoseRefusal,
+  findProvider,
   type HandshakeAnswer,
   handshakeMethods,
   keptHeaders,
+  type Provider,
   queryAsForm,
   type Refusal,
   readEvents,
   type Source,
+  unavailableStatusOf,
   verifyDelivery,
 } from '../providers/index.ts';
 import { newJobId } from '../queue/queue.ts';
 import { type Receiver, UnavailableError } from '../receive.ts';
 import type { RejectionLog } from '../rejections.ts';
+import type { StoredSources } from '../stored-sources.ts';
 import { createHandovers, type HandoverDeps } from './handovers.ts';
-import { refuse } from './refusals.ts';
+import { errorCodes, refuse } from './refusals.ts';
 
 export interface WebhookDeps extends HandoverDeps {
   receiver: Receiver;
+  storedSources: Pick<StoredSources, 'has'>;
   rejections: RejectionLog;
   metrics: Metrics;
   log: Logger;
+  /** As BODY_LIMIT_BYTES. */
+  bodyLimitBytes: number;
   /** As STORE_RAW_BODY. */
   storesRawBody: boolean;
   now?: () => Date;
@@ -36,6 +45,8 @@ export interface WebhookDeps extends HandoverDeps {
 
 const noBody = Buffer.alloc(0);
 const retryAfterSeconds = 5;
+/** Of Postgres. */
+const maxInteger = 2 ** 31 - 1;
 /** Errands that may be under way at a time, see `HandshakeAnswer.afterwards`. */
 const maxErrands = 10;
 
@@ -44,6 +55,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
   const route = {
     method: app.supportedMethods,
     onRequest: refuseEarly,
+    errorHandler: answerError,
     handler: receive,
     ...(isArmed && { onResponse: async () => failpoint('web.after-reply') }),
   };
@@ -56,7 +68,8 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
   /** What can be refused before a byte of the body is read. */
   async function refuseEarly(request: FastifyRequest, reply: FastifyReply) {
     const source = sourceOf(request);
-    if (!source) return deps.waiting.has(nameOf(request)) ? undefined : refuseUnknown(reply);
+    if (!source)
+      return deps.waiting.get(nameOf(request))?.handover ? undefined : refuseSourceless(request, reply);
     const methods = ['POST', ...handshakeMethods(source)];
     if (!methods.includes(request.method)) {
       deps.metrics.countRequest(source.name, 'method_not_allowed');
@@ -86,7 +99,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     const taken = handover && (await handover);
     if (taken) return sendAnswer(reply, taken);
     const source = sourceOf(request);
-    if (!source) return refuseUnknown(reply);
+    if (!source) return refuseSourceless(request, reply);
     const unsigned = answerHandshake(source, delivery, 'unsigned');
     if (unsigned) return answer(request, reply, source, unsigned, startedAt);
     if (request.method !== 'POST') {
@@ -100,7 +113,8 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     if (signed) return answer(request, reply, source, signed, startedAt);
 
     const headers = keptHeaders(source, delivery);
-    const events = readEvents(source, delivery, deps.storesRawBody).map(
+    const drafts = readEvents(source, delivery, deps.storesRawBody);
+    const events = drafts.map(
       (draft): NewEvent => ({
         ...draft,
         source: source.name,
@@ -113,14 +127,14 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     try {
       const { duplicate } = await deps.receiver.submit(events, delivery.body);
       finish(request, source, duplicate ? 'duplicate' : 'accepted', startedAt, events);
-      const { acceptedAnswer } = source.provider;
+      const acceptedAnswer = acceptedAnswerOf(source.provider, delivery, drafts);
       return acceptedAnswer ? sendAnswer(reply, acceptedAnswer) : { ok: true, duplicate };
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
       const { message: reason } = error;
       deps.log.warn({ reqId: request.id, source: source.name, reason }, 'unavailable');
       finish(request, source, 'unavailable', startedAt, events);
-      return refuseForNow(reply);
+      return refuseForNow(reply, source.provider);
     }
   }
 
@@ -128,9 +142,49 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     return deps.sources.get(nameOf(request));
   }
 
-  function refuseUnknown(reply: FastifyReply) {
-    deps.metrics.countRequest('unknown', 'not_found');
-    return refuse(reply, 404, 'not_found');
+  /** A 404 ends webhooks at some providers: it is for a name that never was a source, once that is known. */
+  function refuseSourceless(request: FastifyRequest, reply: FastifyReply) {
+    const name = nameOf(request);
+    const provider = deps.waiting.get(name) ?? findProvider(name);
+    const isKnown = provider ? true : deps.storedSources.has(name);
+    if (isKnown === false) {
+      deps.metrics.countRequest('unknown', 'not_found');
+      return refuse(reply, 404, 'not_found');
+    }
+    deps.metrics.countRequest(isKnown ? name : 'unknown', isKnown ? 'no_secret' : 'unavailable');
+    if (isKnown) recordUnread(request, name, 'no_secret', null);
+    return refuseForNow(reply, provider);
+  }
+
+  /** What failed before or beside the receiver; the rest is told by the server's own handler. */
+  function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply) {
+    const source = sourceOf(request);
+    const status = (error as { statusCode?: number }).statusCode ?? 500;
+    if (!source) throw error;
+    if (status === 413) {
+      const { bodyLimitBytes } = deps;
+      deps.metrics.countRequest(source.name, 'too_large');
+      const allowed = `${bodyLimitOf(source.provider, bodyLimitBytes)} bytes are allowed`;
+      recordUnread(request, source.name, 'too_large', allowed);
+    }
+    if (errorCodes[status]) throw error;
+    deps.log.error(
+      { reqId: request.id, source: source.name, error: describeError(error).text },
+      'the request failed',
+    );
+    return refuseForNow(reply, source.provider);
+  }
+
+  /** For `doctor`: a request whose body was not read to its end. */
+  function recordUnread(request: FastifyRequest, source: string, reason: string, detail: string | null) {
+    deps.rejections.record({
+      source,
+      reason,
+      detail,
+      requestId: request.id,
+      receivedAt: deps.now?.() ?? new Date(),
+      bodyBytes: Math.min(declaredBytesOf(request), maxInteger),
+    });
   }
 
   function refuseSignature(
@@ -154,7 +208,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     deps.rejections.record(rejected, () => diagnoseRefusal(source, delivery, refusal, deps.sources.values()));
     // Nobody can say whether the signature is right while the provider's key cannot be had. A 401 would lose the event at
     // senders that take any 4xx for the last word (SNS does); a 503 makes all of them try again.
-    if (reason === 'key_unavailable') return refuseForNow(reply);
+    if (reason === 'key_unavailable') return refuseForNow(reply, source.provider);
     return refuse(reply, 401, 'invalid_signature');
   }
 
@@ -219,6 +273,12 @@ function nameOf(request: FastifyRequest): string {
   return (request.params as { source: string }).source;
 }
 
-function refuseForNow(reply: FastifyReply) {
-  return refuse(reply.header('retry-after', String(retryAfterSeconds)), 503, 'unavailable');
+function declaredBytesOf({ headers }: FastifyRequest): number {
+  return Number(headers['content-length']) || 0;
+}
+
+/** The provider tries again later. @param provider undefined: of the name's events nobody knows whose they are */
+function refuseForNow(reply: FastifyReply, provider: Provider | undefined) {
+  const status = unavailableStatusOf(provider);
+  return refuse(reply.header('retry-after', String(retryAfterSeconds)), status, 'unavailable');
 }

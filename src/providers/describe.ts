@@ -1,6 +1,7 @@
 // What is known about a provider in words: for `postbell providers`, the documentation and the operator.
+import { answerFactsOf, effectOf, unavailableStatusOf } from './answers.ts';
 import type { Template } from './parts.ts';
-import type { Provider } from './provider.ts';
+import type { AnswerEffect, Provider } from './provider.ts';
 
 /** `GET`, `POST (signed)`: the set-up requests that are answered. */
 export function describeHandshakes({ handshakes = [], handover }: Provider): string[] {
@@ -19,6 +20,113 @@ export function describeId({ events, idIsSigned }: Provider): string {
   if (events.signedToken)
     return `${place}; unsigned, but ${describeTemplate(events.signedToken)} is good for one event`;
   return `${place}; unsigned, so the body's hash${events.signedAt ? ' with the signed time' : ''} guards it`;
+}
+
+/** All that a team must know to set the provider up, in words; null and empty lists where nothing is known. */
+export interface ProviderGuide {
+  name: string;
+  title: string;
+  docsUrl: string | null;
+  scheme: string;
+  signsBody: boolean;
+  signsUrl: boolean;
+  handshakes: string[];
+  /** What is pasted at the provider. */
+  url: string;
+  urlWhere: string | null;
+  secretVariable: string;
+  secretLabel: string;
+  secretFormat: string;
+  secretWhere: string;
+  /** Which events to pick there. */
+  events: string | null;
+  eventId: string;
+  idIsSigned: boolean;
+  /** What we answer once the event is committed. */
+  accepted: string;
+  /** Of a delivery with a wrong signature. */
+  rejected: GivenStatus;
+  /** Of a delivery that could not be committed in time, or whose secret or key is missing. */
+  unavailable: GivenStatus;
+  /** Statuses that would end the webhook: we never answer with them. */
+  fatal: number[];
+  retries: string;
+  redelivery: string | null;
+  /** Null: as BODY_LIMIT_BYTES. */
+  bodyLimitBytes: number | null;
+  sampleTopics: string[];
+}
+
+export interface GivenStatus {
+  status: number;
+  effect: AnswerEffect;
+  /** The effect in words that follow on the status, e.g. `it sends again`. */
+  meaning: string;
+}
+
+/** @param secretVariable of the source that bears the provider's name */
+export function describeProvider(provider: Provider, secretVariable: string): ProviderGuide {
+  const { name, title, scheme, secret, setup, retries, samples } = provider;
+  const { failure = {} } = answerFactsOf(provider);
+  const given = (status: number): GivenStatus => {
+    const effect = effectOf(provider, status);
+    return { status, effect, meaning: EFFECTS[effect] };
+  };
+  // One that variables describe is never on under its own name.
+  const [source, variable] = provider.configure
+    ? ['<source>', '<SOURCE>_WEBHOOK_SECRET']
+    : [name, secretVariable];
+  return {
+    name,
+    title,
+    docsUrl: provider.docsUrl ?? null,
+    scheme: scheme.summary,
+    signsBody: scheme.signsBody,
+    signsUrl: scheme.signsUrl,
+    handshakes: describeHandshakes(provider),
+    url: `https://<your host>/api/webhooks/${source}`,
+    urlWhere: setup?.url ?? null,
+    secretVariable: variable,
+    secretLabel: secret.label,
+    secretFormat: secret.format,
+    secretWhere: secret.where,
+    events: setup?.events ?? null,
+    eventId: describeId(provider),
+    idIsSigned: provider.idIsSigned,
+    accepted: describeAccepted(provider),
+    rejected: given(401),
+    unavailable: given(unavailableStatusOf(provider)),
+    fatal: Object.keys(failure)
+      .map(Number)
+      .filter((status) => failure[status] === 'switches-off'),
+    retries,
+    redelivery: provider.redelivery ?? null,
+    bodyLimitBytes: provider.bodyLimitBytes ?? null,
+    sampleTopics: Object.keys(samples).map((topic) => (topic === '*' ? 'any other' : topic)),
+  };
+}
+
+const EFFECTS: Record<AnswerEffect, string> = {
+  accepted: 'it is satisfied',
+  retried: 'it sends again',
+  'if-asked': 'it sends again only where its settings ask for that',
+  final: 'it does not send again',
+  'switches-off': 'it switches the webhook off',
+  unknown: 'nobody knows what it does',
+};
+
+/** What most are answered with. */
+export const USUAL_ANSWER = '200 {"ok":true,"duplicate":false}';
+
+function describeAccepted(provider: Provider): string {
+  const { acceptedAnswer } = provider;
+  const { accepted, success = [] } = answerFactsOf(provider);
+  const others = success.filter((status) => status !== 200);
+  const counting = others.length > 0 ? ` (it also takes ${others.join(', ')})` : '';
+  if (accepted !== undefined) return accepted;
+  if (typeof acceptedAnswer !== 'object') return `${USUAL_ANSWER}${counting}`;
+  const { status, body } = acceptedAnswer;
+  return `${status} ${body === '' ? 'without a body' : body}${counting}`;
 }
 
 /** A template as a reader would write it: `{id}`, `{header x-github-delivery}`, `{RecordType}:{ID}`. */

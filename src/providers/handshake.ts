@@ -45,6 +45,10 @@ export function textAnswer(challenge: unknown): HandshakeAnswer | undefined {
   return { status: 200, contentType: 'text/plain; charset=utf-8', body: challenge, headers: NO_SNIFF };
 }
 
+export function xmlAnswer(body: string): HandshakeAnswer {
+  return { status: 200, contentType: 'text/xml; charset=utf-8', body, headers: NO_SNIFF };
+}
+
 export function jsonAnswer(value: object): HandshakeAnswer {
   return {
     status: 200,

@@ -1,12 +1,20 @@
 // What the rest of Postbell asks of providers: the registry, verifying, reading, answering and signing.
 
+export {
+  acceptedAnswerOf,
+  answerFactsOf,
+  bodyLimitOf,
+  effectOf,
+  unavailableStatusOf,
+} from './answers.ts';
 export { queryAsForm } from './body.ts';
-export { describeHandshakes, describeId } from './describe.ts';
+export { describeHandshakes, describeProvider, type ProviderGuide, USUAL_ANSWER } from './describe.ts';
 export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
 export type {
+  AnswerEffect,
   Delivery,
   EventDraft,
   Handover,

@@ -224,6 +224,29 @@ export interface Handover {
   todo: string;
 }
 
+/**
+ * What becomes of a delivery at the provider once it has this answer. `if-asked`: sent again only where a setting at the
+ * provider, or in the URL given to it, asks for that. `final`: never sent again by itself. `switches-off`: one such answer
+ * ends the webhook.
+ */
+export type AnswerEffect = 'accepted' | 'retried' | 'if-asked' | 'final' | 'switches-off' | 'unknown';
+
+/** What the provider makes of answers. Only what `facts` has a source for: the rest is unknown. */
+export interface AnswerFacts {
+  /** Our answer to an event in words, where `acceptedAnswer` is a function. */
+  accepted?: string;
+  /** The statuses that count as success. Default: every 2xx. */
+  success?: readonly number[];
+  /** By status, by class, or `any` for all that is no success; the most exact of them counts. */
+  failure?: Readonly<Partial<Record<number | '4xx' | '5xx' | 'any', Exclude<AnswerEffect, 'accepted'>>>>;
+}
+
+/** Made of the delivery and what was read from it; undefined: our own 200. Cheap, and never throws. */
+export type AcceptedAnswer = (
+  delivery: Delivery,
+  events: readonly EventDraft[],
+) => HandshakeAnswer | undefined;
+
 /** A realistic body for a topic: an object is sent as JSON, URLSearchParams as a form, text as it is. */
 export type Sample = (draft: SampleDraft) => object | URLSearchParams | string;
 
@@ -252,9 +275,24 @@ export interface Provider {
   readonly handshakes?: readonly Handshake[];
   readonly handover?: Handover;
   /** What an accepted delivery must be answered with, where our own 200 would not do. */
-  readonly acceptedAnswer?: HandshakeAnswer;
+  readonly acceptedAnswer?: HandshakeAnswer | AcceptedAnswer;
+  /** What it makes of our answers. Default: unknown. */
+  readonly answers?: AnswerFacts | 'unknown';
+  /** The status of "not now" where the provider retries nothing else. Default 503. Both carry Retry-After. */
+  readonly unavailableStatus?: 429;
+  /** The largest body that it sends, where that is more than BODY_LIMIT_BYTES may be: read up to this size all the same. */
+  readonly bodyLimitBytes?: number;
   /** When the provider sends again, and what it counts as success. */
   readonly retries: string;
+  /** How a delivery or an event can be had again, and for how long. Absent: unknown. */
+  readonly redelivery?: string;
+  /** What is typed in at the provider besides the secret. Absent: unknown. */
+  readonly setup?: {
+    /** Where the URL is pasted. */
+    readonly url?: string;
+    /** Which events to pick. */
+    readonly events?: string;
+  };
   /** By topic; `*` serves every other topic. */
   readonly samples: Readonly<Record<string, Sample>>;
   /** What the provider puts on its requests besides the body and the proof. */

@@ -31,6 +31,7 @@ export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
   const app = createServer({
     sources: new Map(sources.map((source) => [source.name, source])),
     waiting: new Map(),
+    storedSources: { has: () => false },
     setup: { accept: async () => false },
     receiver,
     rejections: { record: ({ reason }) => void refusals.push(reason) },

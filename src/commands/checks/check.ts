@@ -2,7 +2,7 @@
 import type { Config } from '../../config.ts';
 import type { Database } from '../../database/database.ts';
 import type { Logger } from '../../logger.ts';
-import type { Source } from '../../providers/index.ts';
+import type { Provider, Source } from '../../providers/index.ts';
 
 export interface Check {
   /** What was looked at, e.g. `database`. */
@@ -18,6 +18,8 @@ export interface CheckContext {
   config: Config;
   database: Database;
   sources: ReadonlyMap<string, Source>;
+  /** As in `parseSources`: without a secret so far. */
+  waiting: ReadonlyMap<string, Provider>;
   log: Logger;
 }
 

@@ -1,6 +1,6 @@
 // What the receiver refused lately, why, and what would mend it.
 import { listRejections, type RejectedRequest } from '../../event-queries.ts';
-import { type Diagnosis, type Source, UNCONFIRMED } from '../../providers/index.ts';
+import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../../providers/index.ts';
 import { variableOf } from '../../sources.ts';
 import { countText, timeText } from '../print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
@@ -11,11 +11,11 @@ const shownOfOne = 20;
 
 /** One line per source and reason; for one source the single requests. */
 export async function checkRefusals(
-  { database, sources }: CheckContext,
+  context: CheckContext,
   only: string | undefined,
   now: Date = new Date(),
 ): Promise<Check[]> {
-  const refused = await listRejections(database, only, only === undefined ? examined : shownOfOne);
+  const refused = await listRejections(context.database, only, only === undefined ? examined : shownOfOne);
   if (refused.length === 0) return [ok('refused requests', 'none on record')];
   const groups = only === undefined ? [...groupByReason(refused).values()] : refused.map((one) => [one]);
   return groups.map((group) => {
@@ -23,9 +23,7 @@ export async function checkRefusals(
     const check = `refused ${newest.source}`;
     const message = describe(group);
     const isRecent = now.getTime() - newest.receivedAt.getTime() < recentMs;
-    return isRecent
-      ? warn(check, message, remedyFor(newest, sources.get(newest.source)))
-      : ok(check, message);
+    return isRecent ? warn(check, message, remedyFor(newest, context)) : ok(check, message);
   });
 }
 
@@ -34,14 +32,15 @@ function groupByReason(refused: readonly RejectedRequest[]): Map<string, Rejecte
 }
 
 function describe(group: readonly RejectedRequest[]): string {
-  const [{ receivedAt, reason, detail, requestId, bodyBytes }] = group as [RejectedRequest];
+  const [{ source, receivedAt, reason, detail, requestId, bodyBytes }] = group as [RejectedRequest];
   const why = detail === null ? reason : `${reason} (${detail})`;
+  const rings = reason === 'no_secret' ? `${source} rings, but has no secret: ` : '';
   const skipped = group.reduce((sum, rejected) => sum + rejected.skipped, 0);
   const more =
     skipped === 0 ? '' : ` (and ${countText(skipped, 'request')} of any source that were only counted)`;
   if (group.length === 1)
-    return `${timeText(receivedAt)} ${why}, ${bodyBytes} bytes, request ${requestId}${more}`;
-  return `${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}${more}`;
+    return `${rings}${timeText(receivedAt)} ${why}, ${bodyBytes} bytes, request ${requestId}${more}`;
+  return `${rings}${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}${more}`;
 }
 
 const clock: Remedy = (_variable, _source, detail) =>
@@ -58,7 +57,9 @@ const copySecret: Remedy = (variable, source) => {
 };
 
 /** By the diagnosis. */
-const remedies: Record<Diagnosis['reason'], Remedy> = {
+const remedies: Record<Diagnosis['reason'] | 'too_large', Remedy> = {
+  too_large: (_variable, source) =>
+    `raise BODY_LIMIT_BYTES, restart web, and have it sent again${source?.provider.redelivery ? ` (${source.provider.redelivery})` : ''}`,
   missing_header: () => sender,
   repeated_header: () => sender,
   malformed_signature: (_, source) =>
@@ -79,7 +80,21 @@ const remedies: Record<Diagnosis['reason'], Remedy> = {
     `set ${variable}_WEBHOOK_URL to the URL exactly as it is typed in at the provider (or correct PUBLIC_URL)`,
 };
 
-function remedyFor({ source: name, reason, detail }: RejectedRequest, source: Source | undefined): string {
-  const known = Object.hasOwn(remedies, reason) ? remedies[reason as Diagnosis['reason']] : copySecret;
+function remedyFor({ source: name, reason, detail }: RejectedRequest, context: CheckContext): string {
+  const source = context.sources.get(name);
+  if (reason === 'no_secret')
+    return source ? 'it has one now: restart web if it goes on' : noSecret(name, context.waiting.get(name));
+  const known = Object.hasOwn(remedies, reason) ? remedies[reason as keyof typeof remedies] : copySecret;
   return known(variableOf(name), source, detail);
+}
+
+/** @param provider undefined: only stored events bear the name */
+function noSecret(name: string, provider: Provider | undefined): string {
+  const variable = `${variableOf(name)}_WEBHOOK_SECRET`;
+  const how = !provider
+    ? `${variable}, and declare it: POSTBELL_SOURCES=${name}=<provider>`
+    : provider.handover
+      ? `${variable}, which you get from: postbell setup ${name}`
+      : `${variable} (${provider.secret.where})`;
+  return `if it is yours, set ${how}; else remove the webhook at the provider. It is answered "try again" meanwhile`;
 }

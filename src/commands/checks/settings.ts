@@ -3,7 +3,7 @@ import { type Config, configKeys, type Environment, parseConfig } from '../../co
 import type { Source } from '../../providers/index.ts';
 import { parseSources, variableOf } from '../../sources.ts';
 import { databaseUrlProblem } from '../connection.ts';
-import { type Check, fail, ok, warn } from './check.ts';
+import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const remedy = 'correct the variable, then run doctor again';
 
@@ -31,26 +31,26 @@ export function checkSettings(env: Environment): { config: Config | undefined; c
 export function checkSources(
   env: Environment,
   only: string | undefined,
-): { sources: ReadonlyMap<string, Source>; checks: Check[] } {
+): Pick<CheckContext, 'sources' | 'waiting'> & { checks: Check[] } {
   const { sources, waiting, problems } = parseSources(env);
   const checks = problems.map((problem) => fail('sources', problem, remedy));
   if (only !== undefined && !sources.has(only)) {
     checks.push(
       fail(
         'sources',
-        `${only} is not on: it answers 404`,
-        `set ${variableOf(only)}_WEBHOOK_SECRET${waiting.has(only) ? `, which you get from: postbell setup ${only}` : ''}`,
+        `${only} is not on: its deliveries are not accepted`,
+        `set ${variableOf(only)}_WEBHOOK_SECRET${waiting.get(only)?.handover ? `, which you get from: postbell setup ${only}` : ''}`,
       ),
     );
   } else if (sources.size === 0 && problems.length === 0) {
     const how = 'set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET; all providers: postbell providers';
-    checks.push(warn('sources', 'no source is on: every delivery is answered 404', how));
+    checks.push(warn('sources', 'no source is on: no delivery is accepted', how));
   }
   for (const source of sources.values()) {
     if (only === undefined || source.name === only)
       checks.push(ok(`source ${source.name}`, describe(source)));
   }
-  return { sources, checks };
+  return { sources, waiting, checks };
 }
 
 function describe({ name, provider, secrets, verifyToken, webhookUrl }: Source): string {

@@ -28,6 +28,7 @@ export const acuity: Provider = {
     topic: json('action'),
   },
   retries: 'Wants a 2xx; schedule unknown. A repeated `changed` cannot be told from a second change.',
+  answers: 'unknown',
   samples: {
     changed: (draft) => appointment(draft),
     scheduled: (draft) => appointment(draft),

@@ -60,6 +60,7 @@ export const adyen: Provider = {
   retries:
     'Wants a 2xx within 10 s; what failed is queued and sent again with growing gaps for up to 30 days.',
   sending: { newId: () => randomId().slice(0, 16).toUpperCase() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     AUTHORISATION: (draft) => notification([payment(draft, draft.id), payment(draft, randomId())]),
     REFUND: (draft) => notification([{ ...payment(draft, draft.id), originalReference: randomId() }]),

@@ -27,6 +27,7 @@ export const aftership: Provider = {
   },
   retries: 'Wants a 2xx; up to 14 tries with doubling gaps.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     tracking_update: (draft) => event(draft, 'InTransit'),
     edd_revise: (draft) => event(draft, 'OutForDelivery'),

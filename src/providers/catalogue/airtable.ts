@@ -32,6 +32,8 @@ export const airtable: Provider = {
   acceptedAnswer: emptyAnswer(),
   retries:
     'Wants 200 or 204 without a body; tries again with growing gaps. Hooks expire 7 days after a refresh.',
+  answers: { success: [200, 204], failure: { '5xx': 'retried' } },
+  redelivery: 'the delivery says only that something changed: list the payloads from your last cursor on',
   samples: {
     ping: ({ now }) => ({
       base: { id: randomId('app').slice(0, 17) },

@@ -14,6 +14,7 @@ export const anthropic = standardSender({
   topic: json('data.type'),
   occurredAt: { at: json('created_at'), unit: 'iso' },
   retries: 'Wants a 2xx; schedule unknown.',
+  answers: 'unknown',
   samples: {
     'session.created': (draft) => event(draft, randomId('session_')),
     'session.status_idled': (draft) => event(draft, randomId('session_')),

@@ -36,6 +36,7 @@ export const asana: Provider = {
     todo: 'POST /api/1.0/webhooks with the resource and target={url}',
   },
   retries: 'Wants a 2xx within 10 s; tries again for up to 24 h, then gives the webhook up.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'task.changed': (draft) => batch(draft, { change: { field: 'due_at', action: 'changed' } }, {}),
     'task.added': (draft) => batch(draft, { parent: { gid: '1200', resource_type: 'project' } }),

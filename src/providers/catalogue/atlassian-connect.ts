@@ -37,6 +37,7 @@ export const atlassianConnect: Provider = {
     newId: () => crypto.randomUUID(),
     headers: ({ id }) => ({ 'x-atlassian-webhook-identifier': id }),
   },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'jira:issue_created': (draft) => issueEvent(draft),
     'jira:issue_updated': (draft) => issueEvent(draft),

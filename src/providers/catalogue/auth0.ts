@@ -28,6 +28,7 @@ export const auth0: Provider = {
   },
   retries: 'Wants a 2xx; three tries, again and again; after 7 days without success the stream is paused.',
   sending: { newId: () => `900${randomNumber(14)}${randomNumber(14)}` },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     s: (draft) => [entry(draft, draft.id), entry(draft, `900${randomNumber(14)}${randomNumber(14)}`)],
     fp: (draft) => [entry(draft, draft.id)],

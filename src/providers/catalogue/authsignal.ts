@@ -24,6 +24,7 @@ export const authsignal: Provider = {
   events: { id: json('id'), topic: json('type'), occurredAt: { at: json('time'), unit: 'iso' } },
   retries: 'Wants a 2xx; schedule unknown.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: 'unknown',
   samples: {
     'email.created': (draft) => event(draft, { to: 'ada@example.com', code: '123456' }),
     'sms.created': (draft) => event(draft, { to: '+14155238886', code: '123456' }),

@@ -56,6 +56,7 @@ export const awsSns: Provider = {
     contentType: 'text/plain; charset=UTF-8',
     headers: ({ id }) => ({ 'x-amz-sns-message-type': 'Notification', 'x-amz-sns-message-id': id }),
   },
+  answers: { failure: { '4xx': 'final', '5xx': 'retried' } },
   samples: {
     orders: (draft) => notification(draft, { order_id: randomId('ord_'), status: 'placed' }),
     alarms: (draft) => ({

@@ -19,6 +19,7 @@ export const bigcommerce = standardSender({
   occurredAt: { at: json('created_at'), unit: 's' },
   retries:
     'Wants 200; 11 retries over 48 h, then the webhook is switched off; below 90% of success in 2 min all webhooks of the domain pause for 3 min.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'store/order/created': (draft) => thin(draft, { type: 'order', id: randomNumber(5) }),
     'store/product/updated': (draft) => thin(draft, { type: 'product', id: randomNumber(5) }),

@@ -32,6 +32,7 @@ export const bitbucket: Provider = {
     newId: () => crypto.randomUUID(),
     headers: ({ topic, id }) => ({ 'x-event-key': topic, 'x-request-uuid': id, 'x-attempt-number': '1' }),
   },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'repo:push': ({ now }) => ({
       actor,

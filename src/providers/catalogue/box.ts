@@ -38,6 +38,7 @@ export const box: Provider = {
       [ALGORITHM]: 'HmacSHA256',
     }),
   },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'FILE.UPLOADED': (draft) => event(draft, { type: 'file', name: 'bell.pdf', size: 4200 }),
     'FILE.DELETED': (draft) => event(draft, { type: 'file', name: 'bell.pdf' }),

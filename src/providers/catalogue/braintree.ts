@@ -55,6 +55,7 @@ export const braintree: Provider = {
   handshakes: [{ method: 'GET', phase: 'unsigned', answer: answerChallenge }],
   retries: 'Wants a 2xx within 30 s; tries again every hour for up to 24 h.',
   sending: { contentType: 'application/x-www-form-urlencoded' },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     subscription_charged_successfully: (draft) =>
       // The lists are always there: their library does not read a subscription without them.

@@ -20,6 +20,7 @@ export const calCom: Provider = {
   idIsSigned: true,
   events: { topic: json('triggerEvent'), occurredAt: { at: json('createdAt'), unit: 'iso' } },
   retries: 'Wants a 2xx; no retries are documented.',
+  answers: 'unknown',
   samples: {
     BOOKING_CREATED: (draft) => booking(draft, 'ACCEPTED'),
     BOOKING_RESCHEDULED: (draft) => booking(draft, 'ACCEPTED'),

@@ -25,6 +25,7 @@ export const calendly: Provider = {
   idIsSigned: true,
   events: { topic: json('event'), occurredAt: { at: json('created_at'), unit: 'iso' } },
   retries: 'Wants a 2xx; tries again for up to 24 h, then switches the subscription off.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'invitee.created': (draft) => event(draft, { status: 'active', rescheduled: false }),
     'invitee.canceled': (draft) => event(draft, { status: 'canceled', rescheduled: false }),

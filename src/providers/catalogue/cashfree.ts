@@ -26,6 +26,7 @@ export const cashfree: Provider = {
   events: { topic: json('type'), occurredAt: { at: json('event_time'), unit: 'iso' } },
   headers: ['x-webhook-timestamp', 'x-webhook-version'],
   retries: 'Wants 200; tries again, schedule unknown.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     PAYMENT_SUCCESS_WEBHOOK: (draft) => event(draft, 'SUCCESS'),
     PAYMENT_FAILED_WEBHOOK: (draft) => event(draft, 'FAILED'),

@@ -30,6 +30,7 @@ export const chargebee: Provider = {
   },
   retries: 'Wants a 2xx within 20 s; 7 retries, 2 minutes to 2 days apart.',
   sending: { newId: () => randomId('ev_') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     subscription_created: (draft) => event(draft, { subscription: subscription('active') }),
     subscription_cancelled: (draft) => event(draft, { subscription: subscription('cancelled') }),

@@ -10,7 +10,7 @@ export const checkoutCom: Provider = {
   title: 'Checkout.com',
   docsUrl: 'https://www.checkout.com/docs/workflows/set-up-your-webhook-receiver',
   facts:
-    'Signature, id, type and timestamp D: checkout.com/docs/workflows, set up your webhook receiver and webhook event types. That the id is kept over retries M.',
+    'Signature, id, type and timestamp D: checkout.com/docs/workflows, set up your webhook receiver and webhook event types. Resending D: checkout.com/docs/workflows, retrigger events. That the id is kept over retries M.',
   scheme: hmac({ message: rawBody, signature: { at: header('cko-signature'), encoding: 'hex' } }),
   secret: textSecret({
     label: 'Signature key',
@@ -24,6 +24,8 @@ export const checkoutCom: Provider = {
   },
   retries: 'Wants a 2xx; tries again, on a schedule that is not published here.',
   sending: { newId: () => randomId('evt_') },
+  answers: { failure: { '5xx': 'retried' } },
+  redelivery: 'in the Dashboard or by API, for 90 days',
   samples: {
     payment_approved: (draft) => event(draft),
     payment_captured: (draft) => event(draft),

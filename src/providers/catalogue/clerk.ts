@@ -14,6 +14,8 @@ export const clerk = standardSender({
   secret: { where: 'Clerk Dashboard → Configure → Webhooks → your endpoint → Signing Secret' },
   occurredAt: { at: json('timestamp'), unit: 'ms' },
   retries: 'Wants a 2xx; tries again over about a day, as Svix does.',
+  answers: { failure: { '5xx': 'retried' } },
+  redelivery: 'in the Dashboard, whose webhooks page is Svix: your endpoint → Recover Failed Messages',
   samples: {
     'user.created': (draft) => event(draft, { object: 'user', ...user(draft) }),
     'user.deleted': (draft) => event(draft, { object: 'user', id: randomId('user_'), deleted: true }),

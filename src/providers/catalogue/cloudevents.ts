@@ -43,6 +43,7 @@ export const cloudevents: Provider = {
   handshakes: [{ method: 'OPTIONS', phase: 'unsigned', answer: answerOptions }],
   retries: "The sender's choice; wants a 2xx.",
   sending: { newId: () => randomId(), contentType: 'application/cloudevents+json; charset=UTF-8' },
+  answers: { failure: { 410: 'switches-off', 429: 'retried' } },
   samples: {
     'com.example.order.created': (draft) => event(draft, { orderId: '1001', total: 4200, currency: 'EUR' }),
     '*': (draft) => event(draft, {}),

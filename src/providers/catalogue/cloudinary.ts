@@ -29,6 +29,7 @@ export const cloudinary: Provider = {
   },
   headers: ['x-cld-timestamp'],
   retries: 'Unknown.',
+  answers: 'unknown',
   samples: {
     upload: (draft) => ({ ...notification(draft), public_id: 'bell', format: 'png', bytes: 4200 }),
     delete: (draft) => ({

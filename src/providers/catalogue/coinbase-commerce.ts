@@ -24,6 +24,7 @@ export const coinbaseCommerce: Provider = {
   },
   retries: 'Wants 200; tries again for up to three days, at most an hour apart.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'charge:confirmed': (draft) => event(draft, 'COMPLETED'),
     'charge:pending': (draft) => event(draft, 'PENDING'),

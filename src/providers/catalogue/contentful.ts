@@ -50,6 +50,7 @@ export const contentful: Provider = {
     contentType: 'application/vnd.contentful.management.v1+json',
     headers: ({ topic }) => ({ [TOPIC]: topic, 'x-contentful-webhook-name': 'Bell' }),
   },
+  answers: { failure: { 429: 'retried', '5xx': 'retried' } },
   samples: {
     'ContentManagement.Entry.publish': (draft) => entry(draft),
     'ContentManagement.Entry.unpublish': (draft) => entry(draft),

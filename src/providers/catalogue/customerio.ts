@@ -30,6 +30,7 @@ export const customerio: Provider = {
   headers: ['x-cio-timestamp'],
   retries: 'Wants a 2xx within 4 s; tries again for 7 days, and holds back all later events meanwhile.',
   sending: { newId: () => randomId('01') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'email.delivered': (draft) => event(draft),
     'email.opened': (draft) => event(draft),

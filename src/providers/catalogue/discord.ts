@@ -1,7 +1,7 @@
 // Discord: Ed25519 over `timestamp body`; interactions and webhook events under one application key.
-import { jsonAnswer, smallJsonBody } from '../handshake.ts';
+import { emptyAnswer, jsonAnswer, smallJsonBody } from '../handshake.ts';
 import { firstOf, header, json, rawBody, timestamp } from '../parts.ts';
-import type { Delivery, HandshakeAnswer, Provider } from '../provider.ts';
+import type { Delivery, EventDraft, HandshakeAnswer, Provider } from '../provider.ts';
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { formatTimestamp } from '../schemes/freshness.ts';
 import { publicKey } from '../schemes/public-key.ts';
@@ -39,7 +39,13 @@ export const discord: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerPing }],
   retries:
     'Wants an answer within 3 s; events are tried again for up to 10 min, and stop where too many fail; interactions are not sent again. A bad signature must get 401.',
+  acceptedAnswer: answerAccepted,
   sending: { newId: () => String(randomNumber(14)) },
+  // Of webhook events: an interaction is never sent again.
+  answers: {
+    accepted: '204 to an event; to an interaction 200 {"type":5}, 6 or 8, so that the handler can follow up',
+    failure: { '5xx': 'retried' },
+  },
   samples: {
     'interaction.2': ({ id }) => ({
       id,
@@ -78,4 +84,22 @@ function answerPing(delivery: Delivery): HandshakeAnswer | undefined {
   if (typeof body !== 'object' || body === null || !('type' in body) || 'event' in body) return undefined;
   if (body.type === 1) return jsonAnswer({ type: 1 });
   return body.type === 0 ? { status: 204, contentType: 'text/plain; charset=utf-8', body: '' } : undefined;
+}
+
+/**
+ * An event is answered 204. An interaction wants its own kind of answer within 3 s, and the handler's follow-up later: a
+ * command or a modal is deferred (5), a component stays as it is (6), an autocompletion has no choices (8).
+ */
+function answerAccepted(_delivery: Delivery, [event]: readonly EventDraft[]): HandshakeAnswer {
+  switch (event?.topic) {
+    case 'interaction.2':
+    case 'interaction.5':
+      return jsonAnswer({ type: 5 });
+    case 'interaction.3':
+      return jsonAnswer({ type: 6 });
+    case 'interaction.4':
+      return jsonAnswer({ type: 8, data: { choices: [] } });
+    default:
+      return emptyAnswer(204);
+  }
 }

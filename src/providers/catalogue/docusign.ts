@@ -35,6 +35,7 @@ export const docusign: Provider = {
   },
   headers: ['x-authorization-digest'],
   retries: 'Wants a 2xx; tries again for days with growing gaps, counted in retryCount.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'envelope-completed': (draft) => event(draft, { envelopeSummary: { status: 'completed' } }),
     'envelope-sent': (draft) => event(draft, { envelopeSummary: { status: 'sent' } }),

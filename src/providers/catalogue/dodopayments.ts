@@ -13,6 +13,7 @@ export const dodopayments = standardSender({
   secret: { where: 'Dashboard → Developer → Webhooks → your endpoint → Signing key' },
   occurredAt: { at: json('timestamp'), unit: 'iso' },
   retries: 'Wants a 2xx; schedule unknown.',
+  answers: 'unknown',
   samples: {
     'payment.succeeded': (draft) => event(draft, { payload_type: 'Payment', payment_id: randomId('pay_') }),
     'subscription.active': (draft) =>

@@ -29,6 +29,7 @@ export const doppler: Provider = {
     topic: firstOf(json('type'), 'webhook'),
   },
   retries: 'Delivered "generally once"; schedule unknown. A repetition cannot be told from a second change.',
+  answers: 'unknown',
   samples: {
     'config.secrets.update': (draft) => change(draft),
     '*': (draft) => change(draft),

@@ -60,6 +60,7 @@ export const dropboxSign: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerTest }],
   acceptedAnswer: ANSWER,
   retries: 'Wants 200 with its fixed text; tries again with growing gaps for about 3 days.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     signature_request_signed: (draft) => event(draft),
     signature_request_all_signed: (draft) => event(draft),

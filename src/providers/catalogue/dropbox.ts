@@ -32,6 +32,8 @@ export const dropbox: Provider = {
     },
   ],
   retries: 'Wants 200 within 10 s; tries again for about ten minutes.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
+  redelivery: 'the delivery says only that something changed: go on from your last cursor',
   samples: {
     list_folder: () => ({ list_folder: { accounts: [accountId(), accountId()] } }),
     '*': ({ topic }) => ({ [topic]: { accounts: [accountId()] } }),

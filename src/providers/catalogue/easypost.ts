@@ -28,6 +28,7 @@ export const easypost: Provider = {
   },
   retries: 'Wants a 2xx; tries again, and switches webhooks off that keep failing.',
   sending: { newId: () => `evt_${crypto.randomUUID().replaceAll('-', '')}` },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'tracker.updated': (draft) => event(draft, tracker('in_transit')),
     'tracker.created': (draft) => event(draft, tracker('pre_transit')),

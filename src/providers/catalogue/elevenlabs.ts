@@ -24,6 +24,7 @@ export const elevenlabs: Provider = {
   events: { topic: json('type'), occurredAt: { at: json('event_timestamp'), unit: 's' } },
   retries:
     'Wants 200; retries only where switched on for the webhook. Ten failures in a row and a week without success switch it off. post_call_audio holds a whole recording and may be over the limit of a body.',
+  answers: { success: [200], failure: { '5xx': 'if-asked' } },
   samples: {
     post_call_transcription: (draft) =>
       event(draft, { status: 'done', transcript: [{ role: 'user', message: 'Ring the bell' }] }),

@@ -26,6 +26,8 @@ export const fedex: Provider = {
   },
   retries:
     'Only 200 or 202 count (204 is a failure); 3 retries within minutes, then kept 7 days for manual replay.',
+  answers: { success: [200, 202], failure: { any: 'retried' } },
+  redelivery: 'by hand in the Developer Portal, for 7 days',
   samples: {
     PU: (draft) => track(draft, 'Picked up'),
     IT: (draft) => track(draft, 'In transit'),

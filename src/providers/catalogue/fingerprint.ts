@@ -28,6 +28,7 @@ export const fingerprint: Provider = {
   },
   retries: 'Wants a 2xx; schedule unknown.',
   sending: { newId: () => `${Date.now()}.${randomId().slice(0, 6)}` },
+  answers: 'unknown',
   samples: {
     identification: ({ id, now }) => ({
       event_id: id,

@@ -28,6 +28,7 @@ export const fintoc: Provider = {
   },
   retries: 'Wants a 2xx; tries again with growing gaps.',
   sending: { newId: () => randomId('evt_') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'payment_intent.succeeded': (draft) =>
       event(draft, {

@@ -25,6 +25,7 @@ export const formstack: Provider = {
   // There is but one kind, and the body does not name it.
   events: { id: [json('FormID'), ':', json('UniqueID')], topic: 'submission' },
   retries: 'Wants a 2xx; schedule unknown.',
+  answers: 'unknown',
   samples: {
     submission: () =>
       new URLSearchParams({

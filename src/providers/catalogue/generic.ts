@@ -43,6 +43,7 @@ function build(settings: GenericSettings): Provider {
     headers: kept.filter((name) => name !== settings.header),
     retries: 'Unknown.',
     sending: { headers: (draft) => ({ ...asHeader(id, draft.id), ...asHeader(topic, draft.topic) }) },
+    answers: 'unknown',
     samples: { '*': (draft) => sampleBody(settings, draft) },
     settings: GENERIC_SETTINGS,
     configure(values) {

@@ -28,6 +28,7 @@ export const getstream: Provider = {
     newId: () => crypto.randomUUID(),
     headers: ({ id }) => ({ 'x-webhook-id': id, 'x-webhook-attempt': '1' }),
   },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'message.new': (draft) =>
       event(draft, { message: { id: crypto.randomUUID(), text: 'Ring the bell', type: 'regular' } }),

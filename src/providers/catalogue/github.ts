@@ -19,7 +19,7 @@ export const github: Provider = {
   title: 'GitHub',
   docsUrl: 'https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries',
   facts:
-    'Signature L+D: @octokit/webhooks-methods, docs.github.com. Delivery id kept on redelivery, no automatic retry, and deadlines D: docs.github.com, best practices for using webhooks.',
+    'Signature L+D: @octokit/webhooks-methods, docs.github.com. Delivery id kept on redelivery, no automatic retry, and deadlines D: docs.github.com, best practices for using webhooks. Redelivery for 3 days D: handling failed deliveries. 25 MB D: webhook events and payloads.',
   // X-Hub-Signature (SHA-1) comes beside it and must never be fallen back to.
   scheme: hmac({
     message: rawBody,
@@ -50,6 +50,12 @@ export const github: Provider = {
       'x-github-hook-id': String(randomNumber(9)),
     }),
   },
+  answers: { failure: { any: 'final' } },
+  redelivery:
+    'by hand (your webhook → Recent deliveries → Redeliver) or by API, for 3 days (Enterprise Server: 7)',
+  setup: { url: 'Repository or organisation → Settings → Webhooks → Payload URL' },
+  // GitHub caps payloads at 25 MB, and sends none a second time.
+  bodyLimitBytes: 26_214_400,
   samples: {
     ping: () => ({ zen: 'Design for failure.', hook_id: randomNumber(9), repository, sender }),
     push: () => ({

@@ -61,6 +61,7 @@ export const gitlab: Provider = {
       'x-gitlab-event': `${topic.split('.')[0]?.replace('_', ' ')} Hook`,
     }),
   },
+  answers: 'unknown',
   samples: {
     push: ({ topic }) => ({
       object_kind: topic,

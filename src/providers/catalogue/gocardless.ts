@@ -26,6 +26,7 @@ export const gocardless: Provider = {
   },
   retries: 'Wants a 2xx; up to 8 retries with growing gaps.',
   sending: { newId: () => randomId('EV') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'payments.confirmed': (draft) => batch(draft, [draft.id, randomId('EV')]),
     'mandates.created': (draft) => batch(draft, [draft.id]),

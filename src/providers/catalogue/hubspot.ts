@@ -70,6 +70,17 @@ export const hubspot: Provider = {
   retries:
     'Wants a 2xx within 5 s; up to 10 retries over 24 h (attemptNumber grows) after 429, 5xx and timeouts, none after 400, 401, 403, 404 and 405; webhooks of workflows are not sent again after any 4xx.',
   sending: { newId: () => String(randomNumber(9)) },
+  answers: {
+    failure: {
+      400: 'final',
+      401: 'final',
+      403: 'final',
+      404: 'final',
+      405: 'final',
+      429: 'retried',
+      '5xx': 'retried',
+    },
+  },
   samples: {
     'contact.creation': (draft) => [event(draft, draft.id), event(draft, String(randomNumber(9)))],
     'contact.propertyChange': (draft) => [

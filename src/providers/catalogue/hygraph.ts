@@ -44,6 +44,7 @@ export const hygraph: Provider = {
   },
   headers: ['gcms-webhook-id'],
   retries: 'Wants a 2xx; whether it tries again is unknown.',
+  answers: 'unknown',
   samples: {
     'Post.publish': (draft) => change(draft, { stage: 'PUBLISHED', title: 'Ring' }),
     'Post.update': (draft) => change(draft, { stage: 'DRAFT', title: 'Ring twice' }),

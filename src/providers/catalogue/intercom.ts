@@ -26,6 +26,7 @@ export const intercom: Provider = {
   retries:
     'Wants a 2xx within 5 s, best within 0.5 s; 429 slows it down for 1 min to 2 h, 1,000 errors in 15 min pause it for 15 min; private apps are suspended after seven days of errors.',
   sending: { newId: () => `notif_${crypto.randomUUID()}` },
+  answers: { failure: { 429: 'retried' } },
   samples: {
     'conversation.user.created': (draft) => notification(draft, { type: 'conversation', state: 'open' }),
     'contact.user.created': (draft) =>

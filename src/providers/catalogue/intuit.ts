@@ -36,6 +36,7 @@ export const intuit: Provider = {
   },
   retries: 'Wants 200 within a few seconds; tries again.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'qbo.invoice.created.v1': (draft) => [event(draft, draft.id), event(draft, crypto.randomUUID())],
     'qbo.payment.updated.v1': (draft) => [event(draft, draft.id)],

@@ -40,6 +40,16 @@ export const jira: Provider = {
       'x-atlassian-webhook-flow': 'Primary',
     }),
   },
+  answers: {
+    failure: {
+      408: 'retried',
+      409: 'retried',
+      425: 'retried',
+      429: 'retried',
+      '5xx': 'retried',
+      '4xx': 'final',
+    },
+  },
   samples: {
     'jira:issue_created': (draft) => event(draft, { issue_event_type_name: 'issue_created', issue: issue() }),
     'jira:issue_updated': (draft) =>

@@ -49,6 +49,7 @@ export const kinde: Provider = {
   headers: ['webhook-id'],
   retries: 'Wants a 200; tries again with growing gaps.',
   sending: { newId: () => randomId('event_'), contentType: 'application/jwt' },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'user.created': (draft) =>
       event(draft, { user: { id: randomId('kp_'), email: 'ada@example.com', first_name: 'Ada' } }),

@@ -33,6 +33,7 @@ export const klaviyo: Provider = {
   headers: ['klaviyo-timestamp', 'klaviyo-webhook-id'],
   retries: 'Wants a 2xx; whether it tries again is unknown.',
   sending: { headers: ({ now }) => ({ 'klaviyo-timestamp': now.toUTCString() }) },
+  answers: 'unknown',
   samples: {
     'event:klaviyo.email_delivered': (draft) => batch(draft, [draft.id, randomId()]),
     'event:klaviyo.opened_email': (draft) => batch(draft, [draft.id]),

@@ -36,6 +36,7 @@ export const kontentAi: Provider = {
     items: (body) => valueAt(body, ['notifications']),
   },
   retries: 'Wants a 2xx; tries again. A repetition cannot be told from a second change.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'content_item.published': (draft) => batch(draft, [contentItem('en'), contentItem('de')]),
     'asset.created': (draft) => batch(draft, [{}]),

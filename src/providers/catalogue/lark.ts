@@ -45,6 +45,7 @@ export const lark: Provider = {
   handshakes: [{ method: 'POST', phase: 'unsigned', answer: answerVerification }],
   retries: 'Wants 200 within 3 s; 4 retries after 15 s, 5 min, 1 h and 6 h.',
   sending: { newId: () => randomId(), headers: () => ({ 'x-lark-request-nonce': randomId() }) },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'im.message.receive_v1': (draft) =>
       event(draft, {

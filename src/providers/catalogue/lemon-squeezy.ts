@@ -25,6 +25,7 @@ export const lemonSqueezy: Provider = {
   headers: ['x-event-name'],
   retries: 'Wants exactly 200; three retries after about 5, 25 and 125 s.',
   sending: { headers: ({ topic }) => ({ 'x-event-name': topic }) },
+  answers: { success: [200], failure: { any: 'retried' } },
   samples: {
     order_created: (draft) =>
       resource(draft, 'orders', {

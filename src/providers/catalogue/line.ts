@@ -30,6 +30,7 @@ export const line: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerEmptyBatch }],
   retries: 'Wants a 2xx; tries again only where redelivery is switched on in the console.',
   sending: { newId: () => randomId('01').toUpperCase() },
+  answers: { failure: { '5xx': 'if-asked' } },
   samples: {
     message: (draft) =>
       batch(draft, [

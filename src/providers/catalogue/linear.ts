@@ -34,6 +34,7 @@ export const linear: Provider = {
     newId: () => crypto.randomUUID(),
     headers: ({ topic, id }) => ({ 'linear-delivery': id, 'linear-event': topic.split('.')[0] ?? topic }),
   },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'Issue.create': (draft) => event(draft, { title: 'The bell is silent', number: randomNumber(4) }),
     'Issue.update': (draft) => event(draft, { title: 'Ring twice', number: randomNumber(4) }),

@@ -12,6 +12,7 @@ export const lithic = standardSender({
   secret: { where: 'From the API: GET /v1/event_subscriptions/{token}/secret, or the dashboard' },
   topic: firstOf(json('event_type'), json('type')),
   retries: 'Wants a 2xx; schedule unknown.',
+  answers: 'unknown',
   samples: {
     'card_transaction.updated': ({ topic }) => ({
       event_type: topic,

@@ -22,6 +22,7 @@ export const liveblocks = standardSender({
     unit: 'iso',
   },
   retries: 'Wants a 2xx; schedule unknown.',
+  answers: 'unknown',
   samples: {
     storageUpdated: (draft) => event(draft, { updatedAt: draft.now.toISOString() }),
     roomCreated: (draft) => event(draft, { createdAt: draft.now.toISOString() }),

@@ -28,6 +28,7 @@ export const livekit: Provider = {
   events: { id: json('id'), topic: json('event'), occurredAt: { at: json('createdAt'), unit: 's' } },
   retries: 'Wants a 2xx; tries again a few times with growing gaps.',
   sending: { newId: () => `EV_${randomId().slice(0, 12)}`, contentType: 'application/webhook+json' },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     room_started: (draft) => event(draft, {}),
     participant_joined: (draft) =>

@@ -25,6 +25,7 @@ export const mailchimp: Provider = {
   handshakes: [bareRequest('GET')],
   retries:
     'Wants a 2xx within 10 s, then tries again for a while. On saving the hook it sends a GET and wants 200.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     subscribe: (draft) => form(draft, { ...member(), list_id: 'a6b5da1054', ip_opt: '203.0.113.7' }),
     unsubscribe: (draft) =>

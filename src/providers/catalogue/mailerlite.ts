@@ -41,6 +41,7 @@ export const mailerlite: Provider = {
     items: (body) => valueAt(body, ['events']),
   },
   retries: 'Wants a 2xx within 3 s; 3 retries after 10, 100 and 1,000 s.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'campaign.open': (draft) => ({ events: [event(draft), event(draft)], total: 2 }),
     'subscriber.created': (draft) => event(draft),

@@ -48,6 +48,7 @@ export const mailgun: Provider = {
   },
   retries:
     'Wants 200; 406 ends it, anything else is tried again for 8 h, after 5, 10 and 15 min, 1, 2 and 4 h (mail: 10, 15 and 30 min, 1, 2 and 4 h).',
+  answers: { success: [200], failure: { 406: 'final', any: 'retried' } },
   samples: {
     delivered: (draft) => event(draft, { 'delivery-status': { code: 250, message: 'OK', 'attempt-no': 1 } }),
     failed: (draft) =>

@@ -46,6 +46,7 @@ export const mandrill: Provider = {
   },
   handshakes: [bareRequest('HEAD'), { method: 'POST', phase: 'unsigned', answer: answerEmptyBatch }],
   retries: 'Wants 200; tries again, schedule unknown.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     send: (draft) => batch(draft, [{ _id: draft.id }, { _id: randomId() }]),
     open: (draft) => batch(draft, [{ _id: draft.id, ip: '203.0.113.7' }]),

@@ -22,6 +22,7 @@ export const mautic: Provider = {
     items: splitTypes,
   },
   retries: 'Wants a 2xx; queued events are sent together by the next cron job.',
+  answers: 'unknown',
   samples: {
     'mautic.lead_post_save_update': (draft) => batch(draft, 2),
     'mautic.form_on_submit': (draft) => batch(draft, 1),

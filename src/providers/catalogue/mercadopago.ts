@@ -43,6 +43,7 @@ export const mercadopago: Provider = {
     newId: () => String(randomNumber(12)),
     headers: () => ({ 'x-request-id': crypto.randomUUID() }),
   },
+  answers: { success: [200, 201], failure: { '5xx': 'retried' } },
   samples: {
     'payment.created': (draft) => notification(draft),
     'payment.updated': (draft) => notification(draft),

@@ -38,6 +38,7 @@ export const messagebird: Provider = {
     occurredAt: { at: json('message.updatedDatetime'), unit: 'iso' },
   },
   retries: 'Wants a 2xx; tries again with growing gaps.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'message.updated.delivered': (draft) => message(draft),
     'message.created.received': (draft) => message(draft),

@@ -60,6 +60,9 @@ export const meta: Provider = {
   handshakes: [verifyTokenChallenge('hub.mode', 'subscribe', 'hub.verify_token', 'hub.challenge')],
   retries:
     'Wants 200; tries again for up to 36 h, WhatsApp for up to 7 days, and may then send several changes together.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
+  // WhatsApp sends up to 3 MB.
+  bodyLimitBytes: 3_145_728,
   samples: {
     'whatsapp_business_account.messages': ({ now }) => ({
       object: 'whatsapp_business_account',

@@ -49,6 +49,7 @@ export const microsoftGraph: Provider = {
   handshakes: [{ method: 'POST', phase: 'unsigned', answer: answerValidation }],
   retries: 'Wants a 2xx within 3 s (10 at most); tries again for up to 4 h.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'message.created': (draft) => notification(draft),
     'event.updated': (draft) => notification(draft),

@@ -27,6 +27,7 @@ export const modernTreasury: Provider = {
       'x-event': topic.split('.')[1] ?? '',
     }),
   },
+  answers: 'unknown',
   samples: {
     'payment_order.completed': (draft) =>
       event(draft, { amount: 4200, currency: 'EUR', direction: 'credit' }),

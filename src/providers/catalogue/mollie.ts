@@ -70,6 +70,7 @@ export const mollie: Provider = {
   },
   retries: 'Wants a 2xx (webhooks of payments: 200); tries again with growing gaps for about a day.',
   sending: { newId: () => randomId('event_') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'payment-link.paid': (draft) =>
       event(draft, {

@@ -24,6 +24,7 @@ export const mux: Provider = {
   events: { id: json('id'), topic: json('type'), occurredAt: { at: json('created_at'), unit: 'iso' } },
   retries: 'Wants a 2xx within 5 s; tries again for up to 24 h, the attempts so far listed in the body.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'video.asset.ready': (draft) => event(draft, { status: 'ready', duration: 23.87, aspect_ratio: '16:9' }),
     'video.asset.errored': (draft) => event(draft, { status: 'errored' }),

@@ -37,6 +37,7 @@ export const notion: Provider = {
   },
   retries: 'Up to 8 tries within 24 h.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'page.content_updated': (draft) => event(draft, 'page', { updated_blocks: [] }),
     'page.created': (draft) => event(draft, 'page', {}),

@@ -34,6 +34,7 @@ export const okta: Provider = {
   acceptedAnswer: emptyAnswer(),
   retries: 'Wants 200 or 204 without a body within 3 s; one retry at most, none after a 4xx.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { success: [200, 204], failure: { '4xx': 'final', '5xx': 'retried' } },
   samples: {
     'user.session.start': (draft) => batch(draft, [draft.id, crypto.randomUUID()]),
     'user.lifecycle.create': (draft) => batch(draft, [draft.id]),

@@ -24,6 +24,7 @@ export const onfido: Provider = {
     },
   },
   retries: 'Wants a 2xx; schedule unknown.',
+  answers: 'unknown',
   samples: {
     'workflow_run.completed': (draft) => event(draft, 'workflow_run', 'approved'),
     'check.completed': (draft) => event(draft, 'check', 'complete'),

@@ -38,6 +38,7 @@ export const onfleet: Provider = {
   ],
   retries:
     'Wants exactly 200; tries again every 30 minutes for a day; 300 failures in a row switch the webhook off.',
+  answers: { success: [200], failure: { any: 'retried' } },
   samples: {
     taskCompleted: (draft) => trigger(draft, 3),
     taskStarted: (draft) => trigger(draft, 0),

@@ -13,6 +13,7 @@ export const openai = standardSender({
   secret: { where: 'platform.openai.com → Settings → Project → Webhooks → your endpoint (shown once)' },
   occurredAt: { at: json('created_at'), unit: 's' },
   retries: 'Wants a 2xx; tries again with growing gaps for up to 72 h.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'response.completed': (draft) => event(draft, randomId('resp_')),
     'batch.completed': (draft) => event(draft, randomId('batch_')),

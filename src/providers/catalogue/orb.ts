@@ -26,6 +26,7 @@ export const orb: Provider = {
   headers: ['x-orb-timestamp'],
   retries: 'Wants a 2xx; tries again with growing gaps.',
   sending: { newId: () => randomId() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'invoice.issued': (draft) =>
       event(draft, { invoice: { id: randomId(), total: '42.00', status: 'issued' } }),

@@ -10,7 +10,7 @@ export const paddle: Provider = {
   title: 'Paddle Billing',
   docsUrl: 'https://developer.paddle.com/webhooks/about/signature-verification',
   facts:
-    'Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck.',
+    'Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck. Replay D: replay a notification.',
   // Their library allows 5 s only and believes the last h1 alone: a slow proxy or a rotation would lose deliveries.
   scheme: hmac({
     message: [timestamp, ':', rawBody],
@@ -31,6 +31,8 @@ export const paddle: Provider = {
   },
   retries: 'Wants a 2xx within 5 s; 60 retries over 3 days (sandbox: 3 within 15 minutes).',
   sending: { newId: () => randomId('evt_') },
+  answers: { failure: { '5xx': 'retried' } },
+  redelivery: 'by API (POST /notifications/{id}/replay), for 90 days',
   samples: {
     'transaction.completed': (draft) =>
       event(draft, {

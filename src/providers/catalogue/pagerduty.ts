@@ -32,6 +32,7 @@ export const pagerduty: Provider = {
   retries:
     'Wants a 2xx within 5 s; 4 retries in about 20 min, none after a 4xx but 429; then 24 h without webhooks.',
   sending: { newId: () => randomId('01').toUpperCase() },
+  answers: { failure: { '4xx': 'final', 429: 'retried', '5xx': 'retried' } },
   samples: {
     'incident.triggered': (draft) => event(draft, { status: 'triggered' }),
     'incident.acknowledged': (draft) => event(draft, { status: 'acknowledged' }),

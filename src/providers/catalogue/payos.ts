@@ -29,6 +29,7 @@ export const payos: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerTestPayment }],
   retries: 'Wants a 2xx; whether it tries again is unknown.',
   sending: { newId: () => randomId('FT').toUpperCase() },
+  answers: 'unknown',
   samples: { payment: (draft) => payment(draft) },
 };
 

@@ -79,6 +79,9 @@ export const paypal: Provider = {
       'paypal-auth-algo': ALGORITHM,
     }),
   },
+  answers: { failure: { 404: 'retried', '5xx': 'retried' } },
+  redelivery:
+    'by API (POST /v1/notifications/webhooks-events/{id}/resend) or in the Webhooks Events dashboard',
   samples: {
     'PAYMENT.CAPTURE.COMPLETED': (draft) =>
       event(draft, 'capture', { status: 'COMPLETED', amount: { currency_code: 'USD', value: '20.00' } }),

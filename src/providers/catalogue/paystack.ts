@@ -27,6 +27,7 @@ export const paystack: Provider = {
     occurredAt: { at: json('data.paid_at'), unit: 'iso' },
   },
   retries: 'Wants 200; tries again every 3 minutes, then hourly, for up to 72 h.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'charge.success': (draft) => event(draft, charge(draft.now)),
     'transfer.success': (draft) =>

@@ -63,6 +63,7 @@ export const plaid: Provider = {
   },
   retries:
     'Wants a 200 within 10 s; tries again after 30 s, then four times as long each time, for up to 24 h; not at all while over 90% were refused.',
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'TRANSACTIONS.SYNC_UPDATES_AVAILABLE': (draft) =>
       event(draft, { initial_update_complete: true, historical_update_complete: true }),

@@ -1,5 +1,6 @@
 // Plivo v3: base64 HMAC over the URL, `?`, the sorted form fields, a dot and a nonce.
 import { formFields } from '../body.ts';
+import { xmlAnswer } from '../handshake.ts';
 import { computed, firstOf, header, json, type Reading, url } from '../parts.ts';
 import type { Provider, Refusal } from '../provider.ts';
 import { missing, readPart } from '../reading.ts';
@@ -14,7 +15,7 @@ export const plivo: Provider = {
   title: 'Plivo',
   docsUrl: 'https://www.plivo.com/docs/messaging/concepts/signature-validation',
   facts:
-    'Signature L: npm plivo, validateV3Signature. X-Plivo-Signature-MA-V3 with the same nonce for messages T: a receiver that checked it on a real delivery. V2 signs no body and is not accepted. Fields M. Retries unknown.',
+    'Signature L: npm plivo, validateV3Signature. X-Plivo-Signature-MA-V3 with the same nonce for messages T: a receiver that checked it on a real delivery. V2 signs no body and is not accepted. XML as answer D: plivo.com/docs, XML response. Fields M. Retries unknown.',
   scheme: hmac({
     message: [computed(signedRequest), '.', header(NONCE)],
     // Calls come under the first, messages under the second (under the token of the main account).
@@ -38,8 +39,11 @@ export const plivo: Provider = {
     ),
   },
   headers: [NONCE],
+  // No instructions: message_url and answer_url want XML.
+  acceptedAnswer: xmlAnswer('<Response/>'),
   retries: 'Wants 200; whether it tries again is unknown.',
   sending: { headers: () => ({ [NONCE]: randomId() }) },
+  answers: { success: [200] },
   samples: {
     'message.delivered': () =>
       new URLSearchParams({ ...message(), Status: 'delivered', TotalAmount: '0.00350' }),

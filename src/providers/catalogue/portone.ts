@@ -13,6 +13,7 @@ export const portone = standardSender({
   secret: { where: 'Console → Integration → Webhook → Webhook secret' },
   occurredAt: { at: json('timestamp'), unit: 'iso' },
   retries: 'Wants a 2xx; tries again, with the same time in the body.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'Transaction.Paid': (draft) => event(draft),
     'Transaction.Cancelled': (draft) => event(draft),

@@ -10,7 +10,7 @@ export const postmark: Provider = {
   title: 'Postmark',
   docsUrl: 'https://postmarkapp.com/developer/webhooks/webhooks-overview',
   facts:
-    'Basic auth and record types T: Hookdeck. Retries of inbound mail D: postmarkapp.com/support, inbound webhook retries.',
+    'Basic auth and record types T: Hookdeck. Retries of inbound mail D: postmarkapp.com/support, inbound webhook retries. Sizes D: postmarkapp.com, attachment and email size limits.',
   scheme: credential({
     at: header('authorization'),
     expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
@@ -33,6 +33,9 @@ export const postmark: Provider = {
   },
   retries:
     'Wants 200; inbound mail is tried 10 times in 10.5 h, other events for a shorter time M; 403 stops it at once.',
+  answers: { success: [200], failure: { 403: 'final', any: 'retried' } },
+  // Inbound mail: up to 35 MB of attachments, a third longer as base64.
+  bodyLimitBytes: 50_331_648,
   samples: {
     Delivery: ({ topic, now }) => ({
       RecordType: topic,

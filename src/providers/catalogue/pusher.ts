@@ -24,6 +24,7 @@ export const pusher: Provider = {
   headers: ['x-pusher-key'],
   retries: 'Wants a 2xx within 4 s; tries again with growing gaps for 5 minutes.',
   sending: { headers: () => ({ 'x-pusher-key': 'postbell-app-key' }) },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     channel_occupied: (draft) =>
       batch(draft, [{ channel: randomId('bell-') }, { channel: randomId('bell-') }]),

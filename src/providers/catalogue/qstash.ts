@@ -37,6 +37,7 @@ export const qstash: Provider = {
   retries:
     'Wants a 2xx; tries again as often as the plan or the message says, after 12 s, 2 m, 30 m, 6 h and then daily.',
   sending: { newId: () => randomId('msg_'), headers: ({ id }) => ({ 'upstash-message-id': id }) },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'report.due': (draft) => message(draft, { report: 'weekly' }),
     '*': (draft) => message(draft, {}),

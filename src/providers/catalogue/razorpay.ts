@@ -26,6 +26,8 @@ export const razorpay: Provider = {
   retries:
     'Wants a 2xx within 5 s; tries again with growing gaps for 24 h, then switches the webhook off. Replay by hand for 7 days.',
   sending: { newId: () => randomId(), headers: ({ id }) => ({ 'x-razorpay-event-id': id }) },
+  answers: { failure: { '5xx': 'retried' } },
+  redelivery: 'by hand in the Dashboard, for 7 days',
   samples: {
     'payment.captured': (draft) => event(draft, { payment: { entity: payment('captured', draft.now) } }),
     'payment.failed': (draft) => event(draft, { payment: { entity: payment('failed', draft.now) } }),

@@ -29,6 +29,7 @@ export const recurly: Provider = {
   },
   retries: 'Wants a 2xx within 5 s; tries again with growing gaps.',
   sending: { newId: () => randomId().slice(0, 12) },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'account.created': (draft) => notification(draft, { account_code: 'ada' }),
     'subscription.renewed': (draft) => notification(draft, { uuid: randomId() }),

@@ -17,6 +17,7 @@ export const replicate = standardSender({
     unit: 'iso',
   },
   retries: 'Wants a 2xx within a few seconds; may try again. Outputs and logs come at most every 500 ms.',
+  answers: 'unknown',
   samples: {
     succeeded: (draft) => prediction(draft, { output: ['ring'], completed_at: draft.now.toISOString() }),
     failed: (draft) =>

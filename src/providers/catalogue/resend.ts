@@ -8,11 +8,13 @@ export const resend = standardSender({
   title: 'Resend',
   docsUrl: 'https://resend.com/docs/webhooks/introduction',
   facts:
-    'Signature, types and created_at L: npm resend, webhooks.verify and its types. That retries are those of Svix M; theirs L, see svix.',
+    'Signature, types and created_at L: npm resend, webhooks.verify and its types. That retries are those of Svix M; theirs L, see svix. Replay D: resend.com/docs, replay event.',
   family: 'svix',
   secret: { where: 'resend.com/webhooks → your webhook → Signing Secret' },
   occurredAt: { at: json('created_at'), unit: 'iso' },
   retries: 'Wants a 2xx; tries again over about a day, as Svix does.',
+  answers: { failure: { '5xx': 'retried' } },
+  redelivery: 'by API (webhooks.events.replay)',
   samples: {
     'email.delivered': (draft) => event(draft, {}),
     'email.bounced': (draft) =>

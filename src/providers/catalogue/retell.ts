@@ -25,6 +25,7 @@ export const retell: Provider = {
   idIsSigned: true,
   events: { topic: json('event') },
   retries: 'Wants a 2xx within 10 s; up to 3 retries.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     call_started: (draft) => call(draft, { call_status: 'ongoing' }),
     call_ended: (draft) =>

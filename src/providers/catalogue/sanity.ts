@@ -49,6 +49,7 @@ export const sanity: Provider = {
       'sanity-project-id': 'bell1234',
     }),
   },
+  answers: { failure: { 429: 'retried', '5xx': 'retried' } },
   samples: {
     'post.create': (draft) => document(draft, { title: 'Ring', slug: { _type: 'slug', current: 'ring' } }),
     'post.update': (draft) => document(draft, { title: 'Ring twice' }),

@@ -14,6 +14,7 @@ export const seam = standardSender({
   topic: json('event_type'),
   occurredAt: { at: json('occurred_at'), unit: 'iso' },
   retries: 'Wants a 2xx; tries again over about a day, as Svix does.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'device.connected': (draft) => event(draft, {}),
     'lock.unlocked': (draft) => event(draft, { method: 'keycode' }),

@@ -38,6 +38,7 @@ export const sendgrid: Provider = {
   },
   headers: ['x-twilio-email-event-webhook-timestamp'],
   retries: 'Wants a 2xx; tries again for up to 24 h.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     delivered: (draft) => [event(draft, draft.id), event({ ...draft, topic: 'delivered' }, randomId())],
     open: (draft) => [event(draft, draft.id)],

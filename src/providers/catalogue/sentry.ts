@@ -37,6 +37,7 @@ export const sentry: Provider = {
       'sentry-hook-timestamp': String(unixSeconds(now)),
     }),
   },
+  answers: { failure: { 503: 'retried', 504: 'retried' } },
   samples: {
     'issue.created': (draft) => event(draft, { issue: issue('unresolved') }),
     'issue.resolved': (draft) => event(draft, { issue: issue('resolved') }),

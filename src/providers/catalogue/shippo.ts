@@ -39,6 +39,7 @@ export const shippo: Provider = {
     },
   },
   retries: 'Wants a 2xx within 3 s.',
+  answers: 'unknown',
   samples: {
     track_updated: ({ topic, now }) => ({
       event: topic,

@@ -38,6 +38,7 @@ export const shipstation: Provider = {
   headers: ['x-shipengine-timestamp', 'x-shipengine-rsa-sha256-key-id'],
   retries: 'Unknown.',
   sending: { headers: () => ({ 'x-shipengine-rsa-sha256-key-id': 'postbell-send' }) },
+  answers: 'unknown',
   samples: {
     API_BATCH: ({ topic }) => resource(topic, `batches/se-${randomId()}`),
     API_TRACK: ({ topic }) => resource(topic, `tracking?tracking_number=${randomId()}`),

@@ -72,6 +72,7 @@ export const shopify: Provider = {
       'x-shopify-triggered-at': now.toISOString(),
     }),
   },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'orders/create': (draft) => order(draft, 'pending'),
     'orders/paid': (draft) => order(draft, 'paid'),

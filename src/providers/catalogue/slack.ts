@@ -1,5 +1,5 @@
 // Slack: `v0=` hex HMAC over `v0:timestamp:body`; events as JSON, commands and interactions as forms.
-import { signedChallenge } from '../handshake.ts';
+import { emptyAnswer, signedChallenge } from '../handshake.ts';
 import { firstOf, header, json, rawBody, timestamp } from '../parts.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -27,8 +27,13 @@ export const slack: Provider = {
   },
   headers: ['x-slack-request-timestamp', 'x-slack-retry-num', 'x-slack-retry-reason'],
   handshakes: [signedChallenge({ path: 'type', is: 'url_verification' }, 'challenge')],
+  // A modal takes any body for instructions, and tells its user of a failure that was none.
+  acceptedAnswer: emptyAnswer(),
   retries: 'Wants a 2xx within 3 s; 3 retries, counted in X-Slack-Retry-Num.',
   sending: { newId: () => randomId('Ev') },
+  // Of events: commands and interactions are not sent again.
+  answers: { failure: { any: 'retried' } },
+  setup: { url: 'api.slack.com/apps → your app → Event Subscriptions → Request URL' },
   samples: {
     app_mention: (draft) =>
       callback(draft, { user: 'U0LAN0Z89', text: '<@U0LAN0Z90> ring', channel: 'C0LAN2Q65' }),

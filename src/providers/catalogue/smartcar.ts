@@ -25,6 +25,7 @@ export const smartcar: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerVerify }],
   retries: 'Wants a 2xx within 15 s; tries again with growing gaps.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     VEHICLE_STATE: (draft) =>
       event(draft, {

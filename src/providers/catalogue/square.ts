@@ -24,6 +24,7 @@ export const square: Provider = {
   headers: ['square-environment', 'square-retry-number', 'square-retry-reason'],
   retries: 'Wants a 2xx within 10 s; tries again for up to 24 h.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'payment.updated': (draft) =>
       event(draft, 'payment', { status: 'COMPLETED', amount_money: { amount: 4200, currency: 'EUR' } }),

@@ -6,7 +6,8 @@ import { standardWebhooks } from '../schemes/standard-webhooks.ts';
 import { encodedSecret, textSecret } from '../secrets.ts';
 import { randomId } from './sample.ts';
 
-export interface StandardSender {
+export interface StandardSender
+  extends Pick<Provider, 'answers' | 'redelivery' | 'setup' | 'unavailableStatus' | 'bodyLimitBytes'> {
   name: string;
   title: string;
   docsUrl?: string;
@@ -24,25 +25,26 @@ export interface StandardSender {
 }
 
 export function standardSender(sender: StandardSender): Provider {
-  const { family = 'webhook', key = { base64: 'whsec_' } } = sender;
+  const {
+    family = 'webhook',
+    key = { base64: 'whsec_' },
+    topic = json('type'),
+    occurredAt,
+    ...rest
+  } = sender;
   const secret = { label: 'Signing secret', ...sender.secret };
   const id = `${family}-id`;
   return {
-    name: sender.name,
-    title: sender.title,
-    ...(sender.docsUrl === undefined ? {} : { docsUrl: sender.docsUrl }),
-    facts: sender.facts,
+    ...rest,
     scheme: standardWebhooks(family, key),
     secret: key === 'text' ? textSecret(secret) : encodedSecret({ ...secret, key }),
     idIsSigned: true,
     events: {
       id: header(id),
-      topic: sender.topic ?? json('type'),
-      ...(sender.occurredAt ? { occurredAt: sender.occurredAt } : {}),
+      topic,
+      ...(occurredAt ? { occurredAt } : {}),
     },
     headers: [id, `${family}-timestamp`],
-    retries: sender.retries,
     sending: { newId: () => randomId('msg_'), headers: (draft) => ({ [id]: draft.id }) },
-    samples: sender.samples,
   };
 }

@@ -40,6 +40,7 @@ export const standardWebhooks: Provider = {
   headers: ['webhook-id', 'webhook-timestamp'],
   retries: 'Wants a 2xx within 15 to 30 s; retries over days; 410 ends the subscription.',
   sending: { newId: () => randomId('msg_'), headers: ({ id }) => ({ 'webhook-id': id }) },
+  answers: { failure: { 410: 'switches-off', '5xx': 'retried' } },
   samples: {
     'user.created': ({ topic, now }) => ({
       type: topic,

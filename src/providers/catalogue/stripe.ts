@@ -28,6 +28,9 @@ export const stripe: Provider = {
   events: { id: json('id'), topic: json('type'), occurredAt: { at: computed(timeOf), unit: 'ms' } },
   retries: 'Up to about three days with growing gaps until a 2xx.',
   sending: { newId: () => randomId('evt_') },
+  answers: { failure: { any: 'retried' } },
+  redelivery: 'by API: List Events with delivery_success=false, for 30 days',
+  setup: { url: 'Workbench → Webhooks → your destination → Endpoint URL' },
   samples: {
     'payment_intent.succeeded': (draft) => event(draft, paymentIntent('succeeded')),
     'payment_intent.payment_failed': (draft) => event(draft, paymentIntent('requires_payment_method')),

@@ -11,7 +11,7 @@ export const svix: Provider = {
   title: 'Svix',
   docsUrl: 'https://docs.svix.com/receiving/verifying-payloads/how-manual',
   facts:
-    'Signature and id L: npm svix. That each attempt is stamped anew and Retry-After heeded L: svix/svix-webhooks, worker.rs; the steps M. Svix gives bodies no shape: `type` or `eventType` is usual.',
+    'Signature and id L: npm svix. That each attempt is stamped anew and Retry-After heeded L: svix/svix-webhooks, worker.rs; the steps M. Recovery D: docs.svix.com, replaying messages. Svix gives bodies no shape: `type` or `eventType` is usual.',
   // Any svix-… header chooses the svix-… set: a foreign svix-id beside a signed webhook-… set is refused, and
   // the id that is read below is therefore always the one that was signed.
   scheme: alternatives(
@@ -33,6 +33,8 @@ export const svix: Provider = {
   retries:
     'Wants a 2xx within 15 s; 8 tries: at once, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h, about 28 h in all.',
   sending: { newId: () => randomId('msg_'), headers: ({ id }) => ({ 'svix-id': id }) },
+  answers: { failure: { '5xx': 'retried' } },
+  redelivery: "in the sender's portal: your endpoint → Recover Failed Messages, or Resend on one message",
   samples: {
     'invoice.paid': ({ topic, now }) => ({
       type: topic,

@@ -27,6 +27,8 @@ export const taiga: Provider = {
     occurredAt: { at: json('date'), unit: 'iso' },
   },
   retries: 'None by itself; a delivery can be sent again by hand, with the same body.',
+  answers: { failure: { any: 'final' } },
+  redelivery: 'by hand, with the same body',
   samples: {
     'issue.create': (draft) => change(draft, { subject: 'The bell is silent' }),
     'userstory.change': (draft) => change(draft, { subject: 'Ring twice' }),

@@ -35,6 +35,7 @@ export const telnyx: Provider = {
   headers: ['telnyx-timestamp'],
   retries: 'Wants a 2xx; tries again, also at a second URL if there is one.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'message.received': (draft) => event(draft, { direction: 'inbound', text: 'Ring', type: 'SMS' }),
     'message.finalized': (draft) => event(draft, { direction: 'outbound', text: 'Ring', type: 'SMS' }),

@@ -30,6 +30,7 @@ export const trello: Provider = {
   handshakes: [bareRequest('HEAD')],
   retries: 'Wants 200; 3 retries, after 30, 60 and 120 s.',
   sending: { newId: () => randomId() },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     createCard: (draft) => action(draft, { list: { id: randomId(), name: 'To ring' } }),
     updateCard: (draft) => action(draft, { old: { closed: false } }),

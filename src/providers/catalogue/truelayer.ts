@@ -59,6 +59,7 @@ export const truelayer: Provider = {
   headers: ['x-tl-webhook-timestamp'],
   retries: 'Wants a 2xx; tries again with growing gaps for up to 72 h.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     payment_executed: (draft) => event(draft, { payment_id: randomId() }),
     payment_failed: (draft) => event(draft, { payment_id: randomId(), failure_reason: 'rejected' }),

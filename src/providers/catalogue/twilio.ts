@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { queryAsForm } from '../body.ts';
 import { sameText } from '../equal.ts';
-import { queryParam } from '../handshake.ts';
+import { queryParam, xmlAnswer } from '../handshake.ts';
 import { computed, firstOf, header, json, type Reading, sortedForm, url } from '../parts.ts';
 import type { Provider, Refusal } from '../provider.ts';
 import { readPart } from '../reading.ts';
@@ -38,8 +38,11 @@ export const twilio: Provider = {
     ),
   },
   headers: ['i-twilio-idempotency-token'],
+  // No instructions: to other types than XML a message is error 12300, and a call ends with an announcement.
+  acceptedAnswer: xmlAnswer('<Response/>'),
   retries: 'Wants an answer within 15 s; none by itself, unless the URL asks for it (#rc=…).',
   sending: { newId: () => crypto.randomUUID(), headers: ({ id }) => ({ 'i-twilio-idempotency-token': id }) },
+  answers: { failure: { any: 'if-asked' } },
   samples: {
     'message.delivered': () => message('delivered'),
     'message.received': () => {

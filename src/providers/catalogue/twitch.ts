@@ -46,6 +46,7 @@ export const twitch: Provider = {
       [TYPE]: topic === 'revocation' ? topic : 'notification',
     }),
   },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'channel.follow': (draft) => notification(draft, { user_id: '1337', user_name: 'Ada' }),
     'stream.online': (draft) => notification(draft, { id: '9001', type: 'live' }),

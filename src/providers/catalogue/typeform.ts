@@ -27,6 +27,16 @@ export const typeform: Provider = {
   },
   retries: 'Wants a 2xx within 30 s; tries again with growing gaps.',
   sending: { newId: () => randomId('01').toUpperCase() },
+  answers: {
+    failure: {
+      404: 'switches-off',
+      410: 'switches-off',
+      408: 'retried',
+      423: 'retried',
+      429: 'retried',
+      503: 'retried',
+    },
+  },
   samples: {
     form_response: (draft) =>
       response(draft, [{ type: 'text', text: 'Ring', field: { id: 'M8JLOd0nIQPU', type: 'short_text' } }]),

@@ -48,6 +48,8 @@ export const ups: Provider = {
   },
   handshakes: [{ method: 'POST', phase: 'unsigned', answer: answerTokenRequest }],
   retries: 'Wants 200. None that is known: what does not arrive is lost, so ask the Track API now and then.',
+  answers: { success: [200], failure: { any: 'final' } },
+  redelivery: 'no; ask the Track API for the shipment',
   samples: {
     'I.OR': (draft) => scan(draft, 'On the Way'),
     'D.FS': (draft) => scan(draft, 'Delivered'),

@@ -24,6 +24,7 @@ export const vercel: Provider = {
   events: { id: json('id'), topic: json('type'), occurredAt: { at: json('createdAt'), unit: 'ms' } },
   retries: 'Wants a 2xx within 30 s; tries again with growing gaps for up to 24 h.',
   sending: { newId: () => randomId('event_') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'deployment.succeeded': (draft) => event(draft, deployment()),
     'deployment.error': (draft) => event(draft, deployment()),

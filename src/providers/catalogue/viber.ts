@@ -31,6 +31,7 @@ export const viber: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerSetUp }],
   retries: 'Wants 200; tries again, schedule unknown.',
   sending: { newId: () => String(randomNumber(14)) },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     message: (draft) =>
       event(draft, { sender: { id: randomId(), name: 'Ada' }, message: { type: 'text', text: 'Ring' } }),

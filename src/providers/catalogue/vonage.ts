@@ -1,4 +1,5 @@
 // Vonage: a bearer JWT whose claim `payload_hash` is the hash of the body.
+import { jsonAnswer } from '../handshake.ts';
 import { firstOf, header, json } from '../parts.ts';
 import type { Provider } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
@@ -33,8 +34,11 @@ export const vonage: Provider = {
     ),
     occurredAt: { at: json('timestamp'), unit: 'iso' },
   },
+  // An NCCO without actions, as a call asks for one; to a message any body will do.
+  acceptedAnswer: jsonAnswer([]),
   retries: 'Wants a 2xx; tries again for up to 24 h.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'message.delivered': ({ id, now }) => ({
       message_uuid: id,

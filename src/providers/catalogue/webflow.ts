@@ -29,6 +29,7 @@ export const webflow: Provider = {
   },
   headers: ['x-webflow-timestamp'],
   retries: 'Wants a 2xx within 30 s; 3 retries, 10 minutes apart.',
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     form_submission: (draft) =>
       event(draft, {

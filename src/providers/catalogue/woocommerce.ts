@@ -51,6 +51,7 @@ export const woocommerce: Provider = {
       'x-wc-webhook-delivery-id': id,
     }),
   },
+  answers: { failure: { any: 'final' } },
   samples: {
     'order.created': (draft) => order(draft, 'processing'),
     'order.updated': (draft) => order(draft, 'completed'),

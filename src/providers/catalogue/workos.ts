@@ -24,6 +24,7 @@ export const workos: Provider = {
   events: { id: json('id'), topic: json('event'), occurredAt: { at: json('created_at'), unit: 'iso' } },
   retries: 'Wants a 2xx; up to 12 retries over 3 days, outside production for some minutes.',
   sending: { newId: () => randomId('event_') },
+  answers: { failure: { '5xx': 'retried' } },
   samples: {
     'user.created': (draft) =>
       event(draft, { object: 'user', id: randomId('user_'), email: 'ada@example.com' }),

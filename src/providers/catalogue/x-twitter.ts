@@ -17,7 +17,7 @@ export const xTwitter: Provider = {
   title: 'X (Twitter)',
   docsUrl: 'https://docs.x.com/x-api/webhooks/quickstart',
   facts:
-    'Signature, challenge and its answer D: docs.x.com, webhooks quickstart. The header …-OAuth2 under the client secret, and the shape of X Activity, T: several receivers of 2026 that agree. Shape of Account Activity T: several receivers. Retries unknown.',
+    'Signature, challenge and its answer D: docs.x.com, webhooks quickstart. The header …-OAuth2 under the client secret, and the shape of X Activity, T: several receivers of 2026 that agree. Shape of Account Activity T: several receivers. Retries D: developer.x.com, Account Activity API, activity retries (enterprise).',
   scheme: hmac({
     message: computed(objectBody),
     // The one under the OAuth 2.0 client secret, and the older one under the consumer secret: either proves.
@@ -41,8 +41,9 @@ export const xTwitter: Provider = {
   },
   handshakes: [{ method: 'GET', phase: 'unsigned', answer: answerCrc }],
   retries:
-    'Wants 200 within 10 s. Asks for the challenge when the webhook is made, and again every hour or so.',
+    'Wants 200 within 10 s (the enterprise tier 3 s, with three tries within five minutes). Asks for the challenge when the webhook is made, and again every hour or so.',
   sending: { newId: () => String(randomNumber(14)) },
+  answers: { success: [200], failure: { any: 'retried' } },
   samples: {
     tweet_create_events: (draft) =>
       activity(draft, [

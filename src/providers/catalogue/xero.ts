@@ -42,6 +42,7 @@ export const xero: Provider = {
   retries:
     'Wants 200 without a body within 5 s, and 401 to a wrong signature; tries again for 24 h, then switches the webhook off.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'INVOICE.CREATE': (draft) => batch(draft, [draft.id, crypto.randomUUID()]),
     'CONTACT.UPDATE': (draft) => batch(draft, [draft.id]),

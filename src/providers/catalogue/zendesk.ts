@@ -39,6 +39,7 @@ export const zendesk: Provider = {
   retries:
     'Wants a 2xx within about 10 s; tries again after some errors, and stops for a while after many (70%, or 1,000 in 5 min).',
   sending: { headers: () => ({ [INVOCATION]: randomId('01').toUpperCase() }) },
+  answers: 'unknown',
   samples: {
     'zen:event-type:ticket.created': (draft) => event(draft, { current: 'NEW' }),
     'zen:event-type:ticket.status_changed': (draft) => event(draft, { current: 'OPEN', previous: 'NEW' }),

@@ -28,6 +28,7 @@ export const zoom: Provider = {
   headers: ['x-zm-request-timestamp', 'x-zm-trackingid'],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerValidation }],
   retries: 'Wants 200 or 204 within 3 s; tries three times more, after 5, 20 and 60 min.',
+  answers: { success: [200, 204], failure: { '5xx': 'retried' } },
   samples: {
     'meeting.started': (draft) => meeting(draft),
     'meeting.ended': (draft) => meeting(draft),

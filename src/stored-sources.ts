@@ -1,0 +1,39 @@
+// Which names have stored events: asked before a name is answered 404, which at some providers ends a webhook.
+import type { Queryable } from './database/database.ts';
+import { describeError } from './errors.ts';
+import { listStoredSources } from './event-queries.ts';
+import type { Logger } from './logger.ts';
+
+const rereadAfterMs = 60_000;
+
+export interface StoredSources {
+  /**
+   * From memory: undefined while nobody could read the names yet. An answer that is a minute old makes it read them
+   * anew, once and behind the caller's back, since another process may have stored events of a new source.
+   */
+  has(name: string): boolean | undefined;
+  /** Reads the names. Never throws. */
+  read(): Promise<void>;
+}
+
+export function createStoredSources(database: Queryable, log: Logger): StoredSources {
+  let names: ReadonlySet<string> | undefined;
+  let nextReadAt = 0;
+
+  async function read(): Promise<void> {
+    nextReadAt = performance.now() + rereadAfterMs;
+    try {
+      names = new Set(await listStoredSources(database));
+    } catch (error) {
+      log.warn({ error: describeError(error).text }, 'the names of stored sources could not be read');
+    }
+  }
+
+  return {
+    has: (name) => {
+      if (performance.now() >= nextReadAt) void read();
+      return names?.has(name);
+    },
+    read,
+  };
+}
