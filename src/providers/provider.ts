@@ -24,7 +24,7 @@ export interface Source {
   /** The exact URL typed in at the provider (`<SOURCE>_WEBHOOK_URL`, or PUBLIC_URL plus the path). */
   webhookUrl?: string;
   /** How public keys are fetched; by default over HTTPS with a time limit. Tests put their own here. */
-  fetchText?: (url: string, jsonBody?: string) => Promise<string>;
+  fetchText?: (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
   /** PEM certificates that may end a chain; by default those that Node trusts. Tests put their own here. */
   trustedRoots?: readonly string[];
 }
