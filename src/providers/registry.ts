@@ -5,8 +5,11 @@ import { aftership } from './catalogue/aftership.ts';
 import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
 import { asana } from './catalogue/asana.ts';
+import { ashby } from './catalogue/ashby.ts';
 import { atlassianConnect } from './catalogue/atlassian-connect.ts';
+import { attio } from './catalogue/attio.ts';
 import { auth0 } from './catalogue/auth0.ts';
+import { auth0Events } from './catalogue/auth0-events.ts';
 import { authsignal } from './catalogue/authsignal.ts';
 import { awsSns } from './catalogue/aws-sns.ts';
 import { bigcommerce } from './catalogue/bigcommerce.ts';
@@ -19,6 +22,7 @@ import { cashfree } from './catalogue/cashfree.ts';
 import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
 import { clerk } from './catalogue/clerk.ts';
+import { close } from './catalogue/close.ts';
 import { cloudevents } from './catalogue/cloudevents.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
 import { coinbaseCommerce } from './catalogue/coinbase-commerce.ts';
@@ -31,16 +35,21 @@ import { doppler } from './catalogue/doppler.ts';
 import { dropbox } from './catalogue/dropbox.ts';
 import { dropboxSign } from './catalogue/dropbox-sign.ts';
 import { easypost } from './catalogue/easypost.ts';
+import { ebay } from './catalogue/ebay.ts';
 import { elevenlabs } from './catalogue/elevenlabs.ts';
+import { fal } from './catalogue/fal.ts';
 import { fedex } from './catalogue/fedex.ts';
 import { fingerprint } from './catalogue/fingerprint.ts';
 import { fintoc } from './catalogue/fintoc.ts';
 import { formstack } from './catalogue/formstack.ts';
+import { front } from './catalogue/front.ts';
 import { generic } from './catalogue/generic.ts';
 import { getstream } from './catalogue/getstream.ts';
 import { github } from './catalogue/github.ts';
 import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
+import { greenhouse } from './catalogue/greenhouse.ts';
+import { helpScout } from './catalogue/help-scout.ts';
 import { hubspot } from './catalogue/hubspot.ts';
 import { hygraph } from './catalogue/hygraph.ts';
 import { intercom } from './catalogue/intercom.ts';
@@ -56,6 +65,7 @@ import { linear } from './catalogue/linear.ts';
 import { lithic } from './catalogue/lithic.ts';
 import { liveblocks } from './catalogue/liveblocks.ts';
 import { livekit } from './catalogue/livekit.ts';
+import { lob } from './catalogue/lob.ts';
 import { mailchimp } from './catalogue/mailchimp.ts';
 import { mailerlite } from './catalogue/mailerlite.ts';
 import { mailgun } from './catalogue/mailgun.ts';
@@ -79,11 +89,14 @@ import { pagerduty } from './catalogue/pagerduty.ts';
 import { payos } from './catalogue/payos.ts';
 import { paypal } from './catalogue/paypal.ts';
 import { paystack } from './catalogue/paystack.ts';
+import { persona } from './catalogue/persona.ts';
+import { pipedrive } from './catalogue/pipedrive.ts';
 import { plaid } from './catalogue/plaid.ts';
 import { plivo } from './catalogue/plivo.ts';
 import { polar } from './catalogue/polar.ts';
 import { portone } from './catalogue/portone.ts';
 import { postmark } from './catalogue/postmark.ts';
+import { printful } from './catalogue/printful.ts';
 import { pusher } from './catalogue/pusher.ts';
 import { qstash } from './catalogue/qstash.ts';
 import { razorpay } from './catalogue/razorpay.ts';
@@ -91,6 +104,7 @@ import { recurly } from './catalogue/recurly.ts';
 import { replicate } from './catalogue/replicate.ts';
 import { resend } from './catalogue/resend.ts';
 import { retell } from './catalogue/retell.ts';
+import { revolut } from './catalogue/revolut.ts';
 import { sanity } from './catalogue/sanity.ts';
 import { seam } from './catalogue/seam.ts';
 import { sendgrid } from './catalogue/sendgrid.ts';
@@ -103,8 +117,10 @@ import { smartcar } from './catalogue/smartcar.ts';
 import { square } from './catalogue/square.ts';
 import { standardWebhooks } from './catalogue/standard-webhooks.ts';
 import { stripe } from './catalogue/stripe.ts';
+import { supabase } from './catalogue/supabase.ts';
 import { svix } from './catalogue/svix.ts';
 import { taiga } from './catalogue/taiga.ts';
+import { tally } from './catalogue/tally.ts';
 import { telnyx } from './catalogue/telnyx.ts';
 import { trello } from './catalogue/trello.ts';
 import { truelayer } from './catalogue/truelayer.ts';
@@ -116,6 +132,7 @@ import { vercel } from './catalogue/vercel.ts';
 import { viber } from './catalogue/viber.ts';
 import { vonage } from './catalogue/vonage.ts';
 import { webflow } from './catalogue/webflow.ts';
+import { wise } from './catalogue/wise.ts';
 import { woocommerce } from './catalogue/woocommerce.ts';
 import { workos } from './catalogue/workos.ts';
 import { xTwitter } from './catalogue/x-twitter.ts';
@@ -131,8 +148,11 @@ export const providers = {
   airtable,
   anthropic,
   asana,
+  ashby,
   'atlassian-connect': atlassianConnect,
+  attio,
   auth0,
+  'auth0-events': auth0Events,
   authsignal,
   'aws-sns': awsSns,
   bigcommerce,
@@ -145,6 +165,7 @@ export const providers = {
   chargebee,
   'checkout-com': checkoutCom,
   clerk,
+  close,
   cloudevents,
   cloudinary,
   'coinbase-commerce': coinbaseCommerce,
@@ -157,16 +178,21 @@ export const providers = {
   dropbox,
   'dropbox-sign': dropboxSign,
   easypost,
+  ebay,
   elevenlabs,
+  fal,
   fedex,
   fingerprint,
   fintoc,
   formstack,
+  front,
   generic,
   getstream,
   github,
   gitlab,
   gocardless,
+  greenhouse,
+  'help-scout': helpScout,
   hubspot,
   hygraph,
   intercom,
@@ -182,6 +208,7 @@ export const providers = {
   lithic,
   liveblocks,
   livekit,
+  lob,
   mailchimp,
   mailerlite,
   mailgun,
@@ -194,8 +221,8 @@ export const providers = {
   'modern-treasury': modernTreasury,
   mollie,
   mux,
-  okta,
   notion,
+  okta,
   onfido,
   onfleet,
   openai,
@@ -205,11 +232,14 @@ export const providers = {
   payos,
   paypal,
   paystack,
+  persona,
+  pipedrive,
   plaid,
   plivo,
   polar,
   portone,
   postmark,
+  printful,
   pusher,
   qstash,
   razorpay,
@@ -217,6 +247,7 @@ export const providers = {
   replicate,
   resend,
   retell,
+  revolut,
   sanity,
   seam,
   sendgrid,
@@ -229,8 +260,10 @@ export const providers = {
   square,
   'standard-webhooks': standardWebhooks,
   stripe,
+  supabase,
   svix,
   taiga,
+  tally,
   telnyx,
   trello,
   truelayer,
@@ -242,6 +275,7 @@ export const providers = {
   viber,
   vonage,
   webflow,
+  wise,
   woocommerce,
   workos,
   'x-twitter': xTwitter,

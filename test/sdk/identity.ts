@@ -12,7 +12,22 @@ import { header, json, type Sdks, webRequest } from './sdk.ts';
 
 const signedAt = (seconds: string | undefined) => new Date(Number(seconds) * 1000);
 
+const withoutVersion = (secret: string) => secret.replace('v1,', '');
+
 export const identity: Sdks = {
+  supabase: {
+    package: 'standardwebhooks',
+    // As Supabase's documentation does it.
+    accepts: (request, secret) =>
+      new StandardWebhook(withoutVersion(secret)).verify(request.text, { ...request.headers }),
+    sign: (request, { secret }) => ({
+      'webhook-signature': new StandardWebhook(withoutVersion(secret)).sign(
+        request.headers['webhook-id'] ?? '',
+        signedAt(request.headers['webhook-timestamp']),
+        request.text,
+      ),
+    }),
+  },
   'standard-webhooks': {
     package: 'standardwebhooks',
     accepts: (request, secret) => new StandardWebhook(secret).verify(request.text, { ...request.headers }),
