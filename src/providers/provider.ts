@@ -26,7 +26,7 @@ export interface Source {
   /** `<SOURCE>_REPEATED_BODIES=run`: equal bodies under different ids are normal, each is an event. */
   runsRepeatedBodies?: boolean;
   /** How public keys are fetched; by default over HTTPS with a time limit. Tests put their own here. */
-  fetchText?: (url: string, jsonBody?: string) => Promise<string>;
+  fetchText?: (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
   /** PEM certificates that may end a chain; by default those that Node trusts. Tests put their own here. */
   trustedRoots?: readonly string[];
 }

@@ -6,8 +6,11 @@ import { airtable } from './catalogue/airtable.ts';
 import { anthropic } from './catalogue/anthropic.ts';
 import { appleAppStore } from './catalogue/apple-app-store.ts';
 import { asana } from './catalogue/asana.ts';
+import { ashby } from './catalogue/ashby.ts';
 import { atlassianConnect } from './catalogue/atlassian-connect.ts';
+import { attio } from './catalogue/attio.ts';
 import { auth0 } from './catalogue/auth0.ts';
+import { auth0Events } from './catalogue/auth0-events.ts';
 import { authsignal } from './catalogue/authsignal.ts';
 import { awsSns } from './catalogue/aws-sns.ts';
 import { bigcommerce } from './catalogue/bigcommerce.ts';
@@ -23,6 +26,7 @@ import { chargebee } from './catalogue/chargebee.ts';
 import { checkoutCom } from './catalogue/checkout-com.ts';
 import { circleci } from './catalogue/circleci.ts';
 import { clerk } from './catalogue/clerk.ts';
+import { close } from './catalogue/close.ts';
 import { cloudevents } from './catalogue/cloudevents.ts';
 import { cloudflare } from './catalogue/cloudflare.ts';
 import { cloudinary } from './catalogue/cloudinary.ts';
@@ -36,12 +40,15 @@ import { doppler } from './catalogue/doppler.ts';
 import { dropbox } from './catalogue/dropbox.ts';
 import { dropboxSign } from './catalogue/dropbox-sign.ts';
 import { easypost } from './catalogue/easypost.ts';
+import { ebay } from './catalogue/ebay.ts';
 import { elevenlabs } from './catalogue/elevenlabs.ts';
 import { etsy } from './catalogue/etsy.ts';
+import { fal } from './catalogue/fal.ts';
 import { fedex } from './catalogue/fedex.ts';
 import { fingerprint } from './catalogue/fingerprint.ts';
 import { fintoc } from './catalogue/fintoc.ts';
 import { formstack } from './catalogue/formstack.ts';
+import { front } from './catalogue/front.ts';
 import { generic } from './catalogue/generic.ts';
 import { getstream } from './catalogue/getstream.ts';
 import { github } from './catalogue/github.ts';
@@ -49,6 +56,8 @@ import { gitlab } from './catalogue/gitlab.ts';
 import { gocardless } from './catalogue/gocardless.ts';
 import { googleChannels } from './catalogue/google-channels.ts';
 import { googlePubsub } from './catalogue/google-pubsub.ts';
+import { greenhouse } from './catalogue/greenhouse.ts';
+import { helpScout } from './catalogue/help-scout.ts';
 import { heroku } from './catalogue/heroku.ts';
 import { hubspot } from './catalogue/hubspot.ts';
 import { hygraph } from './catalogue/hygraph.ts';
@@ -65,6 +74,7 @@ import { linear } from './catalogue/linear.ts';
 import { lithic } from './catalogue/lithic.ts';
 import { liveblocks } from './catalogue/liveblocks.ts';
 import { livekit } from './catalogue/livekit.ts';
+import { lob } from './catalogue/lob.ts';
 import { loops } from './catalogue/loops.ts';
 import { mailchimp } from './catalogue/mailchimp.ts';
 import { mailerlite } from './catalogue/mailerlite.ts';
@@ -90,11 +100,14 @@ import { pagerduty } from './catalogue/pagerduty.ts';
 import { payos } from './catalogue/payos.ts';
 import { paypal } from './catalogue/paypal.ts';
 import { paystack } from './catalogue/paystack.ts';
+import { persona } from './catalogue/persona.ts';
+import { pipedrive } from './catalogue/pipedrive.ts';
 import { plaid } from './catalogue/plaid.ts';
 import { plivo } from './catalogue/plivo.ts';
 import { polar } from './catalogue/polar.ts';
 import { portone } from './catalogue/portone.ts';
 import { postmark } from './catalogue/postmark.ts';
+import { printful } from './catalogue/printful.ts';
 import { pusher } from './catalogue/pusher.ts';
 import { qstash } from './catalogue/qstash.ts';
 import { razorpay } from './catalogue/razorpay.ts';
@@ -104,6 +117,7 @@ import { replicate } from './catalogue/replicate.ts';
 import { resend } from './catalogue/resend.ts';
 import { retell } from './catalogue/retell.ts';
 import { revenuecat } from './catalogue/revenuecat.ts';
+import { revolut } from './catalogue/revolut.ts';
 import { sanity } from './catalogue/sanity.ts';
 import { seam } from './catalogue/seam.ts';
 import { segment } from './catalogue/segment.ts';
@@ -117,8 +131,10 @@ import { smartcar } from './catalogue/smartcar.ts';
 import { square } from './catalogue/square.ts';
 import { standardWebhooks } from './catalogue/standard-webhooks.ts';
 import { stripe } from './catalogue/stripe.ts';
+import { supabase } from './catalogue/supabase.ts';
 import { svix } from './catalogue/svix.ts';
 import { taiga } from './catalogue/taiga.ts';
+import { tally } from './catalogue/tally.ts';
 import { telegram } from './catalogue/telegram.ts';
 import { telnyx } from './catalogue/telnyx.ts';
 import { trello } from './catalogue/trello.ts';
@@ -132,6 +148,7 @@ import { viber } from './catalogue/viber.ts';
 import { vonage } from './catalogue/vonage.ts';
 import { webflow } from './catalogue/webflow.ts';
 import { whop } from './catalogue/whop.ts';
+import { wise } from './catalogue/wise.ts';
 import { woocommerce } from './catalogue/woocommerce.ts';
 import { workos } from './catalogue/workos.ts';
 import { xTwitter } from './catalogue/x-twitter.ts';
@@ -148,8 +165,11 @@ export const providers = {
   anthropic,
   'apple-app-store': appleAppStore,
   asana,
+  ashby,
   'atlassian-connect': atlassianConnect,
+  attio,
   auth0,
+  'auth0-events': auth0Events,
   authsignal,
   'aws-sns': awsSns,
   bigcommerce,
@@ -165,6 +185,7 @@ export const providers = {
   'checkout-com': checkoutCom,
   circleci,
   clerk,
+  close,
   cloudevents,
   cloudflare,
   cloudinary,
@@ -178,12 +199,15 @@ export const providers = {
   dropbox,
   'dropbox-sign': dropboxSign,
   easypost,
+  ebay,
   elevenlabs,
   etsy,
+  fal,
   fedex,
   fingerprint,
   fintoc,
   formstack,
+  front,
   generic,
   getstream,
   github,
@@ -191,6 +215,8 @@ export const providers = {
   gocardless,
   'google-channels': googleChannels,
   'google-pubsub': googlePubsub,
+  greenhouse,
+  'help-scout': helpScout,
   heroku,
   hubspot,
   hygraph,
@@ -207,6 +233,7 @@ export const providers = {
   lithic,
   liveblocks,
   livekit,
+  lob,
   loops,
   mailchimp,
   mailerlite,
@@ -232,11 +259,14 @@ export const providers = {
   payos,
   paypal,
   paystack,
+  persona,
+  pipedrive,
   plaid,
   plivo,
   polar,
   portone,
   postmark,
+  printful,
   pusher,
   qstash,
   razorpay,
@@ -246,6 +276,7 @@ export const providers = {
   resend,
   retell,
   revenuecat,
+  revolut,
   sanity,
   seam,
   segment,
@@ -259,8 +290,10 @@ export const providers = {
   square,
   'standard-webhooks': standardWebhooks,
   stripe,
+  supabase,
   svix,
   taiga,
+  tally,
   telegram,
   telnyx,
   trello,
@@ -274,6 +307,7 @@ export const providers = {
   vonage,
   webflow,
   whop,
+  wise,
   woocommerce,
   workos,
   'x-twitter': xTwitter,

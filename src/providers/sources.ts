@@ -89,8 +89,11 @@ function declaredSources(env: Environment, problems: string[]): Map<string, Prov
   return declared;
 }
 
+/** Supabase writes `v1,whsec_…`: the comma after a bare v1, which is too short for a secret, belongs to the secret. */
+const SECRETS_SEPARATOR = /(?<!(?:^|,)\s*v1),/;
+
 function readSecrets(text: string, variable: string, provider: Provider, problems: string[]): string[] {
-  const secrets = text.split(',').map((secret) => secret.trim());
+  const secrets = text.split(SECRETS_SEPARATOR).map((secret) => secret.trim());
   const place = (index: number) => (secrets.length === 1 ? variable : `${variable}, item ${index + 1},`);
   for (const [index, secret] of secrets.entries()) {
     const problem = provider.secret.check(secret);

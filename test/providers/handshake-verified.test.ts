@@ -204,3 +204,42 @@ t.test('the payment that payOS makes up is answered once verified, and is no eve
   t.equal(answer(123, 'Ring'), undefined, 'a real one');
   t.end();
 });
+
+t.test('Front gets the challenge of its sync request back as JSON, and only of that', (t) => {
+  const { source, delivery } = makeSigned(providers.front, {
+    body: '{"type":"sync","authorization":{"id":"cmp_abc"}}',
+  });
+  const ask = (body: string, ...challenge: string[]) =>
+    answerHandshake(
+      source,
+      {
+        ...delivery,
+        body: Buffer.from(body),
+        headers: { ...delivery.headers, 'x-front-challenge': challenge },
+      },
+      'verified',
+    );
+  const sync = delivery.body.toString();
+  t.match(ask(sync, 'RMhLNqYvYyQ1'), {
+    status: 200,
+    contentType: /json/,
+    body: '{"challenge":"RMhLNqYvYyQ1"}',
+  });
+  t.equal(ask(sync), undefined, 'no challenge');
+  t.equal(ask(sync, 'a', 'b'), undefined, 'two challenges');
+  t.equal(ask(sync, '<script>'), undefined, 'no HTML');
+  t.equal(ask('{"type":"inbound_received","text":"\\"sync\\""}', 'a'), undefined, 'an event');
+  t.end();
+});
+
+t.test("Ashby's ping is no event", (t) => {
+  const ping = makeSigned(providers.ashby, {
+    body: '{"action":"ping","data":{"webhookActionType":"candidateHire"}}',
+  });
+  t.match(answerHandshake(ping.source, ping.delivery, 'verified'), { status: 200, body: '' });
+  const event = makeSigned(providers.ashby, {
+    body: '{"action":"candidateHire","data":{"note":"\\"ping\\""}}',
+  });
+  t.equal(answerHandshake(event.source, event.delivery, 'verified'), undefined);
+  t.end();
+});

@@ -138,7 +138,11 @@ t.test('a JWKS gives its public keys and nothing else', (t) => {
     null,
     { kid: 'c' },
   ];
-  t.strictSame([...parseJwks(JSON.stringify({ keys })).keys()], ['a']);
+  t.strictSame(
+    [...parseJwks(JSON.stringify({ keys })).keys()],
+    ['a', '#1'],
+    'one without a name has its place',
+  );
   for (const text of ['', '{}', 'null', '[]', '{"keys":{}}']) t.throws(() => parseJwks(text));
   t.end();
 });

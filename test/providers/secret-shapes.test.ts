@@ -84,3 +84,17 @@ t.test('web does not start with secrets of the wrong shape, and names all of the
   t.match(stderr, /^GITHUB_WEBHOOK_SECRET is shorter than 16 bytes/m);
   t.notMatch(stdout + stderr, /not base64 at all|BEGIN|no hexadecimal digits/);
 });
+
+t.test('the comma in v1,whsec_… is part of the secret, also among several', (t) => {
+  const { secret } = providers.supabase.secret.generate();
+  const bare = providers.supabase.secret.generate().secret.slice('v1,'.length);
+  const read = (text: string) => {
+    const { sources, problems } = parseSources({ SUPABASE_WEBHOOK_SECRET: text });
+    return { secrets: sources.get('supabase')?.secrets, problems };
+  };
+  t.match(secret, /^v1,whsec_/);
+  t.strictSame(read(secret), { secrets: [secret], problems: [] });
+  t.strictSame(read(`${secret}, ${secret},${bare}`), { secrets: [secret, secret, bare], problems: [] });
+  t.equal(read(`${secret},whsec_short`).problems.length, 1);
+  t.end();
+});

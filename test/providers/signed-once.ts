@@ -16,11 +16,13 @@ import { makeSigned, makeSource, readFixture } from './deliveries.ts';
 export const BEARERS: ReadonlySet<string> = new Set([
   'atlassian-connect',
   'auth0',
+  'auth0-events',
   'chargebee',
   'cloudevents',
   'mailchimp',
   'microsoft-graph',
   'okta',
+  'pipedrive',
   'postmark',
   'ups',
 ]);

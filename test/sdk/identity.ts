@@ -24,7 +24,22 @@ const standard: Sdk = {
   }),
 };
 
+const withoutVersion = (secret: string) => secret.replace('v1,', '');
+
 export const identity: Sdks = {
+  supabase: {
+    package: 'standardwebhooks',
+    // As Supabase's documentation does it.
+    accepts: (request, secret) =>
+      new StandardWebhook(withoutVersion(secret)).verify(request.text, { ...request.headers }),
+    sign: (request, { secret }) => ({
+      'webhook-signature': new StandardWebhook(withoutVersion(secret)).sign(
+        request.headers['webhook-id'] ?? '',
+        signedAt(request.headers['webhook-timestamp']),
+        request.text,
+      ),
+    }),
+  },
   'standard-webhooks': standard,
   // Render's own examples verify with it.
   render: standard,

@@ -2,13 +2,13 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import type { Refusal, Scheme, Source, Verdict } from '../provider.ts';
-import { missing } from '../template/reading.ts';
 import { hasExtension } from '../schemes/certificate-extension.ts';
 import { isCurrent, isIssuedBy } from '../schemes/certificates.ts';
 import { malformedToken } from '../schemes/jwt.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { isOfKind, parsePublicKey, privateKeyOf } from '../schemes/public-key.ts';
 import { type Claims, encodeJson, isSigned, parseToken, signToken } from '../schemes/token.ts';
+import { missing } from '../template/reading.ts';
 
 /** SHA-256 of "Apple Root CA - G3", as www.apple.com/certificateauthority publishes it; valid until 2039-04-30. */
 const APPLE_ROOT =

@@ -1,8 +1,9 @@
 // Apple's App Store Server Notifications, version 2: the body holds a JWS, and its claims are the event.
-import { json, optional } from '../template/parts.ts';
+
 import type { Delivery, Provider, SampleDraft, SecretSpec } from '../provider.ts';
 import { generateKeyPair } from '../public-key-secrets.ts';
 import { parseToken } from '../schemes/token.ts';
+import { json, optional } from '../template/parts.ts';
 import { appStoreScheme, parseApp, pinnedKey, signedPayloadOf } from './apple-app-store-signature.ts';
 
 const SAMPLE_BUNDLE = 'com.example.bell';

@@ -1,8 +1,9 @@
 // Brevo: nothing is signed; user name and password of the URL come as basic auth, or a token as Bearer.
-import { header, json } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
 export const brevo: Provider = {
@@ -30,7 +31,9 @@ export const brevo: Provider = {
     items: (body) => body,
   },
   retries:
-    'Only 429 and no answer at all are tried again, after 10 min, 1 h, 2 h and 8 h: any other 4xx and every 5xx, so our 503 too, ends it and the event is lost.',
+    'Only 429 and no answer at all are tried again, after 10 min, 1 h, 2 h and 8 h: any other 4xx and every 5xx ends it and the event is lost. So Postbell answers 429 where it answers 503 elsewhere.',
+  answers: { failure: { '4xx': 'final', '5xx': 'final', 429: 'retried' } },
+  unavailableStatus: 429,
   samples: {
     delivered: (draft) => event(draft, {}),
     hard_bounce: (draft) => event(draft, { reason: 'No such user' }),

@@ -1,10 +1,11 @@
 // Buildkite: `timestamp=…,signature=…` over `timestamp.body`, or the token itself in a header: a setting says which.
-import { firstOf, header, item, json, rawBody, timestamp } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { credential } from '../schemes/credential.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { credentialSecret } from '../secrets.ts';
+import { firstOf, header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
 const SIGNATURE = 'x-buildkite-signature';
@@ -49,6 +50,7 @@ export const buildkite: Provider = {
   headers: [EVENT, 'x-buildkite-request'],
   retries: 'Wants a 2xx. Whether it tries again is not known.',
   sending: { headers: ({ topic }) => ({ [EVENT]: topic }) },
+  answers: 'unknown',
   samples: {
     'build.finished': (draft) => event(draft, { state: 'passed', finished_at: draft.now.toISOString() }),
     'build.running': (draft) => event(draft, { state: 'running' }),

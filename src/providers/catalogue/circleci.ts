@@ -1,8 +1,9 @@
 // CircleCI: a list of versioned signatures, of which v1 is the only one so far: hex HMAC over the body.
-import { header, json, rawBody } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 
 export const circleci: Provider = {
   name: 'circleci',
@@ -26,6 +27,7 @@ export const circleci: Provider = {
     newId: () => crypto.randomUUID(),
     headers: ({ topic }) => ({ 'circleci-event-type': topic }),
   },
+  answers: 'unknown',
   samples: {
     'workflow-completed': (draft) => event(draft, { workflow: { name: 'build', status: 'success' } }),
     'job-completed': (draft) => event(draft, { job: { name: 'test', number: 42, status: 'failed' } }),

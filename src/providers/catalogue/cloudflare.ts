@@ -1,8 +1,9 @@
 // Cloudflare notifications: nothing is signed; the secret of the destination comes in a header.
-import { header, json } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { unixSeconds } from './sample.ts';
 
 export const cloudflare: Provider = {
@@ -20,6 +21,7 @@ export const cloudflare: Provider = {
   idIsSigned: true,
   events: { topic: json('alert_type'), occurredAt: { at: json('ts'), unit: 's' } },
   retries: 'Wants a 2xx. Whether it tries again is not known.',
+  answers: 'unknown',
   samples: {
     http_alert_origin_error: (draft) => alert(draft),
     universal_ssl_event_type: (draft) => alert(draft),

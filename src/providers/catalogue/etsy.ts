@@ -1,6 +1,7 @@
 // Etsy: Standard Webhooks; a thin event of three fields, the rest is asked for at its `resource_url`.
-import { json } from '../template/parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 
@@ -15,6 +16,7 @@ export const etsy = standardSender({
   },
   topic: json('event_type'),
   retries: 'Wants a 2xx; tries again by itself, for how long is not known.',
+  answers: 'unknown',
   samples: {
     'order.paid': (draft) => event(draft),
     'order.canceled': (draft) => event(draft),

@@ -1,8 +1,9 @@
 // Google's notification channels (Drive, Calendar): a ping without a body; headers say of which channel and what kind.
-import { header, json } from '../template/parts.ts';
+
 import type { Delivery, Provider } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const TOKEN = 'x-goog-channel-token';
@@ -48,6 +49,7 @@ export const googleChannels: Provider = {
       'x-goog-resource-state': topic,
     }),
   },
+  answers: { failure: { 500: 'retried', 502: 'retried', 503: 'retried', 504: 'retried' } },
   samples: { exists: () => '', sync: () => '', '*': () => '' },
 };
 

@@ -1,13 +1,13 @@
 // Google Pub/Sub push (also Gmail and Google Play): a JWT of Google's says who sends to whom; the body is not in it.
 import type { KeyObject } from 'node:crypto';
-import { computed, header, json, type Reading } from '../template/parts.ts';
 import type { Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
 import { generateKeyPair } from '../public-key-secrets.ts';
-import { readText } from '../template/reading.ts';
 import { type KeySource, pinnedKey } from '../schemes/key-source.ts';
 import { publicJwt } from '../schemes/public-jwt.ts';
 import { parsePublicKey } from '../schemes/public-key.ts';
 import { remoteKeys } from '../schemes/remote-keys.ts';
+import { computed, header, json, type Reading } from '../template/parts.ts';
+import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 const KEYS_URL = 'https://www.googleapis.com/oauth2/v3/certs';
@@ -60,6 +60,7 @@ export const googlePubsub: Provider = {
   retries:
     'Acknowledged by 200, 201, 202, 204 or 102. Anything else is sent again, with gaps that grow, for as long as the subscription keeps messages (7 days unless you chose otherwise).',
   sending: { newId: () => String(randomNumber(14)) },
+  answers: { success: [102, 200, 201, 202, 204], failure: { any: 'retried' } },
   samples: {
     gmail: (draft) => push(draft, { emailAddress: 'ada@example.com', historyId: randomNumber(10) }),
     'play-billing': (draft) =>

@@ -1,8 +1,9 @@
 // Heroku app webhooks: base64 HMAC over the body; each attempt has a body of its own, the event's id stays.
-import { header, json, rawBody } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 
 export const heroku: Provider = {
   name: 'heroku',
@@ -27,6 +28,7 @@ export const heroku: Provider = {
   },
   retries: 'At the level sync it tries again for up to 72 h; at the level notify never.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: 'unknown',
   samples: {
     'release.create': (draft) =>
       event(draft, { status: 'pending', version: 44, description: 'Deploy 69eec518' }),

@@ -1,6 +1,7 @@
 // Loops: Standard Webhooks; the kind of event is `eventName`, its time in seconds.
-import { json } from '../template/parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId, unixSeconds } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 
@@ -14,6 +15,7 @@ export const loops = standardSender({
   topic: json('eventName'),
   occurredAt: { at: json('eventTime'), unit: 's' },
   retries: 'Wants a 2xx. How long it tries again is not known; its history goes back 30 days.',
+  answers: 'unknown',
   samples: {
     'email.delivered': (draft) =>
       event(draft, {

@@ -1,8 +1,9 @@
 // Netlify: a JWS by a shared secret that holds a hash of the body, and no time.
-import { firstOf, header, json } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { jwt } from '../schemes/jwt.ts';
 import { textSecret } from '../secrets.ts';
+import { firstOf, header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const EVENT = 'x-netlify-event';
@@ -34,6 +35,7 @@ export const netlify: Provider = {
   headers: [EVENT],
   retries: 'Wants a 2xx. Whether it tries again is not known.',
   sending: { headers: ({ topic }) => ({ [EVENT]: topic }) },
+  answers: 'unknown',
   samples: {
     deploy_created: (draft) => deploy(draft, 'ready'),
     deploy_failed: (draft) => deploy(draft, 'error'),

@@ -1,6 +1,7 @@
 // Render: Standard Webhooks; the event itself is asked for by its id.
-import { json } from '../template/parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 
@@ -13,6 +14,7 @@ export const render = standardSender({
   secret: { where: 'dashboard.render.com → Integrations → Webhooks → your webhook → Signing Secret' },
   occurredAt: { at: json('timestamp'), unit: 'iso' },
   retries: 'Wants a 2xx. How long it tries again is not known.',
+  answers: 'unknown',
   samples: {
     deploy_ended: (draft) => event(draft, { status: 'succeeded' }),
     server_failed: (draft) => event(draft, {}),

@@ -1,10 +1,11 @@
 // RevenueCat: `t=…,v1=…` over `t.body` where signing is on; else the Authorization header that you set.
-import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { credential } from '../schemes/credential.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 const SIGNATURE = 'x-revenuecat-webhook-signature';
@@ -41,6 +42,7 @@ export const revenuecat: Provider = {
   retries:
     'Wants 200 and nothing else within 60 s; tries again 5 times, after 5, 10, 20, 40 and 80 min. Then by hand: Retry in the list of its events.',
   sending: { newId: () => crypto.randomUUID() },
+  answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     INITIAL_PURCHASE: (draft) => event(draft, { period_type: 'NORMAL', price: 4.99, currency: 'USD' }),
     RENEWAL: (draft) => event(draft, { period_type: 'NORMAL', is_trial_conversion: false }),

@@ -1,8 +1,9 @@
 // Segment's webhook destinations: hex HMAC-SHA1 over the body; of a batch only its first event is signed.
-import { header, json, rawBody } from '../template/parts.ts';
+
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
+import { header, json, rawBody } from '../template/parts.ts';
 
 export const segment: Provider = {
   name: 'segment',
@@ -28,6 +29,7 @@ export const segment: Provider = {
   },
   retries: 'Wants a 2xx within 5 s; only 5xx is tried again, for up to 4 h: a wrong secret loses events.',
   sending: { newId: () => `api-${crypto.randomUUID()}` },
+  answers: { failure: { '4xx': 'final', '5xx': 'retried' } },
   samples: {
     track: (draft) => message(draft, { event: 'Bell Rung', properties: { revenue: '39.95' } }),
     identify: (draft) => message(draft, { traits: { email: 'ada@example.com', plan: 'Premium' } }),

@@ -1,9 +1,9 @@
 // Telegram bots: nothing is signed; the secret token of setWebhook comes back in a header, and `update_id` tells updates apart.
 import { valueAt } from '../body/body.ts';
-import { computed, firstOf, header, json, type Reading } from '../template/parts.ts';
 import type { Provider, SampleDraft, SecretSpec } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
+import { computed, firstOf, header, json, type Reading } from '../template/parts.ts';
 import { randomNumber, unixSeconds } from './sample.ts';
 
 const plain = credentialSecret({
@@ -47,6 +47,7 @@ export const telegram: Provider = {
   retries:
     'Wants a 2xx; anything else is sent again after Retry-After (at most 1 h), else with doubled gaps, for 24 h, and holds up the later updates of that chat. Only 410 for 23 h ends the webhook. Our answer holds no `method`, so it is never taken for a call.',
   sending: { newId: () => String(randomNumber(9)) },
+  answers: { failure: { 410: 'switches-off', any: 'retried' } },
   samples: {
     message: (draft) => update(draft, { message_id: randomNumber(4), text: 'Ring', ...place(draft) }),
     edited_message: (draft) =>

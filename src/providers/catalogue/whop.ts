@@ -1,6 +1,7 @@
 // Whop: Standard Webhooks, with the characters of the whole secret for a key.
-import { json } from '../template/parts.ts';
+
 import type { SampleDraft } from '../provider.ts';
+import { json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 import { standardSender } from './standard-family.ts';
 
@@ -17,6 +18,7 @@ export const whop = standardSender({
   key: 'text',
   occurredAt: { at: json('timestamp'), unit: 'iso' },
   retries: 'Wants a 2xx; tries again after 10, 20 and 40 s, then never: longer outages of yours lose events.',
+  answers: 'unknown',
   samples: {
     'payment.succeeded': (draft) => event(draft, { status: 'paid', total: 42, currency: 'usd' }),
     'membership.activated': (draft) => event(draft, { status: 'active' }),

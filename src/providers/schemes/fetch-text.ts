@@ -3,8 +3,11 @@ export const FETCH_TIMEOUT_MS = 3_000;
 export const MAX_KEY_BYTES = 256 * 1024;
 const MAX_ERROR_BYTES = 4 * 1024;
 
-/** Answers the text of a URL; with `jsonBody` it is asked by POST. Rejects with `HttpStatusError` or whatever went wrong. */
-export type FetchText = (url: string, jsonBody?: string) => Promise<string>;
+/**
+ * Answers the text of a URL; with a body it is asked by POST, as JSON unless the headers say otherwise. Rejects with
+ * `HttpStatusError` or whatever went wrong.
+ */
+export type FetchText = (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
 
 /** An answer that is no 2xx. The beginning of its body says more, and must not be shown. */
 export class HttpStatusError extends Error {
@@ -19,14 +22,14 @@ export class HttpStatusError extends Error {
 }
 
 /** No redirects: where a key comes from is decided here, not by an answer. */
-export const fetchText: FetchText = async (url, jsonBody) => {
+export const fetchText: FetchText = async (url, body, headers = {}) => {
   if (!url.startsWith('https://')) throw new Error('only HTTPS is asked');
   const response = await fetch(url, {
     redirect: 'error',
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
-    ...(jsonBody === undefined
-      ? {}
-      : { method: 'POST', body: jsonBody, headers: { 'content-type': 'application/json' } }),
+    ...(body === undefined
+      ? { headers }
+      : { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } }),
   });
   const text = await boundedText(response, response.ok ? MAX_KEY_BYTES : MAX_ERROR_BYTES);
   if (!response.ok) throw new HttpStatusError(response.status, text);

@@ -35,10 +35,10 @@ export const MAX_WAITING_BYTES = 32 * 1_048_576;
 const LARGEST_PART = 4;
 
 /** Lets a delivery wait for a fetch, or refuses it for now where too much waits. One per key source. */
-export type WaitForKey = (
-  fetching: Promise<KeyOrRefusal>,
+export type WaitForKey = <T>(
+  fetching: Promise<T | Refusal>,
   heldBytes: number,
-) => Promise<KeyOrRefusal> | Refusal;
+) => Promise<T | Refusal> | Refusal;
 
 export function createKeyWaits(maxBytes = MAX_WAITING_BYTES): WaitForKey {
   let waitingBytes = 0;

@@ -1,17 +1,17 @@
-// A public-key signature whose key is published: the request names it, the provider's JWKS holds it.
-
-import type { Scheme } from '../provider.ts';
+// A public-key signature whose key is published: the provider's JWKS holds it, and the request names it or any may fit.
+import type { Scheme, Verdict } from '../provider.ts';
 import type { Template } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
 import { withKey } from './key-source.ts';
 import { perSecret } from './per-secret.ts';
 import { type PublicKeySpec, publicKey, publicKeyAlgorithm } from './public-key.ts';
-import { remoteKeys } from './remote-keys.ts';
+import { type KeysOrRefusal, remoteKeys } from './remote-keys.ts';
 import { verifySigned } from './signed-template.ts';
 
 export interface PublishedKeySpec extends PublicKeySpec {
   jwksUrl: string;
-  keyId: Template;
+  /** Absent where the request names no key: each that is published is tried. */
+  keyId?: Template;
 }
 
 /** As a secret: use the provider's published keys. Any other secret is a public key, pinned. */
@@ -21,20 +21,20 @@ export function publishedKey(spec: PublishedKeySpec): Scheme {
   const pinned = publicKey(spec);
   return perSecret(
     { scheme: pinned, when: (secret) => secret !== PUBLISHED_KEYS },
-    { scheme: byKeyId(spec, pinned) },
+    { scheme: spec.keyId === undefined ? byAnyKey(spec, pinned) : byKeyId(spec, spec.keyId, pinned) },
   );
 }
 
-function byKeyId(spec: PublishedKeySpec, pinned: Scheme): Scheme {
+function byKeyId(spec: PublishedKeySpec, keyId: Template, pinned: Scheme): Scheme {
   const algorithm = publicKeyAlgorithm(spec);
   return {
     ...pinned,
-    summary: `${pinned.summary}, key from ${new URL(spec.jwksUrl).host}`,
+    summary: summaryOf(spec, pinned),
     prepare(source) {
       const keys = remoteKeys(spec.jwksUrl, source);
       return (delivery) => {
         const reading = startReading(delivery, source);
-        const id = readPart(spec.keyId, reading);
+        const id = readPart(keyId, reading);
         if (typeof id !== 'string') return id;
         return withKey(keys.find(id, delivery.receivedAt, delivery.body.length), (key) =>
           verifySigned(spec, algorithm, [key], reading),
@@ -42,4 +42,36 @@ function byKeyId(spec: PublishedKeySpec, pinned: Scheme): Scheme {
       };
     },
   };
+}
+
+/** A signature that holds under none of the keys at hand makes us look once for new ones, as an unknown id does. */
+function byAnyKey(spec: PublishedKeySpec, pinned: Scheme): Scheme {
+  const algorithm = publicKeyAlgorithm(spec);
+  return {
+    ...pinned,
+    summary: summaryOf(spec, pinned),
+    prepare(source) {
+      const keys = remoteKeys(spec.jwksUrl, source);
+      return (delivery) => {
+        const check = (found: KeysOrRefusal): Verdict =>
+          'ok' in found ? found : verifySigned(spec, algorithm, found, startReading(delivery, source));
+        // What is not even of the form, or too old, is refused before any key is fetched.
+        const form = check([]);
+        if (!form.ok && form.reason !== 'key_unavailable') return form;
+        return after(keys.all(delivery.receivedAt, false, delivery.body.length), (found) => {
+          const verdict = check(found);
+          if (verdict.ok || verdict.reason !== 'wrong_signature') return verdict;
+          return after(keys.all(delivery.receivedAt, true, delivery.body.length), check);
+        });
+      };
+    },
+  };
+}
+
+function after<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(next) : next(value);
+}
+
+function summaryOf({ jwksUrl }: PublishedKeySpec, pinned: Scheme): string {
+  return `${pinned.summary}, key from ${new URL(jwksUrl).host}`;
 }

@@ -18,8 +18,15 @@ export const KEYS_FRESH_MS = 6 * 3600 * 1000;
 /** An unknown key id makes us look again, but not more often than this. */
 export const MIN_REFETCH_MS = 30_000;
 
+export type KeysOrRefusal = readonly KeyObject[] | Refusal;
+
+export interface RemoteKeys extends KeySource {
+  /** Every key, for senders that name none. `anew`: those at hand did not fit, as with an unknown id. Never rejects. */
+  all(now: Date, anew: boolean, heldBytes: number): KeysOrRefusal | Promise<KeysOrRefusal>;
+}
+
 /** The keys of a JWKS document by their `kid`. One per source: it is made when the source is prepared. */
-export function remoteKeys(url: string, source: Source): KeySource {
+export function remoteKeys(url: string, source: Source): RemoteKeys {
   const fetchJwks = source.fetchText ?? fetchText;
   let keys = new Map<string, KeyObject>();
   let fetchedAtMs = Number.NEGATIVE_INFINITY;
@@ -47,6 +54,14 @@ export function remoteKeys(url: string, source: Source): KeySource {
     return failure === undefined ? absent() : unfetchedKey(failure);
   }
 
+  /** The fetch under way, or a new one. */
+  function fetchOnce(nowMs: number): Promise<void> {
+    underWay ??= fetchKeys(nowMs).finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
+  }
+
   return {
     find(id, now, heldBytes) {
       const nowMs = now.getTime();
@@ -54,28 +69,45 @@ export function remoteKeys(url: string, source: Source): KeySource {
       if (underWay ? keys.has(id) : nowMs - triedAtMs < MIN_REFETCH_MS) return answer(id, unaskedKey);
       // Only a fetch that began after the delivery came can tell that nobody published its key.
       const absent = underWay ? unaskedKey : unpublishedKey;
-      underWay ??= fetchKeys(nowMs).finally(() => {
-        underWay = undefined;
-      });
       return waitForKey(
-        underWay.then(() => answer(id, absent)),
+        fetchOnce(nowMs).then(() => answer(id, absent)),
+        heldBytes,
+      );
+    },
+    all(now, anew, heldBytes) {
+      const nowMs = now.getTime();
+      const atHand = (): KeysOrRefusal =>
+        keys.size > 0 ? [...keys.values()] : unfetchedKey(failure ?? 'none is published');
+      if (!anew && keys.size > 0 && nowMs - fetchedAtMs < KEYS_FRESH_MS) return atHand();
+      if (!underWay && nowMs - triedAtMs < MIN_REFETCH_MS) return anew ? unaskedKey() : atHand();
+      // As in `find`: a fetch that began before the delivery came cannot tell that no published key fits.
+      const isTooEarly = anew && underWay !== undefined;
+      return waitForKey(
+        fetchOnce(nowMs).then((): KeysOrRefusal => {
+          if (anew && failure !== undefined) return unfetchedKey(failure);
+          return isTooEarly ? unaskedKey() : atHand();
+        }),
         heldBytes,
       );
     },
   };
 }
 
-/** Keys that Node cannot read are left out: a provider may publish other kinds beside its own. */
+/**
+ * Keys that Node cannot read are left out: a provider may publish other kinds beside its own. One without a `kid` gets its
+ * place for an id, which is of use only to `all`.
+ */
 export function parseJwks(text: string): Map<string, KeyObject> {
   const document: unknown = JSON.parse(text);
   const list: unknown =
     typeof document === 'object' && document !== null ? Reflect.get(document, 'keys') : undefined;
   if (!Array.isArray(list)) throw new Error('no JWKS: it has no list of keys');
   const keys = new Map<string, KeyObject>();
-  for (const jwk of list) {
-    if (typeof jwk?.kid !== 'string' || jwk.d !== undefined) continue;
+  for (const [place, jwk] of list.entries()) {
+    const kid = jwk?.kid === undefined ? `#${place}` : jwk.kid;
+    if (typeof kid !== 'string' || jwk?.d !== undefined) continue;
     try {
-      keys.set(jwk.kid, createPublicKey({ key: jwk, format: 'jwk' }));
+      keys.set(kid, createPublicKey({ key: jwk, format: 'jwk' }));
     } catch {
       // Left out, see above.
     }

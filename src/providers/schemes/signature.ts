@@ -11,7 +11,9 @@ export interface SignatureSpec {
   at: Part | { headers: readonly string[] };
   encoding: Encoding;
   /** Cuts the value into items; blanks around an item do not count, line breaks do. */
-  separator?: ',' | ';' | ' ' | '&';
+  separator?: ',' | ', ' | ';' | ' ' | '&';
+  /** Further lists of the kind may follow after a blank, one for each secret in force; what all of them say counts once. */
+  repeatsList?: true;
   /** Must stand before a signature: `sha256=`, `v1,`, `v1=`. Items without it are something else. */
   prefix?: string;
   /** A signature may come without the prefix, too. */
@@ -42,7 +44,7 @@ export function readSignatures(spec: SignatureSpec, reading: Reading): string[] 
   const maxFound = Math.max(MAX_CANDIDATES, texts.length);
   for (const text of texts) {
     if (text.length > MAX_SIGNATURE_CHARS) return malformed('too long');
-    const items = spec.separator ? splitItems(text, spec.separator) : [text];
+    const items = readItems(spec, text);
     reading.items = items;
     for (let i = spec.skip ?? 0; i < items.length && found.length < maxFound; i += 1) {
       const prefix = spec.prefix ?? '';
@@ -148,6 +150,13 @@ function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Refusal {
   return texts.length > 0 ? texts : missing(placeName(spec.at));
 }
 
+function readItems({ separator, repeatsList }: SignatureSpec, text: string): string[] {
+  if (!separator) return [text];
+  if (!repeatsList) return splitItems(text, separator);
+  const items = splitItems(text, ' ').flatMap((list) => splitItems(list, separator));
+  return [...new Set(items)].slice(0, MAX_ITEMS);
+}
+
 function splitItems(text: string, separator: string): string[] {
   const items: string[] = [];
   let start = 0;
@@ -156,7 +165,7 @@ function splitItems(text: string, separator: string): string[] {
     if (end < 0) end = text.length;
     const piece = trimBlanks(text.slice(start, end));
     if (piece !== '') items.push(piece);
-    start = end + 1;
+    start = end + separator.length;
   }
   return items;
 }

@@ -12,12 +12,17 @@ import type { SignedTemplateSpec } from './signed-template.ts';
 /** The form of the public keys of v1a. */
 export const V1A_KEY = { format: 'raw-base64', prefix: 'whpk_' } as const;
 
-/** v1, HMAC. `webhook` reads webhook-id, webhook-timestamp and webhook-signature; `svix` the svix-… ones. */
+/**
+ * v1, HMAC. `webhook` reads webhook-id, webhook-timestamp and webhook-signature; `svix` the svix-… ones.
+ * @param separator of several signatures; the specification wants a blank
+ */
 export function standardWebhooks(
   family: string,
   key: KeySpec | readonly KeySpec[] = { base64: 'whsec_' },
+  separator: SignatureSpec['separator'] = ' ',
 ): Scheme {
-  return hmac({ key, ...signedAs(family, 'v1,') });
+  const spec = signedAs(family, 'v1,');
+  return hmac({ key, ...spec, signature: { ...spec.signature, separator } });
 }
 
 /** v1a, Ed25519. One key for all of a sender's customers lets one of them replay to another: v1 is better. */
