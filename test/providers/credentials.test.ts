@@ -8,6 +8,7 @@ import { makeSigned, makeSource, readFixture, secretOf } from './deliveries.ts';
 /** Their signature lies in the body and covers what the id is made of: with it, nobody can send another event. */
 const SIGN_THEIR_OWN_EVENT: ReadonlySet<string> = new Set([
   'adyen',
+  'apple-app-store',
   'aws-sns',
   'braintree',
   'kinde',

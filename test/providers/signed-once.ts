@@ -17,13 +17,18 @@ export const BEARERS: ReadonlySet<string> = new Set([
   'atlassian-connect',
   'auth0',
   'auth0-events',
+  'brevo',
   'chargebee',
   'cloudevents',
+  'cloudflare',
+  'google-channels',
+  'google-pubsub',
   'mailchimp',
   'microsoft-graph',
   'okta',
   'pipedrive',
   'postmark',
+  'telegram',
   'ups',
 ]);
 
