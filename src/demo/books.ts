@@ -66,7 +66,11 @@ function eventLines(journal: Journal, { events }: Found): BookLine[] {
     { what: 'events stored and never answered 200', expected: 0, found: events.unknown },
     { what: 'duplicates counted on their events', expected: answers.duplicates, found: events.duplicates },
     { what: 'events PROCESSED', expected: ended('PROCESSED'), found: events.processed },
-    { what: 'events IGNORED (stale, or no handler)', expected: ended('IGNORED'), found: events.ignored },
+    {
+      what: 'events IGNORED (stale, no handler, suspected replay)',
+      expected: ended('IGNORED'),
+      found: events.ignored,
+    },
     { what: 'events FAILED (dead letters)', expected: ended('FAILED'), found: events.failed },
     { what: 'events still PENDING', expected: 0, found: events.pending },
     { what: 'events that ended otherwise than they must', expected: 0, found: events.otherwise },

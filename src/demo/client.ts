@@ -19,8 +19,6 @@ export interface DemoClient {
   deliver(event: ShopEvent): Promise<void>;
   /** A delivery that must be refused. */
   forge(event: ShopEvent, forgery: Forgery): Promise<void>;
-  /** An old body, correctly signed, under a new id, where the provider's signature does not cover the id. */
-  replayAttack(event: ShopEvent, newId: string): Promise<void>;
 }
 
 const tenMinutesMs = 600_000;
@@ -34,12 +32,12 @@ export function createClient(options: {
 }): DemoClient {
   const { journal, signal } = options;
 
-  function sign(event: ShopEvent, wish: { id?: string; shiftMs?: number; secret?: string } = {}) {
+  function sign(event: ShopEvent, wish: { shiftMs?: number; secret?: string } = {}) {
     const source = options.sources.get(event.source);
     if (!source) throw new Error(`the demo has no source ${event.source}`);
     return signDelivery(wish.secret ? { ...source, secrets: [wish.secret] } : source, {
       topic: event.topic,
-      id: wish.id ?? event.eventId,
+      id: event.eventId,
       body: event.body,
       now: new Date(Date.now() + (wish.shiftMs ?? 0)),
       url: `${options.webUrl}/api/webhooks/${event.source}`,
@@ -79,7 +77,6 @@ export function createClient(options: {
   return {
     deliver: (event) => send(event, sign(event), undefined),
     forge: (event, forgery) => send(event, forged(event, forgery), reasons[forgery]),
-    replayAttack: (event, newId) => send(event, sign(event, { id: newId }), undefined),
   };
 }
 

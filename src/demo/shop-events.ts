@@ -40,6 +40,8 @@ export interface ShopEvents {
   unknownTopic(): ShopEvent;
   /** Correctly signed, and not JSON. */
   unparsable(): ShopEvent;
+  /** An old body, correctly signed, under a new id, where the provider's signature does not cover the id. */
+  replayOf(event: ShopEvent, newId: string): ShopEvent;
 }
 
 const dollarsInstead = 'usd';
@@ -161,6 +163,7 @@ export function createShopEvents(now: () => Date): ShopEvents {
         eventId: `sha256:${createHash('sha256').update(body).digest('hex')}`,
       };
     },
+    replayOf: ({ effect: _, ...event }, eventId) => ({ ...event, eventId, fate: 'IGNORED', failures: 0 }),
   };
 }
 

@@ -253,7 +253,11 @@ export const httpRows: readonly BadInput[] = [
       t.equal((await stage.send(withHeader(slack(), 'x-slack-signature', 'v0=00'))).status, 401);
       for (const challenge of ['<script>', 'x'.repeat(1_025), 'a b']) {
         const body = JSON.stringify({ type: 'url_verification', challenge });
-        t.equal((await stage.deliver('slack', { body })).body, accepted, 'no challenge, so an event');
+        t.match(
+          await stage.deliver('slack', { body }),
+          { status: 200, body: '' },
+          'no challenge, so an event',
+        );
       }
       const zoomBody = '{"event":"endpoint.url_validation","payload":{"plainToken":"tok"},"event_ts":1}';
       for (const secretIndex of [0, 1]) {

@@ -1,5 +1,4 @@
 // Slowloris: connections that say a little and then nothing, or a byte a second, and what that costs the others.
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -76,7 +75,7 @@ async function stallOne(port: number, kind: number): Promise<Stall['endings'][nu
   socket.write(beginnings[kind]!);
   const drip = setInterval(() => socket.writable && socket.write(drips[kind]!), 1_000);
   const tooLong = setTimeout(() => socket.destroy(), patienceMs);
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve)); // `once` would reject for a socket that was reset
   clearInterval(drip);
   clearTimeout(tooLong);
   return { kind, status: reader.answers[0]?.status, afterMs: Math.round(performance.now() - startedAt) };

@@ -1,8 +1,8 @@
 // Floods of what is not proven: costs of each by itself, then all of them at a real server that has to stay awake.
-import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { busyness } from '../support/busyness.ts';
 import { startProcess } from '../support/processes.ts';
 import { createRandom } from './random.ts';
 import { deliveryOf, everyUnproven, nameOf, sampleOf } from './unproven.ts';
@@ -80,8 +80,7 @@ export async function stallsOfUnproven(
       const about = underWay.join(' | ');
       const { ms } = await exchange(port, healthz, { answers: 1, timeoutMs: 60_000 });
       worstMs = Math.max(worstMs, ms);
-      // On a machine with more to do than it has cores, each process waits for the others.
-      const allowedMs = longestStallMs * Math.max(1, loadavg()[0]! / availableParallelism());
+      const allowedMs = longestStallMs * busyness();
       if (ms > allowedMs) problems.push(`/healthz took ${Math.round(ms)} ms beside ${about}`);
       await delay(probeEveryMs);
     }

@@ -27,7 +27,8 @@ export const netlify: Provider = {
     where:
       'Project configuration → Notifications → Deploy notifications → HTTP POST request → JWS secret token',
   }),
-  idIsSigned: true,
+  // The id is the hash of the signed body; the header that names the topic is outside the signature.
+  idIsSigned: false,
   events: {
     topic: firstOf(header(EVENT), json('state')),
     occurredAt: { at: json('updated_at'), unit: 'iso' },
