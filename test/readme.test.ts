@@ -15,7 +15,9 @@ import { createTestDatabase } from './support/database.ts';
 const root = fileURLToPath(new URL('../', import.meta.url));
 const pages = [
   'README.md',
+  'CHANGELOG.md',
   'CONTRIBUTING.md',
+  'SECURITY.md',
   ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
 ].map((name) => ({ name, text: readFileSync(join(root, name), 'utf8') }));
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
