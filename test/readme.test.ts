@@ -10,6 +10,7 @@ import { providers } from '../src/providers/index.ts';
 import { badInputTable, writtenBadInputTable } from './bad-input-table.ts';
 import { providerTables, regionOf } from './providers-table.ts';
 import { settingsTable, writtenSettingsTable } from './settings-table.ts';
+import { createCli } from './support/cli.ts';
 import { createTestDatabase } from './support/database.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -23,6 +24,8 @@ const pages = [
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   scripts: Record<string, string>;
 };
+
+const textOf = (page: string) => pages.find(({ name }) => name === page)!.text;
 
 function blocks(language: string): string[] {
   const block = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm');
@@ -82,6 +85,24 @@ t.test('every verb that a page names exists', async (t) => {
   for (const { name: page, text } of pages)
     for (const [, verb] of text.matchAll(/\b(?:npm run postbell --|`postbell) ([a-z]+)/g))
       t.match(program, new RegExp(`'${verb}'`), `${page}: postbell ${verb}`);
+});
+
+t.test('the page on the command line lists exactly the verbs of --help', async (t) => {
+  const { stdout } = await createCli(t).inside(['--help']);
+  const verbs = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[options\]|<)/gm)].map(([, verb]) => verb!);
+  const listed = [...textOf('docs/command-line.md').matchAll(/^\| `([a-z]+)[^`]*` \|/gm)].map(
+    ([, verb]) => verb!,
+  );
+  t.ok(verbs.length > 10);
+  t.same(listed.sort(), verbs.sort());
+});
+
+t.test('the page on HTTP lists exactly the metrics of web', async (t) => {
+  const source = readFileSync(join(root, 'src/http/metrics.ts'), 'utf8');
+  const metrics = [...source.matchAll(/name: '(postbell_[a-z_]+)'/g)].map(([, name]) => name!);
+  const listed = [...textOf('docs/http.md').matchAll(/`(postbell_[a-z_]+)`/g)].map(([, name]) => name!);
+  t.ok(metrics.length > 4);
+  t.same(listed.sort(), metrics.sort());
 });
 
 t.test('every link leads to a file, and to a heading of it', async (t) => {
