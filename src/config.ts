@@ -41,27 +41,27 @@ export const defaultSameBodyHours = 72;
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const schema = z.object({
-  /** Postgres 15 to 18. Unset: `dev`, `demo` and the tests start an embedded one; `web` and `worker` refuse. */
+  /** Postgres 15 to 18. Unset: `dev`, `demo` and the tests start an embedded Postgres; `web` and `worker` do not start. */
   DATABASE_URL: postgresUrl,
-  /** True when a transaction pooler (PgBouncer) stands in front: no prepared statements, no LISTEN. */
+  /** `true` behind a transaction pooler (PgBouncer): no prepared statements, no LISTEN. */
   DATABASE_POOLER: flag(false),
-  /** Connections that `web` holds at most. */
+  /** Most connections that `web` holds. */
   WEB_CONNECTIONS: integer(3, 1, 100),
-  /** Port of `web`; 0 takes a free one. */
+  /** Port of `web`; 0 takes a free port. */
   PORT: integer(3000, 0, 65_535),
-  /** Address that `web` listens on. */
+  /** Address on which `web` listens. */
   HOST: z.preprocess(optional, z.string().default('0.0.0.0')),
-  /** Largest accepted body; a provider whose bodies are larger has a limit of its own (docs/providers.md). */
+  /** Largest accepted body, in bytes. Providers with larger bodies have a limit of their own (docs/providers.md). */
   BODY_LIMIT_BYTES: integer(1_048_576, 1_024, 26_214_400),
-  /** How long a delivery may wait for its commit before it is answered 503. */
+  /** Milliseconds that a delivery waits for its commit at most; then it is answered 503. */
   RECEIVE_TIMEOUT_MS: integer(3_000, 100, 25_000),
-  /** Verified deliveries that may wait for the database; beyond it 503. */
+  /** Most verified deliveries that wait for the database; further deliveries are answered 503. */
   RECEIVE_QUEUE_MAX: integer(5_000, 1, 1_000_000),
-  /** Keep the exact bytes of every body (in a batch of each event), not only of those that jsonb cannot hold. */
+  /** Keep the exact bytes of every body (in a batch, of every event), not only of bodies that jsonb cannot hold. */
   STORE_RAW_BODY: flag(false),
-  /** Hours in which a body that repeats under another topic and id is another event, where no signature covers the id. */
+  /** Where no signature covers the id: hours in which an equal body under another topic and id is another event. */
   SAME_BODY_HOURS: integer(defaultSameBodyHours, 0, 87_600),
-  /** Days after which PROCESSED and IGNORED events are deleted, all but their ids; 0 keeps them for ever. */
+  /** Days after which PROCESSED and IGNORED events are deleted; their ids stay. 0 keeps the events for ever. */
   PAYLOAD_RETENTION_DAYS: integer(0, 0, 36_500),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */
   POSTBELL_HANDLERS: text(),
@@ -71,34 +71,34 @@ const schema = z.object({
   RETRY_DELAY_SECONDS: integer(60, 1, 86_400),
   /** Longest pause between two attempts. */
   RETRY_DELAY_MAX_SECONDS: integer(3_600, 1, 604_800),
-  /** How often an event may be put off by `Later` before that counts as a failure. */
+  /** How often `Later` may defer an event; a further `Later` counts as a failure. */
   MAX_DEFERRALS: integer(100, 1, 100_000),
-  /** A worker that gave no sign of life for so long has lost its jobs. */
+  /** A worker without a heartbeat for this time loses its jobs to other workers. */
   HEARTBEAT_SECONDS: integer(30, 10, 3_600),
-  /** A process whose event loop is blocked for so long is ended, so that others can take its jobs; 0: never. */
+  /** A process whose event loop is blocked for this time is ended, so that others take its jobs. 0: never. */
   WATCHDOG_SECONDS: integer(30, 0, 3_600),
-  /** How often lost jobs are looked for. */
+  /** Interval of the search for lost jobs. */
   SUPERVISE_SECONDS: integer(15, 1, 3_600),
-  /** How often PENDING events without a living job are looked for; replays are noticed at once. */
+  /** Interval of the search for PENDING events without a job. A replay is noticed at once. */
   RECONCILE_SECONDS: integer(30, 1, 3_600),
-  /** Longest poll interval of an idle worker; new jobs are noticed at once where LISTEN works. */
+  /** Poll interval of an idle worker. Where LISTEN works, it notices new jobs at once. */
   POLL_SECONDS: integer(2, 1, 300),
-  /** Longest run of a handler; then its signal is aborted and it is rolled back. */
+  /** Longest run of a handler; after it the handler's signal is aborted and its transaction rolled back. */
   HANDLER_TIMEOUT_SECONDS: integer(300, 1, 43_200),
-  /** Handlers that one worker process runs at a time; each holds a connection. */
+  /** Handlers that a worker process runs at the same time; each holds a connection. */
   WORKER_CONCURRENCY: integer(4, 1, 1_000),
-  /** After SIGTERM: finish what is in flight, then exit hard. */
+  /** After SIGTERM the process finishes its running work for this time at most, then exits. */
   SHUTDOWN_TIMEOUT_SECONDS: integer(20, 1, 600),
   /** trace, debug, info, warn, error, fatal or silent. */
   LOG_LEVEL: z.preprocess(
     optional,
     z.enum(logLevels, { error: `must be one of ${logLevels.join(', ')}` }).default('info'),
   ),
-  /** Bearer token of GET /metrics; unset: no metrics. */
+  /** Bearer token of GET /metrics, at least 16 characters. Unset: no metrics. */
   METRICS_TOKEN: password,
-  /** Kept for the operators' page, which does not exist yet; does nothing. */
+  /** Reserved for the operators' page, which does not exist yet; has no effect. */
   OPS_PASSWORD: password,
-  /** Set by Heroku, whose Postgres wants TLS with a certificate of its own making. */
+  /** Set by Heroku itself. Its Postgres requires TLS and has a self-signed certificate. */
   DYNO: text(),
 });
 
@@ -108,8 +108,8 @@ export type Config = z.infer<typeof schema>;
 export const configKeys = Object.keys(schema.shape) as (keyof Config)[];
 
 /**
- * Reads the settings out of `env`. Collects every problem (variable, expectation, never its value) instead of
- * stopping at the first; `config` is undefined when there is one.
+ * Reads the settings from `env`. Collects every problem (variable and expectation, never the value) instead of
+ * stopping at the first. `config` is undefined if there is a problem.
  */
 export function parseConfig(env: Environment): { config: Config | undefined; problems: string[] } {
   const result = schema.safeParse(env);
@@ -131,8 +131,8 @@ export function parseConfig(env: Environment): { config: Config | undefined; pro
 export const processEnvironment: Environment = process.env;
 
 /**
- * Adds what the folder's `.env` sets and the real environment does not, so that the handlers see it too.
- * No such file is no problem. @throws ConfigError when it is there and cannot be read
+ * Adds the variables of the folder's `.env` that the real environment does not set, so that the handlers see them too.
+ * The file may be missing. @throws ConfigError when it exists and cannot be read
  */
 export function loadEnvFile(folder: string): void {
   try {

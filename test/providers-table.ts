@@ -1,5 +1,5 @@
-// The tables of providers in README.md and docs/providers.md, made from the registry. `node test/providers-table.ts`
-// writes both; test/readme.test.ts checks that it was.
+// The number of providers in README.md and their list in docs/providers.md, made from the registry.
+// `node test/providers-table.ts` writes both; test/readme.test.ts checks that they are current.
 import { readFileSync, writeFileSync } from 'node:fs';
 import {
   describeProvider,
@@ -18,10 +18,10 @@ export interface GeneratedTable {
   text: string;
 }
 
-/** What must stand between the markers of each file. */
+/** The text between the markers of each file. */
 export function providerTables(): GeneratedTable[] {
   return [
-    { file: new URL('../README.md', import.meta.url), text: overview() },
+    { file: new URL('../README.md', import.meta.url), text: summary() },
     { file: new URL('../docs/providers.md', import.meta.url), text: details() },
   ];
 }
@@ -30,24 +30,25 @@ export function regionOf(file: URL): string | undefined {
   return region.exec(readFileSync(file, 'utf8'))?.[0].split('\n').slice(1, -1).join('\n').concat('\n');
 }
 
-/** One row per way of proving a request: a row per provider would bury the rest of the README. */
-function overview(): string {
+/** One line: the list itself is in docs/providers.md. */
+function summary(): string {
+  return `**${all.length} providers** are known by name: [docs/providers.md](docs/providers.md).\n`;
+}
+
+/** A row for each proof, with links to the providers' sections. */
+function overview(): string[] {
   const groups = Map.groupBy(all, kindOf);
   const rows = kinds
     .filter((kind) => groups.has(kind))
     .map((kind) => {
       const members = groups.get(kind) ?? [];
-      return [kind, members.map(({ name }) => `\`${name}\``).join(' ')];
+      return [kind, members.map(({ name }) => `[\`${name}\`](#${name})`).join(' ')];
     });
   return [
-    '<details>',
-    `<summary>All ${all.length} providers, by what proves their requests</summary>`,
+    `All ${all.length} providers, by the proof of their requests:`,
     '',
     ...tableLines([['proof', 'providers'], ...rows]),
-    '',
-    '</details>',
-    '',
-  ].join('\n');
+  ];
 }
 
 const kinds = [
@@ -77,10 +78,9 @@ function kindOf(provider: Provider): (typeof kinds)[number] {
   return scheme.freshness ? 'HMAC of body and time' : 'HMAC of the body';
 }
 
-/** A jump list, and what a team needs of each provider to set it up and to know what becomes of a failure. */
+/** The overview, then a section for each provider: how to set it up, and the effect of a failure. */
 function details(): string {
-  const jumps = all.map(({ name }) => `[\`${name}\`](#${name})`).join(' · ');
-  return [jumps, '', ...all.flatMap(section)].join('\n');
+  return [...overview(), '', ...all.flatMap(section)].join('\n');
 }
 
 function section(provider: Provider): string[] {
@@ -106,7 +106,7 @@ function section(provider: Provider): string[] {
   return [`### ${guide.name}`, '', `${title} · ${escaped(guide.scheme)}`, '', ...lines, ''];
 }
 
-/** What differs from the usual, and what is known. */
+/** Only answers that differ from the usual, and only effects that are known. */
 function answersOf({ accepted, rejected, unavailable, fatal }: ProviderGuide): string | null {
   const known = [unavailable, rejected].filter(({ effect }) => effect !== 'unknown');
   const told = [...Map.groupBy(known, ({ meaning }) => meaning)].map(

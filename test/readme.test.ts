@@ -1,26 +1,35 @@
-// The README is run: its SQL, its handler, its commands, its tables and those of docs/.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+// The documents are run: their SQL, handlers, commands and links; and the generated tables are current.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import pino from 'pino';
 import t from 'tap';
 import type { Database } from '../src/database/database.ts';
 import { openDatabase } from '../src/database/open-database.ts';
 import { providers } from '../src/providers/index.ts';
+import { badInputTable, writtenBadInputTable } from './bad-input-table.ts';
 import { providerTables, regionOf } from './providers-table.ts';
 import { settingsTable, writtenSettingsTable } from './settings-table.ts';
+import { createCli } from './support/cli.ts';
 import { createTestDatabase } from './support/database.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+].map((name) => ({ name, text: readFileSync(join(root, name), 'utf8') }));
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   scripts: Record<string, string>;
 };
 
+const textOf = (page: string) => pages.find(({ name }) => name === page)!.text;
+
 function blocks(language: string): string[] {
-  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
-    ([, text]) => text!,
-  );
+  const block = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm');
+  return pages.flatMap(({ text }) => [...text.matchAll(block)].map(([, code]) => code!));
 }
 
 /** As Postgres would run it on a table too large to be read whole. */
@@ -63,36 +72,87 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
   }
 });
 
-t.test('every npm script that the README names exists', async (t) => {
-  const named = [...readme.matchAll(/npm (?:run )?([a-z:]+)/g)].map(([, name]) => name!);
-  for (const name of new Set(named.filter((name) => name !== 'install'))) {
-    t.ok(packageJson.scripts[name === 'run' ? '' : name], `npm run ${name}`);
+t.test('every npm script that a page names exists', async (t) => {
+  for (const { name: page, text } of pages) {
+    const named = [...text.matchAll(/(?:^|`|&& )npm (?:run )?([a-z:]+)/gm)].map(([, name]) => name!);
+    for (const name of new Set(named.filter((name) => name !== 'install' && name !== 'audit')))
+      t.ok(packageJson.scripts[name], `${page}: npm run ${name}`);
   }
 });
 
-t.test('every file that the README links to exists', async (t) => {
-  for (const [, target] of readme.matchAll(/\]\(([^)#:]+)[^)]*\)/g))
-    t.ok(existsSync(join(root, target!)), String(target));
+t.test('every verb that a page names exists', async (t) => {
+  const program = readFileSync(join(root, 'src/commands/program.ts'), 'utf8');
+  for (const { name: page, text } of pages)
+    for (const [, verb] of text.matchAll(/\b(?:npm run postbell --|`postbell) ([a-z]+)/g))
+      t.match(program, new RegExp(`'${verb}'`), `${page}: postbell ${verb}`);
 });
 
-t.test("the README's handler is a handler", async (t) => {
-  const [code] = blocks('ts');
+t.test('the page on the command line lists exactly the verbs of --help', async (t) => {
+  const { stdout } = await createCli(t).inside(['--help']);
+  const verbs = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[options\]|<)/gm)].map(([, verb]) => verb!);
+  const listed = [...textOf('docs/command-line.md').matchAll(/^\| `([a-z]+)[^`]*` \|/gm)].map(
+    ([, verb]) => verb!,
+  );
+  t.ok(verbs.length > 10);
+  t.same(listed.sort(), verbs.sort());
+});
+
+t.test('the page on HTTP lists exactly the metrics of web', async (t) => {
+  const source = readFileSync(join(root, 'src/http/metrics.ts'), 'utf8');
+  const metrics = [...source.matchAll(/name: '(postbell_[a-z_]+)'/g)].map(([, name]) => name!);
+  const listed = [...textOf('docs/http.md').matchAll(/`(postbell_[a-z_]+)`/g)].map(([, name]) => name!);
+  t.ok(metrics.length > 4);
+  t.same(listed.sort(), metrics.sort());
+});
+
+t.test('every link leads to a file, and to a heading of it', async (t) => {
+  for (const { name: page, text } of pages)
+    for (const [link, target, heading] of text.matchAll(/\]\(([^)#:\s]*)(?:#([^)\s]+))?\)/g)) {
+      const file = target ? join(root, dirname(page), target) : join(root, page);
+      t.ok(existsSync(file), `${page}: ${link}`);
+      if (heading && existsSync(file)) t.ok(headingsOf(file).includes(heading), `${page}: ${link}`);
+    }
+});
+
+/** As GitHub makes anchors of headings. */
+function headingsOf(file: string): string[] {
+  return [...readFileSync(file, 'utf8').matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+    title!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+t.test('the README has at most 150 lines', async (t) => {
+  const lines = pages
+    .find(({ name }) => name === 'README.md')!
+    .text.trimEnd()
+    .split('\n').length;
+  t.ok(lines <= 150, `${lines} lines`);
+});
+
+t.test('every handler on a page is a handler', async (t) => {
+  const examples = blocks('ts');
+  t.ok(examples.length > 0);
   // Inside the project, so that its imports are found.
   const folder = mkdtempSync(join(root, 'test', '.readme-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'handler.ts');
-  writeFileSync(
-    file,
-    code!.replace("'postbell'", JSON.stringify(pathToFileURL(join(root, 'src/index.ts')).href)),
-  );
-  const { default: handler } = (await import(pathToFileURL(file).href)) as {
-    default: Record<string, unknown>;
-  };
-  t.equal(handler.provider, 'stripe');
-  t.equal(typeof handler.handle, 'function');
+  for (const [number, code] of examples.entries()) {
+    const file = join(folder, `handler-${number}.ts`);
+    writeFileSync(
+      file,
+      code.replace("'postbell'", JSON.stringify(pathToFileURL(join(root, 'src/index.ts')).href)),
+    );
+    const { default: handler } = (await import(pathToFileURL(file).href)) as {
+      default: Record<string, unknown>;
+    };
+    t.equal(handler.provider, 'stripe');
+    t.equal(typeof handler.handle, 'function');
+  }
 });
 
-t.test('the table of settings is the one of src/config.ts', async (t) => {
+t.test('the table of settings is that of src/config.ts', async (t) => {
   t.equal(writtenSettingsTable(), settingsTable(), 'else run: node test/settings-table.ts');
   t.ok(settingsTable().split('\n').length > 25);
 });
@@ -100,9 +160,17 @@ t.test('the table of settings is the one of src/config.ts', async (t) => {
 t.test('the tables of providers are those of the registry', async (t) => {
   for (const { file, text } of providerTables())
     t.equal(regionOf(file), text, `${file.pathname}: else run npx node test/providers-table.ts`);
-  for (const name of Object.keys(providers))
-    for (const { file, text } of providerTables())
-      t.match(text, `\`${name}\``, `${name} in ${file.pathname}`);
+  const [summary, list] = providerTables();
+  const names = Object.keys(providers);
+  t.match(summary!.text, `${names.length} providers`);
+  for (const name of names) {
+    t.match(list!.text, `[\`${name}\`](#${name})`, `${name} in the overview`);
+    t.match(list!.text, `\n### ${name}\n`, `${name} has a section`);
+  }
+});
+
+t.test('the list of bad inputs is that of test/bad-input/', async (t) => {
+  t.equal(writtenBadInputTable(), badInputTable(), 'else run: npx node test/bad-input-table.ts');
 });
 
 t.test('the figures on speed are those of bench/results.json', async (t) => {

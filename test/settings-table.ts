@@ -1,12 +1,12 @@
 // The table of settings in docs/settings.md, made from the comments and defaults of src/config.ts. `node test/settings-table.ts`
-// writes it; test/readme.test.ts checks that it was.
+// writes it; test/readme.test.ts checks that it is current.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseConfig } from '../src/config.ts';
 
 const page = new URL('../docs/settings.md', import.meta.url);
 const region = /(<!-- settings -->\n)[\s\S]*?(<!-- \/settings -->)/;
 
-/** Those that no schema lists, because their names depend on the sources. */
+/** Settings that the schema does not list, because their names depend on the sources. */
 const ofSources: readonly (readonly [string, string, string])[] = [
   [
     '`<SOURCE>_WEBHOOK_SECRET`',
@@ -14,17 +14,17 @@ const ofSources: readonly (readonly [string, string, string])[] = [
     'Turns the source on. Comma-separated for rotation, newest first; a public key where the scheme has one.',
   ],
   ['`POSTBELL_SOURCES`', '', 'Further sources, `name=provider`, comma-separated.'],
-  ['`<SOURCE>_VERIFY_TOKEN`', '', "What a handshake of Meta's kind must repeat."],
-  ['`PUBLIC_URL`', '', 'Where the providers reach `web`, for schemes that sign the URL.'],
+  ['`<SOURCE>_VERIFY_TOKEN`', '', "The token that Meta's kind of handshake must contain."],
+  ['`PUBLIC_URL`', '', 'The public address of `web`, for schemes that sign the URL.'],
   [
     '`<SOURCE>_WEBHOOK_URL`',
     '',
-    'The exact URL typed in at the provider, if it is not PUBLIC_URL plus the path.',
+    'The exact URL given to the provider, if it is not PUBLIC_URL plus the path.',
   ],
   [
     '`<SOURCE>_REPEATED_BODIES`',
     '',
-    '`run` where equal bodies under different ids are normal and no signature covers the id: each of them runs.',
+    '`run` where equal bodies under different ids are normal and no signature covers the id: every id runs.',
   ],
 ];
 

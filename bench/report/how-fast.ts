@@ -1,5 +1,5 @@
-// The README's section on speed, made from results.json alone: `node bench/report/how-fast.ts` writes it, as
-// `npm run bench` does at its end; test/readme.test.ts checks that it was.
+// The README's table of speed, made from results.json alone. `node bench/report/how-fast.ts` writes it, and so does
+// `npm run bench` at its end; test/readme.test.ts checks that it is current.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { median, type Results } from './results.ts';
@@ -12,72 +12,90 @@ const connections = 256;
 const integer = (value: number) => Math.round(value).toLocaleString('en-US');
 const times = (ours: number, theirs: number) => {
   // A peer that could not be run here, e.g. without Redis.
-  if (!Number.isFinite(theirs)) return '(not measured) ×';
+  if (!Number.isFinite(theirs)) return 'not measured';
   return `${(ours / theirs).toFixed(ours / theirs < 10 ? 1 : 0)} ×`;
 };
 const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 
-/** What must stand between the markers; nothing where nothing was measured yet. */
+/** The text between the markers; empty where nothing was measured yet. */
 export function howFast(): string {
   if (!existsSync(resultsFile)) return '';
   const results = JSON.parse(readFileSync(resultsFile, 'utf8')) as Results;
-  const sentences = [
-    accepting(results),
-    processing(results),
-    bursting(results),
-    calm(results),
-    flooded(results),
-  ];
+  const rows = [accepting, processing, bursting, calm, flooded].flatMap((rowsOf) => rowsOf(results));
   return [
     '## How fast',
     '',
     '![Accepted and processed a second, beside what teams pick instead](bench/results.svg)',
     '',
-    `${machine(results)} ${sentences.filter(Boolean).join(' ')}`,
-    '[All figures](bench/results.md) · [how they are measured, and what was tried](bench/README.md)',
+    machine(results),
+    '',
+    '| measured | Postbell | Postbell ÷ BullMQ on Redis | Postbell ÷ graphile-worker |',
+    '|---|---:|---:|---:|',
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    'BullMQ answers before the event is on the disk. Its receiver is Fastify, too.',
+    '[All figures](bench/results.md) · [how they are measured](bench/README.md)',
     '',
   ].join('\n');
 }
 
 function machine({ machine, rounds, seconds }: Results): string {
   const { cores, versions } = machine!;
-  return `One machine of ${cores} cores that ran everything at once: the system, Postgres ${versions.Postgres} with fsync or Redis, and the load; medians of ${rounds} interleaved rounds of ${seconds} s.`;
+  return (
+    `One machine of ${cores} cores ran everything: the load, the system, and Postgres ${versions.Postgres} (with fsync) or Redis. ` +
+    `Medians of ${rounds} rounds of ${seconds} s.`
+  );
 }
 
-function accepting({ accept }: Results): string {
+/** What is measured, Postbell's figure, and its ratio to BullMQ's and to graphile-worker's. */
+type TableRow = readonly [measured: string, postbell: string, bullmq: string, graphile: string];
+
+function accepting({ accept }: Results): TableRow[] {
   const rate = (system: string) =>
     median(
       accept
         .filter((run) => run.system === system && run.connections === connections)
         .map((run) => run.acceptedPerSecond),
     );
-  const ours = rate('postbell');
-  return (
-    `**Accepted: ${integer(ours)}/s** at ${connections} connections, each event committed with its job: ` +
-    `${times(ours, rate('bullmq'))} Fastify + BullMQ on Redis (which answers before anything is on the disk), ` +
-    `${times(ours, rate('graphile-worker'))} graphile-worker and ${times(ours, rate('pg-boss'))} plain pg-boss with a transaction each, ` +
-    `${Math.round((ours / rate('verify-only')) * 100)} % of a Fastify that only verifies.`
+  const postbell = rate('postbell');
+  return [
+    [
+      `events accepted, each committed with its job, ${connections} connections`,
+      `${integer(postbell)}/s`,
+      times(postbell, rate('bullmq')),
+      times(postbell, rate('graphile-worker')),
+    ],
+  ];
+}
+
+function processing({ process }: Results): TableRow[] {
+  return bothWays(
+    'events processed, one row written for each',
+    mediansOf(process, (run) => run.processedPerSecond),
   );
 }
 
-function processing({ process }: Results): string {
-  const { single, batch, bull, graphile } = mediansOf(process, (run) => run.processedPerSecond);
-  return (
-    `**Processed: ${integer(single)}/s** one by one, **${integer(batch)}/s** with \`batch\`, each event one row: ` +
-    `${times(single, bull)} and ${times(batch, bull)} a BullMQ worker that writes the same row, ` +
-    `${times(single, graphile)} and ${times(batch, graphile)} graphile-worker at its best.`
+function bursting({ burst }: Results): TableRow[] {
+  return bothWays(
+    'a burst: accepted and processed at once',
+    mediansOf(burst, (run) => run.handledPerSecond),
   );
 }
 
-function bursting({ burst }: Results): string {
-  const { single, batch, bull, graphile } = mediansOf(burst, (run) => run.handledPerSecond);
-  return (
-    `**A burst, both at once: ${integer(single)}/s** one by one, **${integer(batch)}/s** with \`batch\`, from the first request to the ` +
-    `last handler's row: ${times(single, bull)} and ${times(batch, bull)} BullMQ, ${times(single, graphile)} and ${times(batch, graphile)} graphile-worker.`
-  );
+function bothWays(
+  measured: string,
+  { single, batch, bull, graphile }: ReturnType<typeof mediansOf>,
+): TableRow[] {
+  const row = (way: string, rate: number): TableRow => [
+    `${measured}, ${way}`,
+    `${integer(rate)}/s`,
+    times(rate, bull),
+    times(rate, graphile),
+  ];
+  return [row('one by one', single), row('with `batch`', batch)];
 }
 
-/** Of Postbell both ways, and of the two that it is compared with, at their best. */
+/** Postbell's rates both ways, and the best rates of the two systems that it is compared with. */
 function mediansOf<T extends { system: string; variant: string }>(
   runs: readonly T[],
   perSecond: (run: T) => number,
@@ -92,22 +110,34 @@ function mediansOf<T extends { system: string; variant: string }>(
   };
 }
 
-function calm({ latency }: Results): string {
-  const ours = latency.find(({ system }) => system === 'postbell');
-  if (!ours) return '';
-  return `At 200/s: answered after ${ms(ours.ackP50Ms)}, the handler's row committed after ${ms(ours.committedP50Ms)} (p99 ${ms(ours.committedP99Ms)}).`;
+function calm({ latency }: Results): TableRow[] {
+  const postbell = latency.find(({ system }) => system === 'postbell');
+  if (!postbell) return [];
+  return [
+    ['at 200 events/s: arrival to answer, median', ms(postbell.ackP50Ms), '', ''],
+    [
+      "at 200 events/s: arrival to the handler's COMMIT, median (p99)",
+      `${ms(postbell.committedP50Ms)} (${ms(postbell.committedP99Ms)})`,
+      '',
+      '',
+    ],
+  ];
 }
 
-function flooded({ flood }: Results): string {
-  const ours = flood.find(({ system }) => system === 'postbell');
-  if (!ours) return '';
-  return (
-    `Forgeries: ${integer(ours.refusedPerSecond)}/s refused, ${ours.statements} statements of SQL for ${integer(ours.refused)} ` +
-    `(at most one row a second is kept for \`doctor\`).`
-  );
+function flooded({ flood }: Results): TableRow[] {
+  const postbell = flood.find(({ system }) => system === 'postbell');
+  if (!postbell) return [];
+  return [
+    [
+      `forgeries answered 401, with ${integer(postbell.statements)} SQL statements for ${integer(postbell.refused)} forgeries`,
+      `${integer(postbell.refusedPerSecond)}/s`,
+      '',
+      '',
+    ],
+  ];
 }
 
-/** What stands there now. */
+/** The text that README.md has now. */
 export function writtenHowFast(): string | undefined {
   return region
     .exec(readFileSync(readme, 'utf8'))?.[0]

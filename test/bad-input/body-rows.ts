@@ -36,7 +36,7 @@ function withId(rest: string): { id: string; body: string } {
 export const bodyRows: readonly BadInput[] = [
   {
     id: 'B21',
-    title: 'an escaped NUL, which jsonb refuses',
+    title: 'an escaped NUL, which jsonb cannot hold',
     check: async (t, stage) => {
       const { id, body } = withId('"a":"\\u0000"');
       await stored(t, stage, body, 'nul');
@@ -121,7 +121,7 @@ export const bodyRows: readonly BadInput[] = [
   },
   {
     id: 'B27',
-    title: 'numbers that jsonb refuses',
+    title: 'numbers that jsonb cannot hold',
     check: async (t, stage) => {
       for (const number of [
         '9'.repeat(200_000),
@@ -177,7 +177,7 @@ export const bodyRows: readonly BadInput[] = [
   },
   {
     id: 'B31',
-    title: 'keys of the prototype',
+    title: 'keys of Object.prototype',
     check: async (t, stage) => {
       const { id, body } = withId(
         '"__proto__":{"polluted":1,"id":"x"},"constructor":{"prototype":{"polluted":1}},"toString":1,"hasOwnProperty":1',
@@ -192,7 +192,7 @@ export const bodyRows: readonly BadInput[] = [
   },
   {
     id: 'B32',
-    title: 'JSON that is no object',
+    title: 'JSON that is not an object',
     check: async (t, stage) => {
       for (const body of ['null', '[]', '"x"', '1', 'true', '{}']) {
         const row = await stored(t, stage, body, null);
@@ -212,7 +212,7 @@ export const bodyRows: readonly BadInput[] = [
   },
   {
     id: 'B34',
-    title: 'what is no JSON',
+    title: 'bodies that are not JSON',
     check: async (t, stage) => {
       for (const rest of [
         '"a":',

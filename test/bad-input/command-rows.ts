@@ -49,8 +49,7 @@ async function quitEarly(url: string, args: string): Promise<string> {
 export const commandRows: readonly BadInput[] = [
   {
     id: 'B64',
-    title:
-      'a password that is none (a source of basic auth: there is no page for operators, and /metrics is B80)',
+    title: 'malformed basic auth (of a source: there is no page for operators, and /metrics is B80)',
     check: async (t, stage) => {
       const basic = (text: string) => `Basic ${Buffer.from(text, 'latin1').toString('base64')}`;
       const [user, password] = sources.get('postmark')!.secrets[0]!.split(':') as [string, string];
@@ -86,7 +85,7 @@ export const commandRows: readonly BadInput[] = [
   },
   { id: 'B67', title: 'forged posts to the admin page', notApplicable: noPage },
   { id: 'B68', title: 'the page in a frame', notApplicable: noPage },
-  { id: 'B69', title: 'markup in what a page shows', notApplicable: `${noPage}; control characters are B77` },
+  { id: 'B69', title: 'markup in a page', notApplicable: `${noPage}; control characters are B77` },
   {
     id: 'B70',
     title: 'filters that are SQL, NUL or nonsense',
@@ -125,7 +124,7 @@ export const commandRows: readonly BadInput[] = [
   },
   {
     id: 'B71',
-    title: 'limits that are none',
+    title: 'invalid limits',
     check: async (t) => {
       const { cli } = await openDeadLetters(t, 3);
       for (const limit of ['-1', '0', '1e9', 'NaN', '9007199254740993', '0x10', '1.5', '', ' 1', '١'])
@@ -135,7 +134,7 @@ export const commandRows: readonly BadInput[] = [
   },
   {
     id: 'B72',
-    title: 'searches that are patterns, or long',
+    title: 'searches that contain patterns, or are long',
     check: async (t) => {
       const { cli } = await openDeadLetters(t, 20_000);
       for (const [search, code] of [
@@ -162,7 +161,7 @@ export const commandRows: readonly BadInput[] = [
   },
   {
     id: 'B74',
-    title: 'an event of 5 MB shown (by a command: there is no page)',
+    title: 'an event of 5 MB, shown by a command (there is no page)',
     check: async (t) => {
       const { url, inbox, cli } = await openDeadLetters(t, 1);
       const payload = { id: 'evt_large', text: 'é<"\n'.repeat(1_000_000) };
@@ -177,7 +176,7 @@ export const commandRows: readonly BadInput[] = [
   },
   {
     id: 'B75',
-    title: 'replays twice at once, of what is PROCESSED, unknown, or many',
+    title: 'replays: two at the same time, of a PROCESSED event, of an unknown event, of many events',
     check: async (t) => {
       const { cli, inbox, pending } = await openDeadLetters(t, 2_500);
       const both = await Promise.all([cli.inside(['replay', 'evt_1']), cli.inside(['replay', 'evt_1'])]);

@@ -67,7 +67,7 @@ export const exposureRows: readonly BadInput[] = [
   },
   {
     id: 'B81',
-    title: 'addresses that a sender names, and where an answer would lead us',
+    title: 'addresses named by a sender, and redirects in answers to our requests',
     check: async (t, stage) => {
       // That it follows no redirect and is bounded in bytes and time is shown in test/providers/fetch-text.test.ts.
       for (const url of [
@@ -122,7 +122,7 @@ export const exposureRows: readonly BadInput[] = [
   },
   {
     id: 'B82',
-    title: 'canaries of this whole run: in no log, metric, error, table of ours, help or argument list',
+    title: 'canaries of this whole run: in no log, metric, error, other table, help text or argument list',
     check: async (t, stage) => {
       const cli = createCli(t, {
         ...sourceEnvironment,
@@ -167,7 +167,7 @@ export const exposureRows: readonly BadInput[] = [
   },
   {
     id: 'B83',
-    title: 'what is installed: audit, licences, install scripts, number',
+    title: 'installed packages: audit, licences, install scripts, number',
     begin: () => audit(),
     check: async (t, stage, begun) => {
       const packages = productionPackages();

@@ -39,7 +39,7 @@ export const framingRows: readonly BadInput[] = [
   },
   {
     id: 'B40',
-    title: 'a chunked body over the limit is refused, not cut',
+    title: 'a chunked body over the limit gets 413 and is not cut',
     check: async (t, stage) => {
       const request = signed('stripe', { body: sized(mebibyte + 1) });
       const answer = await answerTo(stage, rawRequest({ ...request, framing: 'chunked' }));
@@ -52,7 +52,7 @@ export const framingRows: readonly BadInput[] = [
   },
   {
     id: 'B41',
-    title: 'exactly as large as allowed',
+    title: 'a body of exactly the allowed size',
     check: async (t, stage) => {
       const request = signed('stripe', { body: sized(mebibyte) });
       t.equal((await stage.send(request)).body, accepted);
@@ -185,7 +185,7 @@ export const framingRows: readonly BadInput[] = [
   },
   {
     id: 'B46',
-    title: '2,000 connections that stall: 408 within 20 s, and valid deliveries as ever',
+    title: '2,000 stalled connections: 408 within 20 s, valid deliveries not affected',
     begin: (stage) => stall(stage),
     check: async (t, _stage, begun) => {
       const { endings, validAnswers, keptAlive, memoryMb } = begun as Stall;
@@ -204,7 +204,7 @@ export const framingRows: readonly BadInput[] = [
   },
   {
     id: 'B47',
-    title: 'a client that goes away in the middle of its body',
+    title: 'a client that disconnects in the middle of its body',
     check: async (t, stage) => {
       const before = await stage.eventCount();
       for (const framing of ['content-length: 5000', 'transfer-encoding: chunked'])
@@ -222,7 +222,7 @@ export const framingRows: readonly BadInput[] = [
   },
   {
     id: 'B48',
-    title: 'a client that goes away before the answer',
+    title: 'a client that disconnects before the answer',
     check: async (t, stage) => {
       const request = stripe();
       await stage.exchange(bytesOf(request), { end: 'destroy' });

@@ -58,7 +58,7 @@ export const httpRows: readonly BadInput[] = [
   },
   {
     id: 'B52',
-    title: 'paths that climb, double, mangle or name what every object has',
+    title: 'paths with .., double slashes, bad escapes, or names of Object.prototype',
     check: async (t, stage) => {
       const before = await stage.eventCount();
       for (const path of [
@@ -279,7 +279,7 @@ export const httpRows: readonly BadInput[] = [
   },
   {
     id: 'B62',
-    title: 'our own code throws in the route',
+    title: 'an exception in the code of the route',
     check: async (t, stage) => {
       const web = await stage.newWeb({ POSTBELL_FAILPOINT: 'web.verified:throw' });
       const { answers } = await stage.exchange(bytesOf(stripe()), { answers: 1, port: web.port });

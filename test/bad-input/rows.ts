@@ -2,7 +2,7 @@
 import type { Test } from 'tap';
 import type { Stage } from './stage.ts';
 
-/** B1 to B83, as in the reliability plan. */
+/** B1 to B83; docs/bad-input.md lists them. */
 export interface BadInput {
   id: `B${number}`;
   title: string;

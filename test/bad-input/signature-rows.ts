@@ -59,7 +59,7 @@ export const signatureRows: readonly BadInput[] = [
   },
   {
     id: 'B2',
-    title: 'an empty header, or one with nothing behind its prefix',
+    title: 'an empty signature header, or a prefix without a signature',
     check: async (t, stage) => {
       const github = signed('github');
       for (const value of ['', 'sha256=', 'sha256', 'v1,'])
@@ -73,7 +73,7 @@ export const signatureRows: readonly BadInput[] = [
   },
   {
     id: 'B3',
-    title: 'signatures of another length, odd or no hex, 64 characters of more bytes',
+    title: 'signatures of a wrong length, odd or invalid hex, 64 characters of several bytes each',
     check: async (t, stage) => {
       const request = github();
       const hex = hexOf(request);
@@ -93,7 +93,7 @@ export const signatureRows: readonly BadInput[] = [
   },
   {
     id: 'B4',
-    title: 'a right signature with another secret, or with that of another source',
+    title: 'a signature made with a wrong secret, or with the secret of another source',
     check: async (t, stage) => {
       const { body } = stripeBody();
       const stranger = signed('stripe', { body, secret: 'whsec_somebody_elses_secret_0001' });
@@ -107,7 +107,7 @@ export const signatureRows: readonly BadInput[] = [
   },
   {
     id: 'B5',
-    title: 'a right signature over nearly the same body',
+    title: 'a right signature of a slightly different body',
     check: async (t, stage) => {
       const text = '{ "id": "evt_near",\n "type":"a.b", "n": 1.0 }';
       const bodies = {
@@ -195,7 +195,7 @@ export const signatureRows: readonly BadInput[] = [
   },
   {
     id: 'B10',
-    title: 'timestamps that are old, ahead, no decimals, in ms, empty, huge',
+    title: 'timestamps: old, in the future, not decimal, in ms, empty, huge',
     check: async (t, stage) => {
       const now = nowSeconds();
       // 310 s: a machine that is busy with other tests may take its time.
@@ -276,7 +276,7 @@ export const signatureRows: readonly BadInput[] = [
   },
   {
     id: 'B14',
-    title: 'secrets that are none stop the start with 78, by the name of their variable',
+    title: 'unusable secrets: the start ends with exit code 78 and names the variable',
     check: async (t) => {
       const cli = createCli(t, { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' });
       const bad: [string, string][] = [
@@ -308,7 +308,7 @@ export const signatureRows: readonly BadInput[] = [
   },
   {
     id: 'B16',
-    title: 'downgrades: SHA-1 only, v0, an unknown version, alg none',
+    title: 'downgrades: only SHA-1, v0, an unknown version, alg none',
     check: async (t, stage) => {
       const request = github();
       const sha1 = createHmac('sha1', sources.get('github')!.secrets[0]!).update(request.body).digest('hex');

@@ -7,7 +7,7 @@ import { openRig, type Rig, type RigOptions } from '../rig.ts';
 import { openScope } from '../scope.ts';
 
 export interface Fault {
-  /** As in the reliability plan, e.g. F1. */
+  /** The code in docs/reliability.md, e.g. F1. */
   id: string;
   title: string;
   /** Nothing else may run beside it: its figures are times or rates, or it takes the whole machine. */

@@ -1,4 +1,4 @@
-// The faults, in the order of the reliability plan.
+// The faults, in the order of docs/reliability.md.
 
 import {
   deafLog,
