@@ -1,7 +1,6 @@
 // The webhook route: verify, hand over to the receiver, answer once it is committed. Never runs a handler.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError } from '../errors.ts';
-import type { NewEvent } from '../events/event.ts';
 import { failpoint, isArmed } from '../failpoint.ts';
 import { type Logger, logOfHotLines } from '../logger.ts';
 import {
@@ -10,6 +9,7 @@ import {
   bodyLimitOf,
   type Delivery,
   diagnoseRefusal,
+  type EventDraft,
   findProvider,
   type HandshakeAnswer,
   handshakeMethods,
@@ -22,7 +22,7 @@ import {
   unavailableStatusOf,
   verifyDelivery,
 } from '../providers/index.ts';
-import { newJobId } from '../queue/queue.ts';
+import { acceptDrafts } from '../receive/accept.ts';
 import { type Receiver, UnavailableError } from '../receive/receiver.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
 import type { StoredSources } from '../receive/stored-sources.ts';
@@ -114,26 +114,23 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
 
     const headers = keptHeaders(source, delivery);
     const drafts = readEvents(source, delivery, deps.storesRawBody);
-    const events = drafts.map(
-      (draft): NewEvent => ({
-        ...draft,
-        source: source.name,
-        provider: source.provider.name,
-        headers,
-        jobId: newJobId(),
-      }),
-    );
     await failpoint('web.verified');
     try {
-      const { duplicate } = await deps.receiver.submit(events, delivery.body);
-      finish(request, source, duplicate ? 'duplicate' : 'accepted', startedAt, events);
+      const { duplicate } = await acceptDrafts(deps.receiver, {
+        source: source.name,
+        provider: source.provider.name,
+        drafts,
+        headers,
+        body: delivery.body,
+      });
+      finish(request, source, duplicate ? 'duplicate' : 'accepted', startedAt, drafts);
       const acceptedAnswer = acceptedAnswerOf(source.provider, delivery, drafts);
       return acceptedAnswer ? sendAnswer(reply, acceptedAnswer) : { ok: true, duplicate };
     } catch (error) {
       if (!(error instanceof UnavailableError)) throw error;
       const { message: reason } = error;
       deps.log.warn({ reqId: request.id, source: source.name, reason }, 'unavailable');
-      finish(request, source, 'unavailable', startedAt, events);
+      finish(request, source, 'unavailable', startedAt, drafts);
       return refuseForNow(reply, source.provider);
     }
   }
@@ -249,7 +246,7 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
     source: Source,
     outcome: string,
     startedAt: number,
-    events: readonly NewEvent[],
+    events: readonly EventDraft[],
   ) {
     const ms = performance.now() - startedAt;
     deps.metrics.countRequest(source.name, outcome);

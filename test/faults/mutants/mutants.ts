@@ -170,10 +170,10 @@ export const mutants: readonly Mutant[] = [
     title: 'stores JSON written again instead of the bytes',
     edits: [
       {
-        file: 'src/http/webhooks.ts',
-        find: '        ...draft,\n',
+        file: 'src/receive/accept.ts',
+        find: '({ ...draft, source,',
         replace:
-          '        ...draft,\n        ...(draft.rawBody && { rawBody: Buffer.from(JSON.stringify(JSON.parse(String(draft.rawBody)))) }),\n',
+          '({ ...draft, ...(draft.rawBody && { rawBody: Buffer.from(JSON.stringify(JSON.parse(String(draft.rawBody)))) }), source,',
       },
     ],
     scenario: scenarios.noFault,
