@@ -3,6 +3,7 @@ import type { Config, Environment } from '../config.ts';
 import { CommandError } from '../errors.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createServer } from '../http/server.ts';
+import { webhooks } from '../http/webhooks.ts';
 import { createLogger } from '../logger.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -43,6 +44,13 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
   metrics.watch(database, front);
   const storedSources = createStoredSources(database, log);
   const app = createServer({
+    metrics,
+    metricsToken: config.METRICS_TOKEN,
+    readinessProblem: createReadiness(database, () => receiver !== undefined && !isStopping),
+    bodyLimitBytes: config.BODY_LIMIT_BYTES,
+    log,
+  });
+  app.register(webhooks, {
     sources,
     waiting,
     storedSources,
@@ -50,8 +58,6 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     receiver: front,
     rejections: createRejectionLog(database, log),
     metrics,
-    metricsToken: config.METRICS_TOKEN,
-    readinessProblem: createReadiness(database, () => receiver !== undefined && !isStopping),
     storesRawBody: config.STORE_RAW_BODY,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
     log,

@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 export const errorCodes: Record<number, string> = {
   400: 'bad_request',
@@ -31,8 +33,31 @@ export function setCommonHeaders(reply: FastifyReply): FastifyReply {
     .header('x-content-type-options', 'nosniff');
 }
 
-export function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
+export function sendError(reply: FastifyReply, status: number, error: string): FastifyReply {
   return setCommonHeaders(reply).code(status).send({ error, requestId: reply.request.id });
+}
+
+/** The response to an error that was thrown. An unknown one is 503: the sender should try again, and only the log says why. */
+export function sendErrorOf(error: unknown, log: Logger, reply: FastifyReply): FastifyReply {
+  const status = (error as { statusCode?: number }).statusCode ?? 500;
+  const code = errorCodes[status];
+  if (code) {
+    if (status === 413) reply.header('connection', 'close');
+    return sendError(reply, status, code);
+  }
+  log.error({ reqId: reply.request.id, error: describeError(error).text }, 'the request failed');
+  return sendError(reply.header('retry-after', '5'), 503, 'unavailable');
+}
+
+/**
+ * Answers 404 to whatever has no route under the prefix of `app`, before the body is read: no parser of a page has a say.
+ * A page that registers a not-found handler under a prefix of its own keeps it.
+ */
+export function answerNotFound(app: FastifyInstance): void {
+  app.register(async (scope) => {
+    scope.addHook('onRequest', async (_request, reply) => sendError(reply, 404, 'not_found'));
+    scope.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'not_found'));
+  });
 }
 
 /** HTTP/1.1 wants exactly one Host; Node lets two pass, and takes the first. */

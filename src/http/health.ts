@@ -1,7 +1,7 @@
 // For platforms and monitors: alive, ready, metrics. They say no more than they must.
 import type { FastifyInstance } from 'fastify';
 import { sameText } from '../providers/index.ts';
-import { refuse } from './error-responses.ts';
+import { sendError } from './error-responses.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface HealthDeps {
@@ -30,7 +30,7 @@ export function registerHealth(
     if (metricsToken === undefined) return reply.callNotFound();
     const given = /^Bearer (.{1,500})$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     if (!sameText(metricsToken, given)) {
-      return refuse(reply.header('www-authenticate', 'Bearer'), 401, 'unauthorized');
+      return sendError(reply.header('www-authenticate', 'Bearer'), 401, 'unauthorized');
     }
     const { contentType, text } = await metrics.render();
     return reply.type(contentType).send(text);
