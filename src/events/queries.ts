@@ -1,7 +1,7 @@
 // What operators ask of webhook_events: lists, one event whole, counts, replays, refused requests.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
-import type { EventStatus } from './event.ts';
+import { type EventStatus, summaryColumns } from './event.ts';
 import { type EventFilter, filterConditions, sourcesIn } from './filter.ts';
 
 export interface EventSummary extends EventKey {
@@ -37,10 +37,6 @@ export interface FailedAttempt {
   failedAt: Date;
   jobId: string | null;
 }
-
-const summaryColumns = `source, event_id AS "eventId", provider, topic, status, received_at AS "receivedAt",
-  processed_at AS "processedAt", occurred_at AS "occurredAt", entity, attempts, deferrals, duplicates,
-  last_error AS "lastError", ignored_reason AS "ignoredReason", payload_error AS "payloadError", job_id AS "jobId"`;
 
 /** Newest first. */
 export async function listEvents(

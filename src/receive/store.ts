@@ -1,7 +1,9 @@
 // Deliveries that go into one commit: their new events, the jobs of these, and the counts of what was there before.
 import type { Database, Transaction } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
-import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from '../events/event.ts';
+import { countDuplicates, type DuplicateCount } from '../events/duplicates.ts';
+import type { NewEvent } from '../events/event.ts';
+import { insertEvents } from '../events/insert.ts';
 import {
   maxSuspectedReplaysPerHour,
   type SuspectedReplays,

@@ -1,6 +1,7 @@
 // Further deliveries of one event: one row, the first body, and a count that keeps nobody waiting.
 import t from 'tap';
-import { countDuplicates, readEvents } from '../../src/events/event.ts';
+import { countDuplicates } from '../../src/events/duplicates.ts';
+import { readEvents } from '../../src/events/event.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
 import { newJobId } from '../../src/queue/queue.ts';
 import { assign, runAttempt } from '../../src/worker/attempt.ts';

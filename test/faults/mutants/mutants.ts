@@ -56,7 +56,7 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'M3',
     title: 'has no unique key: reads first, then inserts',
-    edits: [{ file: 'src/events/event.ts', find: '        ON CONFLICT DO NOTHING\n', replace: '' }],
+    edits: [{ file: 'src/events/insert.ts', find: '        ON CONFLICT DO NOTHING\n', replace: '' }],
     prepare: (pool) =>
       pool.query(`ALTER TABLE webhook_events DROP CONSTRAINT webhook_events_pkey CASCADE;
         CREATE INDEX ON webhook_events (source, event_id)`),
