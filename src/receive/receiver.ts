@@ -2,7 +2,7 @@
 import { describeError } from '../errors.ts';
 import type { NewEvent } from '../events/event.ts';
 import type { Logger } from '../logger.ts';
-import { sqlAnswerTo } from './commit-errors.ts';
+import { diagnoseCommitError } from './commit-errors.ts';
 import { createDeliveryStore, type DeliveryStoreOptions, type Receipt } from './store.ts';
 
 /** Not committed in time, or refused: answered 503, and the provider tries again. */
@@ -153,7 +153,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       const receipts = await deliveryStore.store(batch.map((pending) => pending.events));
       for (const [index, pending] of batch.entries()) answer(pending, receipts[index]!);
     } catch (error) {
-      const { reaction, meaning, isBug } = sqlAnswerTo(error);
+      const { reaction, meaning, isBug } = diagnoseCommitError(error);
       if (reaction === 'try again' && tries < maxTries) return commit(batch, tries + 1);
       const failsAlone = reaction === 'keep bytes' || reaction === 'single out';
       if (failsAlone && batch.length > 1) return commitHalves(batch);
