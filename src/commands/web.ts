@@ -9,7 +9,7 @@ import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
 import { createRejectionLog } from '../receive/rejections.ts';
-import { createSetupDesk } from '../receive/setup-windows.ts';
+import { createSecretHandover } from '../receive/setup-windows.ts';
 import { createStoredSources } from '../receive/stored-sources.ts';
 import { connect } from '../runtime/connection.ts';
 import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
@@ -54,7 +54,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     sources,
     waiting,
     storedSources,
-    setup: createSetupDesk(database, log),
+    secretHandover: createSecretHandover(database, log),
     receiver: front,
     rejections: createRejectionLog(database, log),
     metrics,
@@ -93,7 +93,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     timeoutMs: config.RECEIVE_TIMEOUT_MS,
     queueMax: config.RECEIVE_QUEUE_MAX,
     sameBodyHours: config.SAME_BODY_HOURS,
-    onOddDuplicates: metrics.countOddDuplicates,
+    onDuplicateAnomalies: metrics.countDuplicateAnomalies,
   });
   log.info('ready');
 }

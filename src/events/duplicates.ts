@@ -10,16 +10,16 @@ export interface DuplicateCount extends EventKey {
 }
 
 /**
- * Counts duplicates on their rows. A row that somebody holds locked is left out instead of waited for:
+ * Counts duplicates on their rows. A locked row is left out instead of waited for:
  * an operator's open transaction must not keep a provider waiting.
- * @returns `uncounted`: could not be counted now (what was deleted meanwhile is not among them); `conflicting`: of the
+ * @returns `stillUncounted`: could not be counted now (what was deleted meanwhile is not among them); `conflicting`: of the
  *   others, those with another body than the stored one
  */
 export async function countDuplicates<T extends DuplicateCount>(
   tx: Queryable,
   duplicates: readonly T[],
-): Promise<{ uncounted: T[]; conflicting: T[] }> {
-  if (duplicates.length === 0) return { uncounted: [], conflicting: [] };
+): Promise<{ stillUncounted: T[]; conflicting: T[] }> {
+  if (duplicates.length === 0) return { stillUncounted: [], conflicting: [] };
   const { rows } = await tx.query<{ position: number; isCounted: boolean }>({
     name: 'count_duplicates',
     text: `
@@ -47,7 +47,7 @@ export async function countDuplicates<T extends DuplicateCount>(
       int4Array(duplicates.map((duplicate) => duplicate.count)),
     ],
   });
-  const those = (isCounted: boolean) =>
+  const rowsThat = (isCounted: boolean) =>
     rows.filter((row) => row.isCounted === isCounted).map((row) => duplicates[row.position - 1]!);
-  return { uncounted: those(false), conflicting: those(true) };
+  return { stillUncounted: rowsThat(false), conflicting: rowsThat(true) };
 }

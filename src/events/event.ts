@@ -12,7 +12,7 @@ import type { EventKey } from '../queue/queue.ts';
 
 export type EventStatus = 'PENDING' | 'PROCESSED' | 'FAILED' | 'IGNORED';
 
-/** A verified event on its way in. */
+/** A verified event that is not stored yet. */
 export interface NewEvent extends EventKey {
   provider: string;
   topic: string;
@@ -30,7 +30,7 @@ export interface NewEvent extends EventKey {
   jobId: string;
 }
 
-/** What a handler is shown of a row. */
+/** The part of a row that handlers read. */
 export interface StoredEvent extends EventKey {
   provider: string;
   topic: string;
@@ -142,12 +142,12 @@ const storedColumns = selected(({ toHandlers }) => toHandlers);
 export const summaryColumns: string = selected(({ inLists }) => inLists);
 
 /**
- * For statements that know their event's key. With a plain `status = 'PENDING'` Postgres takes the index of the backlog
- * instead of the key's wherever the backlog was empty when its statistics were made, and reads all of it for each event.
+ * For statements that know their event's key. With a plain `status = 'PENDING'` Postgres chooses the
+ * backlog's index instead of the key's if the backlog was empty at ANALYZE, and reads the whole backlog for each event.
  */
 export const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
 
-/** Reads the rows that a batch of jobs is about, whatever their status. No lock. */
+/** Reads the rows of a batch of jobs, whatever their status. No lock. */
 export async function readEvents(database: Queryable, keys: readonly EventKey[]): Promise<StoredEvent[]> {
   const { rows } = await database.query<StoredEvent & Record<string, unknown>>({
     name: 'read_events',
@@ -159,8 +159,8 @@ export async function readEvents(database: Queryable, keys: readonly EventKey[])
 }
 
 /**
- * Serialises the events of one entity until the transaction ends, and reads when the newest event applied to it
- * occurred (null: none was). Waits up to `lock_timeout` (SQLSTATE 55P03).
+ * Serialises the events of one entity until the transaction ends, and reads the time of the newest event that was
+ * applied to it (null: none was). Waits up to `lock_timeout` (SQLSTATE 55P03).
  */
 export async function lockEntity(tx: Queryable, source: string, entity: string): Promise<Date | null> {
   const locked = tx.query({
@@ -168,7 +168,7 @@ export async function lockEntity(tx: Queryable, source: string, entity: string):
     text: `SELECT pg_advisory_xact_lock(hashtextextended('postbell entity/' || $1 || '/' || $2, 0))`,
     values: [source, entity],
   });
-  // A statement of its own: its snapshot has to be taken after the lock was got.
+  // A separate statement: its snapshot must be taken after the lock is granted.
   const clock = tx.query<{ at: Date }>({
     name: 'read_entity_clock',
     text: 'SELECT last_occurred_at AS at FROM entity_clock WHERE source = $1 AND entity = $2',

@@ -4,7 +4,7 @@ import { boolArray } from '../database/binary-array.ts';
 import type { Queryable } from '../database/database.ts';
 import { type NewEvent, newEventColumns } from './event.ts';
 
-/** More topics than any provider sends one body under: beyond it, another topic is a repeat as well. */
+/** No provider sends one body under this number of topics: from here on another topic is a repeated body as well. */
 const maxTopicsOfOneBody = 100;
 
 const { names, placeholders, count } = newEventColumns;
@@ -27,10 +27,10 @@ export async function insertEvents(
         INSERT INTO webhook_events (${names})
         SELECT ${names}
         FROM unnest(${placeholders}, ${topicsShareBody}) AS event (${names}, topics_share_body)
-        -- ON CONFLICT waits for whoever is changing the row that is there, be it an operator who went to lunch.
-        -- A plain read does not, so that it is left to decide between transactions of this moment.
+        -- ON CONFLICT waits for every transaction that is changing the row, also for an operator's that stays open.
+        -- A plain read does not wait: ON CONFLICT then only decides between inserts of the same moment.
         WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
-          -- A delivery without its topic's header is no new topic: anybody can leave the header out.
+          -- A delivery without the topic's header is no new topic: any sender can leave the header out.
           AND (NOT event.unique_body OR (
             SELECT bool_or(e.topic = event.topic OR event.topic = 'unknown' OR NOT event.topics_share_body
                 OR e.received_at < now() - make_interval(hours => ${hours})) OR count(*) >= ${maxTopicsOfOneBody}

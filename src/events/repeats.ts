@@ -2,10 +2,10 @@
 import type { Queryable } from '../database/database.ts';
 import { jobLessColumns, type NewEvent } from './event.ts';
 
-/** Suspected replays of one body that are stored in an hour; whoever sends more is refused. */
+/** Suspected replays of one body that are stored in an hour; a sender of more is rejected. */
 export const maxSuspectedReplaysPerHour = 100;
 
-/** The event that a body repeats was deleted between two statements: tried again, the delivery finds out afresh. */
+/** The event that a body repeats was deleted between two statements: the receiver tries the delivery again. */
 class RepeatedEventVanishedError extends Error {
   /** SQLSTATE of a serialization failure. */
   readonly code = '40001';
@@ -16,30 +16,30 @@ class RepeatedEventVanishedError extends Error {
 }
 
 export interface SuspectedReplays {
-  /** Are rows now, IGNORED, without a job. */
+  /** Inserted: IGNORED, without a job. */
   stored: NewEvent[];
   /** Too many came within an hour: nothing of them is stored. `firstId`: the event that they repeat. */
-  refused: { event: NewEvent; firstId: string }[];
+  rejected: { event: NewEvent; firstId: string }[];
 }
 
 const { names, placeholders, count } = jobLessColumns;
 const limit = `$${count + 1}`;
 
 /**
- * Stores events that `insertEvents` took for repeated bodies as suspected replays, in the same transaction. One whose
- * own id is known is a duplicate and left out.
+ * Stores events that `insertEvents` took for repeated bodies as suspected replays, in the same transaction. An
+ * event whose own id is known is a duplicate and left out.
  * @throws an error that the receiver tries again
  */
 export async function storeSuspectedReplays(
   tx: Queryable,
   events: readonly NewEvent[],
 ): Promise<SuspectedReplays> {
-  if (events.length === 0) return { stored: [], refused: [] };
+  if (events.length === 0) return { stored: [], rejected: [] };
   const { rows } = await tx.query<{
     position: number;
     firstId: string | null;
     isStored: boolean;
-    isRefused: boolean;
+    isRejected: boolean;
   }>({
     name: 'store_suspected_replays',
     text: `
@@ -70,16 +70,16 @@ export async function storeSuspectedReplays(
         RETURNING source, event_id
       )
       SELECT position::int, first_id AS "firstId", stored.event_id IS NOT NULL AS "isStored",
-        nth > ${limit} AS "isRefused"
+        nth > ${limit} AS "isRejected"
       FROM repeat LEFT JOIN stored USING (source, event_id)`,
     values: [...jobLessColumns.values(events), maxSuspectedReplaysPerHour],
   });
-  const result: SuspectedReplays = { stored: [], refused: [] };
-  for (const { position, firstId, isStored, isRefused } of rows) {
+  const result: SuspectedReplays = { stored: [], rejected: [] };
+  for (const { position, firstId, isStored, isRejected } of rows) {
     const event = events[position - 1]!;
     if (firstId === null) throw new RepeatedEventVanishedError();
     if (isStored) result.stored.push(event);
-    if (isRefused) result.refused.push({ event, firstId });
+    if (isRejected) result.rejected.push({ event, firstId });
   }
   return result;
 }

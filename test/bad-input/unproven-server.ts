@@ -22,7 +22,7 @@ app.register(webhooks, {
   sources: new Map(sources.map((source) => [source.name, source])),
   waiting: new Map(),
   storedSources: { has: () => false },
-  setup: { accept: async () => false },
+  secretHandover: { accept: async () => false },
   receiver: { submit: async () => ({ duplicate: false }) },
   rejections: createRejectionLog({ query: async () => ({ rows: [], rowCount: 0, command: '' }) }, log),
   metrics,

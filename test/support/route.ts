@@ -41,7 +41,7 @@ export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
     sources: new Map(sources.map((source) => [source.name, source])),
     waiting: new Map(),
     storedSources: { has: () => false },
-    setup: { accept: async () => false },
+    secretHandover: { accept: async () => false },
     receiver,
     rejections: { record: ({ reason }) => void refusals.push(reason) },
     metrics,

@@ -20,10 +20,10 @@ export const mutants: readonly Mutant[] = [
     title: 'answers before COMMIT',
     edits: [
       {
-        file: 'src/receive/receiver.ts',
-        find: '      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
+        file: 'src/receive/commit-batch.ts',
+        find: '    const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
         replace:
-          '      for (const pending of batch) pending.answer({ duplicate: false });\n      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
+          '    for (const pending of batch) pending.answer({ duplicate: false });\n    const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
       },
     ],
     scenario: scenarios.webKilledBeforeCommit,
@@ -47,7 +47,7 @@ export const mutants: readonly Mutant[] = [
         file: 'src/receive/store.ts',
         find: "    await failpoint('web.after-commit');\n",
         replace:
-          "    await failpoint('web.after-commit');\n    await database.transaction((tx) => options.queue.enqueue(tx, firsts.filter((event) => isNew.has(event.jobId))));\n",
+          "    await failpoint('web.after-commit');\n    await database.transaction((tx) => options.queue.enqueue(tx, unique.filter((event) => isNew.has(event.jobId))));\n",
       },
     ],
     scenario: scenarios.webKilledAfterCommit,
