@@ -28,7 +28,7 @@ export function openRoute(t: Test, ...sources: Source[]) {
 /** The route to a receiver of the test's own. */
 export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
   const { log, logs } = captureLog();
-  const refusals: string[] = [];
+  const rejections: string[] = [];
   const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
   const app = createServer({
     metrics,
@@ -43,7 +43,7 @@ export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
     storedSources: { has: () => false },
     secretHandover: { accept: async () => false },
     receiver,
-    rejections: { record: ({ reason }) => void refusals.push(reason) },
+    rejections: { record: ({ reason }) => void rejections.push(reason) },
     metrics,
     storesRawBody: false,
     bodyLimitBytes,
@@ -55,5 +55,5 @@ export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
   const ask = async (path: string, init?: RequestInit) => fetch((await listening) + path, init);
   const post = ({ url, headers, body }: OutgoingRequest) =>
     ask(new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
-  return { app, close: () => app.close(), address: listening, ask, post, logs, refusals };
+  return { app, close: () => app.close(), address: listening, ask, post, logs, rejections };
 }
