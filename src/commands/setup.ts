@@ -6,8 +6,8 @@ import { findProvider, type Handover, type Provider } from '../providers/index.t
 import { variableOf } from '../providers/sources.ts';
 import {
   closeSetupWindow,
-  lookIntoSetupWindow,
   openSetupWindow,
+  readSetupWindow,
   type SetupWindow,
   setupTokenOf,
 } from '../receive/setup-windows.ts';
@@ -81,7 +81,7 @@ async function waitForSecret(
   interrupted: AbortSignal,
 ): Promise<string | undefined> {
   while (!interrupted.aborted) {
-    const found = await lookIntoSetupWindow(database, window);
+    const found = await readSetupWindow(database, window);
     if (found.state === 'handed over') return found.secret;
     if (found.state === 'replaced')
       throw new CommandError('another postbell setup of this source has taken over');

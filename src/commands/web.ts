@@ -3,12 +3,13 @@ import type { Config, Environment } from '../config.ts';
 import { CommandError } from '../errors.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createServer } from '../http/server.ts';
+import { webhooks } from '../http/webhooks.ts';
 import { createLogger } from '../logger.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
 import { createRejectionLog } from '../receive/rejections.ts';
-import { createSetupDesk } from '../receive/setup-windows.ts';
+import { createSecretHandover } from '../receive/setup-windows.ts';
 import { createStoredSources } from '../receive/stored-sources.ts';
 import { connect } from '../runtime/connection.ts';
 import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
@@ -43,15 +44,20 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
   metrics.watch(database, front);
   const storedSources = createStoredSources(database, log);
   const app = createServer({
-    sources,
-    waiting,
-    storedSources,
-    setup: createSetupDesk(database, log),
-    receiver: front,
-    rejections: createRejectionLog(database, log),
     metrics,
     metricsToken: config.METRICS_TOKEN,
     readinessProblem: createReadiness(database, () => receiver !== undefined && !isStopping),
+    bodyLimitBytes: config.BODY_LIMIT_BYTES,
+    log,
+  });
+  app.register(webhooks, {
+    sources,
+    waiting,
+    storedSources,
+    secretHandover: createSecretHandover(database, log),
+    receiver: front,
+    rejections: createRejectionLog(database, log),
+    metrics,
     storesRawBody: config.STORE_RAW_BODY,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
     log,
@@ -87,7 +93,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     timeoutMs: config.RECEIVE_TIMEOUT_MS,
     queueMax: config.RECEIVE_QUEUE_MAX,
     sameBodyHours: config.SAME_BODY_HOURS,
-    onOddDuplicates: metrics.countOddDuplicates,
+    onDuplicateAnomalies: metrics.countDuplicateAnomalies,
   });
   log.info('ready');
 }

@@ -1,10 +1,7 @@
-// webhook_events and its side tables: the row's type and every statement on it.
-
-import { defaultSameBodyHours } from '../config.ts';
+// webhook_events: the types of its rows, the table of its columns, the events of a batch of jobs, the entity's clock.
 import {
   boolArray,
   byteaArray,
-  int4Array,
   jsonbArray,
   textArray,
   timestamptzArray,
@@ -15,7 +12,7 @@ import type { EventKey } from '../queue/queue.ts';
 
 export type EventStatus = 'PENDING' | 'PROCESSED' | 'FAILED' | 'IGNORED';
 
-/** A verified event on its way in. */
+/** A verified event that is not stored yet. */
 export interface NewEvent extends EventKey {
   provider: string;
   topic: string;
@@ -33,7 +30,7 @@ export interface NewEvent extends EventKey {
   jobId: string;
 }
 
-/** What a handler is shown of a row. */
+/** The part of a row that handlers read. */
 export interface StoredEvent extends EventKey {
   provider: string;
   topic: string;
@@ -50,143 +47,107 @@ export interface StoredEvent extends EventKey {
   duplicates: number;
 }
 
-const storedColumns = `source, event_id AS "eventId", provider, topic, status, received_at AS "receivedAt",
-  occurred_at AS "occurredAt", payload, payload_error AS "payloadError", raw_body AS "rawBody", headers,
-  job_id AS "jobId", attempts, deferrals, duplicates`;
+interface Column {
+  /** Name in Postgres; the field of the row types has the same name in camelCase. */
+  name: string;
+  /** Filled by new events: the type in Postgres, and one array parameter with the values of all events. */
+  filled?: { type: string; values(events: readonly NewEvent[]): Buffer };
+  /** Filled by events that get a job only, not by suspected replays. */
+  withJob?: true;
+  /** A field of `StoredEvent`. */
+  toHandlers?: true;
+  /** A field of `EventSummary`. */
+  inLists?: true;
+}
+
+type ArrayOf<T> = (values: readonly (T | null)[]) => Buffer;
+const filling =
+  <T>(type: string, arrayOf: ArrayOf<T>) =>
+  (fieldOf: (event: NewEvent) => T | null): NonNullable<Column['filled']> => ({
+    type,
+    values: (events) => arrayOf(events.map(fieldOf)),
+  });
+const text = filling('text', textArray);
+const jsonb = filling('jsonb', jsonbArray);
+const bytea = filling('bytea', byteaArray);
+const timestamptz = filling('timestamptz', timestamptzArray);
+const boolean = filling('boolean', boolArray);
+const uuid = filling('uuid', uuidArray);
+
+/** Every column of webhook_events, in the order of the lists: the lists of the statements are made from this table. */
+const columns: readonly Column[] = [
+  { name: 'source', filled: text((event) => event.source), toHandlers: true, inLists: true },
+  { name: 'event_id', filled: text((event) => event.eventId), toHandlers: true, inLists: true },
+  { name: 'provider', filled: text((event) => event.provider), toHandlers: true, inLists: true },
+  { name: 'topic', filled: text((event) => event.topic), toHandlers: true, inLists: true },
+  { name: 'status', toHandlers: true, inLists: true },
+  { name: 'received_at', toHandlers: true, inLists: true },
+  { name: 'processed_at', inLists: true },
+  { name: 'occurred_at', filled: timestamptz((event) => event.occurredAt), toHandlers: true, inLists: true },
+  { name: 'entity', inLists: true },
+  { name: 'payload', filled: jsonb((event) => event.payloadText), toHandlers: true },
+  { name: 'raw_body', filled: bytea((event) => event.rawBody), toHandlers: true },
+  { name: 'headers', filled: jsonb((event) => JSON.stringify(event.headers)), toHandlers: true },
+  { name: 'body_sha256', filled: bytea((event) => event.bodySha256) },
+  { name: 'unique_body', filled: boolean((event) => event.uniqueBody), withJob: true },
+  { name: 'attempts', toHandlers: true, inLists: true },
+  { name: 'deferrals', toHandlers: true, inLists: true },
+  { name: 'duplicates', toHandlers: true, inLists: true },
+  { name: 'last_error', inLists: true },
+  { name: 'ignored_reason', inLists: true },
+  { name: 'payload_error', filled: text((event) => event.payloadError), toHandlers: true, inLists: true },
+  { name: 'job_id', filled: uuid((event) => event.jobId), withJob: true, toHandlers: true, inLists: true },
+];
+
+/** Columns of an INSERT whose rows come from unnest(). */
+export interface FilledColumns {
+  names: string;
+  /** Parameters from $1 on, for unnest(). */
+  placeholders: string;
+  /** Number of these parameters: those of the statement itself come after them. */
+  count: number;
+  values(events: readonly NewEvent[]): Buffer[];
+}
+
+function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns {
+  const filled = columns.flatMap((column) =>
+    column.filled && isIncluded(column) ? [{ name: column.name, ...column.filled }] : [],
+  );
+  return {
+    names: filled.map(({ name }) => name).join(', '),
+    placeholders: filled.map(({ type }, index) => `$${index + 1}::${type}[]`).join(', '),
+    count: filled.length,
+    values: (events) => filled.map(({ values }) => values(events)),
+  };
+}
+
+/** Of an event that gets a job. */
+export const newEventColumns: FilledColumns = filledColumns(() => true);
+/** Of an event that gets none: a suspected replay. */
+export const jobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
+
+/** The list of a SELECT: each column under the name of its field. */
+function selected(isIncluded: (column: Column) => boolean | undefined): string {
+  const camelCase = (name: string) =>
+    name.replaceAll(/_(.)/g, (_all, letter: string) => letter.toUpperCase());
+  return columns
+    .filter(isIncluded)
+    .map(({ name }) => (name.includes('_') ? `${name} AS "${camelCase(name)}"` : name))
+    .join(', ');
+}
+
+/** The fields of `StoredEvent`. */
+const storedColumns = selected(({ toHandlers }) => toHandlers);
+/** The fields of `EventSummary`. */
+export const summaryColumns: string = selected(({ inLists }) => inLists);
 
 /**
- * For statements that know their event's key. With a plain `status = 'PENDING'` Postgres takes the index of the backlog
- * instead of the key's wherever the backlog was empty when its statistics were made, and reads all of it for each event.
+ * For statements that know their event's key. With a plain `status = 'PENDING'` Postgres chooses the
+ * backlog's index instead of the key's if the backlog was empty at ANALYZE, and reads the whole backlog for each event.
  */
 export const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
 
-/** The columns that a delivery fills, in the order of `newEventValues`. */
-export const newEventColumns = `source, provider, event_id, topic, payload, payload_error, occurred_at, headers, raw_body,
-  body_sha256`;
-/** Placeholders of `newEventValues`, for unnest(). */
-export const newEventPlaceholders = `$1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[],
-  $7::timestamptz[], $8::jsonb[], $9::bytea[], $10::bytea[]`;
-
-export function newEventValues(events: readonly NewEvent[]): Buffer[] {
-  return [
-    textArray(events.map((event) => event.source)),
-    textArray(events.map((event) => event.provider)),
-    textArray(events.map((event) => event.eventId)),
-    textArray(events.map((event) => event.topic)),
-    jsonbArray(events.map((event) => event.payloadText)),
-    textArray(events.map((event) => event.payloadError)),
-    timestamptzArray(events.map((event) => event.occurredAt)),
-    jsonbArray(events.map((event) => JSON.stringify(event.headers))),
-    byteaArray(events.map((event) => event.rawBody)),
-    byteaArray(events.map((event) => event.bodySha256)),
-  ];
-}
-
-/** More topics than any provider sends one body under: beyond it, another topic is a repeat as well. */
-const maxTopicsOfOneBody = 100;
-
-/**
- * Inserts new events and wakes the workers, in the receiver's transaction. With `uniqueBody` an event is new if its
- * body is; or if its topic is, and the first event with that body came less than `sameBodyHours` ago.
- * @returns the job ids of the rows that were inserted; the others are duplicates or repeated bodies
- */
-export async function insertEvents(
-  tx: Queryable,
-  events: readonly NewEvent[],
-  sameBodyHours: number = defaultSameBodyHours,
-): Promise<Set<string>> {
-  const { rows } = await tx.query<{ job_id: string }>({
-    name: 'insert_events',
-    text: `
-      WITH inserted AS (
-        INSERT INTO webhook_events (${newEventColumns}, unique_body, job_id)
-        SELECT ${newEventColumns}, unique_body, job_id
-        FROM unnest(${newEventPlaceholders}, $11::boolean[], $12::uuid[], $14::boolean[])
-          AS event (${newEventColumns}, unique_body, job_id, topics_share_body)
-        -- ON CONFLICT waits for whoever is changing the row that is there, be it an operator who went to lunch.
-        -- A plain read does not, so that it is left to decide between transactions of this moment.
-        WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
-          -- A delivery without its topic's header is no new topic: anybody can leave the header out.
-          AND (NOT event.unique_body OR (
-            SELECT bool_or(e.topic = event.topic OR event.topic = 'unknown' OR NOT event.topics_share_body
-                OR e.received_at < now() - make_interval(hours => $13)) OR count(*) >= ${maxTopicsOfOneBody}
-            FROM webhook_events e
-            WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NOT TRUE)
-          -- A purge moves rows to the tombstones in one commit: one snapshot finds an event in either.
-          AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
-          AND (NOT event.unique_body OR (
-            SELECT bool_or(t.topic IS NULL OR t.topic = event.topic OR event.topic = 'unknown'
-                OR NOT event.topics_share_body
-                OR t.received_at < now() - make_interval(hours => $13))
-            FROM tombstones t
-            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NOT TRUE)
-        ON CONFLICT DO NOTHING
-        RETURNING job_id
-      ), woken AS (
-        SELECT pg_notify('postbell', 'jobs') WHERE EXISTS (SELECT FROM inserted)
-      )
-      SELECT job_id FROM inserted LEFT JOIN woken ON true`,
-    values: [
-      ...newEventValues(events),
-      boolArray(events.map((event) => event.uniqueBody)),
-      uuidArray(events.map((event) => event.jobId)),
-      sameBodyHours,
-      boolArray(events.map((event) => event.topicsShareBody)),
-    ],
-  });
-  return new Set(rows.map((row) => row.job_id));
-}
-
-/** Further deliveries of an event that is stored. */
-export interface DuplicateCount extends EventKey {
-  bodySha256: Buffer;
-  count: number;
-}
-
-/**
- * Counts duplicates on their rows. A row that somebody holds locked is left out instead of waited for:
- * an operator's open transaction must not keep a provider waiting.
- * @returns `uncounted`: could not be counted now (what was deleted meanwhile is not among them); `conflicting`: of the
- *   others, those with another body than the stored one
- */
-export async function countDuplicates<T extends DuplicateCount>(
-  tx: Queryable,
-  duplicates: readonly T[],
-): Promise<{ uncounted: T[]; conflicting: T[] }> {
-  if (duplicates.length === 0) return { uncounted: [], conflicting: [] };
-  const { rows } = await tx.query<{ position: number; isCounted: boolean }>({
-    name: 'count_duplicates',
-    text: `
-      WITH target AS (
-        SELECT e.ctid, d.count, d.position, e.body_sha256 <> d.body_sha256 AS is_conflict
-        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[])
-          WITH ORDINALITY AS d (source, event_id, body_sha256, count, position)
-        JOIN webhook_events e ON e.source = d.source AND e.event_id = d.event_id
-      ), free AS (
-        SELECT e.ctid FROM webhook_events e WHERE e.ctid = ANY (ARRAY(SELECT ctid FROM target))
-        FOR NO KEY UPDATE SKIP LOCKED
-      ), counted AS (
-        UPDATE webhook_events e SET duplicates = e.duplicates + t.count
-        FROM (SELECT ctid, sum(count)::int AS count FROM target GROUP BY ctid) t, free f
-        WHERE e.ctid = f.ctid AND t.ctid = f.ctid
-        RETURNING t.ctid AS ctid
-      )
-      SELECT t.position::int AS position, c.ctid IS NOT NULL AS "isCounted"
-      FROM target t LEFT JOIN counted c ON c.ctid = t.ctid
-      WHERE c.ctid IS NULL OR t.is_conflict`,
-    values: [
-      textArray(duplicates.map((duplicate) => duplicate.source)),
-      textArray(duplicates.map((duplicate) => duplicate.eventId)),
-      byteaArray(duplicates.map((duplicate) => duplicate.bodySha256)),
-      int4Array(duplicates.map((duplicate) => duplicate.count)),
-    ],
-  });
-  const those = (isCounted: boolean) =>
-    rows.filter((row) => row.isCounted === isCounted).map((row) => duplicates[row.position - 1]!);
-  return { uncounted: those(false), conflicting: those(true) };
-}
-
-/** Reads the rows that a batch of jobs is about, whatever their status. No lock. */
+/** Reads the rows of a batch of jobs, whatever their status. No lock. */
 export async function readEvents(database: Queryable, keys: readonly EventKey[]): Promise<StoredEvent[]> {
   const { rows } = await database.query<StoredEvent & Record<string, unknown>>({
     name: 'read_events',
@@ -198,8 +159,8 @@ export async function readEvents(database: Queryable, keys: readonly EventKey[])
 }
 
 /**
- * Serialises the events of one entity until the transaction ends, and reads when the newest event applied to it
- * occurred (null: none was). Waits up to `lock_timeout` (SQLSTATE 55P03).
+ * Serialises the events of one entity until the transaction ends, and reads the time of the newest event that was
+ * applied to it (null: none was). Waits up to `lock_timeout` (SQLSTATE 55P03).
  */
 export async function lockEntity(tx: Queryable, source: string, entity: string): Promise<Date | null> {
   const locked = tx.query({
@@ -207,7 +168,7 @@ export async function lockEntity(tx: Queryable, source: string, entity: string):
     text: `SELECT pg_advisory_xact_lock(hashtextextended('postbell entity/' || $1 || '/' || $2, 0))`,
     values: [source, entity],
   });
-  // A statement of its own: its snapshot has to be taken after the lock was got.
+  // A separate statement: its snapshot must be taken after the lock is granted.
   const clock = tx.query<{ at: Date }>({
     name: 'read_entity_clock',
     text: 'SELECT last_occurred_at AS at FROM entity_clock WHERE source = $1 AND entity = $2',

@@ -15,8 +15,8 @@ export interface EventFilter {
 }
 
 /**
- * SQL: an array of the sources that have a row in `table`. Its primary key begins with the source, so this takes one look-up
- * per source, however many rows there are; with them an id alone is found by the same key.
+ * SQL: an array of the sources that have a row in `table`. Its primary key begins with the source: one look-up
+ * per source, however many rows there are. With the sources the same key finds an id alone.
  */
 export const sourcesIn = (table: 'webhook_events' | 'tombstones'): string => `ARRAY(
   WITH RECURSIVE known AS (

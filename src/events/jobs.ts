@@ -1,9 +1,9 @@
-// Which job an event has: moved to another one, or lost and enqueued again.
+// The job of an event: moved to another job, or lost and enqueued again.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { isStillPending } from './event.ts';
 
-/** Puts the event off to a new job, in the transaction that inserts it. Costs no failure. */
+/** Moves the event to a new job, in the transaction that inserts the job. Costs no failure. */
 export async function moveToJob(
   tx: Queryable,
   key: EventKey,
@@ -19,7 +19,10 @@ export async function moveToJob(
   return rowCount === 1;
 }
 
-/** `moveToJob` for many, whose rows this transaction has locked, without a deferral. @returns how many still waited for their job */
+/**
+ * `moveToJob` for many, whose rows this transaction has locked, without a deferral.
+ * @returns the number of events that still had the old job
+ */
 export async function moveManyToJobs(
   tx: Queryable,
   moves: readonly (EventKey & { fromJobId: string; jobId: string })[],
@@ -38,7 +41,7 @@ export async function moveManyToJobs(
   return rowCount ?? 0;
 }
 
-/** PENDING events without a job, locked for this transaction; other workers' are skipped. */
+/** PENDING events without a job, locked for this transaction; rows that other workers locked are skipped. */
 export async function lockEventsWithoutJob(
   tx: Queryable,
   limit: number,
@@ -88,7 +91,7 @@ export async function pageOfEnqueued(
   return rows;
 }
 
-/** Takes the job from events whose job vanished, so that they are enqueued again. Held rows are left for the next time. */
+/** Takes the job from events whose job vanished, so that they are enqueued again. Locked rows are left for the next time. */
 export async function clearJobs(
   database: Queryable,
   lost: readonly (EventKey & { jobId: string })[],

@@ -1,4 +1,4 @@
-// Locks on events' rows that are never waited for: an operator's open transaction may hold a row for hours.
+// Locks on events' rows, taken without waiting: an operator's open transaction may hold a row for hours.
 import { textArray, uuidArray } from '../database/binary-array.ts';
 import { AtCommitError, type Queryable } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
@@ -24,7 +24,7 @@ export function isRowHeld(error: unknown): boolean {
 
 /**
  * Locks the rows of events that still wait for these jobs, in one statement that does not wait.
- * @returns the ids of the jobs whose row was locked; the others' rows are held, settled or moved to another job
+ * @returns the ids of the jobs whose row was locked; the other rows are locked, finished or moved to another job
  */
 export async function lockFreeRows(
   tx: Queryable,
@@ -47,7 +47,7 @@ export async function lockFreeRows(
 }
 
 /**
- * Locks the event's row until the transaction ends. One that does not exist is no reason to wait.
+ * Locks the event's row until the transaction ends. Does nothing where the row does not exist.
  * @throws RowHeldError
  */
 export async function lockRow(tx: Queryable, key: EventKey): Promise<void> {

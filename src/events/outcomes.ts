@@ -1,4 +1,4 @@
-// What an event came to: PROCESSED, IGNORED, a failure on record, FAILED. A settled event keeps its status.
+// Outcomes of an event: PROCESSED, IGNORED, a recorded failure, FAILED. A finished event keeps its status.
 import { textArray, uuidArray } from '../database/binary-array.ts';
 import { AtCommitError, type Queryable, type Transaction } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
@@ -8,9 +8,9 @@ import { rowLockTimeout } from './locks.ts';
 
 /**
  * With the handler's COMMIT: its effects and PROCESSED together, or neither. This is the claim's guard: an event that
- * is no longer this job's (settled by another attempt, replayed, taken by an operator) fails the transaction with
+ * is no longer this job's (finished by another attempt, replayed, changed by an operator) fails the transaction with
  * SQLSTATE 22012, see `isClaimLost`. The row is locked only here, so that neither a duplicate's count nor an
- * operator's UPDATE has to wait for a handler; a row that is held too long fails the transaction, see `isRowHeld`.
+ * operator's UPDATE has to wait for a handler; a row that is locked too long fails the transaction, see `isRowHeld`.
  */
 export function markProcessed(tx: Transaction, key: EventKey, jobId: string, entity: string | null): void {
   tx.atCommit({ text: `SET LOCAL lock_timeout = '${rowLockTimeout}'` });
@@ -54,7 +54,7 @@ export function isClaimLost(error: unknown): boolean {
   return error instanceof AtCommitError && sqlState(error.cause) === '22012';
 }
 
-/** Settles an event that nobody has to run: no handler, or stale. False where its row is held, or not this job's. */
+/** Ends an event that need not run: no handler, or stale. False where its row is locked, or no longer this job's. */
 export async function markIgnored(
   tx: Queryable,
   key: EventKey,
@@ -86,7 +86,7 @@ export interface FailureRecord extends EventKey {
 
 /**
  * Records a failed attempt; with `isFinal` the event is a dead letter at once. False when the event is no longer
- * this job's: a settled event keeps its status, whatever a late attempt says. False, too, when the same attempt was
+ * this job's: a finished event keeps its status, whatever a late attempt reports. False, too, when the same attempt was
  * recorded before, by a COMMIT whose answer was lost.
  */
 export async function recordFailure(
@@ -123,13 +123,13 @@ export interface DeadEvent extends EventKey {
   jobId: string;
   /** Attempts that pg-boss counted for the job. */
   attempts: number;
-  /** Used where the last attempt left no failure of its own behind: it crashed. */
+  /** Used where the last attempt crashed and so recorded no failure. */
   fallbackError: string;
 }
 
 /**
- * The dead-letter queue's verdict: FAILED, also where the last attempt crashed and none of our JavaScript ran.
- * Attempts that left no record are recorded with pg-boss's words.
+ * Marks the event of a dead-lettered job FAILED, also where the last attempt crashed and no JavaScript of ours ran.
+ * Attempts without a record are recorded with pg-boss's words.
  */
 export async function markFailed(tx: Queryable, dead: DeadEvent): Promise<boolean> {
   const { rowCount } = await tx.query({

@@ -1,7 +1,7 @@
-// What operators ask of webhook_events: lists, one event whole, counts, replays, refused requests.
+// Questions of operators to webhook_events: lists, one event whole, counts, replays, rejected requests.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
-import type { EventStatus } from './event.ts';
+import { type EventStatus, summaryColumns } from './event.ts';
 import { type EventFilter, filterConditions, sourcesIn } from './filter.ts';
 
 export interface EventSummary extends EventKey {
@@ -37,10 +37,6 @@ export interface FailedAttempt {
   failedAt: Date;
   jobId: string | null;
 }
-
-const summaryColumns = `source, event_id AS "eventId", provider, topic, status, received_at AS "receivedAt",
-  processed_at AS "processedAt", occurred_at AS "occurredAt", entity, attempts, deferrals, duplicates,
-  last_error AS "lastError", ignored_reason AS "ignoredReason", payload_error AS "payloadError", job_id AS "jobId"`;
 
 /** Newest first. */
 export async function listEvents(
@@ -95,14 +91,14 @@ export async function countMatching(database: Queryable, filter: EventFilter): P
   return rows[0]!.count;
 }
 
-/** Where a replay goes on: after this event, in order of arrival. */
+/** The last event of a replay's batch, in order of arrival: the next batch starts after it. */
 export interface ReplayCursor extends EventKey {
   receivedAt: string;
 }
 
 /**
  * Sets up to `limit` matching events to PENDING, oldest first after `after`; rows locked by others are left out.
- * The cursor keeps a replay from meeting again what it has set to PENDING and a worker has finished since.
+ * Because of the cursor a replay never takes an event twice, even if a worker has finished it since.
  */
 export async function replayMatching(
   database: Queryable,
@@ -152,13 +148,13 @@ export interface RejectedRequest {
   requestId: string;
   receivedAt: Date;
   bodyBytes: number;
-  /** Refused since the previous row, counted and not written. */
+  /** Number of rejected requests since the previous row, which were not written. */
   skipped: number;
 }
 
 const keptRejections = 1_000;
 
-/** Writes one refusal and keeps the newest 1,000. */
+/** Writes a rejection and keeps the newest 1,000. */
 export async function recordRejection(database: Queryable, rejected: RejectedRequest): Promise<void> {
   await database.query({
     text: `WITH added AS (

@@ -1,11 +1,11 @@
 // Repeated bodies under other ids, where the signature does not cover the id: kept as suspected replays, never run by themselves.
 import type { Queryable } from '../database/database.ts';
-import { type NewEvent, newEventColumns, newEventPlaceholders, newEventValues } from './event.ts';
+import { jobLessColumns, type NewEvent } from './event.ts';
 
-/** Suspected replays of one body that are stored in an hour; whoever sends more is refused. */
+/** Suspected replays of one body that are stored in an hour; a sender of more is rejected. */
 export const maxSuspectedReplaysPerHour = 100;
 
-/** The event that a body repeats was deleted between two statements: tried again, the delivery finds out afresh. */
+/** The event that a body repeats was deleted between two statements: the receiver tries the delivery again. */
 class RepeatedEventVanishedError extends Error {
   /** SQLSTATE of a serialization failure. */
   readonly code = '40001';
@@ -16,27 +16,30 @@ class RepeatedEventVanishedError extends Error {
 }
 
 export interface SuspectedReplays {
-  /** Are rows now, IGNORED, without a job. */
+  /** Inserted: IGNORED, without a job. */
   stored: NewEvent[];
   /** Too many came within an hour: nothing of them is stored. `firstId`: the event that they repeat. */
-  refused: { event: NewEvent; firstId: string }[];
+  rejected: { event: NewEvent; firstId: string }[];
 }
 
+const { names, placeholders, count } = jobLessColumns;
+const limit = `$${count + 1}`;
+
 /**
- * Stores events that `insertEvents` took for repeated bodies as suspected replays, in the same transaction. One whose
- * own id is known is a duplicate and left out.
+ * Stores events that `insertEvents` took for repeated bodies as suspected replays, in the same transaction. An
+ * event whose own id is known is a duplicate and left out.
  * @throws an error that the receiver tries again
  */
 export async function storeSuspectedReplays(
   tx: Queryable,
   events: readonly NewEvent[],
 ): Promise<SuspectedReplays> {
-  if (events.length === 0) return { stored: [], refused: [] };
+  if (events.length === 0) return { stored: [], rejected: [] };
   const { rows } = await tx.query<{
     position: number;
     firstId: string | null;
     isStored: boolean;
-    isRefused: boolean;
+    isRejected: boolean;
   }>({
     name: 'store_suspected_replays',
     text: `
@@ -46,7 +49,7 @@ export async function storeSuspectedReplays(
             WHERE e.source = event.source AND e.body_sha256 = event.body_sha256
               AND e.ignored_reason LIKE 'suspected replay of %' AND e.received_at > now() - interval '1 hour')
           + row_number() OVER (PARTITION BY event.source, event.body_sha256 ORDER BY event.position) AS nth
-        FROM unnest(${newEventPlaceholders}) WITH ORDINALITY AS event (${newEventColumns}, position)
+        FROM unnest(${placeholders}) WITH ORDINALITY AS event (${names}, position)
         LEFT JOIN LATERAL (
           SELECT f.event_id FROM (
             SELECT e.event_id, e.topic, e.received_at FROM webhook_events e
@@ -59,24 +62,24 @@ export async function storeSuspectedReplays(
         WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
           AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
       ), stored AS (
-        INSERT INTO webhook_events (${newEventColumns}, unique_body, status, ignored_reason)
-        SELECT ${newEventColumns}, false, 'IGNORED', 'suspected replay of ' || first_id
-        FROM repeat WHERE first_id IS NOT NULL AND nth <= $11 ORDER BY position
+        INSERT INTO webhook_events (${names}, unique_body, status, ignored_reason)
+        SELECT ${names}, false, 'IGNORED', 'suspected replay of ' || first_id
+        FROM repeat WHERE first_id IS NOT NULL AND nth <= ${limit} ORDER BY position
         -- Another process may be storing the same id.
         ON CONFLICT DO NOTHING
         RETURNING source, event_id
       )
       SELECT position::int, first_id AS "firstId", stored.event_id IS NOT NULL AS "isStored",
-        nth > $11 AS "isRefused"
+        nth > ${limit} AS "isRejected"
       FROM repeat LEFT JOIN stored USING (source, event_id)`,
-    values: [...newEventValues(events), maxSuspectedReplaysPerHour],
+    values: [...jobLessColumns.values(events), maxSuspectedReplaysPerHour],
   });
-  const result: SuspectedReplays = { stored: [], refused: [] };
-  for (const { position, firstId, isStored, isRefused } of rows) {
+  const result: SuspectedReplays = { stored: [], rejected: [] };
+  for (const { position, firstId, isStored, isRejected } of rows) {
     const event = events[position - 1]!;
     if (firstId === null) throw new RepeatedEventVanishedError();
     if (isStored) result.stored.push(event);
-    if (isRefused) result.refused.push({ event, firstId });
+    if (isRejected) result.rejected.push({ event, firstId });
   }
   return result;
 }

@@ -6,16 +6,16 @@ import { type ReplayCursor, replayMatching } from './queries.ts';
 const batchSize = 1_000;
 
 export interface ReplayProgress {
-  /** Told after each batch how many have been replayed so far. */
+  /** Called after each batch with the number of events replayed so far. */
   onProgress?: (replayed: number) => void;
-  /** When aborted, no further batch is begun. */
+  /** When aborted, no further batch starts. */
   signal?: AbortSignal;
 }
 
 /**
- * Sets the matching events to PENDING, so many at a time that a million of them lock no table and an interruption
- * leaves whole batches behind. The trigger wakes the reconciler.
- * @returns how many
+ * Sets the matching events to PENDING, in batches: a replay of a million events locks no table, and an interruption
+ * leaves whole batches. The trigger wakes the reconciler.
+ * @returns the number of events
  */
 export async function replay(
   database: Queryable,

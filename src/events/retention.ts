@@ -1,9 +1,9 @@
-// The purge of settled events: their rows go, their ids stay as tombstones.
+// The purge of finished events: deletes their rows and keeps their ids as tombstones.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { sourcesIn } from './filter.ts';
 
-/** True when this transaction is the only one that purges. Never waits; let go with the transaction's end. */
+/** True when this transaction is the only one that purges. Never waits; released at the transaction's end. */
 export async function lockPurge(tx: Queryable): Promise<boolean> {
   const { rows } = await tx.query<{ locked: boolean }>(
     `SELECT pg_try_advisory_xact_lock(hashtextextended('postbell purge', 0)) AS locked`,
@@ -11,7 +11,7 @@ export async function lockPurge(tx: Queryable): Promise<boolean> {
   return rows[0]?.locked === true;
 }
 
-/** The time `ageMs` ago by the database's clock, as text with microseconds: no other clock is in `received_at`. */
+/** The time `ageMs` ago by the database's clock, as text with microseconds: `received_at` is by the same clock. */
 export async function readCutoff(database: Queryable, ageMs: number): Promise<string> {
   const { rows } = await database.query<{ cutoff: string }>({
     text: `SELECT (now() - make_interval(secs => $1))::text AS cutoff`,
@@ -21,11 +21,11 @@ export async function readCutoff(database: Queryable, ageMs: number): Promise<st
 }
 
 /**
- * Deletes up to `limit` events that arrived and were settled before `before`, oldest first, in the transaction that
- * writes their tombstones. PENDING and FAILED ones stay, and what somebody holds locked is left for the next time.
+ * Deletes up to `limit` events that arrived and finished before `before`, oldest first, in the transaction that writes
+ * their tombstones. PENDING and FAILED events stay; locked rows are left for the next purge.
  * @param before see `readCutoff`
- * @param from arrival from which on to look, of the same form; null: from the first
- * @returns how many, and the arrival of the last
+ * @param from earliest arrival, in the same form; null: from the first event
+ * @returns the number of deleted events, and the arrival of the last
  */
 export async function purgeEvents(
   tx: Queryable,
@@ -46,7 +46,7 @@ export async function purgeEvents(
         SELECT source, event_id, processed_at, CASE WHEN unique_body THEN body_sha256 END,
           CASE WHEN unique_body THEN topic END, CASE WHEN unique_body THEN received_at END
         FROM gone
-        -- A row that was put back by hand has one already.
+        -- A row that an operator restored has a tombstone already.
         ON CONFLICT (source, event_id) DO NOTHING
       )
       SELECT count(*)::int AS count, max(received_at)::text AS last FROM gone`,
@@ -61,7 +61,7 @@ export interface Tombstone extends EventKey {
   purgedOn: string;
 }
 
-/** What is left of purged events with that id, one per source. */
+/** The tombstones of purged events with that id, one per source. */
 export async function findTombstones(
   database: Queryable,
   eventId: string,

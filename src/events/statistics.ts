@@ -1,4 +1,4 @@
-// How the inbox is doing: its backlog, why events failed, which topics arrive. Reads only.
+// The state of the inbox: backlog, reasons of failures, topics that arrive. Reads only.
 import type { Queryable } from '../database/database.ts';
 
 export interface Backlog {
@@ -7,9 +7,9 @@ export interface Backlog {
   retrying: number;
   /** Of these: their handler threw Later. */
   deferred: number;
-  /** Of these: without a job for longer than a minute; a reconciler would have given them one. */
+  /** Of these: without a job for over a minute, in which a reconciler would have enqueued them. */
   withoutJob: number;
-  /** How long the oldest that was never tried has waited. */
+  /** Age of the oldest event that was never tried. */
   oldestUntriedSeconds: number | null;
 }
 
@@ -48,7 +48,7 @@ export interface TopicCount {
   count: number;
 }
 
-/** What arrived in the last `days`, most frequent first. */
+/** The topics of the last `days`, most frequent first. */
 export async function countTopics(database: Queryable, days: number, limit: number): Promise<TopicCount[]> {
   const { rows } = await database.query<TopicCount & Record<string, unknown>>({
     text: `SELECT provider, source, topic, count(*)::int AS count FROM webhook_events

@@ -1,32 +1,32 @@
-// Reads bodies whole: each within its bound, and all that are unfinished within one, since before its end a body has
-// proven nothing and anybody can send one.
+// Reads bodies into memory, limited per body and in total: before verification a body may come from anyone.
 import type { FastifyRequest } from 'fastify';
 
 type Done = (error: Error | null, body?: Buffer) => void;
 
 interface Reading {
-  /** What came so far, and room for more. One buffer: a body may come in a million pieces of a byte. */
+  /** The bytes so far, and room for more. A single buffer: a body may come in a million pieces of a byte. */
   held: Buffer;
   bytes: number;
-  /** More cannot come: its Content-Length, or the bound of every body. */
-  mostBytes: number;
+  /** Its Content-Length, or the limit of every body. */
+  maxBytes: number;
   giveUp(): void;
 }
 
-/** So many bodies of the largest size may be under way, or so many bytes of smaller ones. */
-const largestAtATime = 8;
-const leastTotalBytes = 64 * 1_048_576;
+/** The total limit: this number of bodies of the largest size, but at least this number of bytes. */
+const maxLargestBodies = 8;
+const minTotalBytes = 64 * 1_048_576;
 
-const refusal = (statusCode: 408 | 413) => Object.assign(new Error(`answered ${statusCode}`), { statusCode });
+const httpError = (statusCode: 408 | 413) =>
+  Object.assign(new Error(`answered ${statusCode}`), { statusCode });
 
 /**
- * A parser for Fastify. Beyond its limit a body is refused with 413, by its Content-Length before it is read. Where
- * all together hold too much, the one that has taken longest is given up with 408: a real sender is done in no time.
- * @param limitBytes of most bodies @param limitOf where some may be larger: what all together hold is bounded all the same
+ * A parser for Fastify. A body over its limit gets 413, by its Content-Length before it is read. When all bodies together
+ * hold too many bytes, the oldest unfinished body gets 408: a real sender finishes quickly.
+ * @param limitBytes of most bodies @param limitOf where some may be larger; the total limit holds for them as well
  */
 export function createBodyReader(
   limitBytes: number,
-  totalBytes: number = Math.max(leastTotalBytes, limitBytes * largestAtATime),
+  totalBytes: number = Math.max(minTotalBytes, limitBytes * maxLargestBodies),
   limitOf: (request: FastifyRequest) => number = () => limitBytes,
 ): (request: FastifyRequest, payload: NodeJS.ReadableStream, done: Done) => void {
   /** In order of arrival. */
@@ -36,13 +36,13 @@ export function createBodyReader(
   return (request, payload, done) => {
     const declaredBytes = Number(request.headers['content-length']);
     const bodyLimitBytes = limitOf(request);
-    if (declaredBytes > bodyLimitBytes) return done(refusal(413));
-    const mostBytes = Number.isInteger(declaredBytes) ? declaredBytes : bodyLimitBytes;
-    const reading: Reading = { held: none, bytes: 0, mostBytes, giveUp: () => finish(refusal(408)) };
+    if (declaredBytes > bodyLimitBytes) return done(httpError(413));
+    const maxBytes = Number.isInteger(declaredBytes) ? declaredBytes : bodyLimitBytes;
+    const reading: Reading = { held: none, bytes: 0, maxBytes, giveUp: () => finish(httpError(408)) };
     unfinished.add(reading);
 
     const onData = (chunk: Buffer) => {
-      if (reading.bytes + chunk.length > bodyLimitBytes) return finish(refusal(413));
+      if (reading.bytes + chunk.length > bodyLimitBytes) return finish(httpError(413));
       heldBytes += append(reading, chunk);
       for (const oldest of unfinished) {
         if (heldBytes <= totalBytes) break;
@@ -61,27 +61,25 @@ export function createBodyReader(
       else done(null, exact(reading));
       reading.held = none;
     }
-    // The listener for errors stays: one that comes later must find somebody.
+    // The error listener stays: an 'error' without a listener ends the process.
     payload.on('data', onData).on('end', onEnd).on('error', onError);
     return undefined;
   };
 }
 
 const none = Buffer.alloc(0);
-const leastSecondBytes = 1_024;
+const minSecondBytes = 1_024;
 
-/** Copies: a piece may be a view of a much larger buffer, and deliveries may wait in a queue. @returns the bytes it took */
+/** Copies: a piece may be a view of a much larger buffer, and deliveries may wait in a queue. @returns the bytes allocated */
 function append(reading: Reading, chunk: Buffer): number {
-  const { held, bytes, mostBytes } = reading;
+  const { held, bytes, maxBytes } = reading;
   const neededBytes = bytes + chunk.length;
   let takenBytes = 0;
   if (neededBytes > held.length) {
     const larger =
       held === none
         ? Buffer.allocUnsafe(neededBytes) // most bodies come in one piece
-        : Buffer.allocUnsafeSlow(
-            Math.min(mostBytes, Math.max(neededBytes, 2 * held.length, leastSecondBytes)),
-          );
+        : Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(neededBytes, 2 * held.length, minSecondBytes)));
     held.copy(larger, 0, 0, bytes);
     takenBytes = larger.length - held.length;
     reading.held = larger;
@@ -91,7 +89,7 @@ function append(reading: Reading, chunk: Buffer): number {
   return takenBytes;
 }
 
-/** Without the room that is left: it may wait in a queue whose bound knows only its length. */
+/** Without the unused room: the body may wait in a queue that is bounded by the bodies' lengths. */
 function exact({ held, bytes }: Reading): Buffer {
   return bytes === held.length ? held : Buffer.from(held.subarray(0, bytes));
 }

@@ -1,9 +1,11 @@
-// The one shape of every error a caller sees: a code and the request's id, nothing of the input, nothing of ours.
+// The JSON of error responses: a code and the request's id, nothing of the input, nothing internal.
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
 
 export const errorCodes: Record<number, string> = {
   400: 'bad_request',
@@ -17,7 +19,7 @@ export const errorCodes: Record<number, string> = {
   431: 'headers_too_large',
 };
 
-/** A foreign request id is kept only if it can do no harm in a log or a header. */
+/** The caller's request id is kept only if it is harmless in a log and a header. */
 export function requestIdOf(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
@@ -31,8 +33,31 @@ export function setCommonHeaders(reply: FastifyReply): FastifyReply {
     .header('x-content-type-options', 'nosniff');
 }
 
-export function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
+export function sendError(reply: FastifyReply, status: number, error: string): FastifyReply {
   return setCommonHeaders(reply).code(status).send({ error, requestId: reply.request.id });
+}
+
+/** The response to an error that was thrown. An unknown one is 503: the sender should try again, and only the log says why. */
+export function sendErrorOf(error: unknown, log: Logger, reply: FastifyReply): FastifyReply {
+  const status = (error as { statusCode?: number }).statusCode ?? 500;
+  const code = errorCodes[status];
+  if (code) {
+    if (status === 413) reply.header('connection', 'close');
+    return sendError(reply, status, code);
+  }
+  log.error({ reqId: reply.request.id, error: describeError(error).text }, 'the request failed');
+  return sendError(reply.header('retry-after', '5'), 503, 'unavailable');
+}
+
+/**
+ * Answers 404 to whatever has no route under the prefix of `app`, before the body is read: no parser of a page has a say.
+ * A page that registers a not-found handler under a prefix of its own keeps it.
+ */
+export function answerNotFound(app: FastifyInstance): void {
+  app.register(async (scope) => {
+    scope.addHook('onRequest', async (_request, reply) => sendError(reply, 404, 'not_found'));
+    scope.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'not_found'));
+  });
 }
 
 /** HTTP/1.1 wants exactly one Host; Node lets two pass, and takes the first. */
@@ -45,7 +70,7 @@ function errorBody(status: number, requestId: string): string {
   return JSON.stringify({ error: errorCodes[status], requestId });
 }
 
-/** For what Node hands over outside of Fastify. */
+/** For requests that Node passes outside of Fastify. */
 export function answerRaw(response: ServerResponse, status: number, requestId: string): void {
   const body = errorBody(status, requestId);
   response.writeHead(status, {
@@ -77,13 +102,13 @@ export function watchRequest(request: IncomingMessage, response: ServerResponse)
 }
 
 /**
- * What never became a request: the parser gave up on it, or it did not come in time. The good requests before it on
- * the same connection get their own answers first: a 400 in their place would deny what was stored.
+ * Answers input that never became a request: the parser failed, or the rest did not come in time. Valid requests before it
+ * on the same connection are answered first: a 400 in their place would hide that their events were stored.
  */
 export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const connection = connections.get(socket);
-  // One that is not complete is what the error is about: it will never be answered.
+  // An incomplete request is the cause of the error: it is never answered.
   if (connection && [...connection.requests].some((request) => request.complete)) {
     connection.onAnswered = () => answerParserError(error, socket);
     return;

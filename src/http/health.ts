@@ -1,11 +1,11 @@
-// For platforms and monitors: alive, ready, metrics. They say no more than they must.
+// For platforms and monitors: alive, ready, metrics. They reveal as little as possible.
 import type { FastifyInstance } from 'fastify';
 import { sameText } from '../providers/index.ts';
-import { refuse } from './error-responses.ts';
+import { sendError } from './error-responses.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface HealthDeps {
-  /** Database reachable and schema new enough; why not, or undefined. Its answer is cached. */
+  /** Undefined when the database is reachable and its schema new enough; else the reason. The answer is cached. */
   readinessProblem: () => Promise<string | undefined>;
   metrics: Metrics;
   /** As METRICS_TOKEN; undefined: no metrics. */
@@ -30,7 +30,7 @@ export function registerHealth(
     if (metricsToken === undefined) return reply.callNotFound();
     const given = /^Bearer (.{1,500})$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     if (!sameText(metricsToken, given)) {
-      return refuse(reply.header('www-authenticate', 'Bearer'), 401, 'unauthorized');
+      return sendError(reply.header('www-authenticate', 'Bearer'), 401, 'unauthorized');
     }
     const { contentType, text } = await metrics.render();
     return reply.type(contentType).send(text);

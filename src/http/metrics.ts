@@ -2,14 +2,14 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from '../database/database.ts';
 import type { Receiver } from '../receive/receiver.ts';
-import type { DuplicateOddity } from '../receive/store.ts';
+import type { DuplicateAnomaly } from '../receive/store.ts';
 
 export interface Metrics {
   /** One per request: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
   countSignatureFailure(source: string, reason: string): void;
   /** Deliveries that resemble a stored event: `body_conflict`, `suspected_replay`, `replay_flood`. */
-  countOddDuplicates(source: string, oddity: DuplicateOddity, count: number): void;
+  countDuplicateAnomalies(source: string, anomaly: DuplicateAnomaly, count: number): void;
   observeAck(source: string, seconds: number): void;
   /** The text that GET /metrics answers. */
   render(): Promise<{ contentType: string; text: string }>;
@@ -29,11 +29,11 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
   });
   const signatureFailures = new Counter({
     name: 'postbell_signature_failures_total',
-    help: 'Refused requests, by source and reason',
+    help: 'Rejected requests, by source and reason',
     labelNames: ['source', 'reason'] as const,
     registers,
   });
-  const oddDuplicates = new Counter({
+  const duplicateAnomalies = new Counter({
     name: 'postbell_odd_duplicates_total',
     help: 'Deliveries that resemble a stored event: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id: IGNORED), replay_flood (too many of these: 503)',
     labelNames: ['source', 'oddity'] as const,
@@ -49,7 +49,8 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
   return {
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
     countSignatureFailure: (source, reason) => signatureFailures.inc({ source, reason }),
-    countOddDuplicates: (source, oddity, count) => oddDuplicates.inc({ source, oddity }, count),
+    countDuplicateAnomalies: (source, anomaly, count) =>
+      duplicateAnomalies.inc({ source, oddity: anomaly }, count),
     observeAck: (source, seconds) => ack.observe({ source }, seconds),
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     watch: (database, receiver) => {

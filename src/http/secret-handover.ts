@@ -1,4 +1,4 @@
-// Requests by which a provider hands over its secret: asked before anything is verified, taken only in a set-up window.
+// Requests by which a provider hands over its secret: checked before verification, accepted only in a set-up window.
 import {
   type Delivery,
   type HandshakeAnswer,
@@ -6,25 +6,25 @@ import {
   queryParam,
   type Source,
 } from '../providers/index.ts';
-import type { SetupDesk } from '../receive/setup-windows.ts';
+import type { SecretHandover } from '../receive/setup-windows.ts';
 
 export interface HandoverDeps {
   sources: ReadonlyMap<string, Source>;
   /** As in `parseSources`: without a secret so far. */
   waiting: ReadonlyMap<string, Provider>;
-  setup: SetupDesk;
+  secretHandover: SecretHandover;
 }
 
 /**
- * The answer to a secret that was taken; undefined for all else, and then the request is like any other. No promise
- * where none is handed over: nearly all deliveries come by here.
+ * The answer to a secret that was accepted; undefined for every other request, which is then handled as usual. No promise
+ * where no secret is handed over: nearly all deliveries pass here.
  */
 export type AnswerHandover = (
   name: string,
   delivery: Delivery,
 ) => Promise<HandshakeAnswer | undefined> | undefined;
 
-export function createHandovers({ sources, waiting, setup }: HandoverDeps): AnswerHandover {
+export function createHandovers({ sources, waiting, secretHandover }: HandoverDeps): AnswerHandover {
   return (name, delivery) => {
     const provider = sources.get(name)?.provider ?? waiting.get(name);
     const handover = provider?.handover;
@@ -32,13 +32,13 @@ export function createHandovers({ sources, waiting, setup }: HandoverDeps): Answ
     const secret = handover.read(delivery);
     const token = secret === undefined ? undefined : queryParam(delivery, 'setup');
     if (secret === undefined || token === undefined || !isUsable(provider, secret)) return undefined;
-    return setup
+    return secretHandover
       .accept(name, secret, token)
       .then((isTaken) => (isTaken ? handover.answer(secret) : undefined));
   };
 }
 
-/** Anybody may hand one over, and the operator puts it into a shell or a file: these characters mean nothing there. */
+/** Anybody may send a secret, and the operator puts it into a shell or a file: these characters are harmless there. */
 const HARMLESS = /^[A-Za-z0-9_.+/=:-]+$/;
 
 function isUsable({ secret: { check } }: Provider, secret: string): boolean {

@@ -1,30 +1,25 @@
-// The Fastify application: raw bodies, one shape of error, no stack to any caller. It never listens by itself.
+// The HTTP server without its pages: limits, timeouts, errors without a stack, health. Pages are plugins, which the caller
+// registers (`app.register`) before it listens.
 import { METHODS } from 'node:http';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
-import { describeError } from '../errors.ts';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from '../logger.ts';
-import { bodyLimitOf } from '../providers/index.ts';
-import { createBodyReader } from './body-reader.ts';
 import {
+  answerNotFound,
   answerParserError,
   answerRaw,
-  errorCodes,
   hasProperHost,
-  refuse,
   requestIdOf,
+  sendError,
+  sendErrorOf,
   setCommonHeaders,
   watchRequest,
 } from './error-responses.ts';
 import { type HealthDeps, registerHealth } from './health.ts';
-import { registerWebhooks, type WebhookDeps } from './webhooks.ts';
 
-export interface ServerDeps extends WebhookDeps, HealthDeps {
+export interface ServerDeps extends HealthDeps {
   log: Logger;
+  /** As BODY_LIMIT_BYTES; a page may read more or less by its own parser. */
+  bodyLimitBytes: number;
 }
 
 export function createServer(deps: ServerDeps): FastifyInstance {
@@ -53,26 +48,17 @@ export function createServer(deps: ServerDeps): FastifyInstance {
     // Before any route: a URL that cannot be decoded, a name longer than any source's.
     frameworkErrors: ({ code }, _request, reply) =>
       code === 'FST_ERR_MAX_PARAM_LENGTH'
-        ? refuse(reply, 404, 'not_found')
-        : refuse(reply, 400, 'bad_request'),
+        ? sendError(reply, 404, 'not_found')
+        : sendError(reply, 400, 'bad_request'),
   });
   app.server.prependListener('request', watchRequest);
   app.server.on('checkExpectation', (request, response) => answerRaw(response, 417, requestIdOf(request)));
   // Known to the parser and not to Fastify: these, too, are told which methods are allowed.
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
 
-  const limitOf = (request: FastifyRequest) => {
-    const { source } = request.params as { source?: string };
-    const provider = deps.sources.get(source ?? '')?.provider;
-    return provider ? bodyLimitOf(provider, deps.bodyLimitBytes) : deps.bodyLimitBytes;
-  };
-  // Verification needs the bytes of whatever type they claim to be.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', createBodyReader(deps.bodyLimitBytes, undefined, limitOf));
-
   app.addHook('onRequest', (request, reply, done) => {
     if (hasProperHost(request.raw)) done();
-    else refuse(reply.header('connection', 'close'), 400, 'bad_request');
+    else sendError(reply.header('connection', 'close'), 400, 'bad_request');
   });
   const isClosing = closeConnections(app);
   app.addHook('onSend', (_request, reply, payload, done) => {
@@ -80,21 +66,9 @@ export function createServer(deps: ServerDeps): FastifyInstance {
     if (isClosing()) reply.header('connection', 'close');
     done(null, payload);
   });
-  app.setNotFoundHandler((_request, reply) => refuse(reply, 404, 'not_found'));
-  app.setErrorHandler((error, request, reply) => {
-    const status = (error as { statusCode?: number }).statusCode ?? 500;
-    const code = errorCodes[status];
-    if (code) {
-      if (status === 413) reply.header('connection', 'close');
-      return refuse(reply, status, code);
-    }
-    // Whatever it was, the sender should try again; the message is for the log alone.
-    deps.log.error({ reqId: request.id, error: describeError(error).text }, 'the request failed');
-    return refuse(reply.header('retry-after', '5'), 503, 'unavailable');
-  });
-
+  answerNotFound(app);
+  app.setErrorHandler((error, _request, reply) => sendErrorOf(error, deps.log, reply));
   registerHealth(app, deps);
-  registerWebhooks(app, deps);
   return app;
 }
 

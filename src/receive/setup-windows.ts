@@ -1,4 +1,4 @@
-// Windows in which a provider may hand over its secret: opened by `postbell setup`, looked into by `web`.
+// Windows in which a provider may hand over its secret: opened by `postbell setup`, read by `web`.
 import {
   constants,
   generateKeyPairSync,
@@ -15,7 +15,7 @@ import { sameText } from '../providers/index.ts';
 /** Fits into one RSA block with room to spare. */
 const maxHandedOverBytes = 256;
 
-const lookIntervalMs = 1_000;
+const readIntervalMs = 1_000;
 const keyBits = 3_072;
 const tokenBytes = 16;
 const sealing = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' };
@@ -28,7 +28,7 @@ export interface SetupWindow {
   privateKey: KeyObject;
 }
 
-/** Opens it for that long, by the database's clock. One that was left behind by a command that died is replaced. */
+/** Opens a window by the database's clock. Replaces a window that a command left behind when it died. */
 export async function openSetupWindow(
   database: Queryable,
   source: string,
@@ -49,7 +49,7 @@ export async function openSetupWindow(
 
 export type Wait = { state: 'open' | 'expired' | 'replaced' } | { state: 'handed over'; secret: string };
 
-export async function lookIntoSetupWindow(database: Queryable, window: SetupWindow): Promise<Wait> {
+export async function readSetupWindow(database: Queryable, window: SetupWindow): Promise<Wait> {
   const { rows } = await database.query<{ sealed: Buffer | null; isOpen: boolean }>({
     text: `SELECT sealed_secret AS sealed, expires_at > now() AS "isOpen" FROM setup_windows
       WHERE source = $1 AND public_key = $2`,
@@ -64,7 +64,7 @@ export async function lookIntoSetupWindow(database: Queryable, window: SetupWind
   return { state: row.isOpen ? 'open' : 'expired' };
 }
 
-/** Takes the secret with it; another command's window of the same source stays. */
+/** Deletes the window and its secret; another command's window of the same source stays. */
 export async function closeSetupWindow(database: Queryable, window: SetupWindow): Promise<void> {
   await database.query({
     text: 'DELETE FROM setup_windows WHERE source = $1 AND public_key = $2',
@@ -73,33 +73,33 @@ export async function closeSetupWindow(database: Queryable, window: SetupWindow)
 }
 
 /**
- * Stands in the URL that `postbell setup` prints (`?setup=…`): whoever cannot read the operator's screen hands nothing
- * over. Made of the window's public key, which never leaves the database and the command.
+ * Stands in the URL that `postbell setup` prints (`?setup=…`): only a sender that was given this URL can hand over a
+ * secret. Made from the window's public key, which never leaves the database and the command.
  */
 export function setupTokenOf({ publicKey }: Pick<SetupWindow, 'publicKey'>): string {
   return hash('sha256', publicKey, 'buffer').subarray(0, tokenBytes).toString('base64url');
 }
 
-export interface SetupDesk {
+export interface SecretHandover {
   /**
-   * True if a window of the source is open, the token is its own, and this is the first secret handed over in it. Never
-   * throws. Looks at most once a second, for all sources together: in between it goes by what it found.
+   * True if a window of the source is open, the token is that window's, and this is the first secret handed over in it.
+   * Never throws. Reads the windows of all sources at most once a second, and uses that answer until the next time.
    */
   accept(source: string, secret: string, token: string): Promise<boolean>;
 }
 
 type OpenWindow = Pick<SetupWindow, 'source' | 'publicKey'>;
 
-export function createSetupDesk(database: Queryable, log: Logger): SetupDesk {
-  let nextLookAt = 0;
+export function createSecretHandover(database: Queryable, log: Logger): SecretHandover {
+  let nextReadAt = 0;
   let openWindows: Promise<OpenWindow[]> = Promise.resolve([]);
 
-  function look(): Promise<OpenWindow[]> {
+  function readWindows(): Promise<OpenWindow[]> {
     const now = performance.now();
-    if (now >= nextLookAt) {
-      nextLookAt = now + lookIntervalMs;
+    if (now >= nextReadAt) {
+      nextReadAt = now + readIntervalMs;
       openWindows = findOpenWindows(database).catch((error) => {
-        log.warn({ error: describeError(error).text }, 'set-up windows could not be looked for');
+        log.warn({ error: describeError(error).text }, 'the set-up windows could not be read');
         return [];
       });
     }
@@ -110,7 +110,7 @@ export function createSetupDesk(database: Queryable, log: Logger): SetupDesk {
     async accept(source, secret, token) {
       if (Buffer.byteLength(secret) > maxHandedOverBytes) return false;
       try {
-        const windows = await look();
+        const windows = await readWindows();
         const window = windows.find((one) => one.source === source && sameText(setupTokenOf(one), token));
         if (!window || !(await handOver(database, window, secret))) return false;
         log.info({ source }, 'the provider handed over its secret: postbell setup prints it');

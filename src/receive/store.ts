@@ -1,7 +1,9 @@
 // Deliveries that go into one commit: their new events, the jobs of these, and the counts of what was there before.
 import type { Database, Transaction } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
-import { countDuplicates, type DuplicateCount, insertEvents, type NewEvent } from '../events/event.ts';
+import { countDuplicates, type DuplicateCount } from '../events/duplicates.ts';
+import type { NewEvent } from '../events/event.ts';
+import { insertEvents } from '../events/insert.ts';
 import {
   maxSuspectedReplaysPerHour,
   type SuspectedReplays,
@@ -14,23 +16,23 @@ export interface Receipt {
   /** True when every event of the delivery was stored before. */
   duplicate: boolean;
   /** Why nothing of the delivery was stored; the others of its transaction were. */
-  refusal?: string;
+  rejection?: string;
 }
 
 /**
- * How a delivery resembles a stored event that it is not a plain duplicate of: other bytes under its id; its bytes under
- * another id, stored as IGNORED; the same, refused because too many came.
+ * How a delivery resembles a stored event without being a plain duplicate: other bytes under its id; its bytes under
+ * another id, stored as IGNORED; the same, rejected because too many came.
  */
-export type DuplicateOddity = 'body_conflict' | 'suspected_replay' | 'replay_flood';
+export type DuplicateAnomaly = 'body_conflict' | 'suspected_replay' | 'replay_flood';
 
 export interface DeliveryStore {
   /**
    * Stores each delivery's events, all or none, in one transaction.
-   * @returns a receipt for each; one with a `refusal` is no acknowledgement
+   * @returns a receipt for each; a receipt with a `rejection` is no acknowledgement
    * @throws what Postgres says; then nothing is stored
    */
   store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]>;
-  /** Duplicates whose row somebody had locked; the next `store` counts them, also one of no delivery. */
+  /** Duplicates whose rows were locked; the next `store` counts them, also without any delivery. */
   hasUncounted(): boolean;
 }
 
@@ -39,8 +41,8 @@ export interface DeliveryStoreOptions {
   queue: Pick<Queue, 'enqueue' | 'withdraw'>;
   /** As SAME_BODY_HOURS. */
   sameBodyHours?: number | undefined;
-  /** Told once they are committed. */
-  onOddDuplicates?: ((source: string, oddity: DuplicateOddity, count: number) => void) | undefined;
+  /** Called after COMMIT. */
+  onDuplicateAnomalies?: ((source: string, anomaly: DuplicateAnomaly, count: number) => void) | undefined;
 }
 
 const maxUncounted = 10_000;
@@ -48,47 +50,48 @@ const maxUncounted = 10_000;
 const settings = {
   // The 200 is a promise: it must not rest on a database set to asynchronous commit.
   synchronous_commit: 'on',
-  // Then the batch is halved: one row that somebody holds must not keep the others waiting.
+  // At this timeout the batch is halved: a row that another session holds must not keep the others waiting.
   lock_timeout: '200ms',
   statement_timeout: '4s',
   // A connection that died without a sign would hold the locks of its events: no retry of them could be stored.
   idle_in_transaction_session_timeout: '4s',
-  // Plans are kept: one made while the table was small must not read it whole once it is large.
+  // Plans are kept: a plan made while the table was small must not read the whole table once it is large.
   enable_seqscan: 'off',
 };
 
 export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStore {
-  const { database, onOddDuplicates = () => {} } = options;
+  const { database, onDuplicateAnomalies = () => {} } = options;
   let uncounted: DuplicateCount[] = [];
 
   async function store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]> {
-    const { firsts, repeats } = withoutRepeats(deliveries);
-    const carried = uncounted;
+    const { unique, repeated } = withoutRepeats(deliveries);
+    const pending = uncounted;
     uncounted = [];
     try {
-      const { isNew, replays, refusals, counted } = await database.transaction(
+      const { isNew, replays, rejections, counted } = await database.transaction(
         async (tx) => {
           await failpoint('web.after-begin');
-          const isNew = await insertWithJobs(tx, firsts, options);
-          const known = firsts.filter((event) => !isNew.has(event.jobId));
-          const replays = await settleKnown(tx, known, options.queue);
+          const isNew = await insertWithJobs(tx, unique, options);
+          const known = unique.filter((event) => !isNew.has(event.jobId));
+          const replays = await handleKnown(tx, known, options.queue);
           for (const event of replays.stored) isNew.add(event.jobId);
-          const refusals = refusalsOf(replays);
-          assertAllOrNone(deliveries, isNew, refusals);
-          const isDuplicate = (event: NewEvent) => !isNew.has(event.jobId) && !refusals.has(keyOf(event));
-          const duplicates = [...known, ...repeats].filter(isDuplicate);
-          return { isNew, replays, refusals, counted: await count(tx, duplicates, carried) };
+          const rejections = rejectionsOf(replays);
+          assertAllOrNone(deliveries, isNew, rejections);
+          const isDuplicate = (event: NewEvent) => !isNew.has(event.jobId) && !rejections.has(keyOf(event));
+          const duplicates = [...known, ...repeated].filter(isDuplicate);
+          return { isNew, replays, rejections, counted: await count(tx, duplicates, pending) };
         },
         { settings, needsStandby: true, commitSite: 'web.commit-sent' },
       );
       await failpoint('web.after-commit');
-      keepUncounted(counted.uncounted);
-      for (const { source, count } of counted.conflicting) onOddDuplicates(source, 'body_conflict', count);
-      for (const { source } of replays.stored) onOddDuplicates(source, 'suspected_replay', 1);
-      for (const { event } of replays.refused) onOddDuplicates(event.source, 'replay_flood', 1);
-      return deliveries.map((events) => receiptOf(events, isNew, refusals));
+      keepUncounted(counted.stillUncounted);
+      for (const { source, count } of counted.conflicting)
+        onDuplicateAnomalies(source, 'body_conflict', count);
+      for (const { source } of replays.stored) onDuplicateAnomalies(source, 'suspected_replay', 1);
+      for (const { event } of replays.rejected) onDuplicateAnomalies(event.source, 'replay_flood', 1);
+      return deliveries.map((events) => receiptOf(events, isNew, rejections));
     } catch (error) {
-      keepUncounted(carried);
+      keepUncounted(pending);
       throw error;
     }
   }
@@ -117,7 +120,7 @@ async function insertWithJobs(
 }
 
 /** Takes back the jobs of events that were not inserted, and stores those that repeat a body under another id. */
-async function settleKnown(
+async function handleKnown(
   tx: Transaction,
   known: readonly NewEvent[],
   queue: DeliveryStoreOptions['queue'],
@@ -133,11 +136,11 @@ async function settleKnown(
 
 const keyOf = ({ source, eventId }: NewEvent) => JSON.stringify([source, eventId]);
 
-/** Why events are refused, by their keys. */
-function refusalsOf({ refused }: SuspectedReplays): Map<string, string> {
+/** Why events are rejected, by their keys. */
+function rejectionsOf({ rejected }: SuspectedReplays): Map<string, string> {
   const limit = maxSuspectedReplaysPerHour;
   return new Map(
-    refused.map(({ event, firstId }) => [
+    rejected.map(({ event, firstId }) => [
       keyOf(event),
       `more than ${limit} suspected replays of ${firstId} came within an hour`,
     ]),
@@ -151,11 +154,11 @@ function refusalsOf({ refused }: SuspectedReplays): Map<string, string> {
 function assertAllOrNone(
   deliveries: readonly (readonly NewEvent[])[],
   isNew: ReadonlySet<string>,
-  refusals: ReadonlyMap<string, string>,
+  rejections: ReadonlyMap<string, string>,
 ): void {
-  if (refusals.size === 0) return;
+  if (rejections.size === 0) return;
   const isTorn = (events: readonly NewEvent[]) =>
-    events.some((event) => refusals.has(keyOf(event))) && events.some((event) => isNew.has(event.jobId));
+    events.some((event) => rejections.has(keyOf(event))) && events.some((event) => isNew.has(event.jobId));
   if (deliveries.some(isTorn))
     throw new Error('a delivery holds new events and too many suspected replays; it cannot be stored whole');
 }
@@ -163,16 +166,16 @@ function assertAllOrNone(
 function receiptOf(
   events: readonly NewEvent[],
   isNew: ReadonlySet<string>,
-  refusals: ReadonlyMap<string, string>,
+  rejections: ReadonlyMap<string, string>,
 ): Receipt {
   const duplicate = !events.some((event) => isNew.has(event.jobId));
-  const refused = refusals.size > 0 && events.find((event) => refusals.has(keyOf(event)));
-  return refused ? { duplicate, refusal: refusals.get(keyOf(refused))! } : { duplicate };
+  const rejected = rejections.size > 0 && events.find((event) => rejections.has(keyOf(event)));
+  return rejected ? { duplicate, rejection: rejections.get(keyOf(rejected))! } : { duplicate };
 }
 
-function count(tx: Transaction, duplicates: readonly NewEvent[], carried: readonly DuplicateCount[]) {
+function count(tx: Transaction, duplicates: readonly NewEvent[], pending: readonly DuplicateCount[]) {
   const counts = new Map<string, DuplicateCount>();
-  for (const { source, eventId, bodySha256, count = 1 } of [...carried, ...duplicates] as (DuplicateCount & {
+  for (const { source, eventId, bodySha256, count = 1 } of [...pending, ...duplicates] as (DuplicateCount & {
     count?: number;
   })[]) {
     const key = JSON.stringify([source, eventId, bodySha256.toString('base64')]);
@@ -183,24 +186,24 @@ function count(tx: Transaction, duplicates: readonly NewEvent[], carried: readon
   return countDuplicates(tx, [...counts.values()]);
 }
 
-/** The same event twice in one batch: the first is inserted, the others are its duplicates. */
+/** The same event twice in one batch: its first delivery is inserted, the others are duplicates. */
 function withoutRepeats(deliveries: readonly (readonly NewEvent[])[]): {
-  firsts: NewEvent[];
-  repeats: NewEvent[];
+  unique: NewEvent[];
+  repeated: NewEvent[];
 } {
-  const firsts = new Map<string, NewEvent>();
-  const repeats: NewEvent[] = [];
+  const unique = new Map<string, NewEvent>();
+  const repeated: NewEvent[] = [];
   for (const event of deliveries.flat()) {
     const key = keyOf(event);
-    if (firsts.has(key)) repeats.push(event);
-    else firsts.set(key, event);
+    if (unique.has(key)) repeated.push(event);
+    else unique.set(key, event);
   }
-  return { firsts: [...firsts.values()].sort(compareByKeys), repeats };
+  return { unique: [...unique.values()].sort(compareByKeys), repeated };
 }
 
 /**
- * One order in all processes: two batches that share events, or bodies, in opposite orders would deadlock. What is left is
- * one id under several bodies in both; Postgres ends one of the two, which is then tried again.
+ * One order in all processes: two batches that share events, or bodies, in opposite orders would deadlock. One id under
+ * several bodies in both batches may still do so: Postgres ends one transaction, and the receiver tries it again.
  */
 function compareByKeys(a: NewEvent, b: NewEvent): number {
   const byBody = a.uniqueBody && b.uniqueBody;

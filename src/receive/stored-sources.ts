@@ -8,8 +8,8 @@ const rereadAfterMs = 60_000;
 
 export interface StoredSources {
   /**
-   * From memory: undefined while nobody could read the names yet. An answer that is a minute old makes it read them
-   * anew, once and behind the caller's back, since another process may have stored events of a new source.
+   * From memory; undefined until the names could be read. Names that are a minute old are read again in the background,
+   * since another process may have stored events of a new source.
    */
   has(name: string): boolean | undefined;
   /** Reads the names. Never throws. */

@@ -2,6 +2,7 @@
 
 import { createMetrics } from '../../src/http/metrics.ts';
 import { createServer } from '../../src/http/server.ts';
+import { webhooks } from '../../src/http/webhooks.ts';
 import { createLogger } from '../../src/logger.ts';
 import { type Provider, providers } from '../../src/providers/index.ts';
 import { createRejectionLog } from '../../src/receive/rejections.ts';
@@ -9,18 +10,24 @@ import { sourceOf } from './unproven.ts';
 
 const sources = Object.values<Provider>(providers).map(sourceOf);
 const log = createLogger('silent', 'web');
+const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
 const app = createServer({
+  metrics,
+  metricsToken: undefined,
+  readinessProblem: async () => undefined,
+  bodyLimitBytes,
+  log,
+});
+app.register(webhooks, {
   sources: new Map(sources.map((source) => [source.name, source])),
   waiting: new Map(),
   storedSources: { has: () => false },
-  setup: { accept: async () => false },
-  receiver: { submit: async () => ({ duplicate: false }), waiting: () => 0, close: async () => {} },
+  secretHandover: { accept: async () => false },
+  receiver: { submit: async () => ({ duplicate: false }) },
   rejections: createRejectionLog({ query: async () => ({ rows: [], rowCount: 0, command: '' }) }, log),
-  metrics: createMetrics(),
-  metricsToken: undefined,
-  readinessProblem: async () => undefined,
+  metrics,
   storesRawBody: false,
-  bodyLimitBytes: 1_048_576,
+  bodyLimitBytes,
   log,
 });
 const address = await app.listen({ port: 0, host: '127.0.0.1' });

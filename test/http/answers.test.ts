@@ -20,12 +20,12 @@ t.test('while the key of a provider is out of reach, the sender is asked to try 
     ...makeSource(shipstation, 'published'),
     fetchText: () => Promise.reject(new Error('getaddrinfo ENOTFOUND api.shipengine.com')),
   };
-  const { post, refusals, accepted } = openRoute(t, source);
+  const { post, rejections, accepted } = openRoute(t, source);
   const answer = await post(request);
   t.equal(answer.status, 503, 'a 401 would lose the event at senders that do not repeat after a 4xx');
   t.equal(answer.headers.get('retry-after'), '5');
   t.match(await answer.text(), /^\{"error":"unavailable","requestId":"[^"]+"\}$/);
-  t.strictSame(refusals, ['key_unavailable'], 'the operator reads why');
+  t.strictSame(rejections, ['key_unavailable'], 'the operator reads why');
   t.equal(accepted(), 0);
 });
 
@@ -40,8 +40,8 @@ t.test('a provider that wants its own words gets them once the event is committe
   t.equal(accepted(), 1);
 });
 
-/** An endpoint of SNS whose every delivery asks for an errand, and a delivery to it. */
-function errandOf(afterwards: () => Promise<string>): { source: Source; request: OutgoingRequest } {
+/** An endpoint of SNS whose every delivery asks for a follow-up, and a delivery to it. */
+function sourceWithFollowUp(afterwards: () => Promise<string>): { source: Source; request: OutgoingRequest } {
   const { 'aws-sns': awsSns } = providers;
   const pair = awsSns.secret.generate();
   const answer = { status: 200, contentType: 'text/plain', body: '', afterwards };
@@ -53,15 +53,15 @@ function errandOf(afterwards: () => Promise<string>): { source: Source; request:
 }
 
 t.test('a subscription is confirmed after the answer, and the log says whether it was', async (t) => {
-  const errands = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
-  let begun = 0;
-  const { source, request } = errandOf(() => errands[begun++]?.promise ?? Promise.resolve(''));
+  const followUps = [Promise.withResolvers<string>(), Promise.withResolvers<string>()];
+  let started = 0;
+  const { source, request } = sourceWithFollowUp(() => followUps[started++]?.promise ?? Promise.resolve(''));
   const { post, logs, accepted } = openRoute(t, source);
   t.equal((await post(request)).status, 200, 'while the confirmation is still under way');
   t.equal((await post(request)).status, 200);
   t.equal(accepted(), 0, 'it is no event');
-  errands[0]?.resolve('subscribed to it');
-  errands[1]?.reject(new Error('SNS was asked 3 times'));
+  followUps[0]?.resolve('subscribed to it');
+  followUps[1]?.reject(new Error('SNS was asked 3 times'));
   await waitFor(() => logs.some(({ msg }) => msg === 'subscribed to it'), { what: 'the log line' });
   const failed = await waitFor(() => logs.find(({ msg }) => /confirmation failed/.test(String(msg))), {
     what: 'the other log line',
@@ -70,21 +70,21 @@ t.test('a subscription is confirmed after the answer, and the log says whether i
 });
 
 t.test('confirmations under way are few, and the shutdown waits for them', async (t) => {
-  const errand = Promise.withResolvers<string>();
-  let begun = 0;
-  const { source, request } = errandOf(() => {
-    begun += 1;
-    return errand.promise;
+  const followUp = Promise.withResolvers<string>();
+  let started = 0;
+  const { source, request } = sourceWithFollowUp(() => {
+    started += 1;
+    return followUp.promise;
   });
   // Also where an assertion fails: the route would wait for it for ever.
-  t.teardown(() => errand.resolve(''));
+  t.teardown(() => followUp.resolve(''));
   const { close, post, logs } = openRoute(t, source);
   for (let n = 0; n < 12; n += 1) t.equal((await post(request)).status, 200);
-  t.equal(begun, 10);
+  t.equal(started, 10);
   t.equal(logs.filter(({ msg }) => /too many confirmations/.test(String(msg))).length, 2);
   const closing = close().then(() => 'closed');
   // Nothing tells that it goes on waiting but that it is not over after a while.
   t.equal(await Promise.race([closing, pause(300)]), undefined);
-  errand.resolve('done');
+  followUp.resolve('done');
   t.equal(await closing, 'closed');
 });

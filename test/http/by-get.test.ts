@@ -20,7 +20,7 @@ t.test('a GET that Twilio signed is an event; any other is none', async (t) => {
     close: async () => {},
   };
   const webhookUrl = 'https://shop.example.com/webhooks/twilio';
-  const { ask, refusals } = openRouteTo(
+  const { ask, rejections } = openRouteTo(
     t,
     receiver,
     { ...makeSource(twilio, SECRET), webhookUrl },
@@ -46,7 +46,7 @@ t.test('a GET that Twilio signed is an event; any other is none', async (t) => {
   for (const path of [query, `${query}&x=1`, query.replace('CA1', 'CA2'), ''])
     t.equal((await ask(`/webhooks/twilio${path}`)).status, 401, `unsigned ${path}`);
   t.equal((await ask(`/webhooks/twilio${query}&x=1`, { headers })).status, 401, 'another query');
-  t.strictSame(refusals, [...Array(4).fill('missing_header'), 'wrong_signature']);
+  t.strictSame(rejections, [...Array(4).fill('missing_header'), 'wrong_signature']);
   t.equal((await ask('/webhooks/twilio', { method: 'HEAD' })).status, 405);
   t.equal((await ask(`/webhooks/github${query}`, { headers })).status, 405, 'where only POST is sent');
   t.equal((await ask(`/webhooks/dropbox${query}`, { headers })).status, 400, 'where a GET is a handshake');

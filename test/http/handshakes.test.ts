@@ -45,7 +45,7 @@ t.test('a GET with a challenge', async (t) => {
 });
 
 t.test('a HEAD, and a POST that all may sign', async (t) => {
-  const { ask, accepted, refusals } = openRoute(
+  const { ask, accepted, rejections } = openRoute(
     t,
     ...[github, intercom, mandrill, stripe, trello].map((provider) => makeSource(provider, SECRET)),
   );
@@ -72,12 +72,12 @@ t.test('a HEAD, and a POST that all may sign', async (t) => {
     body: 'mandrill_events=%5B%7B%7D%5D',
   });
   t.equal(forged.status, 401);
-  t.strictSame(refusals, ['missing_header']);
+  t.strictSame(rejections, ['missing_header']);
   t.equal(accepted(), 0);
 });
 
 t.test('a POST that is signed: first the signature, then the answer', async (t) => {
-  const { post, accepted, refusals } = openRoute(
+  const { post, accepted, rejections } = openRoute(
     t,
     ...[smartcar, twitch].map((provider) => makeSource(provider, SECRET)),
   );
@@ -90,7 +90,7 @@ t.test('a POST that is signed: first the signature, then the answer', async (t) 
   t.equal(bare.headers.get('content-length'), '8');
   t.equal(await bare.text(), 'pogchamp');
   t.equal((await post({ ...request, body: Buffer.from(`${challenge} `) })).status, 401);
-  t.strictSame(refusals, ['wrong_signature']);
+  t.strictSame(rejections, ['wrong_signature']);
 
   const verify = signed(smartcar, 'VERIFY', '{"eventType":"VERIFY","data":{"challenge":"abc-1"}}');
   const keyed = await post(verify);
@@ -105,7 +105,7 @@ t.test('a POST that is signed: first the signature, then the answer', async (t) 
 
 t.test('UPS asks the URL of the webhook for a token, and sends it with its events', async (t) => {
   const secret = 'postbell:0123456789abcdef';
-  const { ask, accepted, refusals } = openRoute(t, makeSource(ups, secret));
+  const { ask, accepted, rejections } = openRoute(t, makeSource(ups, secret));
   const tokenFor = (credentials: string) =>
     ask('/webhooks/ups', {
       method: 'POST',
@@ -127,5 +127,5 @@ t.test('UPS asks the URL of the webhook for a token, and sends it with its event
   t.equal(accepted(), 0);
   t.equal((await send(`Bearer ${access_token}`)).status, 200);
   t.equal(accepted(), 1);
-  t.strictSame(refusals, ['wrong_signature', 'wrong_signature']);
+  t.strictSame(rejections, ['wrong_signature', 'wrong_signature']);
 });

@@ -1,8 +1,9 @@
 // One test per row of the table SQLSTATE → answer: a real Postgres raises it, and the route answers over HTTP.
 import t, { type Test } from 'tap';
+import { sqlStates } from '../../src/database/sql-states.ts';
 import { CommitRolledBackError } from '../../src/errors.ts';
 import { providers, signDelivery } from '../../src/providers/index.ts';
-import { sqlAnswers, sqlAnswerTo } from '../../src/receive/commit-errors.ts';
+import { diagnoseCommitError } from '../../src/receive/commit-errors.ts';
 import { createReceiver, type ReceiverOptions } from '../../src/receive/receiver.ts';
 import { makeSource } from '../providers/deliveries.ts';
 import { atEnd } from '../support/at-end.ts';
@@ -31,7 +32,7 @@ const further = [
   '25P02',
   'P0001',
 ];
-const states = [...new Set([...sqlAnswers.map(({ state }) => state.padEnd(5, '0')), ...further])];
+const states = [...new Set([...sqlStates.map(({ state }) => state.padEnd(5, '0')), ...further])];
 const [inbox, source] = [await openInbox(t), makeSource(providers.stripe, 'whsec_of_the_sql_answers_0001')];
 
 // An event whose topic is `raise.53100` makes the insert fail with that state; `raise.40001.2` the first two times.
@@ -84,7 +85,7 @@ const unavailable = {
 t.test('each state is answered as its row says', async (t) => {
   const deliver = openTo(t);
   for (const state of states) {
-    const { reaction, meaning, isBug } = sqlAnswerTo({ code: state });
+    const { reaction, meaning, isBug } = diagnoseCommitError({ code: state });
     const answer = await deliver(`raise.${state}`);
     if (reaction !== 'keep bytes') {
       t.match(answer, unavailable, `${state}: ${meaning}`);
@@ -100,7 +101,7 @@ t.test('each state is answered as its row says', async (t) => {
 
 t.test('what another transaction caused is tried three times', async (t) => {
   const deliver = openTo(t);
-  for (const { state } of sqlAnswers.filter(({ reaction }) => reaction === 'try again')) {
+  for (const { state } of sqlStates.filter(({ reaction }) => reaction === 'try again')) {
     await inbox.sql('ALTER SEQUENCE raised RESTART');
     t.match(
       await deliver(`raise.${state}.2`),
@@ -122,7 +123,7 @@ t.test('a COMMIT that was answered ROLLBACK', async (t) => {
     },
   });
   t.match(await deliver('a.b'), unavailable);
-  t.equal(sqlAnswerTo(new CommitRolledBackError()).reaction, 'unavailable');
+  t.equal(diagnoseCommitError(new CommitRolledBackError()).reaction, 'unavailable');
 });
 
 t.test('a pool without a free connection', async (t) => {

@@ -1,6 +1,7 @@
 // Further deliveries of one event: one row, the first body, and a count that keeps nobody waiting.
 import t from 'tap';
-import { countDuplicates, readEvents } from '../../src/events/event.ts';
+import { countDuplicates } from '../../src/events/duplicates.ts';
+import { readEvents } from '../../src/events/event.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
 import { newJobId } from '../../src/queue/queue.ts';
 import { assign, runAttempt } from '../../src/worker/attempt.ts';
@@ -181,6 +182,6 @@ t.test('duplicates of an event that was deleted are forgotten, not tried for eve
   const [kept, deleted] = [newEvent(), newEvent()];
   await storeEvents(inbox, [kept]);
   const counts = [kept, deleted].map((event) => ({ ...event, count: 2 }));
-  t.same(await countDuplicates(inbox.database, counts), { uncounted: [], conflicting: [] });
+  t.same(await countDuplicates(inbox.database, counts), { stillUncounted: [], conflicting: [] });
   t.equal(await duplicatesOf(kept), 2);
 });

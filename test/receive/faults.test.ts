@@ -30,7 +30,7 @@ t.test(
     const rows = await eventRows(inbox, events);
     t.equal(rows.filter((row) => row.payload !== null).length, 19);
     t.match(rows[13], { payload: null, payload_error: 'refused', raw_body: body, status: 'PENDING' });
-    t.equal(inbox.logs.filter((line) => line.msg?.includes('Postgres refused a payload')).length, 1);
+    t.equal(inbox.logs.filter((line) => line.msg?.includes('Postgres rejected a payload')).length, 1);
   },
 );
 

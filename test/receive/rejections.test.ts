@@ -45,7 +45,7 @@ t.test('a flood costs one look and one row a second; the rest is counted', async
   );
   t.ok(performance.now() - startedAt >= 2_000, 'three rows take two seconds');
   t.equal(looks, 3);
-  t.equal(logs.filter(({ msg }) => msg === 'refused').length, 3);
+  t.equal(logs.filter(({ msg }) => msg === 'rejected').length, 3);
   const [first, , third] = statements;
   t.strictSame(first?.slice(0, 3), ['stripe', 'wrong_secret', 'looked at']);
   t.equal(first?.at(-1), 0);
@@ -75,7 +75,7 @@ t.test(
     );
     t.equal(writes, 1);
     reject(new Error('gone'));
-    await waitFor(() => logs.some(({ msg }) => msg === 'a refusal could not be recorded'), {
+    await waitFor(() => logs.some(({ msg }) => msg === 'a rejection could not be recorded'), {
       what: 'the log',
     });
     rejections.record(rejected, async () => {

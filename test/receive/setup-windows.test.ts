@@ -3,9 +3,9 @@ import t from 'tap';
 import { createHandovers } from '../../src/http/secret-handover.ts';
 import { providers, signDelivery } from '../../src/providers/index.ts';
 import {
-  createSetupDesk,
-  lookIntoSetupWindow,
+  createSecretHandover,
   openSetupWindow,
+  readSetupWindow,
   setupTokenOf,
 } from '../../src/receive/setup-windows.ts';
 import { deliver } from '../../src/terminal/deliver.ts';
@@ -153,29 +153,29 @@ t.test(
     isOver = true;
     await flooding;
     t.same(new Set(answers), new Set([503]));
-    t.same(await lookIntoSetupWindow(database, window), { state: 'handed over', secret: genuine });
+    t.same(await readSetupWindow(database, window), { state: 'handed over', secret: genuine });
     await sql('DELETE FROM setup_windows');
   },
 );
 
 t.test('one secret a window, sealed for the command that waits', async (t) => {
   const window = await openSetupWindow(database, 'notion', 5);
-  t.same(await lookIntoSetupWindow(database, window), { state: 'open' });
+  t.same(await readSetupWindow(database, window), { state: 'open' });
   await offerUntil(() => offerNotion('secret_first_0123456789', setupTokenOf(window)), 200);
   const [row] = await windows();
   t.notMatch(String(row?.sealed_secret), 'secret_first');
-  const desk = createSetupDesk(database, captureLog().log);
+  const desk = createSecretHandover(database, captureLog().log);
   t.equal(
     await desk.accept('notion', 'secret_second_0123456789', setupTokenOf(window)),
     false,
     'the second is refused',
   );
-  t.same(await lookIntoSetupWindow(database, window), {
+  t.same(await readSetupWindow(database, window), {
     state: 'handed over',
     secret: 'secret_first_0123456789',
   });
   await openSetupWindow(database, 'notion', 5);
-  t.same(await lookIntoSetupWindow(database, window), { state: 'replaced' });
+  t.same(await readSetupWindow(database, window), { state: 'replaced' });
   await sql('DELETE FROM setup_windows');
 });
 
@@ -183,7 +183,7 @@ t.test('what is no secret, or no request of that kind, is not even looked up', a
   const offered: string[] = [];
   const accept = async (_source: string, secret: string) => offered.push(secret) > 0;
   const waiting = new Map(Object.entries({ notion, asana }));
-  const answerHandover = createHandovers({ sources: new Map(), waiting, setup: { accept } });
+  const answerHandover = createHandovers({ sources: new Map(), waiting, secretHandover: { accept } });
   const offer = (source: string, body: object, headers = {}, method = 'POST') =>
     answerHandover(source, {
       ...{ method, url: '/?setup=token', headers, receivedAt: new Date() },
@@ -251,7 +251,7 @@ t.test(
       statements++;
       return { rows: [], rowCount: 0, command: '' };
     };
-    const desk = createSetupDesk({ query }, log);
+    const desk = createSecretHandover({ query }, log);
     const startedAt = performance.now();
     await waitFor(
       async () => {
@@ -263,7 +263,7 @@ t.test(
     );
     t.ok(performance.now() - startedAt >= 2_000);
     t.equal(taken, false);
-    const failing = createSetupDesk({ query: () => Promise.reject(new Error('gone')) }, log);
+    const failing = createSecretHandover({ query: () => Promise.reject(new Error('gone')) }, log);
     t.equal(await failing.accept('notion', 'secret_0123456789abcdef', 'forged'), false);
   },
 );

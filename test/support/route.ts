@@ -2,6 +2,7 @@
 import type { Test } from 'tap';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { createServer } from '../../src/http/server.ts';
+import { webhooks } from '../../src/http/webhooks.ts';
 import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
 import type { Receiver } from '../../src/receive/receiver.ts';
 import { captureLog } from './inbox.ts';
@@ -27,19 +28,25 @@ export function openRoute(t: Test, ...sources: Source[]) {
 /** The route to a receiver of the test's own. */
 export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
   const { log, logs } = captureLog();
-  const refusals: string[] = [];
+  const rejections: string[] = [];
+  const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
   const app = createServer({
+    metrics,
+    metricsToken: undefined,
+    readinessProblem: async () => undefined,
+    bodyLimitBytes,
+    log,
+  });
+  app.register(webhooks, {
     sources: new Map(sources.map((source) => [source.name, source])),
     waiting: new Map(),
     storedSources: { has: () => false },
-    setup: { accept: async () => false },
+    secretHandover: { accept: async () => false },
     receiver,
-    rejections: { record: ({ reason }) => void refusals.push(reason) },
-    metrics: createMetrics(),
-    metricsToken: undefined,
-    readinessProblem: async () => undefined,
+    rejections: { record: ({ reason }) => void rejections.push(reason) },
+    metrics,
     storesRawBody: false,
-    bodyLimitBytes: 1_048_576,
+    bodyLimitBytes,
     log,
   });
   const listening = app.listen({ port: 0, host: '127.0.0.1' });
@@ -48,5 +55,5 @@ export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
   const ask = async (path: string, init?: RequestInit) => fetch((await listening) + path, init);
   const post = ({ url, headers, body }: OutgoingRequest) =>
     ask(new URL(url).pathname, { method: 'POST', headers, body: new Uint8Array(body) });
-  return { close: () => app.close(), address: listening, ask, post, logs, refusals };
+  return { app, close: () => app.close(), address: listening, ask, post, logs, rejections };
 }

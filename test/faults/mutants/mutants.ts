@@ -20,10 +20,10 @@ export const mutants: readonly Mutant[] = [
     title: 'answers before COMMIT',
     edits: [
       {
-        file: 'src/receive/receiver.ts',
-        find: '      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
+        file: 'src/receive/commit-batch.ts',
+        find: '    const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
         replace:
-          '      for (const pending of batch) pending.answer({ duplicate: false });\n      const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
+          '    for (const pending of batch) pending.answer({ duplicate: false });\n    const receipts = await deliveryStore.store(batch.map((pending) => pending.events));\n',
       },
     ],
     scenario: scenarios.webKilledBeforeCommit,
@@ -47,7 +47,7 @@ export const mutants: readonly Mutant[] = [
         file: 'src/receive/store.ts',
         find: "    await failpoint('web.after-commit');\n",
         replace:
-          "    await failpoint('web.after-commit');\n    await database.transaction((tx) => options.queue.enqueue(tx, firsts.filter((event) => isNew.has(event.jobId))));\n",
+          "    await failpoint('web.after-commit');\n    await database.transaction((tx) => options.queue.enqueue(tx, unique.filter((event) => isNew.has(event.jobId))));\n",
       },
     ],
     scenario: scenarios.webKilledAfterCommit,
@@ -56,7 +56,7 @@ export const mutants: readonly Mutant[] = [
   {
     id: 'M3',
     title: 'has no unique key: reads first, then inserts',
-    edits: [{ file: 'src/events/event.ts', find: '        ON CONFLICT DO NOTHING\n', replace: '' }],
+    edits: [{ file: 'src/events/insert.ts', find: '        ON CONFLICT DO NOTHING\n', replace: '' }],
     prepare: (pool) =>
       pool.query(`ALTER TABLE webhook_events DROP CONSTRAINT webhook_events_pkey CASCADE;
         CREATE INDEX ON webhook_events (source, event_id)`),
@@ -170,10 +170,10 @@ export const mutants: readonly Mutant[] = [
     title: 'stores JSON written again instead of the bytes',
     edits: [
       {
-        file: 'src/http/webhooks.ts',
-        find: '        ...draft,\n',
+        file: 'src/receive/accept.ts',
+        find: '({ ...draft, source,',
         replace:
-          '        ...draft,\n        ...(draft.rawBody && { rawBody: Buffer.from(JSON.stringify(JSON.parse(String(draft.rawBody)))) }),\n',
+          '({ ...draft, ...(draft.rawBody && { rawBody: Buffer.from(JSON.stringify(JSON.parse(String(draft.rawBody)))) }), source,',
       },
     ],
     scenario: scenarios.noFault,

@@ -1,0 +1,60 @@
+// Inserts new events: what makes an event new, by its id or by its body.
+import { defaultSameBodyHours } from '../config.ts';
+import { boolArray } from '../database/binary-array.ts';
+import type { Queryable } from '../database/database.ts';
+import { type NewEvent, newEventColumns } from './event.ts';
+
+/** No provider sends one body under this number of topics: from here on another topic is a repeated body as well. */
+const maxTopicsOfOneBody = 100;
+
+const { names, placeholders, count } = newEventColumns;
+const [topicsShareBody, hours] = [`$${count + 1}::boolean[]`, `$${count + 2}`];
+
+/**
+ * Inserts new events and wakes the workers, in the receiver's transaction. With `uniqueBody` an event is new if its
+ * body is; or if its topic is, and the first event with that body came less than `sameBodyHours` ago.
+ * @returns the job ids of the rows that were inserted; the others are duplicates or repeated bodies
+ */
+export async function insertEvents(
+  tx: Queryable,
+  events: readonly NewEvent[],
+  sameBodyHours: number = defaultSameBodyHours,
+): Promise<Set<string>> {
+  const { rows } = await tx.query<{ job_id: string }>({
+    name: 'insert_events',
+    text: `
+      WITH inserted AS (
+        INSERT INTO webhook_events (${names})
+        SELECT ${names}
+        FROM unnest(${placeholders}, ${topicsShareBody}) AS event (${names}, topics_share_body)
+        -- ON CONFLICT waits for every transaction that is changing the row, also for an operator's that stays open.
+        -- A plain read does not wait: ON CONFLICT then only decides between inserts of the same moment.
+        WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
+          -- A delivery without the topic's header is no new topic: any sender can leave the header out.
+          AND (NOT event.unique_body OR (
+            SELECT bool_or(e.topic = event.topic OR event.topic = 'unknown' OR NOT event.topics_share_body
+                OR e.received_at < now() - make_interval(hours => ${hours})) OR count(*) >= ${maxTopicsOfOneBody}
+            FROM webhook_events e
+            WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NOT TRUE)
+          -- A purge moves rows to the tombstones in one commit: one snapshot finds an event in either.
+          AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
+          AND (NOT event.unique_body OR (
+            SELECT bool_or(t.topic IS NULL OR t.topic = event.topic OR event.topic = 'unknown'
+                OR NOT event.topics_share_body
+                OR t.received_at < now() - make_interval(hours => ${hours}))
+            FROM tombstones t
+            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NOT TRUE)
+        ON CONFLICT DO NOTHING
+        RETURNING job_id
+      ), woken AS (
+        SELECT pg_notify('postbell', 'jobs') WHERE EXISTS (SELECT FROM inserted)
+      )
+      SELECT job_id FROM inserted LEFT JOIN woken ON true`,
+    values: [
+      ...newEventColumns.values(events),
+      boolArray(events.map((event) => event.topicsShareBody)),
+      sameBodyHours,
+    ],
+  });
+  return new Set(rows.map((row) => row.job_id));
+}

@@ -1,0 +1,94 @@
+// Records of each request on a webhook route: its metrics, its log line, and for rejected ones a row for `postbell doctor`.
+import type { FastifyRequest } from 'fastify';
+import { type Logger, logOfHotLines } from '../logger.ts';
+import {
+  type Delivery,
+  diagnoseRefusal,
+  type EventDraft,
+  type Refusal,
+  type Source,
+} from '../providers/index.ts';
+import type { RejectionLog } from '../receive/rejections.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface DeliveryRecordsDeps {
+  sources: ReadonlyMap<string, Source>;
+  rejections: RejectionLog;
+  metrics: Metrics;
+  log: Logger;
+  now?: () => Date;
+}
+
+/** What a request ended in. */
+export interface Outcome {
+  source: string;
+  /** As in the metric: accepted, duplicate, handshake, unavailable. */
+  outcome: string;
+  /** By `performance.now()`. */
+  startedAtMs: number;
+  drafts: readonly EventDraft[];
+}
+
+export interface DeliveryRecords {
+  /** A request that was read to its end and belongs to a source. */
+  finished(request: FastifyRequest, outcome: Outcome): void;
+  /** A delivery that could not be verified. */
+  rejected(request: FastifyRequest, source: Source, delivery: Delivery, refusal: Refusal): void;
+  /** A request whose body was not read to its end. */
+  unread(request: FastifyRequest, source: string, reason: string, detail: string | null): void;
+}
+
+/** Of Postgres. */
+const maxInteger = 2 ** 31 - 1;
+
+export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecords {
+  const { sources, rejections, metrics } = deps;
+  const lines = logOfHotLines(deps.log);
+  return {
+    finished: (request, { source, outcome, startedAtMs, drafts }) => {
+      const ms = performance.now() - startedAtMs;
+      metrics.countRequest(source, outcome);
+      metrics.observeAck(source, ms / 1_000);
+      lines.info(
+        { reqId: request.id, source, outcome, ...eventFields(drafts), ms: Math.round(ms * 10) / 10 },
+        'delivery',
+      );
+    },
+    rejected: (request, source, delivery, refusal) => {
+      const { reason, detail = null } = refusal;
+      metrics.countRequest(source.name, 'invalid_signature');
+      metrics.countSignatureFailure(source.name, reason);
+      rejections.record(
+        {
+          source: source.name,
+          reason,
+          detail,
+          requestId: request.id,
+          receivedAt: delivery.receivedAt,
+          bodyBytes: delivery.body.length,
+        },
+        () => diagnoseRefusal(source, delivery, refusal, sources.values()),
+      );
+    },
+    unread: (request, source, reason, detail) =>
+      rejections.record({
+        source,
+        reason,
+        detail,
+        requestId: request.id,
+        receivedAt: deps.now?.() ?? new Date(),
+        bodyBytes: Math.min(declaredBytesOf(request), maxInteger),
+      }),
+  };
+}
+
+function eventFields([first, ...others]: readonly EventDraft[]) {
+  return {
+    ...(first && { eventId: first.eventId, topic: first.topic }),
+    ...(others.length > 0 && { events: others.length + 1 }),
+  };
+}
+
+function declaredBytesOf({ headers }: FastifyRequest): number {
+  return Number(headers['content-length']) || 0;
+}

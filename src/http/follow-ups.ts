@@ -1,0 +1,37 @@
+// Follow-ups of answers, e.g. the confirmation of a subscription: run after the answer is sent, see `HandshakeAnswer.afterwards`.
+import { describeError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+
+const maxConcurrent = 10;
+
+export interface FollowUps {
+  /** Starts it unless too many are running. Never throws. @param followUp resolves to the text for the log */
+  start(log: Logger, followUp: () => Promise<string>): void;
+  /** Resolves when all that run have ended. */
+  drained(): Promise<void>;
+}
+
+export function createFollowUps(): FollowUps {
+  const running = new Set<Promise<void>>();
+  return {
+    start: (log, followUp) => {
+      if (running.size >= maxConcurrent) {
+        log.error('too many confirmations at once; have the provider send it again');
+        return;
+      }
+      const work = followUp().then(
+        (done) => log.info(done),
+        (error) =>
+          log.error(
+            { error: describeError(error).text },
+            'a confirmation failed; have the provider send it again',
+          ),
+      );
+      running.add(work);
+      void work.finally(() => running.delete(work));
+    },
+    drained: async () => {
+      await Promise.all(running);
+    },
+  };
+}

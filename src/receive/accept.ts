@@ -1,0 +1,33 @@
+// The way in for verified events, whoever brings them: a webhook, or a poller. Makes them events and has them committed.
+import type { NewEvent } from '../events/event.ts';
+import type { EventDraft } from '../providers/index.ts';
+import { newJobId } from '../queue/queue.ts';
+import type { Receiver } from './receiver.ts';
+import type { Receipt } from './store.ts';
+
+/** The events of one delivery. The caller has verified that they come from the provider. */
+export interface VerifiedDrafts {
+  /** Name of the source. */
+  source: string;
+  /** Name of the source's provider. */
+  provider: string;
+  drafts: readonly EventDraft[];
+  /** Stored with each event: never a signature or a credential, see `keptHeaders`. */
+  headers: Record<string, string>;
+  /** The bytes that the drafts were read from; their length counts against the receive queue. */
+  body: Buffer;
+}
+
+/**
+ * Resolves once the events and their jobs are committed: all of the delivery, or nothing.
+ * @throws UnavailableError when they were not: the caller tries again, or lets the provider do so
+ */
+export function acceptDrafts(
+  receiver: Pick<Receiver, 'submit'>,
+  { source, provider, drafts, headers, body }: VerifiedDrafts,
+): Promise<Receipt> {
+  const events = drafts.map(
+    (draft): NewEvent => ({ ...draft, source, provider, headers, jobId: newJobId() }),
+  );
+  return receiver.submit(events, body);
+}
