@@ -145,8 +145,8 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: 'src/worker/failure.ts',
-        find: 'if (!(await recordFailure(tx, failure, isPermanent))) return false;',
-        replace: 'if (!(await recordFailure(tx, failure, isPermanent || isDead))) return false;',
+        find: 'if (!(await recordFailure(tx, failure, isFinal))) return false;',
+        replace: 'if (!(await recordFailure(tx, failure, isFinal || isDead))) return false;',
       },
     ],
     scenario: scenarios.crashOnEveryAttempt,
