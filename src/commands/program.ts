@@ -2,11 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { readRunningDev } from '../dev/dev-folder.ts';
-import { addFilterOptions, wholeNumber } from '../terminal/filter-options.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printLine } from '../terminal/print.ts';
 import type { DevOptions } from './dev.ts';
 import type { EventsOptions } from './events.ts';
+import { addFilterOptions, wholeNumber } from './filter-options.ts';
 import type { KeysOptions } from './keys.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';

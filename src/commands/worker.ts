@@ -12,23 +12,14 @@ import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
+import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
 import { startWorker } from '../worker/worker.ts';
 
-/**
- * Beside one connection per handler: fetching, settling and heartbeats must get through when all are busy. Only one, so
- * that old and new processes fit side by side into the 20 connections of a small database.
- */
-const spareConnections = 1;
 /** Of the time to shut down, kept for rolling back and handing back. */
 const shutdownReserveMs = 4_000;
-
-/** Connections that one worker opens at most; one more listens. */
-export function connectionsOfWorker(config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER'>): number {
-  return config.WORKER_CONCURRENCY + spareConnections + (config.DATABASE_POOLER ? 0 : 1);
-}
 
 /** @throws ConfigError, CommandError */
 export async function runWorker(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
@@ -45,7 +36,7 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
   const watchdog = startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'worker', log });
   const database = connect(settings, {
     applicationName: 'postbell worker',
-    maxConnections: config.WORKER_CONCURRENCY + spareConnections,
+    maxConnections: workerPoolSize(config),
     sessionSettings: workerSessionSettings(config.HANDLER_TIMEOUT_SECONDS * 1_000),
     log,
   });

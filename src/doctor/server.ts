@@ -1,9 +1,9 @@
 // Is the database one that Postbell can live in: version, clock, connections, LISTEN?
 import { randomBytes } from 'node:crypto';
-import { connectionsOfWorker } from '../commands/worker.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { clockDifference, countSessions, readServerFacts } from '../database/server-facts.ts';
+import { connectionsOfWorker } from '../runtime/worker-connections.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const oldestVersion = 15;
