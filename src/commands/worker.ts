@@ -5,8 +5,7 @@ import { allOrFirstError } from '../database/statements.ts';
 import { CommandError } from '../errors.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers/handler.ts';
 import { createLogger, type Logger } from '../logger.ts';
-import { startPurge } from '../maintenance/purge.ts';
-import { startReconciler } from '../maintenance/reconcile.ts';
+import { startMaintenance } from '../maintenance/tasks.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
@@ -94,18 +93,9 @@ async function startWorkerParts({
     heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
     pollMs: config.POLL_SECONDS * 1_000,
     watchdog,
-    onDead: () => reconciler.wakeForDead(),
+    onDead: () => maintenance.onDead(),
   });
-  const reconciler = startReconciler({
-    database,
-    queue,
-    log,
-    intervalMs: config.RECONCILE_SECONDS * 1_000,
-    deadIntervalMs: config.SUPERVISE_SECONDS * 1_000,
-    onEnqueued: worker.wake,
-  });
-  const retentionMs = config.PAYLOAD_RETENTION_DAYS * 86_400_000;
-  const purge = retentionMs > 0 ? startPurge({ database, log, retentionMs }) : undefined;
+  const maintenance = startMaintenance({ config, database, queue, log, onEnqueued: worker.wake });
   if (config.DATABASE_POOLER)
     log.warn(
       { pollSeconds: config.POLL_SECONDS },
@@ -115,19 +105,16 @@ async function startWorkerParts({
   const listener = config.DATABASE_POOLER
     ? undefined
     : database.listen('postbell', (payload) => {
-        if (payload !== 'jobs') reconciler.wake();
+        if (payload !== 'jobs') maintenance.onReplay();
         worker.wake();
       });
-  const stopOthers = async () => {
-    await listener?.close();
-    await purge?.stop();
-  };
+  const stopListening = async () => listener?.close();
   return {
     stop: async (graceMs, crash) => {
-      // The worker takes no work from here on. The rest ends while its handlers finish: a mass replay takes minutes.
-      const worked = worker.stop(graceMs, crash);
+      // First the worker takes no more jobs. The tasks end while its handlers finish: a mass replay takes minutes.
+      const workerStopped = worker.stop(graceMs, crash);
       try {
-        await allOrFirstError([worked, reconciler.stop(), stopOthers()]);
+        await allOrFirstError([workerStopped, maintenance.stop(), stopListening()]);
       } finally {
         await queue.stop();
       }
