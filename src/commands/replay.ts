@@ -17,7 +17,7 @@ export interface ReplayOptions extends FilterOptions, CommonOptions {
 
 const interruptedExitCode = 130;
 const eraseLine = '\r\x1b[K';
-/** What is never replayed by accident is what already took effect. */
+/** Events that already took effect are never replayed by accident. */
 const defaultForMany: readonly EventStatus[] = ['FAILED'];
 const defaultForOne: readonly EventStatus[] = ['FAILED', 'IGNORED'];
 

@@ -75,7 +75,7 @@ async function hearsNotifications(database: Database): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const listener = database.listen(channel, (payload) => {
     if (payload !== undefined) resolve(true);
-    else database.query('SELECT pg_notify($1, $2)', [channel, 'ring']).catch(() => resolve(false));
+    else database.query('SELECT pg_notify($1, $2)', [channel, 'test']).catch(() => resolve(false));
   });
   const timer = setTimeout(() => resolve(false), listenTimeoutMs);
   try {
