@@ -1,120 +1,116 @@
-// Part of `npm run lint`: imports go downward only, and each outside thing has one owner (DESIGN.md, Layout).
+// Part of `npm run lint`: imports go downward only, rooms on one floor do not know each other, and each outside thing has
+// one owner. CONTRIBUTING.md has the map. Everything is compared by whole paths.
 import { readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../src/', import.meta.url));
 
-/** Top to bottom. A file may import from its own layer and from those below. */
-const layers: readonly (readonly string[])[] = [
-  ['cli.ts', 'main.ts', 'index.ts', 'commands/'],
-  ['http/', 'ops/'],
-  [
-    'receive.ts',
-    'store-deliveries.ts',
-    'worker.ts',
-    'attempts.ts',
-    'jobs-in-hand.ts',
-    'completions.ts',
-    'handle.ts',
-    'handle-batch.ts',
-    'handle-shared.ts',
-    'handler-pace.ts',
-    'settle-failure.ts',
-    'hand-back.ts',
-    'within-time.ts',
-    'plan.ts',
-    'guarded-transaction.ts',
-    'replay.ts',
-    'metrics.ts',
-    'watchdog.ts',
-  ],
-  [
-    'reconcile.ts',
-    'purge.ts',
-    'rejections.ts',
-    'stored-sources.ts',
-    'sql-answers.ts',
-    'setup-windows.ts',
-    'migrate.ts',
-    'migrations/',
-  ],
-  [
-    'events.ts',
-    'event-jobs.ts',
-    'event-locks.ts',
-    'event-outcomes.ts',
-    'event-queries.ts',
-    'event-repeats.ts',
-    'event-statistics.ts',
-    'event-filter.ts',
-    'event-retention.ts',
-    'queue/',
-    'suspects.ts',
-    'sources.ts',
-    'providers/',
-    'handlers.ts',
-  ],
-  ['binary-array.ts', 'database/', 'server-facts.ts', 'embedded-postgres/'],
-  ['failpoint.ts', 'repeat.ts'],
-  [
-    'config.ts',
-    'logger.ts',
-    'errors.ts',
-    'printable.ts',
-    'is-alive.ts',
-    'time-ordered-uuid.ts',
-    'postgres-errors.ts',
-    'supported-node.ts',
-  ],
+/**
+ * Top to bottom. A room (a folder, or a file of `src/` itself) may import from itself and from the floors below its own.
+ * `providers/` is the ground beside the house: see `usesProviders`.
+ */
+const floors: readonly (readonly string[])[] = [
+  ['cli.ts', 'index.ts'],
+  ['main.ts'],
+  ['commands/'],
+  ['demo/'],
+  ['dev/', 'doctor/'],
+  ['http/', 'ops/', 'pull/', 'terminal/'],
+  ['runtime/', 'receive/', 'worker/', 'maintenance/'],
+  ['migrations/', 'events/'],
+  ['handlers/', 'queue/'],
+  ['database/'],
+  ['failpoint.ts', 'watchdog.ts'],
+  ['config.ts', 'logger.ts'],
+  ['errors.ts', 'printable.ts', 'supported-node.ts'],
+  ['postgres-errors.ts'],
 ];
 
-const owners: Record<string, readonly string[]> = {
+/** Who may import the providers; they import nothing of the house but these files. */
+const usesProviders = [
+  'commands/',
+  'demo/',
+  'dev/',
+  'doctor/',
+  'http/',
+  'ops/',
+  'pull/',
+  'terminal/',
+  'runtime/',
+  'receive/',
+];
+const usedByProviders = ['errors.ts', 'printable.ts'];
+
+const owners: Readonly<Record<string, readonly string[]>> = {
   pg: ['database/'],
   'pg-boss': ['queue/'],
   fastify: ['http/', 'ops/'],
-  'postgres-migrations': ['migrate.ts'],
+  'postgres-migrations': ['migrations/'],
   pino: ['logger.ts'],
-  'prom-client': ['metrics.ts'],
-  commander: ['commands/'],
+  'prom-client': ['http/metrics.ts'],
+  commander: ['main.ts', 'commands/'],
 };
 
+/** The demo shows the SQL that an operator types into psql, and runs that same text. */
+const writesAsOperator = 'demo/event-queries.ts';
+
+const roomOf = (file: string) => (file.includes('/') ? `${file.split('/')[0]}/` : file);
+const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(room));
 const matches = (file: string, pattern: string) =>
   pattern.endsWith('/') ? file.startsWith(pattern) : file === pattern;
-const layerOf = (file: string) =>
-  layers.findIndex((layer) => layer.some((pattern) => matches(file, pattern)));
+const isIn = (file: string, patterns: readonly string[]) =>
+  patterns.some((pattern) => matches(file, pattern));
 
-const problems: string[] = [];
-for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
-  if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
-  const path = join(entry.parentPath, entry.name);
-  const file = relative(root, path);
-  const text = readFileSync(path, 'utf8');
-  const layer = layerOf(file);
-  if (layer === -1) problems.push(`${file}: not in a layer; add it to test/imports.ts`);
+function importProblem(file: string, target: string): string | undefined {
+  const [room, targetRoom] = [roomOf(file), roomOf(target)];
+  if (room === targetRoom) return undefined;
+  if (targetRoom === 'providers/')
+    return usesProviders.includes(room)
+      ? undefined
+      : `imports ${target}, which only ${usesProviders.join(', ')} may`;
+  if (room === 'providers/')
+    return usedByProviders.includes(target) ? undefined : `imports ${target}: providers stand alone`;
+  if (floorOf(targetRoom) > floorOf(room)) return undefined;
+  return `imports ${target}, which is ${floorOf(targetRoom) === floorOf(room) ? 'beside' : 'above'} it`;
+}
+
+function problemsOf(file: string, text: string): string[] {
+  const problems: string[] = [];
+  if (roomOf(file) !== 'providers/' && floorOf(roomOf(file)) === -1)
+    problems.push('is in no room; add it to test/imports.ts');
   for (const [, specifier] of text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)) {
     if (specifier!.startsWith('.')) {
-      const target = relative(root, resolve(dirname(path), specifier!));
-      if (target.startsWith('..')) continue;
-      if (layerOf(target) < layer) problems.push(`${file}: imports ${target}, which is above it`);
-    } else {
-      const name = specifier!.startsWith('@')
-        ? specifier!.split('/').slice(0, 2).join('/')
-        : specifier!.split('/')[0]!;
-      const allowed = owners[name];
-      if (allowed && !allowed.some((pattern) => matches(file, pattern))) {
-        problems.push(`${file}: imports ${name}, which only ${allowed.join(', ')} may`);
-      }
+      const target = relative(root, resolve(root, dirname(file), specifier!));
+      const problem = target.startsWith('..') ? undefined : importProblem(file, target);
+      if (problem) problems.push(problem);
+      continue;
     }
+    const name = specifier!
+      .split('/')
+      .slice(0, specifier!.startsWith('@') ? 2 : 1)
+      .join('/');
+    const allowed = owners[name];
+    if (allowed && !isIn(file, allowed))
+      problems.push(`imports ${name}, which only ${allowed.join(', ')} may`);
   }
   if (file !== 'config.ts' && /\bprocess\.env\b/.test(text))
-    problems.push(`${file}: reads process.env; only config.ts may`);
+    problems.push('reads process.env; only config.ts may');
   if (
-    !/^events?(-jobs|-outcomes|-queries|-filter|-repeats|-retention)?\.ts$/.test(basename(file)) &&
+    roomOf(file) !== 'events/' &&
+    file !== writesAsOperator &&
     /\b(INSERT INTO|UPDATE|DELETE FROM) webhook_events\b/.test(text)
-  ) {
-    problems.push(`${file}: writes webhook_events; its statements live in events.ts and event-*.ts`);
+  )
+    problems.push('writes webhook_events; its statements live in events/');
+  return problems;
+}
+
+const files = readdirSync(root, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+  .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+for (const file of files) {
+  for (const problem of problemsOf(file, readFileSync(join(root, file), 'utf8'))) {
+    process.stderr.write(`${file}: ${problem}\n`);
+    process.exitCode = 1;
   }
 }
-for (const problem of problems) process.stderr.write(`${problem}\n`);
-process.exitCode = problems.length ? 1 : 0;

@@ -35,7 +35,7 @@ export interface DemoOptions {
 
 const exitCodes = { balanced: 0, unbalanced: 1, interrupted: 130 };
 const countingTimeoutMs = 10_000;
-/** A failed attempt comes back after 2 s, and the machine may be busy. */
+/** A failed attempt is retried after 2 s, and the machine may be busy. */
 const standstillMs = 60_000;
 
 /**
@@ -116,9 +116,9 @@ async function balance(stage: Stage, journal: Journal): Promise<BookLine[]> {
   }
 }
 
-/** The cause is mended, then the event is replayed as an operator would: by SQL. */
+/** The cause is fixed, then the event is replayed as an operator would: by SQL. */
 async function replay(database: Database, poison: ShopEvent, say: (text: string) => void): Promise<void> {
-  say(`somebody mends the cause of a dead letter: ${await addLoyaltyRate(database)}`);
+  say(`somebody fixes the cause of a dead letter: ${await addLoyaltyRate(database)}`);
   await replayBySql(database, poison);
   say(`and replays it: ${statementFor(poison)}`);
   await createPatience(standstillMs).waitForNone(() => countUnsettled(database, [poison]));
@@ -136,7 +136,7 @@ function reportUnbalanced(out: OutputStream, lines: readonly BookLine[]): void {
 }
 
 function printSqlToTry(out: OutputStream): void {
-  printLine(out, '\nThe demo is gone when it ends. To look around: npm run dev, ring it, and in psql:');
+  printLine(out, '\nThe demo is gone when it ends. To look around: npm run dev, send an event, and in psql:');
   for (const statement of statementsToTry) printLine(out, `  ${statement};`);
   printLine(out);
 }

@@ -80,22 +80,9 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     announceRunning(devFolder, { port: Number(new URL(webUrl).port), databaseUrl: postgres?.url });
     started.defer(() => withdrawRunning(devFolder));
     started.defer(watchFolder(path.dirname(handlersModule), worker.reload));
-    if (json)
-      printJson(output, {
-        name: 'dev',
-        msg: 'up',
-        webUrl,
-        databaseUrl: postgres?.url,
-        sources: [...sources.keys()],
-      });
-    else
-      printWelcome(output, {
-        webUrl,
-        databaseUrl: postgres?.url,
-        sources: [...sources.keys()],
-        handlersModule,
-        folder,
-      });
+    const up = { webUrl, databaseUrl: postgres?.url, sources: [...sources.keys()] };
+    if (json) printJson(output, { name: 'dev', msg: 'up', ...up });
+    else printWelcome(output, { ...up, handlersModule, folder });
     return await Promise.race([web.broken, stop.stopped]);
   } catch (error) {
     // Ctrl-C reaches the child processes as well: whatever that broke, it was wanted.

@@ -1,4 +1,4 @@
-// `postbell doctor`: looks at everything that can be wrong, and says how to mend it.
+// `postbell doctor`: checks everything that can be wrong, and says how to fix it.
 import type { Environment } from '../config.ts';
 import type { Check, CheckContext } from '../doctor/check.ts';
 import { fail } from '../doctor/check.ts';
@@ -18,7 +18,7 @@ import { printJson, printLine } from '../terminal/print.ts';
 const maxConnections = 2;
 const statementTimeoutMs = 30_000;
 
-/** @param only a source to look at closely @returns 1 when a check failed; warnings do not count */
+/** @param only a source whose rejected requests are listed @returns 1 when a check failed; warnings do not count */
 export async function runDoctor(
   io: CommandIo,
   only: string | undefined,
@@ -29,7 +29,7 @@ export async function runDoctor(
     checks.push(...found);
     if (!json) for (const check of found) printCheck(io, check);
   };
-  await examine(io.env, io.folder, only, add);
+  await runChecks(io.env, io.folder, only, add);
   const count = (status: Check['status']) => checks.filter((check) => check.status === status).length;
   const isSound = !hasFailed(checks);
   if (json) printJson(io.out, { ok: isSound, checks });
@@ -37,7 +37,7 @@ export async function runDoctor(
   return isSound ? 0 : 1;
 }
 
-async function examine(
+async function runChecks(
   env: Environment,
   folder: string,
   only: string | undefined,
@@ -52,7 +52,7 @@ async function examine(
   const { handlers, checks: handlerChecks } = await checkHandlers(config, folder);
   add(handlerChecks);
   if (!config.DATABASE_URL) return;
-  // What goes wrong is told by the checks themselves.
+  // The checks themselves report every problem.
   const log = createLogger(config.LOG_LEVEL === 'debug' ? 'debug' : 'silent', 'doctor', {
     toStandardError: true,
   });

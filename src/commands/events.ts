@@ -1,8 +1,8 @@
 // `postbell events`: the events that a filter chooses, newest first.
 import { type EventSummary, listEvents } from '../events/queries.ts';
 import { withDatabase } from '../runtime/with-database.ts';
-import { type FilterOptions, filterOf } from '../terminal/filter-options.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 
 export interface EventsOptions extends FilterOptions, CommonOptions {

@@ -1,9 +1,7 @@
 // `postbell migrate`: brings the database to the schema this code needs. For the release phase.
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import type { Config, Environment } from '../config.ts';
-import { findHandlersModule } from '../handlers/handler.ts';
+import type { Environment } from '../config.ts';
 import { migrateDatabase } from '../migrations/migrate.ts';
+import { tablesFileOf } from '../migrations/tables-file.ts';
 import { acceptsSelfSigned } from '../runtime/connection.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { commandLogger } from '../runtime/with-database.ts';
@@ -32,13 +30,6 @@ export async function runMigrate(env: Environment, folder = process.cwd()): Prom
     ...(tablesFile ? { tablesFile } : {}),
   });
   return { applied, schema: state.installed, queueSchema: state.queueInstalled ?? 0 };
-}
-
-/** `tables.sql` beside the handlers; undefined where there is none. */
-export function tablesFileOf(config: Config, folder: string): string | undefined {
-  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
-  const tablesFile = modulePath && join(dirname(modulePath), 'tables.sql');
-  return tablesFile && existsSync(tablesFile) ? tablesFile : undefined;
 }
 
 export async function runMigrateVerb(io: CommandIo, { json }: CommonOptions): Promise<number> {

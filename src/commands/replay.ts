@@ -7,8 +7,8 @@ import { countMatching, findEvents } from '../events/queries.ts';
 import { replay } from '../events/replay.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
-import { type FilterOptions, filterOf } from '../terminal/filter-options.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
 
 export interface ReplayOptions extends FilterOptions, CommonOptions {
@@ -17,7 +17,7 @@ export interface ReplayOptions extends FilterOptions, CommonOptions {
 
 const interruptedExitCode = 130;
 const eraseLine = '\r\x1b[K';
-/** What is never replayed by accident is what already took effect. */
+/** Events that already took effect are never replayed by accident. */
 const defaultForMany: readonly EventStatus[] = ['FAILED'];
 const defaultForOne: readonly EventStatus[] = ['FAILED', 'IGNORED'];
 

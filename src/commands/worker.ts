@@ -5,30 +5,20 @@ import { allOrFirstError } from '../database/statements.ts';
 import { CommandError } from '../errors.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers/handler.ts';
 import { createLogger, type Logger } from '../logger.ts';
-import { startPurge } from '../maintenance/purge.ts';
-import { startReconciler } from '../maintenance/reconcile.ts';
+import { startMaintenance } from '../maintenance/tasks.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
+import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
 import { startWorker } from '../worker/worker.ts';
 
-/**
- * Beside one connection per handler: fetching, settling and heartbeats must get through when all are busy. Only one, so
- * that old and new processes fit side by side into the 20 connections of a small database.
- */
-const spareConnections = 1;
 /** Of the time to shut down, kept for rolling back and handing back. */
 const shutdownReserveMs = 4_000;
-
-/** Connections that one worker opens at most; one more listens. */
-export function connectionsOfWorker(config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER'>): number {
-  return config.WORKER_CONCURRENCY + spareConnections + (config.DATABASE_POOLER ? 0 : 1);
-}
 
 /** @throws ConfigError, CommandError */
 export async function runWorker(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
@@ -45,7 +35,7 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
   const watchdog = startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'worker', log });
   const database = connect(settings, {
     applicationName: 'postbell worker',
-    maxConnections: config.WORKER_CONCURRENCY + spareConnections,
+    maxConnections: workerPoolSize(config),
     sessionSettings: workerSessionSettings(config.HANDLER_TIMEOUT_SECONDS * 1_000),
     log,
   });
@@ -103,18 +93,9 @@ async function startWorkerParts({
     heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
     pollMs: config.POLL_SECONDS * 1_000,
     watchdog,
-    onDead: () => reconciler.wakeForDead(),
+    onDead: () => maintenance.onDead(),
   });
-  const reconciler = startReconciler({
-    database,
-    queue,
-    log,
-    intervalMs: config.RECONCILE_SECONDS * 1_000,
-    deadIntervalMs: config.SUPERVISE_SECONDS * 1_000,
-    onEnqueued: worker.wake,
-  });
-  const retentionMs = config.PAYLOAD_RETENTION_DAYS * 86_400_000;
-  const purge = retentionMs > 0 ? startPurge({ database, log, retentionMs }) : undefined;
+  const maintenance = startMaintenance({ config, database, queue, log, onEnqueued: worker.wake });
   if (config.DATABASE_POOLER)
     log.warn(
       { pollSeconds: config.POLL_SECONDS },
@@ -124,19 +105,16 @@ async function startWorkerParts({
   const listener = config.DATABASE_POOLER
     ? undefined
     : database.listen('postbell', (payload) => {
-        if (payload !== 'jobs') reconciler.wake();
+        if (payload !== 'jobs') maintenance.onReplay();
         worker.wake();
       });
-  const stopOthers = async () => {
-    await listener?.close();
-    await purge?.stop();
-  };
+  const stopListening = async () => listener?.close();
   return {
     stop: async (graceMs, crash) => {
-      // The worker takes no work from here on. The rest ends while its handlers finish: a mass replay takes minutes.
-      const worked = worker.stop(graceMs, crash);
+      // First the worker takes no more jobs. The tasks end while its handlers finish: a mass replay takes minutes.
+      const workerStopped = worker.stop(graceMs, crash);
       try {
-        await allOrFirstError([worked, reconciler.stop(), stopOthers()]);
+        await allOrFirstError([workerStopped, maintenance.stop(), stopListening()]);
       } finally {
         await queue.stop();
       }

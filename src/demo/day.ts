@@ -27,7 +27,7 @@ const scansOfAParcel = [
   ['DL', 'Delivered', 1],
 ] as const;
 
-/** Plays it to the end. @returns the event that is a dead letter now and works once its cause is mended */
+/** Plays it to the end. @returns the event that is a dead letter now and works once its cause is fixed */
 export async function playDay({
   client,
   database,
@@ -119,7 +119,7 @@ export async function playDay({
   await patience.waitForNone(async () => ((await isPutOff(database, refund)) ? 0 : 1));
   await deliver(make.paid('pi_1900', 2_500, hoursAgo(1)));
 
-  say('waiting for the workers: the refund comes back by itself, the order in SEK fails five times');
+  say('waiting for the workers: the deferred refund runs again, the order in SEK fails five times');
   await settled([poison, refund]);
   return poison;
 }

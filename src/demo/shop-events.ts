@@ -141,7 +141,7 @@ export function createShopEvents(now: () => Date): ShopEvents {
       shopifyOrder(customerId, cents, poisonCurrency, (orderId) => ({
         fate: 'FAILED',
         failures: maxAttempts,
-        effect: points(orderId, customerId, cents), // once it was mended and replayed
+        effect: points(orderId, customerId, cents), // once it was fixed and replayed
       })),
     scan: (trackingNumber, at, code, description) => {
       const scanEvents = [{ date: at.toISOString(), eventType: code, eventDescription: description }];

@@ -1,8 +1,8 @@
 // Before dev migrates a database that somebody else made, it asks: an exported DATABASE_URL is easily forgotten.
 import { readFileSync } from 'node:fs';
-import { tablesFileOf } from '../commands/migrate.ts';
 import type { Queryable } from '../database/database.ts';
 import { readSchemaState, schemaProblem } from '../migrations/migrate.ts';
+import { tablesFileOf } from '../migrations/tables-file.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo } from '../terminal/io.ts';

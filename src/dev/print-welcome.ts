@@ -1,4 +1,4 @@
-// What dev prints once it is up: where to ring, how to try it, how to look into the database.
+// What dev prints once it is up: where to deliver, how to send an event, how to open the database.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OutputStream } from '../terminal/io.ts';
@@ -29,7 +29,7 @@ export function printWelcome(out: OutputStream, welcome: Welcome): void {
     `  handlers: ${path.dirname(handlersModule)} (loaded again when a file there changes)`,
     `  database: psql ${databaseUrl ? `'${databaseUrl}'` : '"$DATABASE_URL"'}`,
     '',
-    'Ring it, from another terminal in this folder:',
+    'Send an event, from another terminal in this folder:',
     '',
     `  ${command} send stripe payment_intent.succeeded`,
     `  ${command} send shopify orders/create`,

@@ -68,8 +68,8 @@ export function createReloadingWorker(options: ReloadingWorkerOptions): Reloadin
       say(describeError(error).text.replace(/^CommandError: /, ''));
       say(
         current
-          ? 'the worker that runs is kept; mend the handlers and save'
-          : 'no worker runs; mend the handlers and save',
+          ? 'the worker that runs is kept; fix the handlers and save'
+          : 'no worker runs; fix the handlers and save',
       );
       return false;
     }

@@ -5,11 +5,11 @@ import type { Logger } from '../logger.ts';
 import type { Provider, Source } from '../providers/index.ts';
 
 export interface Check {
-  /** What was looked at, e.g. `database`. */
+  /** The thing that was checked, e.g. `database`. */
   check: string;
   status: 'ok' | 'warn' | 'fail';
   message: string;
-  /** How to mend it. */
+  /** How to fix it. */
   remedy?: string;
 }
 

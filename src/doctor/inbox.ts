@@ -24,7 +24,7 @@ export async function checkBacklog({ database }: CheckContext): Promise<Check[]>
     withoutJob,
     oldestUntriedSeconds: oldest,
   } = await readBacklog(database);
-  const details = `${countText(pending, 'event')} pending, ${retrying} of them retrying, ${deferred} put off`;
+  const details = `${countText(pending, 'event')} pending, ${retrying} of them retrying, ${deferred} deferred`;
   const checks: Check[] = [];
   if (withoutJob > 0) {
     const message = `${countText(withoutJob, 'event')} wait for a job longer than a minute`;
@@ -46,7 +46,7 @@ export async function checkDeadLetters({ database }: CheckContext): Promise<Chec
     warn(
       'dead letters',
       `${countText(count, 'event')}: ${error}`,
-      'mend the cause, then: postbell replay --error <part of the text>',
+      'fix the cause, then: postbell replay --error <part of the text>',
     ),
   );
 }

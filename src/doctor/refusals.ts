@@ -1,4 +1,4 @@
-// What the receiver refused lately, why, and what would mend it.
+// The receiver's recent rejections: the reason of each, and the remedy.
 import { listRejections, type RejectedRequest } from '../events/queries.ts';
 import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';

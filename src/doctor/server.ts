@@ -1,9 +1,9 @@
 // Is the database one that Postbell can live in: version, clock, connections, LISTEN?
 import { randomBytes } from 'node:crypto';
-import { connectionsOfWorker } from '../commands/worker.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { clockDifference, countSessions, readServerFacts } from '../database/server-facts.ts';
+import { connectionsOfWorker } from '../runtime/worker-connections.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const oldestVersion = 15;
@@ -75,7 +75,7 @@ async function hearsNotifications(database: Database): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const listener = database.listen(channel, (payload) => {
     if (payload !== undefined) resolve(true);
-    else database.query('SELECT pg_notify($1, $2)', [channel, 'ring']).catch(() => resolve(false));
+    else database.query('SELECT pg_notify($1, $2)', [channel, 'test']).catch(() => resolve(false));
   });
   const timer = setTimeout(() => resolve(false), listenTimeoutMs);
   try {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { lockPurge, purgeEvents, readCutoff } from '../events/retention.ts';
 import type { Logger } from '../logger.ts';
-import { type Repeated, repeat } from './periodic.ts';
+import type { BackgroundTask } from './background-tasks.ts';
 
 const batchSize = 500;
 const passIntervalMs = 60_000;
@@ -53,26 +53,22 @@ export async function purge(
   return { events, isTaken: false, before };
 }
 
-/** Purges at once and then every minute. */
-export function startPurge(options: PurgeOptions): Repeated {
-  const { log } = options;
-  const stopping = new AbortController();
+/** Purges every minute. */
+export function purgeTask(options: PurgeOptions): BackgroundTask {
   let doneUpTo: string | null = null;
   let fullPassAt = 0;
-  const repeated = repeat(passIntervalMs, log, 'old events could not be purged', async () => {
-    const startedAt = performance.now();
-    const isFull = startedAt >= fullPassAt;
-    const { events, isTaken, before } = await purge(options, isFull ? null : doneUpTo, stopping.signal);
-    if (isTaken || stopping.signal.aborted) return;
-    if (isFull) fullPassAt = startedAt + fullPassIntervalMs;
-    doneUpTo = before;
-    if (events) log.info({ events }, 'what was older than PAYLOAD_RETENTION_DAYS was purged');
-  });
   return {
-    wake: repeated.wake,
-    stop: async () => {
-      stopping.abort();
-      await repeated.stop();
+    name: 'purge',
+    intervalMs: passIntervalMs,
+    failureMessage: 'old events could not be purged',
+    pass: async (signal) => {
+      const startedAt = performance.now();
+      const isFull = startedAt >= fullPassAt;
+      const { events, isTaken, before } = await purge(options, isFull ? null : doneUpTo, signal);
+      if (isTaken || signal.aborted) return;
+      if (isFull) fullPassAt = startedAt + fullPassIntervalMs;
+      doneUpTo = before;
+      if (events) options.log.info({ events }, 'events older than PAYLOAD_RETENTION_DAYS were purged');
     },
   };
 }

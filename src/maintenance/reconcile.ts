@@ -14,7 +14,7 @@ import { markFailed } from '../events/outcomes.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import { type DeadJob, newJobId, type Queue } from '../queue/queue.ts';
-import { repeat } from './periodic.ts';
+import type { BackgroundTask } from './background-tasks.ts';
 
 const batchSize = 500;
 const healPageSize = 1_000;
@@ -186,53 +186,53 @@ async function runOnceMore(job: DeadJob, lostInCompany: number, deps: ReconcileD
   });
 }
 
-export interface Reconciler {
-  /** Replays were announced: look at once. */
-  wake(): void;
-  /** A job was dead-lettered: look at once. */
-  wakeForDead(): void;
-  stop(): Promise<void>;
-}
+/** Names of the tasks that are woken. */
+export const taskNames = { replays: 'replays', deadLetters: 'dead letters' } as const;
 
-export interface ReconcilerOptions extends ReconcileDeps {
+export interface ReconcileOptions extends ReconcileDeps {
   /** As RECONCILE_SECONDS, in ms. */
   intervalMs: number;
   /** As SUPERVISE_SECONDS, in ms: how often other workers' dead letters are looked for. */
   deadIntervalMs: number;
   /** Events were enqueued: a worker should look. Without it they wait for its next poll. */
   onEnqueued?: () => void;
+  /** Jobs had vanished: `replays` has to run. Without it the events wait for its interval. */
+  onCleared?: () => void;
 }
 
-/** Runs the three at their intervals and when woken, one pass of each at a time. */
-export function startReconciler(options: ReconcilerOptions): Reconciler {
-  const { log } = options;
+/** The tasks that keep row and job together. */
+export function reconcileTasks(options: ReconcileOptions): readonly BackgroundTask[] {
+  const { log, onEnqueued, onCleared, intervalMs, deadIntervalMs } = options;
   let cursor: EnqueuedEvent | undefined;
-
-  const replays = repeat(options.intervalMs, log, 'replays could not be enqueued', async (signal) => {
-    const { onEnqueued } = options;
-    const count = await enqueueEventsWithoutJob(options, { signal, onEnqueued });
-    if (count) log.info({ count }, 'events without a job were enqueued');
-  });
-  const healing = repeat(options.intervalMs, log, 'vanished jobs could not be looked for', async (signal) => {
-    const { cleared, next } = await clearVanishedJobs(options, cursor, signal);
-    cursor = next;
-    if (cleared === 0) return;
-    log.warn({ count: cleared }, 'events had lost their job; they are enqueued again');
-    replays.wake();
-  });
-  const verdicts = repeat(
-    options.deadIntervalMs,
-    log,
-    'dead letters could not be settled',
-    async (signal) => {
-      await settleDeadLetters(options, signal);
+  return [
+    {
+      name: taskNames.replays,
+      intervalMs,
+      failureMessage: 'replays could not be enqueued',
+      pass: async (signal) => {
+        const count = await enqueueEventsWithoutJob(options, { signal, onEnqueued });
+        if (count) log.info({ count }, 'events without a job were enqueued');
+      },
     },
-  );
-  return {
-    wake: replays.wake,
-    wakeForDead: verdicts.wake,
-    stop: async () => {
-      await Promise.all([replays.stop(), healing.stop(), verdicts.stop()]);
+    {
+      name: 'vanished jobs',
+      intervalMs,
+      failureMessage: 'vanished jobs could not be looked for',
+      pass: async (signal) => {
+        const { cleared, next } = await clearVanishedJobs(options, cursor, signal);
+        cursor = next;
+        if (cleared === 0) return;
+        log.warn({ count: cleared }, 'events had lost their job; they are enqueued again');
+        onCleared?.();
+      },
     },
-  };
+    {
+      name: taskNames.deadLetters,
+      intervalMs: deadIntervalMs,
+      failureMessage: 'dead letters could not be settled',
+      pass: async (signal) => {
+        await settleDeadLetters(options, signal);
+      },
+    },
+  ];
 }

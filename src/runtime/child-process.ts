@@ -117,7 +117,7 @@ function messageOf(line: string): string {
 
 /**
  * A shell that waits for the end of its standard input, a pipe that only we hold: the kernel closes it when we end,
- * also by SIGKILL. What the child was doing comes back by itself, as after every crash.
+ * also by SIGKILL. The child's jobs are retried, as after every crash.
  */
 function killWhenWeAreGone(child: ChildProcess): void {
   if (child.pid === undefined) return;

@@ -48,7 +48,7 @@ export function createReadiness(
 
 /**
  * Waits until the database answers, with pauses of up to 5 s: it must not be noticed late that it is back.
- * @throws CommandError with the remedy when it answers and its schema is too old: waiting would not mend that
+ * @throws CommandError with the remedy when it answers and its schema is too old: waiting would not fix that
  */
 export async function waitForSchema(
   database: Database,

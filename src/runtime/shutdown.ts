@@ -31,10 +31,7 @@ export function exitGracefully({
     isStopping = true;
     const hardExitMs = Math.max(timeoutMs / 2, timeoutMs - exitReserveMs);
     setTimeout(() => {
-      log.error(
-        { timeoutMs },
-        'the shutdown took too long: exiting hard; unfinished jobs come back by themselves',
-      );
+      log.error({ timeoutMs }, 'the shutdown took too long: exiting hard; unfinished jobs are retried');
       process.exit(1);
     }, hardExitMs).unref();
     for (const { name, run } of phases(crash)) {

@@ -43,7 +43,7 @@ t.test(
     processed_at = processed_at - interval '2 days'`);
 
     const purging = await rig.worker({ PAYLOAD_RETENTION_DAYS: '1' });
-    await purging.waitForLog('was purged');
+    await purging.waitForLog('were purged');
     t.equal(await rig.status('evt_newer'), undefined);
     await rig.sender.deliverUntilAcked({ ...order, id: 'evt_older', occurredAtSeconds: 1_700_000_100 });
     await rig.drain();
@@ -80,7 +80,7 @@ t.test('a worker whose clock is wrong purges by the clock of the database', asyn
       PAYLOAD_RETENTION_DAYS: '30',
       NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(skew)}`,
     });
-    await worker.waitForLog('was purged');
+    await worker.waitForLog('were purged');
     const left = await rig.pool.query('SELECT event_id FROM webhook_events ORDER BY 1');
     t.same(
       left.rows.map((row) => row.event_id),

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { loadHandlers } from '../../src/handlers/handler.ts';
-import { startReconciler } from '../../src/maintenance/reconcile.ts';
+import { startTasks } from '../../src/maintenance/background-tasks.ts';
+import { reconcileTasks, taskNames } from '../../src/maintenance/reconcile.ts';
 import {
   asDelivery,
   keptHeaders,
@@ -55,8 +56,11 @@ export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Pr
   const handlers = await loadHandlers(`${handlersFolder}index.ts`);
   const receiver = createReceiver({ database, queue, log, timeoutMs: 3_000, queueMax: 1_000 });
   atEnd(t, () => receiver.close());
-  const reconciler = startReconciler({ database, queue, log, intervalMs: 200, deadIntervalMs: 200 });
-  atEnd(t, () => reconciler.stop());
+  const tasks = startTasks(
+    reconcileTasks({ database, queue, log, intervalMs: 200, deadIntervalMs: 200 }),
+    log,
+  );
+  atEnd(t, () => tasks.stop());
   const worker = startWorker({
     ...{
       database,
@@ -69,7 +73,7 @@ export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Pr
       pollMs: 50,
     },
     handlers: () => handlers,
-    onDead: reconciler.wakeForDead,
+    onDead: () => tasks.wake(taskNames.deadLetters),
   });
   atEnd(t, () => worker.stop(5_000));
 

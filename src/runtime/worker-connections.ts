@@ -1,0 +1,18 @@
+// How many database connections a worker opens: its pool, and the sum that doctor compares with the server's limit.
+import type { Config } from '../config.ts';
+
+/**
+ * Beside one connection per handler: fetching jobs, completing them and heartbeats must get through when all handlers
+ * are busy. Only one, so that old and new processes fit side by side into the 20 connections of a small database.
+ */
+const spareConnections = 1;
+
+/** Size of a worker's pool. */
+export function workerPoolSize(config: Pick<Config, 'WORKER_CONCURRENCY'>): number {
+  return config.WORKER_CONCURRENCY + spareConnections;
+}
+
+/** Connections that one worker opens at most: its pool, and one that listens where there is no pooler. */
+export function connectionsOfWorker(config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER'>): number {
+  return workerPoolSize(config) + (config.DATABASE_POOLER ? 0 : 1);
+}
