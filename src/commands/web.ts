@@ -32,16 +32,9 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
   let queue: Queue | undefined;
   let receiver: Receiver | undefined;
   let isStopping = false;
-  // Until the database was seen there is nobody to hand a delivery to.
-  const front: Receiver = {
-    submit: (events, body) =>
-      receiver?.submit(events, body) ??
-      Promise.reject(new UnavailableError('the database was not reached yet')),
-    waiting: () => receiver?.waiting() ?? 0,
-    close: async () => receiver?.close(),
-  };
+  const lateReceiver = createLateReceiver(() => receiver);
   const metrics = createMetrics();
-  metrics.watch(database, front);
+  metrics.watch(database, lateReceiver);
   const storedSources = createStoredSources(database, log);
   const app = createServer({
     metrics,
@@ -55,7 +48,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     waiting,
     storedSources,
     secretHandover: createSecretHandover(database, log),
-    receiver: front,
+    receiver: lateReceiver,
     rejections: createRejectionLog(database, log),
     metrics,
     storesRawBody: config.STORE_RAW_BODY,
@@ -69,7 +62,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
       isStopping = true;
       return [
         { name: 'http', run: () => app.close() },
-        { name: 'receiver', run: () => front.close() },
+        { name: 'receiver', run: () => lateReceiver.close() },
         { name: 'queue', run: async () => queue?.stop() },
         { name: 'database', run: () => database.close() },
       ];
@@ -105,4 +98,15 @@ function listenProblem({ code }: NodeJS.ErrnoException, { PORT, HOST }: Config):
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return new CommandError(`HOST ${HOST} is no address of this machine: leave it unset for all`);
   return undefined;
+}
+
+/** Until the database was reached there is no receiver: deliveries are answered 503. */
+function createLateReceiver(receiver: () => Receiver | undefined): Receiver {
+  return {
+    submit: (events, body) =>
+      receiver()?.submit(events, body) ??
+      Promise.reject(new UnavailableError('the database was not reached yet')),
+    waiting: () => receiver()?.waiting() ?? 0,
+    close: async () => receiver()?.close(),
+  };
 }
