@@ -50,14 +50,14 @@ export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
 /** Of the values of a JSON, of the fields of a form; also those that stand in texts. */
 function countSeparators(body: Buffer): number {
   let count = 0;
-  for (const byte of body) if (SEPARATORS.includes(byte)) count += 1;
+  for (const byte of body) if (SEPARATORS.includes(byte)) count++;
   return count;
 }
 
 /** By bytes: a regular expression that looks for the last line breaks begins anew at each of them. */
 function withoutLineBreaks(body: Buffer): Buffer {
   let end = body.length;
-  while (end > 0 && (body[end - 1] === LF || body[end - 1] === CR)) end -= 1;
+  while (end > 0 && (body[end - 1] === LF || body[end - 1] === CR)) end--;
   return body.subarray(0, end);
 }
 

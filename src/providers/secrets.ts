@@ -91,7 +91,7 @@ function isPlaceholder(text: string): boolean {
 }
 
 function hasControlCharacters(text: string): boolean {
-  for (let i = 0; i < text.length; i += 1) {
+  for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code < 32 || code === 127) return true;
   }

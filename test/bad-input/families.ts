@@ -19,7 +19,7 @@ const repeated = (unit: string, bytes: number) => unit.repeat(Math.ceil(bytes / 
 /** Different each time, and about so many bytes together. */
 function numbered(bytes: number, unit: (n: number) => string): string {
   const units: string[] = [];
-  for (let length = 0, n = 0; length < bytes; n += 1) {
+  for (let length = 0, n = 0; length < bytes; n++) {
     const text = unit(n);
     units.push(text);
     length += Buffer.byteLength(text);

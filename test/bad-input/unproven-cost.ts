@@ -53,7 +53,7 @@ async function check(
   cost: (unproven: Unproven, bytes: number) => Promise<number>,
 ): Promise<void> {
   let [least, most] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-  for (let tries = 0; tries < triesAtMost; tries += 1) {
+  for (let tries = 0; tries < triesAtMost; tries++) {
     most = Math.min(most, await cost(unproven, more));
     if (most <= noiseMs) return;
     least = Math.min(least, await cost(unproven, less));

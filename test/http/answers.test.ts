@@ -73,13 +73,13 @@ t.test('confirmations under way are few, and the shutdown waits for them', async
   const followUp = Promise.withResolvers<string>();
   let started = 0;
   const { source, request } = sourceWithFollowUp(() => {
-    started += 1;
+    started++;
     return followUp.promise;
   });
   // Also where an assertion fails: the route would wait for it for ever.
   t.teardown(() => followUp.resolve(''));
   const { close, post, logs } = openRoute(t, source);
-  for (let n = 0; n < 12; n += 1) t.equal((await post(request)).status, 200);
+  for (let n = 0; n < 12; n++) t.equal((await post(request)).status, 200);
   t.equal(started, 10);
   t.equal(logs.filter(({ msg }) => /too many confirmations/.test(String(msg))).length, 2);
   const closing = close().then(() => 'closed');

@@ -95,8 +95,8 @@ export function* singleAlterations(right: Delivery, isSignedInPart: boolean): Ge
   if (!isSignedInPart) return;
   const found = jsonIn(right);
   const places = found ? holdersIn(JSON.parse(found.json)).length : 0;
-  for (let place = 0; place < places; place += 1)
-    for (let field = 0; field < Object.keys(holderAt(found, place).holder).length; field += 1)
+  for (let place = 0; place < places; place++)
+    for (let field = 0; field < Object.keys(holderAt(found, place).holder).length; field++)
       for (const change of FIELD_CHANGES) {
         const { whole, holder } = holderAt(found, place);
         change(holder as Record<string, unknown>, Object.keys(holder).sort(), field);

@@ -153,7 +153,7 @@ t.test('a confirmation that fails once is tried again', async (t) => {
     ...pinned,
     secrets: [ARN],
     fetchText: async () => {
-      tries += 1;
+      tries++;
       if (tries === 1) throw new Error('ECONNRESET');
       return '';
     },

@@ -180,7 +180,7 @@ t.test(
         [CERT_URL]: [`https://api.paypal.com/v1/notifications/certs/CERT-forged-${n}`],
       });
     const reasons = new Map<string, number>();
-    for (let n = 0; n < 500; n += 1) {
+    for (let n = 0; n < 500; n++) {
       const verdict = await verifyDelivery(source, named(n));
       const reason = verdict.ok ? 'ok' : verdict.reason;
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);

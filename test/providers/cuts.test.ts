@@ -81,7 +81,7 @@ function withCrc(start: string, wanted: number): string {
   let chosen = none;
   const joined = (one: readonly boolean[], other: readonly boolean[]) =>
     one.map((value, at) => value !== other[at]);
-  for (let bit = 31; bit >= 0; bit -= 1) {
+  for (let bit = 31; bit >= 0; bit--) {
     const index = rows.findIndex(({ effect }) => effect >>> bit === 1);
     const pivot = rows.splice(index, 1)[0];
     if (index < 0 || !pivot) continue;

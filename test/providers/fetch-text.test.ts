@@ -17,7 +17,7 @@ let requests = 0;
 const server = createServer(
   { key: read('signer-key'), cert: read('localhost') },
   async (request, response) => {
-    requests += 1;
+    requests++;
     const path = request.url ?? '';
     if (path === '/moved') return response.writeHead(302, { location: '/fine' }).end();
     if (path === '/missing') return response.writeHead(404).end('x'.repeat(100_000));

@@ -77,7 +77,7 @@ t.test('Postgres takes every text that passes the scan and the parser, and reads
   let passed = 0;
   for (const [index, text] of sample.entries()) {
     if (scanJson(text).problem !== null || !parses(text)) continue;
-    passed += 1;
+    passed++;
     if (taken[index] !== JSON.parse(text).id) t.fail(`differs: ${text.slice(0, 300)}`);
   }
   t.ok(passed > 300, `${passed} texts passed`);
@@ -89,7 +89,7 @@ t.test('what the scan refuses for its characters, Postgres refuses too', async (
   let refused = 0;
   for (const [index, text] of sample.entries()) {
     if (scanJson(text).problem === null) continue;
-    refused += 1;
+    refused++;
     if (taken[index] !== undefined) t.fail(`refused for nothing: ${text}`);
   }
   t.ok(refused > 100, `${refused} texts were refused`);

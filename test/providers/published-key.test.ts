@@ -47,7 +47,7 @@ t.test('deliveries that arrive together wait for one fetch', async (t) => {
 t.test('forged key ids do not make us fetch again and again', async (t) => {
   const { source, fetched } = fetchingSource(jwks('k1'));
   await verifyDelivery(source, delivery);
-  for (let i = 0; i < 100; i += 1) {
+  for (let i = 0; i < 100; i++) {
     const forged = withHeaders(delivery, { [KEY_ID]: [`forged-${i}`] });
     t.match(await verifyDelivery(source, forged), { ok: false, reason: 'key_unavailable' });
   }
@@ -118,7 +118,7 @@ t.test('a fetch that throws at once is tried again later', async (t) => {
   const source: Source = {
     ...makeSource(shipstation, 'published'),
     fetchText: () => {
-      calls += 1;
+      calls++;
       if (calls === 1) throw new Error('at once');
       return Promise.resolve(jwks('k1'));
     },

@@ -65,12 +65,12 @@ export async function checkAlterations(
       for (const altered of singleAlterations(delivery, isSignedInPart)) {
         const problem = await problemOf(source, known, altered);
         if (problem) throw new Error(`${problem}\n${shown(altered)}`);
-        if (problem === undefined) accepted += 1;
+        if (problem === undefined) accepted++;
       }
     const { failed, counterexample, errorInstance } = await fc.check(
       fc.asyncProperty(alterations(delivery, BEARERS.has(provider.name)), async (altered) => {
         const problem = await problemOf(source, known, altered);
-        if (problem === undefined) accepted += 1;
+        if (problem === undefined) accepted++;
         return typeof problem !== 'string';
       }),
       options,

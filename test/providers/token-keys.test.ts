@@ -219,7 +219,7 @@ t.test('ids that nobody publishes are not asked for one by one', async (t) => {
   const delivery = sent('plaid', PLAID_SECRET);
   t.match(await verifyDelivery(source, delivery), { ok: true });
   const [, payload, signature] = (delivery.headers['plaid-verification']?.[0] ?? '').split('.');
-  for (let n = 0; n < 200; n += 1) {
+  for (let n = 0; n < 200; n++) {
     const token = `${encodeJson({ alg: 'ES256', kid: `forged-${n}` })}.${payload}.${signature}`;
     t.match(await verifyDelivery(source, withHeaders(delivery, { 'plaid-verification': [token] })), {
       ok: false,

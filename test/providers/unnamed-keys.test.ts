@@ -46,7 +46,7 @@ t.test(
     const { source, asked } = publishing(() => published);
     t.match(await verifyDelivery(source, signedBy(older)), { ok: true });
     published = jwks(older.publicKey, newer.publicKey);
-    for (let i = 0; i < 100; i += 1)
+    for (let i = 0; i < 100; i++)
       t.match(
         await verifyDelivery(source, signedBy(newer)),
         { reason: 'key_unavailable' },

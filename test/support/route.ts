@@ -14,7 +14,7 @@ export function openRoute(t: Test, ...sources: Source[]) {
     t,
     {
       submit: async () => {
-        accepted += 1;
+        accepted++;
         return { duplicate: false };
       },
       waiting: () => 0,

@@ -71,7 +71,7 @@ export async function startEmbeddedPostgres(
     options.log?.info({ dataDir }, `Postgres cannot enter ${wanted}: its data lies elsewhere`);
   }
   const binaries = await findBinaries(user);
-  for (let start = 1; ; start += 1) {
+  for (let start = 1; ; start++) {
     try {
       return await startOnce(options, binaries, user, dataDir);
     } catch (error) {

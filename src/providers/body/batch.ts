@@ -16,7 +16,7 @@ export function splitBody(body: unknown, path: string): object[] | typeof TOO_MA
   const list = valueAt(body, keys);
   if (!Array.isArray(list)) return undefined;
   let beside = 0;
-  for (let depth = 0; depth < keys.length; depth += 1)
+  for (let depth = 0; depth < keys.length; depth++)
     beside += Object.keys(valueAt(body, keys.slice(0, depth)) as object).length;
   return beside * list.length > MAX_COPIED_KEYS ? TOO_MANY : list.map((item) => withOne(body, keys, item));
 }

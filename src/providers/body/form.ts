@@ -20,7 +20,7 @@ export function parseForm(body: Buffer): FormField[] | FormProblem {
   const fields: FormField[] = [];
   let start = 0;
   let equals = -1;
-  for (let end = 0; end <= body.length; end += 1) {
+  for (let end = 0; end <= body.length; end++) {
     const byte = body[end];
     if (byte === EQUALS && equals < 0) equals = end;
     if (byte !== AMPERSAND && byte !== undefined) continue;
@@ -85,7 +85,7 @@ export function formToObject(
 function decodePart(body: Buffer, start: number, end: number): string | undefined {
   const out = Buffer.allocUnsafe(end - start);
   let length = 0;
-  for (let i = start; i < end; i += 1) {
+  for (let i = start; i < end; i++) {
     let byte = body[i] ?? 0;
     if (byte === PLUS) byte = 32;
     else if (byte === PERCENT && i + 2 < end) {
@@ -97,7 +97,7 @@ function decodePart(body: Buffer, start: number, end: number): string | undefine
       }
     }
     out[length] = byte;
-    length += 1;
+    length++;
   }
   const decoded = out.subarray(0, length);
   return isUtf8(decoded) ? decoded.toString('utf8') : undefined;

@@ -28,11 +28,11 @@ export function scanJson(text: string, maxDepth = MAX_DEPTH): JsonScan {
     const code = text.charCodeAt(i);
     if (code === QUOTE) {
       if (hasEscapes) {
-        i += 1;
+        i++;
         while (i < length) {
           const inner = text.charCodeAt(i);
           if (inner === QUOTE) break;
-          if (inner !== BACKSLASH) i += 1;
+          if (inner !== BACKSLASH) i++;
           else if (text.charCodeAt(i + 1) !== 117) i += 2;
           else {
             const found = unicodeEscape(text, i);
@@ -40,18 +40,18 @@ export function scanJson(text: string, maxDepth = MAX_DEPTH): JsonScan {
             i += found.length;
           }
         }
-        i += 1;
+        i++;
       } else {
         const end = text.indexOf('"', i + 1);
         i = end < 0 ? length : end + 1;
       }
     } else if (code === 123 || code === 91) {
-      depth += 1;
+      depth++;
       if (depth > maxDepth) return { problem: 'too_deep', hasInexactNumbers };
-      i += 1;
+      i++;
     } else if (code === 125 || code === 93) {
-      depth -= 1;
-      i += 1;
+      depth--;
+      i++;
     } else if (code === 45 || (code >= 48 && code <= 57)) {
       const end = endOfNumber(text, i);
       if (end - i > 15 || !isPlainInteger(text, i, end)) {
@@ -59,7 +59,7 @@ export function scanJson(text: string, maxDepth = MAX_DEPTH): JsonScan {
         if (isAbsurdNumber(text, i, end)) problem ??= 'number';
       }
       i = end;
-    } else i += 1;
+    } else i++;
   }
   return { problem, hasInexactNumbers };
 }
@@ -76,7 +76,7 @@ function unicodeEscape(text: string, at: number): { problem: PayloadError | null
 
 function endOfNumber(text: string, start: number): number {
   let end = start + 1;
-  for (; end < text.length; end += 1) {
+  for (; end < text.length; end++) {
     const code = text.charCodeAt(end);
     const isNumberChar =
       (code >= 48 && code <= 57) || code === 46 || code === 45 || code === 43 || code === 69 || code === 101;
@@ -86,7 +86,7 @@ function endOfNumber(text: string, start: number): number {
 }
 
 function isPlainInteger(text: string, start: number, end: number): boolean {
-  for (let i = start; i < end; i += 1) {
+  for (let i = start; i < end; i++) {
     const code = text.charCodeAt(i);
     if ((code < 48 || code > 57) && !(i === start && code === 45 && end - start > 1)) return false;
   }

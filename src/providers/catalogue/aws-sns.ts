@@ -97,7 +97,7 @@ function answerConfirmation(
 }
 
 async function confirm(url: string, topicArn: string, get: typeof fetchText): Promise<string> {
-  for (let tries = 1; ; tries += 1) {
+  for (let tries = 1; ; tries++) {
     try {
       await get(url);
       return `subscribed to ${topicArn}`;

@@ -75,7 +75,7 @@ function findProblem(
   if (!isOfKind(leaf.publicKey, 'rsa-sha256')) return 'its key is no RSA key of 2048 bits or more';
   if (chain.some((certificate) => !isCurrent(certificate, nowMs))) return 'it is not valid at this time';
   if (chain.length === 1) return undefined;
-  for (let i = 1; i < chain.length; i += 1) {
+  for (let i = 1; i < chain.length; i++) {
     const issuer = chain[i];
     if (!issuer?.ca || !isIssuedBy(chain[i - 1], issuer)) return 'it is no chain';
   }

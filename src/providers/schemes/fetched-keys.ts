@@ -58,12 +58,12 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
 
   function mayFetch(nowMs: number): boolean {
     while (fetchesLeft < FETCH_BURST && nowMs >= nextFetchAtMs) {
-      fetchesLeft += 1;
+      fetchesLeft++;
       nextFetchAtMs += untilNextFetchMs();
     }
     if (fetchesLeft < 1) return false;
     if (fetchesLeft === FETCH_BURST) nextFetchAtMs = nowMs + untilNextFetchMs();
-    fetchesLeft -= 1;
+    fetchesLeft--;
     return true;
   }
 

@@ -82,7 +82,7 @@ export function parseDecimal(text: string): number | undefined {
   if (text.length === 0 || text.length > 15 || (text.length > 1 && text.charCodeAt(0) === 48))
     return undefined;
   let value = 0;
-  for (let i = 0; i < text.length; i += 1) {
+  for (let i = 0; i < text.length; i++) {
     const digit = text.charCodeAt(i) - 48;
     if (digit < 0 || digit > 9) return undefined;
     value = value * 10 + digit;

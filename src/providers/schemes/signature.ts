@@ -46,7 +46,7 @@ export function readSignatures(spec: SignatureSpec, reading: Reading): string[] 
     if (text.length > MAX_SIGNATURE_CHARS) return malformed('too long');
     const items = readItems(spec, text);
     reading.items = items;
-    for (let i = spec.skip ?? 0; i < items.length && found.length < maxFound; i += 1) {
+    for (let i = spec.skip ?? 0; i < items.length && found.length < maxFound; i++) {
       const prefix = spec.prefix ?? '';
       let item = items[i] ?? '';
       if (spec.after !== undefined) item = item.slice(item.indexOf(spec.after) + spec.after.length);
@@ -174,8 +174,8 @@ function splitItems(text: string, separator: string): string[] {
 function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;
-  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
   return text.slice(start, end);
 }
 

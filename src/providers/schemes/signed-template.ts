@@ -92,7 +92,7 @@ export function verifySigned<Key>(
     const refusal = renderMessage(message, reading, pieces);
     unrendered ??= refusal;
     if (refusal) continue;
-    for (let i = 0; i < keys.length; i += 1) {
+    for (let i = 0; i < keys.length; i++) {
       const key = keys[i];
       if (key === undefined) continue;
       hasKey = true;
