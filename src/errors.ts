@@ -13,7 +13,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** A command's own refusal with its remedy; shown without a stack, exit code 1. */
+/** A command's own rejection with its remedy; shown without a stack, exit code 1. */
 export class CommandError extends Error {
   constructor(message: string) {
     super(message);

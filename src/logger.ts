@@ -110,7 +110,7 @@ function writtenInGroups(): DestinationStream {
  * For the one line per delivery or attempt: without the net of redaction, which costs more than the line itself.
  * Only fields that we name ourselves may go there, nothing of a body or a header.
  */
-export function logOfHotLines(log: Logger): Logger {
+export function createUnredactedLogger(log: Logger): Logger {
   return log.child({}, { redact: [] });
 }
 

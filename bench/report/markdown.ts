@@ -196,7 +196,7 @@ function floodSection({ flood }: Results, systems: readonly System[]): string {
   const texts = Object.entries(flood.find((row) => row.system === 'postbell')?.statementTexts ?? {});
   const list = texts.map(([text, calls]) => `- ${calls} × \`${text.replaceAll('`', "'")}\``).join('\n');
   const why = texts.length
-    ? `Postbell's statements during the flood (a sample of the refusals, at most one row a second, whatever the flood's rate):\n\n${list}`
+    ? `Postbell's statements during the flood (a sample of the rejections, at most one row a second, whatever the flood's rate):\n\n${list}`
     : '';
   return `## (d) A flood of forgeries\n\n${table(head, rows)}\n\n${why}`;
 }

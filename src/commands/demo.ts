@@ -17,7 +17,7 @@ import { expectedShop } from '../demo/expected-shop.ts';
 import { createJournal, type Journal } from '../demo/journal.ts';
 import { createPatience } from '../demo/patience.ts';
 import { printDeadLetters, printLedger, printShop } from '../demo/print-ledger.ts';
-import { readRefusals } from '../demo/refusals.ts';
+import { readRejections } from '../demo/rejections.ts';
 import type { ShopEvent } from '../demo/shop-events.ts';
 import { addLoyaltyRate, readShopFigures, readShopTables } from '../demo/shop-queries.ts';
 import { openStage, type Stage } from '../demo/stage.ts';
@@ -108,7 +108,7 @@ async function balance(stage: Stage, journal: Journal): Promise<BookLine[]> {
     const found: Found = {
       events: await readEventFigures(stage.database, journal.acknowledged()),
       shop: await readShopFigures(stage.database, expectedShop(journal.events())),
-      refusals: await readRefusals(stage.webUrl, stage.metricsToken),
+      rejections: await readRejections(stage.webUrl, stage.metricsToken),
     };
     const lines = makeBooks(journal, found);
     if (unbalancedLines(lines).length === 0 || performance.now() > deadline) return lines;

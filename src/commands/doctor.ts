@@ -4,7 +4,7 @@ import type { Check, CheckContext } from '../doctor/check.ts';
 import { fail } from '../doctor/check.ts';
 import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
 import { checkQueue, checkSchema } from '../doctor/queue.ts';
-import { checkRefusals } from '../doctor/refusals.ts';
+import { checkRejections } from '../doctor/rejections.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
 import { checkSettings, checkSources } from '../doctor/settings.ts';
 import { describeError } from '../errors.ts';
@@ -73,7 +73,7 @@ async function runChecks(
     await attempt('dead letters', () => checkDeadLetters(context), add);
     await attempt('storage', () => checkStorage(context), add);
     if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);
-    await attempt('refused requests', () => checkRefusals(context, only), add);
+    await attempt('refused requests', () => checkRejections(context, only), add);
   } finally {
     await database.close();
   }

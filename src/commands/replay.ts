@@ -44,7 +44,7 @@ export async function runReplay(
       const events = countText(matched, `${filter.statuses!.join(' or ')} event`);
       await confirm(io, {
         question: `Replay ${events}?`,
-        refusal: `${events} would be replayed: add --yes to do it`,
+        rejection: `${events} would be replayed: add --yes to do it`,
         declined: 'nothing was replayed',
       });
     }

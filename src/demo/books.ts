@@ -16,7 +16,7 @@ export interface Found {
   events: EventFigures;
   shop: ShopFigures;
   /** Refused requests by reason, as the receiver's metrics count them. */
-  refusals: ReadonlyMap<string, number>;
+  rejections: ReadonlyMap<string, number>;
 }
 
 /** The books balance when every line has the same number on both sides. */
@@ -27,7 +27,7 @@ export function unbalancedLines(lines: readonly BookLine[]): BookLine[] {
 export function makeBooks(journal: Journal, found: Found): BookLine[] {
   return [
     ...answerLines(journal),
-    ...refusalLines(journal, found),
+    ...rejectionLines(journal, found),
     ...eventLines(journal, found),
     ...shopLines(journal, found),
   ];
@@ -46,13 +46,13 @@ function answerLines(journal: Journal): BookLine[] {
   ];
 }
 
-function refusalLines(journal: Journal, { refusals }: Found): BookLine[] {
+function rejectionLines(journal: Journal, { rejections }: Found): BookLine[] {
   const { toRefuse } = journal.answers();
-  const reasons = [...new Set<string>([...toRefuse.keys(), ...refusals.keys()])].sort();
+  const reasons = [...new Set<string>([...toRefuse.keys(), ...rejections.keys()])].sort();
   return reasons.map((reason) => ({
     what: `refused by the receiver: ${reason}`,
     expected: new Map<string, number>(toRefuse).get(reason) ?? 0,
-    found: refusals.get(reason) ?? 0,
+    found: rejections.get(reason) ?? 0,
   }));
 }
 

@@ -1,9 +1,9 @@
 // The client's own book: every request the demo sent and what was answered. The ledger is made from it, not from the database.
-import type { RefusalReason } from '../providers/provider.ts';
+import type { RejectionReason } from '../providers/provider.ts';
 import type { ShopEvent } from './shop-events.ts';
 
 /** Why a delivery must be refused; undefined: it is genuine. */
-export type Refused = RefusalReason | undefined;
+export type Refused = RejectionReason | undefined;
 
 export interface SentDelivery {
   event: ShopEvent;
@@ -30,7 +30,7 @@ export interface Answers {
   accepted: number;
   duplicates: number;
   /** Requests that had to be refused, by reason. */
-  toRefuse: Map<RefusalReason, number>;
+  toRefuse: Map<RejectionReason, number>;
   /** 401. */
   refused: number;
   /** Anything else: a 503, no answer, a refused genuine delivery, an accepted forged one. */

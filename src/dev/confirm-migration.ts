@@ -25,7 +25,7 @@ export async function confirmMigration(io: CommandIo): Promise<void> {
   const plan = `DATABASE_URL names the database ${found.name}, which was not made by dev: it makes Postbell's tables and the schema pgboss there${tables}`;
   await confirm(io, {
     question: `${plan}.\nMigrate ${found.name}?`,
-    refusal: `${plan}; add --yes to do it, or unset DATABASE_URL: dev brings a Postgres of its own`,
+    rejection: `${plan}; add --yes to do it, or unset DATABASE_URL: dev brings a Postgres of its own`,
     declined: 'nothing was migrated; without DATABASE_URL dev brings a Postgres of its own',
   });
 }

@@ -1,11 +1,11 @@
 // Records of each request on a webhook route: its metrics, its log line, and for rejected ones a row for `postbell doctor`.
 import type { FastifyRequest } from 'fastify';
-import { type Logger, logOfHotLines } from '../logger.ts';
+import { createUnredactedLogger, type Logger } from '../logger.ts';
 import {
   type Delivery,
-  diagnoseRefusal,
+  diagnoseRejection,
   type EventDraft,
-  type Refusal,
+  type Rejection,
   type Source,
 } from '../providers/index.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
@@ -33,7 +33,7 @@ export interface DeliveryRecords {
   /** A request that was read to its end and belongs to a source. */
   finished(request: FastifyRequest, outcome: Outcome): void;
   /** A delivery that could not be verified. */
-  rejected(request: FastifyRequest, source: Source, delivery: Delivery, refusal: Refusal): void;
+  rejected(request: FastifyRequest, source: Source, delivery: Delivery, rejection: Rejection): void;
   /** A request whose body was not read to its end. */
   unread(request: FastifyRequest, source: string, reason: string, detail: string | null): void;
 }
@@ -43,7 +43,7 @@ const maxInteger = 2 ** 31 - 1;
 
 export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecords {
   const { sources, rejections, metrics } = deps;
-  const lines = logOfHotLines(deps.log);
+  const lines = createUnredactedLogger(deps.log);
   return {
     finished: (request, { source, outcome, startedAtMs, drafts }) => {
       const ms = performance.now() - startedAtMs;
@@ -54,8 +54,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         'delivery',
       );
     },
-    rejected: (request, source, delivery, refusal) => {
-      const { reason, detail = null } = refusal;
+    rejected: (request, source, delivery, rejection) => {
+      const { reason, detail = null } = rejection;
       metrics.countRequest(source.name, 'invalid_signature');
       metrics.countSignatureFailure(source.name, reason);
       rejections.record(
@@ -67,7 +67,7 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
           receivedAt: delivery.receivedAt,
           bodyBytes: delivery.body.length,
         },
-        () => diagnoseRefusal(source, delivery, refusal, sources.values()),
+        () => diagnoseRejection(source, delivery, rejection, sources.values()),
       );
     },
     unread: (request, source, reason, detail) =>

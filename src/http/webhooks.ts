@@ -13,7 +13,7 @@ import {
   keptHeaders,
   type Provider,
   queryAsForm,
-  type Refusal,
+  type Rejection,
   readEvents,
   type Source,
   unavailableStatusOf,
@@ -170,12 +170,12 @@ function rejectDelivery(
   request: FastifyRequest,
   reply: FastifyReply,
   { source, delivery }: Arrival,
-  refusal: Refusal,
+  rejection: Rejection,
 ) {
-  parts.records.rejected(request, source, delivery, refusal);
+  parts.records.rejected(request, source, delivery, rejection);
   // Nobody can say whether the signature is right while the provider's key cannot be had. A 401 would lose the event at
   // senders that take any 4xx as final (SNS does); a 503 makes all of them try again.
-  if (refusal.reason === 'key_unavailable') return sendUnavailable(reply, source.provider);
+  if (rejection.reason === 'key_unavailable') return sendUnavailable(reply, source.provider);
   return sendError(reply, 401, 'invalid_signature');
 }
 

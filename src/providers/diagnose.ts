@@ -1,13 +1,13 @@
 // Why a request was refused, looked at closely for the operator: never for the caller, and never for each one of a flood.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { bodyAlterations, urlVariants } from './alterations.ts';
-import type { Delivery, Provider, Refusal, RefusalReason, Source } from './provider.ts';
+import type { Delivery, Provider, Rejection, RejectionReason, Source } from './provider.ts';
 import { providers } from './registry.ts';
 import { verifyDelivery } from './verify.ts';
 
-/** What a closer look makes of a refusal; those of the verifier stay where it finds no more. */
+/** What a closer look makes of a rejection; those of the verifier stay where it finds no more. */
 export type Finding =
-  | RefusalReason
+  | RejectionReason
   /** Signed with none of our secrets, and altered in no way we know. */
   | 'wrong_secret'
   /** Signed with the secret of another source. */
@@ -52,14 +52,14 @@ const offline = async (): Promise<string> => {
  * a bounded amount of work.
  * @param sources all that are on
  */
-export async function diagnoseRefusal(
+export async function diagnoseRejection(
   source: Source,
   delivery: Delivery,
-  refusal: Refusal,
+  rejection: Rejection,
   sources: Iterable<Source>,
 ): Promise<Diagnosis> {
-  const { reason, detail = null } = refusal;
-  if (reason === 'too_old' || reason === 'too_new') return diagnoseAge(source, delivery, refusal);
+  const { reason, detail = null } = rejection;
+  if (reason === 'too_old' || reason === 'too_new') return diagnoseAge(source, delivery, rejection);
   if (delivery.body.length > MAX_BODY_BYTES) return { reason, detail: bounded([detail, TOO_MUCH]) };
   let budget = BUDGET_BYTES;
   for (const { source: tried, delivery: altered, found } of attempts(source, delivery, reason, [
@@ -82,7 +82,7 @@ export async function diagnoseRefusal(
     return { reason, detail: bounded([detail, 'the body arrived empty']) };
   if (reason !== 'wrong_signature')
     return { reason, detail: bounded([detail, senderHint(source, delivery)]) };
-  if (refusal.mismatch) return { reason: MISMATCHES[refusal.mismatch], detail };
+  if (rejection.mismatch) return { reason: MISMATCHES[rejection.mismatch], detail };
   return { reason: 'wrong_secret', detail };
 }
 
@@ -90,8 +90,8 @@ export async function diagnoseRefusal(
 export const UNCONFIRMED = 'its signature could not be confirmed';
 
 /** An old delivery that is right otherwise speaks for a clock or a late retry; any other is a forgery, too. */
-async function diagnoseAge(source: Source, delivery: Delivery, refusal: Refusal): Promise<Diagnosis> {
-  const { reason, detail, ageMs = 0 } = refusal;
+async function diagnoseAge(source: Source, delivery: Delivery, rejection: Rejection): Promise<Diagnosis> {
+  const { reason, detail, ageMs = 0 } = rejection;
   const receivedAt = new Date(delivery.receivedAt.getTime() - ageMs);
   const isRight =
     delivery.body.length <= MAX_BODY_BYTES && (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
@@ -104,7 +104,7 @@ async function diagnoseAge(source: Source, delivery: Delivery, refusal: Refusal)
 function* attempts(
   source: Source,
   delivery: Delivery,
-  reason: RefusalReason,
+  reason: RejectionReason,
   sources: readonly Source[],
 ): Generator<Attempt> {
   const others = sources.filter(({ name }) => name !== source.name);

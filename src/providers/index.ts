@@ -9,7 +9,7 @@ export {
 } from './answers.ts';
 export { queryAsForm } from './body/body.ts';
 export { describeHandshakes, describeProvider, type ProviderGuide, USUAL_ANSWER } from './describe.ts';
-export { type Diagnosis, diagnoseRefusal, UNCONFIRMED } from './diagnose.ts';
+export { type Diagnosis, diagnoseRejection, UNCONFIRMED } from './diagnose.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
@@ -22,8 +22,8 @@ export type {
   OutgoingRequest,
   PayloadError,
   Provider,
-  Refusal,
-  RefusalReason,
+  Rejection,
+  RejectionReason,
   Source,
   Verdict,
 } from './provider.ts';

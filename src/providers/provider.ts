@@ -32,7 +32,7 @@ export interface Source {
 }
 
 /** Why a request was refused. For operators only: the caller sees one body for all of them. */
-export type RefusalReason =
+export type RejectionReason =
   | 'missing_header'
   | 'repeated_header'
   | 'malformed_signature'
@@ -43,9 +43,9 @@ export type RefusalReason =
   | 'missing_url'
   | 'key_unavailable';
 
-export interface Refusal {
+export interface Rejection {
   ok: false;
-  reason: RefusalReason;
+  reason: RejectionReason;
   /** For the operator, e.g. `312 s old`; holds no secret, no body. */
   detail?: string;
   /** With too_old and too_new: how far before the arrival the request was made; negative if after. */
@@ -54,7 +54,7 @@ export interface Refusal {
   mismatch?: 'body' | 'url';
 }
 
-export type Verdict = { ok: true /** Index into `source.secrets`. */; secretIndex: number } | Refusal;
+export type Verdict = { ok: true /** Index into `source.secrets`. */; secretIndex: number } | Rejection;
 
 /** One event read from a verified delivery; becomes one row and one job. */
 export interface EventDraft {

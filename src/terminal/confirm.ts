@@ -3,12 +3,12 @@ import { createInterface } from 'node:readline/promises';
 import { CommandError } from '../errors.ts';
 import type { CommandIo } from './io.ts';
 
-/** @throws CommandError with `refusal` where nobody can be asked, with `declined` where the answer is not yes */
+/** @throws CommandError with `rejection` where nobody can be asked, with `declined` where the answer is not yes */
 export async function confirm(
   { input, err }: Pick<CommandIo, 'input' | 'err'>,
-  { question, refusal, declined }: { question: string; refusal: string; declined: string },
+  { question, rejection, declined }: { question: string; rejection: string; declined: string },
 ): Promise<void> {
-  if (!input.isTTY || !err.isTTY) throw new CommandError(refusal);
+  if (!input.isTTY || !err.isTTY) throw new CommandError(rejection);
   const { promise: closed, reject } = Promise.withResolvers<never>();
   const questions = createInterface({ input, output: err as NodeJS.WritableStream });
   questions.once('close', () => reject(new CommandError(declined))); // Ctrl-C, Ctrl-D

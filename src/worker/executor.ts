@@ -4,7 +4,7 @@ import { describeError } from '../errors.ts';
 import { markLoneStart } from '../events/crashes.ts';
 import { lockRow, RowHeldError } from '../events/locks.ts';
 import type { Handler } from '../handlers/handler.ts';
-import { logOfHotLines } from '../logger.ts';
+import { createUnredactedLogger } from '../logger.ts';
 import type { ClaimedJob } from '../queue/queue.ts';
 import {
   type Assignment,
@@ -66,7 +66,7 @@ const maxBatch = 200;
 export function runAttempts(options: AttemptsOptions): Attempts {
   const { deps, hand, completions, concurrency, signal, isStopping, handBack, putOff, enter } = options;
   const { pace, log } = deps;
-  const lines = logOfHotLines(log);
+  const lines = createUnredactedLogger(log);
   const running = new Set<Promise<void>>();
   // Of these: their handlers have returned, only COMMIT is under way.
   const ending = new Set<Assignment>();

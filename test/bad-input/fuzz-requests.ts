@@ -35,10 +35,10 @@ const signers = {
 } as const;
 const names = Object.keys(signers) as (keyof typeof signers)[];
 const kinds: readonly Kind[] = ['signature', 'signature', 'body', 'body', 'json', 'json', 'headers', 'bytes'];
-const refusals = new Set([400, 401, 404, 405, 408, 413, 415, 417, 431]);
+const rejections = new Set([400, 401, 404, 405, 408, 413, 415, 417, 431]);
 const isRefused = ({ status }: Answer) => (status === 401 ? undefined : `${status} instead of 401`);
 const isAccepted = ({ status }: Answer) => (status === 200 ? undefined : `${status} instead of 200`);
-const isHonest = ({ status }: Answer) => (status === 200 || refusals.has(status) ? undefined : `${status}`);
+const isHonest = ({ status }: Answer) => (status === 200 || rejections.has(status) ? undefined : `${status}`);
 
 export function fuzzRequest(seed: number, n: number): FuzzRequest {
   const random = createRandom(seed, n);

@@ -61,7 +61,7 @@ export interface Stage {
     eventId: string,
     source?: string,
   ): Promise<{ payload: string | null; raw_body: Buffer | null; topic: string }>;
-  /** What `work` made web execute; aside from the sampled refusal and pg-boss's own round. */
+  /** What `work` made web execute; aside from the sampled rejection and pg-boss's own round. */
   statementsOf(work: () => Promise<unknown>): Promise<string[]>;
   metrics(): Promise<string>;
   /** p99 of the delay of web's event loop, for each time between two readings of the metrics. */

@@ -1,6 +1,6 @@
 // A process of its own: what unproven deliveries cost the verifier and the diagnosis, in CPU time of the one thread.
 // Its heap is small (see flood-run.ts): whatever takes many times its body's bytes ends it.
-import { answerHandshake, diagnoseRefusal, providers, verifyDelivery } from '../../src/providers/index.ts';
+import { answerHandshake, diagnoseRejection, providers, verifyDelivery } from '../../src/providers/index.ts';
 import { createRandom } from './random.ts';
 import { deliveryOf, everyUnproven, nameOf, sampleOf, sourceOf, type Unproven } from './unproven.ts';
 
@@ -42,7 +42,7 @@ async function diagnose(unproven: Unproven, bytes: number): Promise<number> {
   const verdict = await verifyDelivery(source, delivery);
   // Nothing to forge: whoever has the URL's secret may send what he likes.
   if (verdict.ok) return 0;
-  return cpuMs(() => diagnoseRefusal(source, delivery, verdict, others));
+  return cpuMs(() => diagnoseRejection(source, delivery, verdict, others));
 }
 
 /** The least of several tries is the work itself: until the growth is that of the body, or it never is. */

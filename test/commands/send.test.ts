@@ -101,7 +101,7 @@ t.test('--data sends an own body, from a file or from standard input; --id names
   });
 });
 
-t.test('a refusal is shown and ends with 1', async (t) => {
+t.test('a rejection is shown and ends with 1', async (t) => {
   const env = { STRIPE_WEBHOOK_SECRET: 'whsec_another-one-0123' };
   const { code, stdout } = await cli(['send', 'stripe', 'invoice.paid'], { env });
   t.equal(code, 1);

@@ -102,10 +102,10 @@ t.test('a statement that comes behind the end of the transaction is not executed
   for (const isThrowing of [true, false]) {
     const stop = new AbortController();
     let writing: Promise<void> | undefined;
-    let refusals = 0;
+    let rejections = 0;
     const write = async (tx: Transaction) => {
       while (!stop.signal.aborted) {
-        await tx.query(insert('stray')).catch(() => refusals++);
+        await tx.query(insert('stray')).catch(() => rejections++);
         await new Promise(setImmediate);
       }
     };
@@ -118,7 +118,7 @@ t.test('a statement that comes behind the end of the transaction is not executed
         await tx.query('DELETE FROM notes');
       })
       .catch(() => {});
-    await waitFor(() => refusals > 2, { what: 'late statements to be refused' });
+    await waitFor(() => rejections > 2, { what: 'late statements to be refused' });
     stop.abort();
     await writing;
     if (isThrowing) t.same(await notes(), [], 'nothing after ROLLBACK');

@@ -40,7 +40,7 @@ function smallDay(): { journal: Journal; found: Found; order: ShopEvent; poison:
       ...{ awaiting: 1, paid: 2, refunded: 1, wrongOrders: 0, payments: 3, amountBooked: 2_200 },
       ...{ pointRows: 1, points: 12, wrongPoints: 0, balances: 12, scans: 2, wrongShipments: 0 },
     },
-    refusals: new Map([
+    rejections: new Map([
       ['wrong_signature', 1],
       ['too_old', 2],
     ]),
@@ -71,12 +71,12 @@ t.test('every figure that is one off makes exactly its own line unbalanced', asy
   }
 });
 
-t.test('a refusal that is missing, too many, or for another reason does not balance', async (t) => {
+t.test('a rejection that is missing, too many, or for another reason does not balance', async (t) => {
   const { journal, found } = smallDay();
-  const unbalanced = (refusals: Found['refusals']) =>
-    names(unbalancedLines(makeBooks(journal, { ...found, refusals })));
+  const unbalanced = (rejections: Found['rejections']) =>
+    names(unbalancedLines(makeBooks(journal, { ...found, rejections })));
   t.same(unbalanced(new Map([['too_old', 2]])), ['refused by the receiver: wrong_signature']);
-  t.same(unbalanced(new Map([...found.refusals, ['too_new', 1]])), ['refused by the receiver: too_new']);
+  t.same(unbalanced(new Map([...found.rejections, ['too_new', 1]])), ['refused by the receiver: too_new']);
 });
 
 t.test('a duplicate that was answered as new shows, although the tables look right', async (t) => {

@@ -9,7 +9,7 @@ import { countUnsettled, readEventFigures } from '../../src/demo/event-queries.t
 import { expectedShop } from '../../src/demo/expected-shop.ts';
 import { createJournal } from '../../src/demo/journal.ts';
 import { createPatience } from '../../src/demo/patience.ts';
-import { readRefusals } from '../../src/demo/refusals.ts';
+import { readRejections } from '../../src/demo/rejections.ts';
 import { readShopFigures } from '../../src/demo/shop-queries.ts';
 import { providers } from '../../src/providers/index.ts';
 import { parseSources } from '../../src/providers/sources.ts';
@@ -77,7 +77,7 @@ t.test('release, web and worker: the books of the day balance', async (t) => {
     makeBooks(journal, {
       events: await readEventFigures(database, journal.acknowledged()),
       shop: await readShopFigures(database, expectedShop(journal.events())),
-      refusals: await readRefusals(webUrl, metricsToken),
+      rejections: await readRejections(webUrl, metricsToken),
     });
   // Duplicates are counted a moment after their answer.
   await createPatience(10_000).waitForNone(async () => unbalancedLines(await balance()).length);

@@ -7,7 +7,7 @@ import {
   type Provider,
   providers,
   queryAsForm,
-  type RefusalReason,
+  type RejectionReason,
   readEvents,
   type Source,
   verifyDelivery,
@@ -298,7 +298,7 @@ async function refused(
   t: Test,
   source: Source,
   delivery: Signed['delivery'],
-  reason: RefusalReason | undefined,
+  reason: RejectionReason | undefined,
   what: string,
 ): Promise<void> {
   const verdict = await verifyDelivery(source, delivery);

@@ -4,7 +4,7 @@ import { bodyAlterations, urlVariants } from '../../src/providers/alterations.ts
 import {
   type Delivery,
   type Diagnosis,
-  diagnoseRefusal,
+  diagnoseRejection,
   type Provider,
   providers,
   type Source,
@@ -25,7 +25,7 @@ const { github, hubspot, shippo, shopify, square, stripe, twilio, vonage } = pro
 async function diagnose(source: Source, delivery: Delivery, others: Source[] = []): Promise<Diagnosis> {
   const verdict = await verifyDelivery(source, delivery);
   if (verdict.ok) throw new Error('it was accepted');
-  const diagnosis = await diagnoseRefusal(source, delivery, verdict, [source, ...others]);
+  const diagnosis = await diagnoseRejection(source, delivery, verdict, [source, ...others]);
   for (const { secrets } of [source, ...others])
     for (const secret of secrets)
       if (diagnosis.detail?.includes(secret)) throw new Error('the detail holds a secret');

@@ -10,7 +10,7 @@ import {
   type HandshakeAnswer,
   type Provider,
   providers,
-  type Refusal,
+  type Rejection,
   readEvents,
   type Source,
   verifyDelivery,
@@ -58,7 +58,7 @@ for (const provider of Object.values<Provider>(providers))
   });
 
 /** A fault of ours refuses, too, but must not be what refuses. */
-function refuseFault({ detail }: Refusal): void {
+function refuseFault({ detail }: Rejection): void {
   if (detail?.startsWith('the verifier failed')) throw new Error(detail);
 }
 

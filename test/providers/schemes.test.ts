@@ -42,7 +42,7 @@ t.test('a JWT is believed for its algorithm, issuer, times and body only', (t) =
     });
   t.equal(reason(liveKitToken(HS256, good)), 'ok');
   t.equal(reason(liveKitToken({ typ: 'JWT', alg: 'HS256', kid: 'x' }, good)), 'ok');
-  const refusals: [string, string][] = [
+  const rejections: [string, string][] = [
     [liveKitToken({ alg: 'none' }, good), 'malformed_signature'],
     [`${base64url({ alg: 'none' })}.${base64url(good)}.`, 'malformed_signature'],
     [liveKitToken({ alg: 'HS512' }, good), 'malformed_signature'],
@@ -66,8 +66,8 @@ t.test('a JWT is believed for its algorithm, issuer, times and body only', (t) =
     [liveKitToken(HS256, { ...good, exp: String(seconds + 300) }), 'malformed_timestamp'],
     [liveKitToken(HS256, { ...good, exp: seconds * 1000 }), 'malformed_timestamp'],
   ];
-  for (const [index, [token, wanted]] of refusals.entries())
-    t.equal(reason(token), wanted, `refusal ${index}`);
+  for (const [index, [token, wanted]] of rejections.entries())
+    t.equal(reason(token), wanted, `rejection ${index}`);
   t.end();
 });
 

@@ -151,7 +151,7 @@ t.test('web finds out the cause, the caller learns nothing, doctor names it with
         ];
         return checks.find((check) => check.check === `refused ${source}`);
       },
-      { what: `the refusal of ${source}`, intervalMs: 300 },
+      { what: `the rejection of ${source}`, intervalMs: 300 },
     );
     t.match(found, { message, remedy });
   }

@@ -77,7 +77,7 @@ t.test('without a window nothing is taken, and the request is one like any other
       await post('asana', { 'x-hook-secret': 'fedcba9876543210fedcba9876543210' });
       return (await sql(`SELECT source, detail FROM rejected_requests WHERE source = 'asana'`))[0];
     },
-    { what: 'the recorded refusal', intervalMs: 300 },
+    { what: 'the recorded rejection', intervalMs: 300 },
   );
   t.match(refused, {
     source: 'asana',

@@ -30,8 +30,8 @@ t.test('a database that takes no INSERT is not, as over its plan (F39)', async (
   const role = `reader_${process.pid}`;
   await sql(`CREATE ROLE ${role}`);
   await sql(`GRANT SELECT ON webhook_events TO ${role}`);
-  const refusal = await ask(t, { sessionSettings: { role } });
-  t.equal(refusal, 'webhook_events may not be written');
+  const rejection = await ask(t, { sessionSettings: { role } });
+  t.equal(rejection, 'webhook_events may not be written');
   await sql(`DROP OWNED BY ${role}`);
   await sql(`DROP ROLE ${role}`);
 });

@@ -109,7 +109,7 @@ t.test('a setting that ends with the transaction is allowed', async (t) => {
   t.same((await inbox.database.query(left)).rows, [{ tenant: '' }]);
 });
 
-t.test('a refusal that the handler swallows is a dead letter all the same', async (t) => {
+t.test('a rejection that the handler swallows is a dead letter all the same', async (t) => {
   const result = await run((tx) => tx.query('COMMIT').catch(() => {}));
   t.match(result, { kind: 'failed', status: 'FAILED', effects: [] });
 });

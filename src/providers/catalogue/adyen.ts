@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { decodeBody, valueAt } from '../body/body.ts';
 import { sameText } from '../equal.ts';
-import type { Provider, Refusal, SampleDraft, Scheme, Verdict } from '../provider.ts';
+import type { Provider, Rejection, SampleDraft, Scheme, Verdict } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { decodeKey } from '../schemes/key.ts';
@@ -185,10 +185,10 @@ function payment({ topic, now }: SampleDraft, pspReference: string): object {
   };
 }
 
-function missing(what: string): Refusal {
+function missing(what: string): Rejection {
   return { ok: false, reason: 'missing_header', detail: `missing ${what}` };
 }
 
-function malformed(detail: string): Refusal {
+function malformed(detail: string): Rejection {
   return { ok: false, reason: 'malformed_signature', detail };
 }

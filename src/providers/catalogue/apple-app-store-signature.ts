@@ -1,7 +1,7 @@
 // The signature of App Store notifications: a JWS whose own head carries the certificates, up to Apple's root.
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
-import type { Refusal, Scheme, Source, Verdict } from '../provider.ts';
+import type { Rejection, Scheme, Source, Verdict } from '../provider.ts';
 import { hasExtension } from '../schemes/certificate-extension.ts';
 import { isCurrent, isIssuedBy } from '../schemes/certificates.ts';
 import { malformedToken } from '../schemes/jwt.ts';
@@ -89,7 +89,7 @@ export function pinnedKey(text: string): KeyObject | undefined {
 }
 
 /** The key of the first certificate, once all three are what Apple signs with. */
-function keyOfChain(x5c: unknown, source: Source, now: Date): KeyObject | Refusal {
+function keyOfChain(x5c: unknown, source: Source, now: Date): KeyObject | Rejection {
   const chain = parseChain(x5c);
   if (!chain) return malformedToken('x5c holds no three certificates');
   const problem = findProblem(chain, source, now.getTime());
@@ -127,7 +127,7 @@ function isTrustedRoot({ fingerprint256 }: X509Certificate, { trustedRoots }: So
 }
 
 /** Apple signs for every app: a notification must name ours. */
-function findOtherApp({ bundleId, environment }: App, claims: Claims): Refusal | undefined {
+function findOtherApp({ bundleId, environment }: App, claims: Claims): Rejection | undefined {
   const about = claims.data ?? claims.summary ?? claims.externalPurchaseToken ?? claims.appData;
   if (valueAt(about, ['bundleId']) !== bundleId)
     return { ok: false, reason: 'wrong_signature', detail: 'it is for another bundle ID' };

@@ -1,7 +1,7 @@
 // SNS: an RSA signature in the body over some of its fields, by a key in the certificate that the body names.
 import { randomUUID, sign, verify } from 'node:crypto';
 import { decodeBody, valueAt } from '../body/body.ts';
-import type { Delivery, OutgoingRequest, Refusal, Scheme, Source, Verdict } from '../provider.ts';
+import type { Delivery, OutgoingRequest, Rejection, Scheme, Source, Verdict } from '../provider.ts';
 import { certificateKeys } from '../schemes/certificates.ts';
 import { NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';
 import { perSecret } from '../schemes/per-secret.ts';
@@ -41,7 +41,7 @@ function forOneSecret(): Scheme {
     signsUrl: false,
     prepare(source) {
       const topics = parseTopics(source.secrets[0] ?? '');
-      if (!topics) return () => NO_KEY.find('', new Date(0), 0) as Refusal;
+      if (!topics) return () => NO_KEY.find('', new Date(0), 0) as Rejection;
       const signersOf = (url: string) => (isCertificateUrl(topics, url) ? topics.signers : []);
       const keys = topics.pinned ? pinnedKey(topics.pinned) : certificateKeys({ signersOf }, source);
       return (delivery): Verdict | Promise<Verdict> => {
@@ -77,7 +77,7 @@ interface Signed {
 }
 
 /** All that can be refused before a certificate is asked for. */
-function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Signed | Refusal {
+function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Signed | Rejection {
   if (delivery.headers['x-amz-sns-rawdelivery'])
     return missing('raw message delivery is not signed; switch it off in the subscription');
   const { value } = decodeBody(delivery, source);
@@ -152,14 +152,14 @@ function lastSegment(arn: unknown): string {
   return typeof arn === 'string' ? (arn.split(':').at(-1) ?? '') : 'postbell-send';
 }
 
-function missing(detail: string): Refusal {
+function missing(detail: string): Rejection {
   return { ok: false, reason: 'missing_header', detail };
 }
 
-function malformed(detail: string): Refusal {
+function malformed(detail: string): Rejection {
   return { ok: false, reason: 'malformed_signature', detail };
 }
 
-function wrong(detail?: string): Refusal {
+function wrong(detail?: string): Rejection {
   return { ok: false, reason: 'wrong_signature', ...(detail === undefined ? {} : { detail }) };
 }

@@ -1,6 +1,6 @@
 // Box: base64 HMAC over `body timestamp`, once under each of two keys; one of the two suffices.
 
-import type { Provider, Refusal, SampleDraft } from '../provider.ts';
+import type { Provider, Rejection, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { computed, header, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
@@ -49,7 +49,7 @@ export const box: Provider = {
 };
 
 /** Adds nothing to what is signed; refuses a signature that says to be of another kind. */
-function knownKind(reading: Reading): string | Refusal {
+function knownKind(reading: Reading): string | Rejection {
   for (const [name, known] of [
     [VERSION, '1'],
     [ALGORITHM, 'HmacSHA256'],

@@ -3,7 +3,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { formFields } from '../body/body.ts';
 import { singleField } from '../body/form.ts';
 import { queryParam, textAnswer } from '../handshake.ts';
-import type { Delivery, HandshakeAnswer, Provider, Refusal, SampleDraft, Source } from '../provider.ts';
+import type { Delivery, HandshakeAnswer, Provider, Rejection, SampleDraft, Source } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { pairSecret } from '../secrets.ts';
 import { computed, formField, json, type Reading } from '../template/parts.ts';
@@ -73,7 +73,7 @@ function payloadOf(delivery: Delivery): string | undefined {
   return fields && singleField(fields, 'bt_payload');
 }
 
-function signedPayload(reading: Reading): string | Refusal {
+function signedPayload(reading: Reading): string | Rejection {
   const payload = readPart(formField('bt_payload'), reading);
   if (typeof payload !== 'string' || !CHALLENGE.test(payload.trim())) return payload;
   return { ok: false, reason: 'wrong_signature', detail: 'bt_payload is a challenge' };

@@ -1,7 +1,7 @@
 // Contentful: an HMAC over a canonical request: method, path, the headers it lists, body.
 import { randomBytes } from 'node:crypto';
 import { escape as escapeQuery } from 'node:querystring';
-import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
+import type { OutgoingRequest, Provider, Rejection, SampleDraft, Scheme } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { bodyHash, computed, firstOf, header, json, type Reading } from '../template/parts.ts';
@@ -59,7 +59,7 @@ export const contentful: Provider = {
 };
 
 /** Method, path, `name:value` of the listed headers joined by `;`, body; each on a line of its own. */
-function canonicalRequest(reading: Reading): Buffer | Refusal {
+function canonicalRequest(reading: Reading): Buffer | Rejection {
   const { delivery, source } = reading;
   const names = listedHeaders(reading);
   if (!Array.isArray(names)) return names;
@@ -76,7 +76,7 @@ function canonicalRequest(reading: Reading): Buffer | Refusal {
 }
 
 /** Sorted, as they are signed. The list itself and the time must be on it: else an old list or time could be put in. */
-function listedHeaders(reading: Reading): string[] | Refusal {
+function listedHeaders(reading: Reading): string[] | Rejection {
   const list = readPart(header(SIGNED_HEADERS), reading);
   if (typeof list !== 'string') return list;
   const names = list.split(',').map((name) => name.trim().toLowerCase());

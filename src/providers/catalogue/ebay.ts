@@ -6,7 +6,7 @@ import type {
   Delivery,
   HandshakeAnswer,
   Provider,
-  Refusal,
+  Rejection,
   SampleDraft,
   Scheme,
   SecretSpec,
@@ -110,7 +110,7 @@ export const ebay: Provider = {
   },
 };
 
-function readProof(delivery: Delivery, source: Source): Proof | Refusal {
+function readProof(delivery: Delivery, source: Source): Proof | Rejection {
   const text = readPart(header(HEADER), startReading(delivery, source));
   if (typeof text !== 'string') return text;
   const bytes = text.length > MAX_SIGNATURE_CHARS ? undefined : decodeBytes(text, 'base64');

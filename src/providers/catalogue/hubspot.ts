@@ -1,6 +1,6 @@
 // HubSpot v3: base64 HMAC over method, URL, body and timestamp; v1 and v2: plain hashes. A JSON array of events in each.
 import { isUtf8 } from 'node:buffer';
-import type { Provider, Refusal, SampleDraft } from '../provider.ts';
+import type { Provider, Rejection, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { plainHash } from '../schemes/plain-hash.ts';
@@ -95,7 +95,7 @@ export const hubspot: Provider = {
  * A hash with the secret in front can be made longer by anybody who saw one, but never by bytes that are UTF-8; and the
  * method and URL of v2 must not be taken for the beginning of a body of v1.
  */
-function jsonBody({ delivery: { body } }: Reading): Buffer | Refusal {
+function jsonBody({ delivery: { body } }: Reading): Buffer | Rejection {
   if ((body[0] === 91 || body[0] === 123) && isUtf8(body)) return body;
   return { ok: false, reason: 'wrong_signature', detail: 'under this signature the body must be JSON' };
 }

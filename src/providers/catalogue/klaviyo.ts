@@ -1,6 +1,6 @@
 // Klaviyo system webhooks: hex HMAC over the body and then the timestamp header's text; a batch of events.
 import { splitBody } from '../body/batch.ts';
-import type { Provider, Refusal, SampleDraft } from '../provider.ts';
+import type { Provider, Rejection, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { computed, header, json, type Reading, rawBody } from '../template/parts.ts';
@@ -45,7 +45,7 @@ export const klaviyo: Provider = {
 };
 
 /** Nothing stands between body and time: only the last bracket of the JSON says where the body ends. */
-function timeAfterBody(reading: Reading): string | Refusal {
+function timeAfterBody(reading: Reading): string | Rejection {
   const time = readPart(header('klaviyo-timestamp'), reading);
   if (typeof time !== 'string') return time;
   const isCutThere = /^[A-Za-z0-9][\w ,:.+-]{0,60}$/.test(time) && endsAsJson(reading.delivery.body);

@@ -2,7 +2,7 @@
 import { formFields } from '../body/body.ts';
 import { singleField } from '../body/form.ts';
 import { bareRequest, emptyAnswer } from '../handshake.ts';
-import type { Delivery, HandshakeAnswer, Provider, Refusal, SampleDraft } from '../provider.ts';
+import type { Delivery, HandshakeAnswer, Provider, Rejection, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { computed, firstOf, header, json, optional, type Reading, url } from '../template/parts.ts';
@@ -60,7 +60,7 @@ export const mandrill: Provider = {
  * Names and values are signed run together, so another cut would be another form under the same signature: only the one
  * field that Mandrill sends counts.
  */
-function signedEvents({ delivery }: Reading): string | Refusal {
+function signedEvents({ delivery }: Reading): string | Rejection {
   const fields = formFields(delivery);
   const [field] = fields ?? [];
   if (fields?.length !== 1 || field?.[0] !== EVENTS) return missing(`${EVENTS} as the only field of a form`);

@@ -1,6 +1,6 @@
 // Mercado Pago: an HMAC over the object's id in the URL, the request's id and a time; the body is not signed.
 
-import type { OutgoingRequest, Provider, Refusal, SampleDraft, Scheme } from '../provider.ts';
+import type { OutgoingRequest, Provider, Rejection, SampleDraft, Scheme } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { readSignatures, type SignatureSpec } from '../schemes/signature.ts';
 import { textSecret } from '../secrets.ts';
@@ -77,7 +77,7 @@ function signedTime({ delivery, source }: Reading): Computed {
 }
 
 /** As their documentation asks for; only ids of letters and digits are changed by it. */
-function lowerCaseId(reading: Reading): string | Refusal {
+function lowerCaseId(reading: Reading): string | Rejection {
   const id = readPart(query('data.id'), reading);
   return typeof id === 'string' ? id.toLowerCase() : id;
 }

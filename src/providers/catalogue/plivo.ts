@@ -1,7 +1,7 @@
 // Plivo v3: base64 HMAC over the URL, `?`, the sorted form fields, a dot and a nonce.
 import { formFields } from '../body/body.ts';
 import { xmlAnswer } from '../handshake.ts';
-import type { Provider, Refusal } from '../provider.ts';
+import type { Provider, Rejection } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { computed, firstOf, header, json, type Reading, url } from '../template/parts.ts';
@@ -63,7 +63,7 @@ export const plivo: Provider = {
 };
 
 /** The configured URL with its query sorted, and the fields. A signature over the URL alone carries no body. */
-function signedRequest(reading: Reading): string | Refusal {
+function signedRequest(reading: Reading): string | Rejection {
   const configured = readPart(url, reading);
   if (typeof configured !== 'string') return configured;
   const mark = configured.indexOf('?');
@@ -77,7 +77,7 @@ function signedRequest(reading: Reading): string | Refusal {
 }
 
 /** Run together: where a name ends is not signed, so the id is the hash of this text, however it is cut. */
-function signedFields({ delivery }: Reading): string | Refusal {
+function signedFields({ delivery }: Reading): string | Rejection {
   const fields = delivery.body.length === 0 ? [] : formFields(delivery);
   return fields ? sorted(fields, '').join('') : missing('a form that can be read');
 }

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import type {
   Delivery,
   Provider,
-  Refusal,
+  Rejection,
   SampleDraft,
   Scheme,
   SecretSpec,
@@ -93,8 +93,8 @@ function detachedToken(): Scheme {
         if (typeof signedHeaders !== 'string') return signedHeaders;
         const stamp = readPart(timestamp.at, reading);
         if (typeof stamp !== 'string') return stamp;
-        const refusal = checkAge(stamp, timestamp, delivery.receivedAt);
-        if (refusal) return refusal;
+        const rejection = checkAge(stamp, timestamp, delivery.receivedAt);
+        if (rejection) return rejection;
         const check = (found: KeyObject): Verdict => {
           const isRight = pathsOf(delivery, source).some((path) =>
             isSigned('ES512', found, `${parts[0]}.${payloadOf(delivery, path, signedHeaders)}`, parts[2]),
@@ -129,7 +129,7 @@ function keysOf(text: string, jku: string | undefined, source: Source): KeySourc
 }
 
 /** The headers that the token lists, under the names it gives them. The time must be among them. */
-function renderHeaders(listed: unknown, reading: Reading): string | Refusal {
+function renderHeaders(listed: unknown, reading: Reading): string | Rejection {
   const names = typeof listed === 'string' ? listed.split(',').filter((name) => name !== '') : [];
   if (names.length > MAX_SIGNED_HEADERS) return malformedToken('too many headers in tl_headers');
   if (!names.some((name) => name.toLowerCase() === TIME_HEADER.toLowerCase()))

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { queryAsForm } from '../body/body.ts';
 import { sameText } from '../equal.ts';
 import { queryParam, xmlAnswer } from '../handshake.ts';
-import type { Provider, Refusal } from '../provider.ts';
+import type { Provider, Rejection } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { computed, firstOf, header, json, type Reading, sortedForm, url } from '../template/parts.ts';
@@ -69,7 +69,7 @@ export const twilio: Provider = {
  * A JSON delivery is told by bodySHA256 in the query that Twilio adds to the URL as configured; by GET it adds all fields
  * to it. Any other body must be a form and is signed field by field: a signature over the URL alone must not carry one.
  */
-function signedText(reading: Reading, spelled: (configured: string) => string): string | Refusal {
+function signedText(reading: Reading, spelled: (configured: string) => string): string | Rejection {
   const { delivery } = reading;
   const asTyped = readPart(url, reading);
   if (typeof asTyped !== 'string') return asTyped;

@@ -2,10 +2,10 @@
 // forged id.
 import type { KeyObject } from 'node:crypto';
 import { describeError } from '../../errors.ts';
-import type { Refusal } from '../provider.ts';
+import type { Rejection } from '../provider.ts';
 import {
   createKeyWaits,
-  type KeyOrRefusal,
+  type KeyOrRejection,
   type KeySource,
   unaskedKey,
   unfetchedKey,
@@ -49,9 +49,9 @@ interface CachedKey extends FetchedKey {
 /** @param load rejects where it could not be found out whether there is such a key */
 export function fetchedKeys(load: (id: string, nowMs: number) => Promise<FetchedKey | Untrusted>): KeySource {
   const keys = new Map<string, CachedKey>();
-  /** Refusals that hold until an instant. */
-  const refused = new Map<string, { refusal: Refusal; untilMs: number }>();
-  const underWay = new Map<string, Promise<KeyOrRefusal>>();
+  /** Rejections that hold until an instant. */
+  const refused = new Map<string, { rejection: Rejection; untilMs: number }>();
+  const underWay = new Map<string, Promise<KeyOrRejection>>();
   const waitForKey = createKeyWaits();
   let fetchesLeft = FETCH_BURST;
   let nextFetchAtMs = 0;
@@ -67,7 +67,7 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
     return true;
   }
 
-  async function fetchKey(id: string, nowMs: number): Promise<KeyOrRefusal> {
+  async function fetchKey(id: string, nowMs: number): Promise<KeyOrRejection> {
     try {
       const found = await load(id, nowMs);
       if ('key' in found) {
@@ -76,14 +76,14 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
         return judge(found, nowMs);
       }
       keys.delete(id);
-      const refusal: Refusal = { ok: false, reason: 'wrong_signature', detail: found.untrusted };
-      remember(refused, id, { refusal, untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
-      return refusal;
+      const rejection: Rejection = { ok: false, reason: 'wrong_signature', detail: found.untrusted };
+      remember(refused, id, { rejection, untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
+      return rejection;
     } catch (error) {
-      const refusal = unfetchedKey(describeError(error).text);
-      remember(refused, id, { refusal, untilMs: nowMs + FAILED_MS }, MAX_REMEMBERED);
+      const rejection = unfetchedKey(describeError(error).text);
+      remember(refused, id, { rejection, untilMs: nowMs + FAILED_MS }, MAX_REMEMBERED);
       const old = keys.get(id);
-      return old ? judge(old, nowMs) : refusal;
+      return old ? judge(old, nowMs) : rejection;
     }
   }
 
@@ -96,7 +96,8 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
       const pending = underWay.get(id);
       if (pending) return cached ? judge(cached, nowMs) : waitForKey(pending.then(unlessAbsent), heldBytes);
       const known = refused.get(id);
-      if (known && nowMs < known.untilMs) return cached ? judge(cached, nowMs) : unlessAbsent(known.refusal);
+      if (known && nowMs < known.untilMs)
+        return cached ? judge(cached, nowMs) : unlessAbsent(known.rejection);
       if (!cached && !mayFetch(nowMs)) return unfetchedKey('too many unknown keys were named');
       const fetching = fetchKey(id, nowMs).finally(() => underWay.delete(id));
       underWay.set(id, fetching);
@@ -106,7 +107,7 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
 }
 
 /** Only the delivery for which the provider was asked is told that there is no such key. */
-function unlessAbsent(answer: KeyOrRefusal): KeyOrRefusal {
+function unlessAbsent(answer: KeyOrRejection): KeyOrRejection {
   return 'key' in answer || answer.reason === 'key_unavailable' ? answer : unaskedKey(answer.detail);
 }
 

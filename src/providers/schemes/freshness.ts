@@ -1,6 +1,6 @@
 // Timestamps of deliveries: read strictly, measured against the time of arrival, written for signing.
 
-import type { Freshness, Refusal, TimeUnit } from '../provider.ts';
+import type { Freshness, Rejection, TimeUnit } from '../provider.ts';
 import type { Template } from '../template/parts.ts';
 
 export interface TimestampSpec {
@@ -52,7 +52,7 @@ export function freshnessOf(spec: TimestampSpec): Freshness {
 }
 
 /** Undefined if the text, as sent, is a time near enough to the arrival. */
-export function checkAge(text: string, spec: TimestampSpec, receivedAt: Date): Refusal | undefined {
+export function checkAge(text: string, spec: TimestampSpec, receivedAt: Date): Rejection | undefined {
   const sentMs = parseTimestamp(text, spec.unit);
   if (sentMs === undefined) return { ok: false, reason: 'malformed_timestamp' };
   if (spec.ageUnchecked) return undefined;
@@ -67,7 +67,7 @@ export function checkAgeMs(
   receivedAt: Date,
   pastSeconds: number,
   futureSeconds: number,
-): Refusal | undefined {
+): Rejection | undefined {
   const nowMs = wholeSeconds ? Math.floor(receivedAt.getTime() / 1000) * 1000 : receivedAt.getTime();
   const ageMs = nowMs - sentMs;
   if (ageMs > pastSeconds * 1000)

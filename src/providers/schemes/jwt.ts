@@ -1,6 +1,6 @@
 // A JSON Web Token by a shared secret: HS256 only, with the claims that tie it to this delivery.
 import { createSecretKey, type KeyObject } from 'node:crypto';
-import type { Refusal, Scheme, Verdict } from '../provider.ts';
+import type { Rejection, Scheme, Verdict } from '../provider.ts';
 import type { Part, Reading } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
 import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
@@ -73,13 +73,13 @@ export function readToken(
   { at, prefix = '' }: Pick<JwtSpec, 'at' | 'prefix'>,
   reading: Reading,
   maxChars = MAX_SIGNATURE_CHARS,
-): Token | Refusal {
+): Token | Rejection {
   const text = readPart(at, reading);
   if (typeof text !== 'string') return text;
   if (text.length > maxChars || !text.startsWith(prefix)) return malformedToken('no token');
   return parseToken(text.slice(prefix.length)) ?? malformedToken('not three parts of a token');
 }
 
-export function malformedToken(detail: string): Refusal {
+export function malformedToken(detail: string): Rejection {
   return { ok: false, reason: 'malformed_signature', detail };
 }

@@ -1,15 +1,15 @@
 // Where a scheme's public keys come from: one that is pinned, or many that are looked up by the id a request names.
 import type { KeyObject } from 'node:crypto';
-import type { Refusal } from '../provider.ts';
+import type { Rejection } from '../provider.ts';
 
-export type KeyOrRefusal = { key: KeyObject } | Refusal;
+export type KeyOrRejection = { key: KeyObject } | Rejection;
 
 export interface KeySource {
   /**
    * At once if the key is at hand; a promise if it has to be fetched. Never rejects.
    * @param heldBytes of the delivery, which stays in memory until then
    */
-  find(id: string, now: Date, heldBytes: number): KeyOrRefusal | Promise<KeyOrRefusal>;
+  find(id: string, now: Date, heldBytes: number): KeyOrRejection | Promise<KeyOrRejection>;
 }
 
 export function pinnedKey(key: KeyObject): KeySource {
@@ -22,10 +22,10 @@ export const NO_KEY: KeySource = {
 
 /** The key goes on to `check`, with a promise only where the look-up needed one. */
 export function withKey<T>(
-  found: KeyOrRefusal | Promise<KeyOrRefusal>,
+  found: KeyOrRejection | Promise<KeyOrRejection>,
   check: (key: KeyObject) => T,
-): T | Refusal | Promise<T | Refusal> {
-  const next = (answer: KeyOrRefusal) => ('key' in answer ? check(answer.key) : answer);
+): T | Rejection | Promise<T | Rejection> {
+  const next = (answer: KeyOrRejection) => ('key' in answer ? check(answer.key) : answer);
   return found instanceof Promise ? found.then(next) : next(found);
 }
 
@@ -36,9 +36,9 @@ const LARGEST_PART = 4;
 
 /** Lets a delivery wait for a fetch, or refuses it for now where too much waits. One per key source. */
 export type WaitForKey = <T>(
-  fetching: Promise<T | Refusal>,
+  fetching: Promise<T | Rejection>,
   heldBytes: number,
-) => Promise<T | Refusal> | Refusal;
+) => Promise<T | Rejection> | Rejection;
 
 export function createKeyWaits(maxBytes = MAX_WAITING_BYTES): WaitForKey {
   let waitingBytes = 0;
@@ -53,7 +53,7 @@ export function createKeyWaits(maxBytes = MAX_WAITING_BYTES): WaitForKey {
   };
 }
 
-export function unpublishedKey(): Refusal {
+export function unpublishedKey(): Rejection {
   return {
     ok: false,
     reason: 'wrong_signature',
@@ -62,7 +62,7 @@ export function unpublishedKey(): Refusal {
 }
 
 /** The sender should try again: whether the signature is right cannot be said now. */
-export function unfetchedKey(why: string): Refusal {
+export function unfetchedKey(why: string): Rejection {
   return { ok: false, reason: 'key_unavailable', detail: `the provider's keys cannot be fetched: ${why}` };
 }
 
@@ -70,6 +70,6 @@ export function unfetchedKey(why: string): Refusal {
  * The provider had no such key when it was last asked, for an earlier delivery, and may not be asked again so soon. It
  * may have published the key since then: to say no would lose an event at senders that take a 4xx for the last word.
  */
-export function unaskedKey(answer = 'it was not published'): Refusal {
+export function unaskedKey(answer = 'it was not published'): Rejection {
   return unfetchedKey(`${answer} when last asked for, and is asked for again soon`);
 }

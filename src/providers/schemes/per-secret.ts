@@ -39,10 +39,10 @@ export function perSecret(...choices: readonly [SecretChoice, ...SecretChoice[]]
 function combined(verdicts: readonly Verdict[]): Verdict {
   const secretIndex = verdicts.findIndex((verdict) => verdict.ok);
   if (secretIndex >= 0) return { ok: true, secretIndex };
-  const refusals = verdicts.filter((verdict) => !verdict.ok);
+  const rejections = verdicts.filter((verdict) => !verdict.ok);
   const telling =
-    refusals.find((refusal) => refusal.reason === 'key_unavailable') ??
-    refusals.find((refusal) => refusal.reason !== 'missing_header') ??
-    refusals[0];
+    rejections.find((rejection) => rejection.reason === 'key_unavailable') ??
+    rejections.find((rejection) => rejection.reason !== 'missing_header') ??
+    rejections[0];
   return telling ?? { ok: false, reason: 'key_unavailable' };
 }

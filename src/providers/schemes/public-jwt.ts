@@ -61,8 +61,8 @@ function forOneSecret({ at, prefix = '', algorithm, rules, claimsOf, keysOf }: P
           if (!isSigned(algorithm, key, `${parts[0]}.${parts[1]}`, parts[2]))
             return { ok: false, reason: 'wrong_signature' };
           if (other) return { ok: false, reason: 'wrong_signature', detail: `${other[0]} is another` };
-          const refusal = bound && checkClaims(bound.rules, bound.claims, delivery, source);
-          return refusal ?? { ok: true, secretIndex: 0 };
+          const rejection = bound && checkClaims(bound.rules, bound.claims, delivery, source);
+          return rejection ?? { ok: true, secretIndex: 0 };
         });
       };
     },

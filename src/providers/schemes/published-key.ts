@@ -5,7 +5,7 @@ import { readPart, startReading } from '../template/reading.ts';
 import { withKey } from './key-source.ts';
 import { perSecret } from './per-secret.ts';
 import { type PublicKeySpec, publicKey, publicKeyAlgorithm } from './public-key.ts';
-import { type KeysOrRefusal, remoteKeys } from './remote-keys.ts';
+import { type KeysOrRejection, remoteKeys } from './remote-keys.ts';
 import { verifySigned } from './signed-template.ts';
 
 export interface PublishedKeySpec extends PublicKeySpec {
@@ -53,7 +53,7 @@ function byAnyKey(spec: PublishedKeySpec, pinned: Scheme): Scheme {
     prepare(source) {
       const keys = remoteKeys(spec.jwksUrl, source);
       return (delivery) => {
-        const check = (found: KeysOrRefusal): Verdict =>
+        const check = (found: KeysOrRejection): Verdict =>
           'ok' in found ? found : verifySigned(spec, algorithm, found, startReading(delivery, source));
         // What is not even of the form, or too old, is refused before any key is fetched.
         const form = check([]);

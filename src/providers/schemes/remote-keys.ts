@@ -2,11 +2,11 @@
 // flood of forged key ids.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { describeError } from '../../errors.ts';
-import type { Refusal, Source } from '../provider.ts';
+import type { Rejection, Source } from '../provider.ts';
 import { fetchText } from './fetch-text.ts';
 import {
   createKeyWaits,
-  type KeyOrRefusal,
+  type KeyOrRejection,
   type KeySource,
   unaskedKey,
   unfetchedKey,
@@ -18,11 +18,11 @@ export const KEYS_FRESH_MS = 6 * 3600 * 1000;
 /** An unknown key id makes us look again, but not more often than this. */
 export const MIN_REFETCH_MS = 30_000;
 
-export type KeysOrRefusal = readonly KeyObject[] | Refusal;
+export type KeysOrRejection = readonly KeyObject[] | Rejection;
 
 export interface RemoteKeys extends KeySource {
   /** Every key, for senders that name none. `anew`: those at hand did not fit, as with an unknown id. Never rejects. */
-  all(now: Date, anew: boolean, heldBytes: number): KeysOrRefusal | Promise<KeysOrRefusal>;
+  all(now: Date, anew: boolean, heldBytes: number): KeysOrRejection | Promise<KeysOrRejection>;
 }
 
 /** The keys of a JWKS document by their `kid`. One per source: it is made when the source is prepared. */
@@ -48,7 +48,7 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
   }
 
   /** @param absent what to say where the keys that were fetched hold no such id */
-  function answer(id: string, absent: () => Refusal): KeyOrRefusal {
+  function answer(id: string, absent: () => Rejection): KeyOrRejection {
     const key = keys.get(id);
     if (key) return { key };
     return failure === undefined ? absent() : unfetchedKey(failure);
@@ -76,14 +76,14 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
     },
     all(now, anew, heldBytes) {
       const nowMs = now.getTime();
-      const atHand = (): KeysOrRefusal =>
+      const atHand = (): KeysOrRejection =>
         keys.size > 0 ? [...keys.values()] : unfetchedKey(failure ?? 'none is published');
       if (!anew && keys.size > 0 && nowMs - fetchedAtMs < KEYS_FRESH_MS) return atHand();
       if (!underWay && nowMs - triedAtMs < MIN_REFETCH_MS) return anew ? unaskedKey() : atHand();
       // As in `find`: a fetch that began before the delivery came cannot tell that no published key fits.
       const isTooEarly = anew && underWay !== undefined;
       return waitForKey(
-        fetchOnce(nowMs).then((): KeysOrRefusal => {
+        fetchOnce(nowMs).then((): KeysOrRejection => {
           if (anew && failure !== undefined) return unfetchedKey(failure);
           return isTooEarly ? unaskedKey() : atHand();
         }),

@@ -1,6 +1,6 @@
 // Where signatures stand in a request and how they are written: found in it, and put into it.
 import { valueAt } from '../body/body.ts';
-import type { OutgoingRequest, Refusal } from '../provider.ts';
+import type { OutgoingRequest, Rejection } from '../provider.ts';
 import type { Part, Reading, Template } from '../template/parts.ts';
 import { missing, readPart } from '../template/reading.ts';
 
@@ -37,7 +37,7 @@ export const MAX_CANDIDATES = 10;
 const MAX_ITEMS = 64;
 
 /** The signatures without prefix, still encoded; sets `reading.items`. Never an empty list. */
-export function readSignatures(spec: SignatureSpec, reading: Reading): string[] | Refusal {
+export function readSignatures(spec: SignatureSpec, reading: Reading): string[] | Rejection {
   const texts = readPlaces(spec, reading);
   if (!Array.isArray(texts)) return texts;
   const found: string[] = [];
@@ -131,7 +131,7 @@ export function placeName(at: SignatureSpec['at']): string {
   return at.kind === 'formField' ? `the form field ${at.name}` : at.name;
 }
 
-function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Refusal {
+function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Rejection {
   if (spec.repeats && typeof spec.at === 'object' && 'kind' in spec.at && spec.at.kind === 'header') {
     const values = reading.delivery.headers[spec.at.name] ?? [];
     return values.length > 0 ? values.slice(0, MAX_CANDIDATES) : missing(spec.at.name);
@@ -183,6 +183,6 @@ function isBlank(code: number): boolean {
   return code === 32 || code === 9;
 }
 
-function malformed(detail: string): Refusal {
+function malformed(detail: string): Rejection {
   return { ok: false, reason: 'malformed_signature', detail };
 }

@@ -1,6 +1,6 @@
 // The common course of every scheme that signs a text made of parts: find, check the age, render, compare.
 
-import type { OutgoingRequest, Refusal, Scheme, SigningOptions, Source, Verdict } from '../provider.ts';
+import type { OutgoingRequest, Rejection, Scheme, SigningOptions, Source, Verdict } from '../provider.ts';
 import type { Piece, Reading, Template } from '../template/parts.ts';
 import { readPart, renderMessage, startReading } from '../template/reading.ts';
 import { asDelivery } from './delivery.ts';
@@ -60,8 +60,9 @@ export function signedTemplate<Key>(spec: SignedTemplateSpec, algorithm: Algorit
       reading.timestamp = stamp;
       reading.items = [...(stampItem === undefined ? [] : [stampItem]), ...(spec.signature.extraItems ?? [])];
       const pieces: Piece[] = [];
-      const refusal = renderMessage(spec.message, reading, pieces);
-      if (refusal) throw new Error(`cannot sign for ${source.name}: ${refusal.detail ?? refusal.reason}`);
+      const rejection = renderMessage(spec.message, reading, pieces);
+      if (rejection)
+        throw new Error(`cannot sign for ${source.name}: ${rejection.detail ?? rejection.reason}`);
       const secret = source.secrets[0] ?? '';
       const encoded = algorithm.sign(secret, pieces, options);
       placeValue(request, spec.signature.at, composeSignature(spec.signature, secret, stampItem, encoded));
@@ -81,17 +82,17 @@ export function verifySigned<Key>(
   if (spec.timestamp) {
     const stamp = readPart(spec.timestamp.at, reading);
     if (typeof stamp !== 'string') return stamp;
-    const refusal = checkAge(stamp, spec.timestamp, reading.delivery.receivedAt);
-    if (refusal) return refusal;
+    const rejection = checkAge(stamp, spec.timestamp, reading.delivery.receivedAt);
+    if (rejection) return rejection;
     reading.timestamp = stamp;
   }
-  let unrendered: Refusal | undefined;
+  let unrendered: Rejection | undefined;
   let hasKey = false;
   for (const message of messagesOf(spec)) {
     const pieces: Piece[] = [];
-    const refusal = renderMessage(message, reading, pieces);
-    unrendered ??= refusal;
-    if (refusal) continue;
+    const rejection = renderMessage(message, reading, pieces);
+    unrendered ??= rejection;
+    if (rejection) continue;
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i];
       if (key === undefined) continue;

@@ -1,7 +1,7 @@
 // The claims that tie a token to one delivery: its time, a hash of the body, the URL, whatever else a provider puts in.
 import { hash, randomUUID } from 'node:crypto';
 import { sameText } from '../equal.ts';
-import type { Delivery, Freshness, OutgoingRequest, Refusal, Source } from '../provider.ts';
+import type { Delivery, Freshness, OutgoingRequest, Rejection, Source } from '../provider.ts';
 import { asDelivery } from './delivery.ts';
 import { checkAgeMs } from './freshness.ts';
 import { type Encoding, encodeBytes } from './signature.ts';
@@ -38,7 +38,7 @@ export function checkClaims(
   claims: Claims,
   delivery: Delivery,
   source: Source,
-): Refusal | undefined {
+): Rejection | undefined {
   return checkTimes(rules, claims, delivery) ?? checkContent(rules, claims, delivery, source);
 }
 
@@ -60,7 +60,7 @@ export function makeClaims(
   return claims;
 }
 
-function checkTimes(rules: ClaimRules, claims: Claims, { receivedAt }: Delivery): Refusal | undefined {
+function checkTimes(rules: ClaimRules, claims: Claims, { receivedAt }: Delivery): Rejection | undefined {
   const { exp, nbf, iat } = claims;
   const { leewaySeconds, lifetimeSeconds } = rules;
   if (rules.expires === 'timeless') return undefined;
@@ -68,13 +68,13 @@ function checkTimes(rules: ClaimRules, claims: Claims, { receivedAt }: Delivery)
     if (time !== undefined && !(typeof time === 'number' && Math.abs(time) < 1e11))
       return { ok: false, reason: 'malformed_timestamp' };
   if (typeof exp === 'number') {
-    const refusal = checkAgeMs(exp * 1000, true, receivedAt, leewaySeconds, Number.POSITIVE_INFINITY);
-    if (refusal) return refusal;
+    const rejection = checkAgeMs(exp * 1000, true, receivedAt, leewaySeconds, Number.POSITIVE_INFINITY);
+    if (rejection) return rejection;
   } else if (rules.expires) return { ok: false, reason: 'malformed_timestamp', detail: 'no exp' };
   if (typeof iat === 'number') {
     const past = rules.expires ? Number.POSITIVE_INFINITY : lifetimeSeconds + leewaySeconds;
-    const refusal = checkAgeMs(iat * 1000, true, receivedAt, past, leewaySeconds);
-    if (refusal) return refusal;
+    const rejection = checkAgeMs(iat * 1000, true, receivedAt, past, leewaySeconds);
+    if (rejection) return rejection;
   } else if (!rules.expires) return { ok: false, reason: 'malformed_timestamp', detail: 'no iat' };
   if (typeof nbf !== 'number') return undefined;
   return checkAgeMs(nbf * 1000, true, receivedAt, Number.POSITIVE_INFINITY, leewaySeconds);
@@ -85,7 +85,7 @@ function checkContent(
   claims: Claims,
   delivery: Delivery,
   source: Source,
-): Refusal | undefined {
+): Rejection | undefined {
   if (bodyHash && !holds(claims[bodyHash.claim], hashed(delivery.body, bodyHash.encoding))) {
     const isLeftOut = claims[bodyHash.claim] === undefined && delivery.body.length === 0;
     if (!bodyHash.absentIfEmpty || !isLeftOut)
@@ -116,6 +116,6 @@ function urlClaim(encoding: Encoding | 'text', url: string): string {
   return encoding === 'text' ? url : hashed(url, encoding);
 }
 
-function wrong(detail: string): Refusal {
+function wrong(detail: string): Rejection {
   return { ok: false, reason: 'wrong_signature', detail };
 }

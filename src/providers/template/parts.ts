@@ -1,7 +1,7 @@
 // The parts that signed texts, ids and topics are made of.
 import { hash } from 'node:crypto';
 import type { DecodedBody } from '../body/body.ts';
-import type { Delivery, Refusal, Source } from '../provider.ts';
+import type { Delivery, Rejection, Source } from '../provider.ts';
 
 export type Part =
   | string
@@ -14,7 +14,7 @@ export type Part =
   | { readonly kind: 'computed'; readonly compute: (reading: Reading) => Computed };
 
 /** Undefined counts as absent. */
-export type Computed = string | Buffer | Refusal | undefined;
+export type Computed = string | Buffer | Rejection | undefined;
 
 export type Template = Part | readonly Part[];
 
@@ -52,7 +52,7 @@ export const root = (path: string): Part => ({ kind: 'root', path: path.split('.
 export const optional = (...parts: Part[]): Part => ({ kind: 'optional', parts });
 /** The first of these that is there. */
 export const firstOf = (...choices: Template[]): Part => ({ kind: 'firstOf', choices });
-/** For what no part above can say. A refusal refuses the delivery. */
+/** For what no part above can say. A rejection refuses the delivery. */
 export const computed = (compute: (reading: Reading) => Computed): Part => ({ kind: 'computed', compute });
 /** SHA-256 of the body, in hex: for ids only, where the body is all that tells two events apart. */
 export const bodyHash: Part = computed(({ delivery }) => hash('sha256', delivery.body, 'hex'));

@@ -1,7 +1,7 @@
 // Reads templates from a delivery: as bytes for a digest, as text for ids and topics.
 import { decodeBody, formFields, scalarText, valueAt } from '../body/body.ts';
 import { singleField, sortedFields } from '../body/form.ts';
-import type { Delivery, Refusal, Source } from '../provider.ts';
+import type { Delivery, Rejection, Source } from '../provider.ts';
 import { type Computed, type Part, type Piece, type Reading, SECRET_PLACE, type Template } from './parts.ts';
 
 export function startReading(delivery: Delivery, source: Source): Reading {
@@ -12,11 +12,11 @@ export function startReading(delivery: Delivery, source: Source): Reading {
  * Adds the template's bytes to `pieces`. Strings among them are latin1, as Node hands out headers, so that a
  * byte of a header stays that byte. Answers why it cannot be done.
  */
-export function renderMessage(template: Template, reading: Reading, pieces: Piece[]): Refusal | undefined {
+export function renderMessage(template: Template, reading: Reading, pieces: Piece[]): Rejection | undefined {
   if (isList(template)) {
     for (const part of template) {
-      const refusal = renderMessage(part, reading, pieces);
-      if (refusal) return refusal;
+      const rejection = renderMessage(part, reading, pieces);
+      if (rejection) return rejection;
     }
     return undefined;
   }
@@ -36,7 +36,7 @@ export function renderMessage(template: Template, reading: Reading, pieces: Piec
     case 'computed': {
       const computedValue = template.compute(reading);
       if (computedValue === undefined) return missing('a part of the signed text');
-      if (isRefusal(computedValue)) return computedValue;
+      if (isRejection(computedValue)) return computedValue;
       return void pieces.push(typeof computedValue === 'string' ? Buffer.from(computedValue) : computedValue);
     }
     default: {
@@ -56,7 +56,7 @@ export function readText(template: Template, reading: Reading): string | undefin
 }
 
 /** The template as text, or why not. */
-export function readPart(template: Template, reading: Reading): string | Refusal {
+export function readPart(template: Template, reading: Reading): string | Rejection {
   if (typeof template === 'string') return template;
   if (isList(template)) {
     let text = '';
@@ -101,7 +101,7 @@ export function readPart(template: Template, reading: Reading): string | Refusal
       return readChoice(template.choices, reading);
     case 'computed': {
       const value = template.compute(reading);
-      return isRefusal(value) ? value : (value?.toString() ?? missing('a part'));
+      return isRejection(value) ? value : (value?.toString() ?? missing('a part'));
     }
     case 'rawBody':
       return reading.delivery.body.toString('utf8');
@@ -110,11 +110,11 @@ export function readPart(template: Template, reading: Reading): string | Refusal
   }
 }
 
-function isRefusal(value: Computed): value is Refusal {
+function isRejection(value: Computed): value is Rejection {
   return typeof value === 'object' && 'ok' in value;
 }
 
-export function missing(what: string): Refusal {
+export function missing(what: string): Rejection {
   return { ok: false, reason: 'missing_header', detail: `missing ${what}` };
 }
 
@@ -122,13 +122,13 @@ function isList(template: Template): template is readonly Part[] {
   return Array.isArray(template);
 }
 
-function singleHeader(delivery: Delivery, name: string): string | Refusal {
+function singleHeader(delivery: Delivery, name: string): string | Rejection {
   const values = delivery.headers[name];
   if (values && values.length > 1) return { ok: false, reason: 'repeated_header', detail: name };
   return values?.[0] || missing(name);
 }
 
-function singleQuery(delivery: Delivery, name: string): string | Refusal {
+function singleQuery(delivery: Delivery, name: string): string | Rejection {
   const start = delivery.url.indexOf('?');
   if (start < 0) return missing(`the query parameter ${name}`);
   const values = new URLSearchParams(delivery.url.slice(start + 1)).getAll(name);
@@ -137,7 +137,7 @@ function singleQuery(delivery: Delivery, name: string): string | Refusal {
 }
 
 /** Two items of one name would let the sender choose which one we believe. */
-function singleItem(items: readonly string[], start: string): string | Refusal {
+function singleItem(items: readonly string[], start: string): string | Rejection {
   let found: string | undefined;
   for (const candidate of items) {
     if (!candidate.startsWith(start)) continue;
@@ -147,7 +147,7 @@ function singleItem(items: readonly string[], start: string): string | Refusal {
   return found || missing(`${start} in the signature`);
 }
 
-function readPath(kind: 'json' | 'root', path: readonly string[], reading: Reading): string | Refusal {
+function readPath(kind: 'json' | 'root', path: readonly string[], reading: Reading): string | Rejection {
   reading.decoded ??= decodeBody(reading.delivery, reading.source);
   const { decoded } = reading;
   const start = kind === 'json' && reading.item !== undefined ? reading.item : decoded.value;
@@ -159,8 +159,8 @@ function readPath(kind: 'json' | 'root', path: readonly string[], reading: Readi
 }
 
 /** Only absence moves on to the next choice: a doubled header must not be got round by leaving it out. */
-function readChoice(choices: readonly Template[], reading: Reading): string | Refusal {
-  let result: string | Refusal = missing('all of the choices');
+function readChoice(choices: readonly Template[], reading: Reading): string | Rejection {
+  let result: string | Rejection = missing('all of the choices');
   for (const choice of choices) {
     result = readPart(choice, reading);
     if (typeof result === 'string' || result.reason !== 'missing_header') return result;
@@ -168,13 +168,17 @@ function readChoice(choices: readonly Template[], reading: Reading): string | Re
   return result;
 }
 
-function renderChoice(choices: readonly Template[], reading: Reading, pieces: Piece[]): Refusal | undefined {
+function renderChoice(
+  choices: readonly Template[],
+  reading: Reading,
+  pieces: Piece[],
+): Rejection | undefined {
   const before = pieces.length;
-  let refusal: Refusal | undefined;
+  let rejection: Rejection | undefined;
   for (const choice of choices) {
-    refusal = renderMessage(choice, reading, pieces);
-    if (refusal?.reason !== 'missing_header') return refusal;
+    rejection = renderMessage(choice, reading, pieces);
+    if (rejection?.reason !== 'missing_header') return rejection;
     pieces.length = before;
   }
-  return refusal;
+  return rejection;
 }

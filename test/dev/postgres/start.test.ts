@@ -258,8 +258,8 @@ t.test('two starts on the same new data directory: one gets it, the other is tol
     startEmbeddedPostgres({ dataDir }),
   ]);
   const [winner] = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
-  const [refusal] = starts.flatMap((start) => (start.status === 'rejected' ? [start.reason as Error] : []));
-  t.match(refusal?.message, /is in use by/);
+  const [rejection] = starts.flatMap((start) => (start.status === 'rejected' ? [start.reason as Error] : []));
+  t.match(rejection?.message, /is in use by/);
   t.equal(await query(winner!.url, 'select 1'), '1');
   await winner!.stop();
   t.strictSame(fs.readdirSync(path.dirname(dataDir)), ['data']);

@@ -59,7 +59,7 @@ export const lostCommitAnswers: Fault = {
 };
 
 /** Each with what does it and what undoes it. */
-const refusals: readonly [string, string, string][] = [
+const rejections: readonly [string, string, string][] = [
   [
     'pg-boss inserts nothing',
     `CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -87,7 +87,7 @@ export const jobsNotInserted: Fault = {
     await rig.web();
     const repeats = context.repeats(1, 5);
     for (let round = 0; round < repeats; round++) {
-      for (const [title, breakIt, mendIt] of refusals) {
+      for (const [title, breakIt, mendIt] of rejections) {
         const id = `${title.replaceAll(' ', '_')}_${round}`;
         await rig.pool.query(breakIt).catch((error: Error) => {
           throw new Error(`${title}: ${error.message}`);

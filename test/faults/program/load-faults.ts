@@ -166,13 +166,13 @@ export const hostileSenders: Fault = {
     context.expect(sent.every(isAck), 'a valid delivery was refused');
     context.expect(grown <= 50, `memory grew by ${Math.round(grown)} MB`);
     context.expect(p99 < 1_000, `valid deliveries: p99 ${p99} ms`);
-    // One refusal a second is sampled into rejected_requests, and trimmed.
+    // One rejection a second is sampled into rejected_requests, and trimmed.
     context.expect(
       floodPerSecond - idlePerSecond < 6,
       `unsigned traffic caused ${(floodPerSecond - idlePerSecond).toFixed(1)} commits a second`,
     );
     context.note(
-      `${refused.toLocaleString('en')} forged requests, all 401; valid p99 ${p99} ms; ${(floodPerSecond - idlePerSecond).toFixed(1)} commits a second above idle (the sample of refusals); memory +${Math.round(grown)} MB`,
+      `${refused.toLocaleString('en')} forged requests, all 401; valid p99 ${p99} ms; ${(floodPerSecond - idlePerSecond).toFixed(1)} commits a second above idle (the sample of rejections); memory +${Math.round(grown)} MB`,
     );
     await context.balance(rig);
   },

@@ -3,11 +3,11 @@
 const sample = /^postbell_signature_failures_total\{.*?reason="([a-z_]+)".*?\} (\d+)$/gm;
 
 /** By reason, over all sources. */
-export async function readRefusals(webUrl: string, metricsToken: string): Promise<Map<string, number>> {
+export async function readRejections(webUrl: string, metricsToken: string): Promise<Map<string, number>> {
   const response = await fetch(`${webUrl}/metrics`, { headers: { authorization: `Bearer ${metricsToken}` } });
-  const refusals = new Map<string, number>();
+  const rejections = new Map<string, number>();
   for (const [, reason, count] of (await response.text()).matchAll(sample)) {
-    refusals.set(reason!, (refusals.get(reason!) ?? 0) + Number(count));
+    rejections.set(reason!, (rejections.get(reason!) ?? 0) + Number(count));
   }
-  return refusals;
+  return rejections;
 }

@@ -10,7 +10,7 @@ const examined = 200;
 const shownOfOne = 20;
 
 /** One line per source and reason; for one source the single requests. */
-export async function checkRefusals(
+export async function checkRejections(
   context: CheckContext,
   only: string | undefined,
   now: Date = new Date(),
