@@ -15,7 +15,7 @@ export interface BookLine {
 export interface Found {
   events: EventFigures;
   shop: ShopFigures;
-  /** Refused requests by reason, as the receiver's metrics count them. */
+  /** Rejected deliveries by reason, as the receiver's metrics count them. */
   rejections: ReadonlyMap<string, number>;
 }
 

@@ -3,7 +3,7 @@ import { type OutgoingRequest, type Source, signDelivery } from '../providers/in
 import type { Journal, Refused } from './journal.ts';
 import type { ShopEvent } from './shop-events.ts';
 
-/** Ways to get a delivery wrong. Each must be refused for its own reason. */
+/** Ways to get a delivery wrong. Each must be rejected for its own reason. */
 export type Forgery = 'changed body' | 'wrong secret' | 'unsigned' | 'too old' | 'too new';
 
 const reasons: Record<Forgery, NonNullable<Refused>> = {
@@ -17,7 +17,7 @@ const reasons: Record<Forgery, NonNullable<Refused>> = {
 export interface DemoClient {
   /** Sends it as its provider would and writes the answer into the journal. Never rejects. */
   deliver(event: ShopEvent): Promise<void>;
-  /** A delivery that must be refused. */
+  /** A delivery that must be rejected. */
   forge(event: ShopEvent, forgery: Forgery): Promise<void>;
 }
 

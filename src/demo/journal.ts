@@ -2,7 +2,7 @@
 import type { RejectionReason } from '../providers/provider.ts';
 import type { ShopEvent } from './shop-events.ts';
 
-/** Why a delivery must be refused; undefined: it is genuine. */
+/** Why a delivery must be rejected; undefined: the delivery is genuine. */
 export type Refused = RejectionReason | undefined;
 
 export interface SentDelivery {
@@ -29,11 +29,11 @@ export interface Answers {
   genuine: number;
   accepted: number;
   duplicates: number;
-  /** Requests that had to be refused, by reason. */
+  /** Deliveries that had to be rejected, by reason. */
   toRefuse: Map<RejectionReason, number>;
   /** 401. */
   refused: number;
-  /** Anything else: a 503, no answer, a refused genuine delivery, an accepted forged one. */
+  /** Anything else: a 503, no answer, a rejected genuine delivery, an accepted forged one. */
   wrong: number;
 }
 

@@ -1,4 +1,4 @@
-// Why the receiver refused requests, as its own metrics count them.
+// Why the receiver rejected deliveries, as its own metrics count them.
 
 const sample = /^postbell_signature_failures_total\{.*?reason="([a-z_]+)".*?\} (\d+)$/gm;
 

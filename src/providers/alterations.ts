@@ -1,4 +1,4 @@
-// What proxies and frameworks do to a request on its way: each undone, for the diagnosis of a refused one.
+// What proxies and frameworks do to a request on its way: each undone, for the diagnosis of a rejected delivery.
 import { parseExactly } from './body/body.ts';
 import { scanJson } from './body/jsonb.ts';
 import type { Delivery } from './provider.ts';

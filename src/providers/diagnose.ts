@@ -1,4 +1,4 @@
-// Why a request was refused, looked at closely for the operator: never for the caller, and never for each one of a flood.
+// Why a delivery was rejected, diagnosed for the operator: never for the caller, and never for each delivery of a flood.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { bodyAlterations, urlVariants } from './alterations.ts';
 import type { Delivery, Provider, Rejection, RejectionReason, Source } from './provider.ts';

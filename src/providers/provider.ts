@@ -31,7 +31,7 @@ export interface Source {
   trustedRoots?: readonly string[];
 }
 
-/** Why a request was refused. For operators only: the caller sees one body for all of them. */
+/** Why a delivery was rejected. For operators only: the caller sees one body for all reasons. */
 export type RejectionReason =
   | 'missing_header'
   | 'repeated_header'

@@ -22,7 +22,7 @@ export function verifyDelivery(source: Source, delivery: Delivery): Verdict | Pr
   }
 }
 
-/** A fault of ours refuses the delivery, and the operator reads of it: nothing is believed by accident. */
+/** A fault of ours rejects the delivery and tells the operator: no delivery is believed by accident. */
 function refuseFault(error: unknown): Verdict {
   const name = error instanceof Error ? error.name : typeof error;
   return { ok: false, reason: 'malformed_signature', detail: `the verifier failed with ${name}` };

@@ -52,7 +52,7 @@ export const root = (path: string): Part => ({ kind: 'root', path: path.split('.
 export const optional = (...parts: Part[]): Part => ({ kind: 'optional', parts });
 /** The first of these that is there. */
 export const firstOf = (...choices: Template[]): Part => ({ kind: 'firstOf', choices });
-/** For what no part above can say. A rejection refuses the delivery. */
+/** For what no part above can say. A returned rejection rejects the delivery. */
 export const computed = (compute: (reading: Reading) => Computed): Part => ({ kind: 'computed', compute });
 /** SHA-256 of the body, in hex: for ids only, where the body is all that tells two events apart. */
 export const bodyHash: Part = computed(({ delivery }) => hash('sha256', delivery.body, 'hex'));
