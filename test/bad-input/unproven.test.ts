@@ -3,7 +3,7 @@ import t from 'tap';
 import { costOfUnproven, stallsOfUnproven } from './unproven-run.ts';
 
 const seed = Number(process.env.FUZZ_SEED ?? Math.floor(Date.now() / 86_400_000));
-const count = 200;
+const count = 60;
 
 t.test(`the cost of a body that proves nothing grows with it at most, FUZZ_SEED=${seed}`, async (t) => {
   const { problems } = await costOfUnproven(t, seed, count);

@@ -5,7 +5,7 @@ import { type Provider, providers } from '../../src/providers/index.ts';
 import { BEARERS, checkAlterations } from './signed-once.ts';
 
 const seed = Number(process.env.PROPERTY_SEED ?? 1);
-const numRuns = Number(process.env.PROPERTY_RUNS ?? 100);
+const numRuns = Number(process.env.PROPERTY_RUNS ?? 20);
 
 for (const provider of Object.values<Provider>(providers))
   t.test(provider.name, async (t) => {

@@ -54,7 +54,8 @@ export const appStoreScheme: Scheme = perSecret({
         const text = signedPayloadOf(delivery.body);
         if (text === undefined) return missing('signedPayload in the body');
         const token = parseToken(text);
-        if (token?.head.alg !== 'ES256' || !token.claims) return malformedToken('not a token by ES256');
+        const algorithm = token?.head.alg;
+        if (algorithm !== 'ES256' || !token?.claims) return malformedToken('not a token by ES256');
         const key = pinned ?? keyOfChain(token.head.x5c, source, delivery.receivedAt);
         if ('ok' in key) return key;
         if (!isSigned('ES256', key, `${token.parts[0]}.${token.parts[1]}`, token.parts[2]))
@@ -128,12 +129,13 @@ function isTrustedRoot({ fingerprint256 }: X509Certificate, { trustedRoots }: So
 
 /** Apple signs for every app: a notification must name ours. */
 function findOtherApp({ bundleId, environment }: App, claims: Claims): Rejection | undefined {
-  const about = claims.data ?? claims.summary ?? claims.externalPurchaseToken ?? claims.appData;
+  const { externalPurchaseToken: purchase } = claims;
+  const about = claims.data ?? claims.summary ?? purchase ?? claims.appData;
   if (valueAt(about, ['bundleId']) !== bundleId)
     return { ok: false, reason: 'wrong_signature', detail: 'it is for another bundle ID' };
-  const purchaseId = valueAt(claims.externalPurchaseToken, ['externalPurchaseId']);
-  const isToken = about === claims.externalPurchaseToken;
-  const found = isToken
+  const purchaseId = valueAt(purchase, ['externalPurchaseId']);
+  const isPurchase = about === purchase;
+  const found = isPurchase
     ? String(purchaseId).startsWith('SANDBOX')
       ? 'Sandbox'
       : 'Production'
