@@ -1,5 +1,5 @@
 // Deliveries that go into one commit: their new events, the jobs of these, and the counts of what was there before.
-import type { Database, Transaction } from '../database/database.ts';
+import type { Database, Transaction, TransactionOptions } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
 import { countDuplicates, type DuplicateCount } from '../events/duplicates.ts';
 import type { NewEvent } from '../events/event.ts';
@@ -11,6 +11,7 @@ import {
 } from '../events/repeats.ts';
 import { failpoint, isArmedAt } from '../failpoint.ts';
 import type { Queue } from '../queue/queue.ts';
+import { extraMsFor } from './large-bodies.ts';
 
 export interface Receipt {
   /** True when every event of the delivery was stored before. */
@@ -47,17 +48,36 @@ export interface DeliveryStoreOptions {
 
 const maxUncounted = 10_000;
 
+const statementMs = 4_000;
+/** The client's bound: behind the server's own, whose error says more. */
+const clientMs = 6_000;
+
 const settings = {
   // The 200 is a promise: it must not rest on a database set to asynchronous commit.
   synchronous_commit: 'on',
   // At this timeout the batch is halved: a row that another session holds must not keep the others waiting.
   lock_timeout: '200ms',
-  statement_timeout: '4s',
+  statement_timeout: `${statementMs}ms`,
   // A connection that died without a sign would hold the locks of its events: no retry of them could be stored.
-  idle_in_transaction_session_timeout: '4s',
+  idle_in_transaction_session_timeout: `${statementMs}ms`,
   // Plans are kept: a plan made while the table was small must not read the whole table once it is large.
   enable_seqscan: 'off',
 };
+
+/** More time where the bodies are large. */
+function limitsFor(deliveries: readonly (readonly NewEvent[])[]): TransactionOptions {
+  let bytes = 0;
+  for (const events of deliveries)
+    for (const { payloadText, rawBody } of events)
+      bytes += (payloadText?.length ?? 0) + (rawBody?.length ?? 0);
+  const extraMs = extraMsFor(bytes);
+  if (extraMs === 0) return { settings };
+  const timeout = `${statementMs + extraMs}ms`;
+  return {
+    settings: { ...settings, statement_timeout: timeout, idle_in_transaction_session_timeout: timeout },
+    timeoutMs: clientMs + extraMs,
+  };
+}
 
 export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStore {
   const { database, onDuplicateAnomalies = () => {} } = options;
@@ -81,7 +101,7 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
           const duplicates = [...known, ...repeated].filter(isDuplicate);
           return { isNew, replays, rejections, counted: await count(tx, duplicates, pending) };
         },
-        { settings, needsStandby: true, commitSite: 'web.commit-sent' },
+        { ...limitsFor(deliveries), needsStandby: true, commitSite: 'web.commit-sent' },
       );
       await failpoint('web.after-commit');
       keepUncounted(counted.stillUncounted);

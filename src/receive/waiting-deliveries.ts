@@ -1,5 +1,6 @@
 // Verified deliveries until they are answered: those that wait for a commit, and those in flight. Bounded in number, bytes, time.
 import type { NewEvent } from '../events/event.ts';
+import { extraMsFor } from './large-bodies.ts';
 import type { Receipt } from './store.ts';
 
 /** Not committed in time, or rejected: answered 503, and the provider tries again. */
@@ -54,7 +55,8 @@ export function createWaitingDeliveries(limits: { timeoutMs: number; queueMax: n
     const isOverdue = (pending: PendingDelivery) => pending.deadlineMs <= now;
     // Deliveries in flight may still be committed; the provider's retry is then a duplicate.
     for (const pending of [...waiting, ...[...inFlight].flat()].filter(isOverdue)) {
-      pending.reject(new UnavailableError(`the database did not commit within ${timeoutMs} ms`));
+      const allowedMs = timeoutMs + extraMsFor(pending.body.length);
+      pending.reject(new UnavailableError(`the database did not commit within ${allowedMs} ms`));
     }
     waiting = waiting.filter((pending) => !isOverdue(pending));
     waitingBytes = bytesOf(waiting);
@@ -73,7 +75,8 @@ export function createWaitingDeliveries(limits: { timeoutMs: number; queueMax: n
       }
       return new Promise((answer, reject) => {
         waitingBytes += body.length;
-        waiting.push({ events, body, deadlineMs: performance.now() + timeoutMs, answer, reject });
+        const deadlineMs = performance.now() + timeoutMs + extraMsFor(body.length);
+        waiting.push({ events, body, deadlineMs, answer, reject });
         sweep ??= setInterval(rejectOverdue, sweepIntervalMs);
       });
     },
