@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { loadMigrationFiles, migrate as runMigrations } from 'postgres-migrations';
 import type { Database, Queryable } from '../database/database.ts';
 import { openDatabase } from '../database/open-database.ts';
-import { CommandError } from '../errors.ts';
+import { CommandError, sqlState } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { RetryPolicy } from '../queue/policy.ts';
 import { findQueueClash, installedQueueVersion, migrateQueue, queueSchemaVersion } from '../queue/schema.ts';
@@ -69,7 +69,7 @@ export async function migrateDatabase(options: {
       });
     });
     await migrateQueue(database, options.policy, log);
-    if (options.tablesFile) await applyTables(database, readFileSync(options.tablesFile, 'utf8'));
+    if (options.tablesFile) await applyTables(database, options.tablesFile);
     return {
       applied: applied.map((migration) => migration.name),
       state: await readSchemaState(database, log),
@@ -80,11 +80,23 @@ export async function migrateDatabase(options: {
 }
 
 // CREATE … IF NOT EXISTS by two processes at once can still clash on the catalogue; one at a time.
-async function applyTables(database: Database, sql: string): Promise<void> {
+async function applyTables(database: Database, file: string): Promise<void> {
+  const sql = readFileSync(file, 'utf8');
   await database.transaction(async (tx) => {
     await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('postbell tables', 0))`);
-    await tx.query(sql);
+    await tx.query(sql).catch((error: unknown) => {
+      throw tablesFileProblem(file, sql, error);
+    });
   });
+}
+
+/** With Postgres' own words and the line: the file is the team's and holds no customer's values. */
+function tablesFileProblem(file: string, sql: string, error: unknown): unknown {
+  const code = sqlState(error);
+  if (code === undefined) return error;
+  const { message, position } = error as Error & { position?: string };
+  const line = position ? `, line ${sql.slice(0, Number(position)).split('\n').length}` : '';
+  return new CommandError(`${file}${line}: ${message} (SQLSTATE ${code})`);
 }
 
 /** postgres-migrations' own lock, until the connection ends: what is looked for before must still be true then. */
