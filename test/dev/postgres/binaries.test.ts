@@ -31,7 +31,7 @@ async function createProject(t: Test, options: { withBinaries?: boolean } = {}):
   const modules = path.join(project, 'node_modules');
   fs.mkdirSync(modules, { recursive: true });
   for (const name of fs.readdirSync(path.join(root, 'src'))) {
-    if (!name.endsWith('.ts') && name !== 'embedded-postgres') continue;
+    if (!name.endsWith('.ts') && !['dev', 'runtime'].includes(name)) continue;
     fs.cpSync(path.join(root, 'src', name), path.join(project, 'src', name), { recursive: true });
   }
   fs.writeFileSync(path.join(project, 'package.json'), '{ "type": "module" }');
