@@ -27,7 +27,7 @@ t.test('every defence names tests that exist', (t) => {
       Array.from({ length: Number(to) - Number(from) + 1 }, (_, n) => Number(from) + n),
     );
     t.ok(files.length + numbers.length > 0, threat);
-    for (const file of files) t.ok(/^test\/.*\.test\.ts$/.test(file) && existsSync(root + file), file);
+    for (const file of files) t.ok(/^test\/.*\.(test|slow)\.ts$/.test(file) && existsSync(root + file), file);
     for (const number of numbers)
       t.ok(rows.find(({ id }) => id === `B${number}`)?.check, `${threat}: B${number} is checked`);
   }
