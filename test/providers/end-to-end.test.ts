@@ -96,7 +96,11 @@ t.test('no secret is in any row or in the log', async (t) => {
   t.ok(rows.length > endpoints.length);
   const log = web.output();
   for (const { name, variable, provider } of endpoints) {
-    const secrets = (rotated[variable] ?? '').split(',').flatMap(textsOf);
+    // `v1,` in front of Supabase's is the version of the scheme.
+    const secrets = (rotated[variable] ?? '')
+      .split(/(?<!v1),/)
+      .map(withoutVersion)
+      .flatMap(textsOf);
     // What is no secret says so: a webhook's id, a topic's name, a public key.
     if (/no secret|public key/i.test(`${provider.secret.format} ${provider.secret.label}`)) continue;
     for (const row of rows.filter(({ source }) => source === name)) {
@@ -106,6 +110,8 @@ t.test('no secret is in any row or in the log', async (t) => {
     for (const secret of secrets) t.notOk(log.includes(secret), `${name} in the log`);
   }
 });
+
+const withoutVersion = (secret: string) => secret.replace(/^v1,/, '');
 
 /** A secret, the later half of a pair, and both as basic auth has them. */
 function textsOf(secret: string): string[] {

@@ -359,6 +359,6 @@ t.test('a form of too many fields is read by nobody, and one field may be as lon
   t.match(await verifyDelivery(source, { ...flooded, body }), {
     ok: false,
     reason: 'missing_header',
-    detail: 'missing a form that can be read',
+    detail: 'missing mandrill_events as the only field of a form',
   });
 });
