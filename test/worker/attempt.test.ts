@@ -103,7 +103,7 @@ t.test(
       [1, 2, 3, 4, 5].map((n) => `Error: boom ${n}`),
     );
     for (const { stack, started_at, failed_at, job_id } of failures) {
-      t.match(stack, /^\s+at .*handle\.test\.ts/);
+      t.match(stack, /^\s+at .*attempt\.test\.ts/);
       t.notMatch(stack, /boom/);
       t.ok((started_at as Date) <= (failed_at as Date));
       t.equal(job_id, event.jobId);
