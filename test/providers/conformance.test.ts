@@ -28,7 +28,7 @@ import {
 import { BEARERS, type Known, problemOf } from './signed-once.ts';
 
 const BEARER_WORDS =
-  /static secret|basic auth|bearer token|qsh|clientState|credential in|secret in the query/;
+  /static secret|basic auth|bearer token|qsh|clientState|credential in|secret in the query|token of the channel|claims of the sender|secret token/i;
 const UNITS = ['s', 'ms', 'iso', 'iso-utc', 'http-date'] as const;
 
 for (const provider of Object.values<Provider>(providers)) {
