@@ -20,7 +20,7 @@ export interface Edit {
 export function copySource(t: Test, edits: readonly Edit[] = []): string {
   const root = mkdtempSync(path.join(os.tmpdir(), 'postbell-copy-'));
   atEnd(t, () => rmSync(root, { recursive: true, force: true }));
-  for (const folder of ['src', 'sql', 'test/faults'])
+  for (const folder of ['src', 'sql', 'test/faults', 'test/support', 'test/providers'])
     cpSync(path.join(ownRoot, folder), path.join(root, folder), { recursive: true });
   cpSync(path.join(ownRoot, 'package.json'), path.join(root, 'package.json'));
   symlinkSync(path.join(ownRoot, 'node_modules'), path.join(root, 'node_modules'));
