@@ -109,11 +109,11 @@ export class CommitUnconfirmedError extends Error {
 
 const maxTextLength = 2_000;
 const maxStackLength = 4_000;
-/** Of one error's message, before anything is done with it: one of 50 MB must cost nothing. */
+/** Characters that are read of one message: a message of 50 MB must cost nothing. */
 const maxReadLength = 10_000;
 /** An error with its causes, and theirs. */
 const maxErrorsTold = 8;
-/** Of the text, for what is behind the first message. */
+/** Characters of the text that the causes may take. */
 const maxCausesLength = 1_200;
 
 /** Safe to store and to log: our own strings, no enumerable properties, no value that Postgres quotes, no NUL. Never throws. */
@@ -124,7 +124,7 @@ export interface ErrorText {
   stack: string | null;
 }
 
-/** What operators are told of an error and of its causes (`cause`, and `errors` of an AggregateError). */
+/** The text for operators: an error and its causes (`cause`, and `errors` of an AggregateError). */
 export function describeError(thrown: unknown): ErrorText {
   const { own, behind } = tell(thrown, new Set());
   const causes = behind
@@ -201,7 +201,7 @@ function wordsOf(thrown: object): { words: string; raw?: string } {
   return { words: message ? `${message} (${code})` : `(${code})` };
 }
 
-/** Of a wrapper: Postgres' words that it repeats, and the values that Drizzle lists behind its statement. */
+/** Cuts from a wrapper's message Postgres' words that it repeats, and the values that Drizzle lists behind its statement. */
 function withoutQuotes(message: string, quotable: Told['quotable']): string {
   let text = message.replace(
     /(Failed query: )([\s\S]*?)(\nparams:)[\s\S]*/,

@@ -47,7 +47,7 @@ function machine({ machine, rounds, seconds }: Results): string {
   );
 }
 
-/** What is measured, Postbell's figure, and its ratio to BullMQ's and to graphile-worker's. */
+/** Each row: the measure, Postbell's figure, and its ratio to BullMQ's and to graphile-worker's. */
 type TableRow = readonly [measured: string, postbell: string, bullmq: string, graphile: string];
 
 function accepting({ accept }: Results): TableRow[] {

@@ -8,7 +8,7 @@ export interface Patience {
 
 const betweenLooksMs = 50;
 
-/** @param standstillMs it ends when a count has not changed for so long */
+/** @param standstillMs the wait ends when a count has not changed for this time */
 export function createPatience(standstillMs: number): Patience {
   let isOver = false;
   return {

@@ -1,4 +1,4 @@
-// What dev prints once it is up: where to deliver, how to send an event, how to open the database.
+// The text of dev once web and worker run: where to deliver, how to send an event, how to open the database.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OutputStream } from '../terminal/io.ts';

@@ -121,9 +121,9 @@ function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns {
   };
 }
 
-/** Of an event that gets a job. */
+/** Columns of an event that gets a job. */
 export const newEventColumns: FilledColumns = filledColumns(() => true);
-/** Of an event that gets none: a suspected replay. */
+/** Columns of an event that gets no job: a suspected replay. */
 export const jobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
 
 /** The list of a SELECT: each column under the name of its field. */

@@ -191,7 +191,7 @@ export async function listRejections(
 
 const maxStoredSources = 1_000;
 
-/** One probe of an index per name, however many events there are. */
+/** Probes an index once per name, however many events there are. */
 const distinctSources = (table: string) => `
   SELECT source FROM (
     WITH RECURSIVE stored AS (

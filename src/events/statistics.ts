@@ -7,7 +7,7 @@ export interface Backlog {
   retrying: number;
   /** Of these: their handler threw Later. */
   deferred: number;
-  /** Of these: without a job for over a minute, in which a reconciler would have enqueued them. */
+  /** Pending events that have had no job for over a minute, although a reconciler would have enqueued them. */
   withoutJob: number;
   /** Age of the oldest event that was never tried. */
   oldestUntriedSeconds: number | null;

@@ -19,7 +19,7 @@ export interface DeliveryRecordsDeps {
   now?: () => Date;
 }
 
-/** What a request ended in. */
+/** The outcome of a request. */
 export interface Outcome {
   source: string;
   /** As in the metric: accepted, duplicate, handshake, unavailable. */

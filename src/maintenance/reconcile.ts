@@ -123,7 +123,7 @@ export async function settleDeadLetters(
     );
     const suspicions = await readSuspicions(database, examined);
     for (const job of dead) {
-      // What is left comes back when its time to expire is over.
+      // pg-boss returns the remaining jobs when they expire.
       if (signal?.aborted) break;
       const suspicion = job.jobId === null ? undefined : suspicions.get(job.jobId);
       const isUnproven = suspicion !== undefined && suspicion.alone === 0 && suspicion.inCompany > 0;

@@ -1,4 +1,4 @@
-// What of a team's own is in the way of our migrations: looked for before the first of them is run.
+// The team's own objects that clash with our migrations: found before the first migration runs.
 import type { Queryable } from '../database/database.ts';
 import { type Migration, migrationsTable } from './record.ts';
 
@@ -11,7 +11,7 @@ interface Named {
 const creates =
   /^CREATE (?:OR REPLACE )?(?:UNIQUE )?(TABLE|VIEW|INDEX|DOMAIN|TYPE|FUNCTION) (?:CONCURRENTLY )?(?:IF NOT EXISTS )?(\w+)/gm;
 
-/** What a file of sql/ makes. */
+/** The objects that a file of sql/ creates. */
 export function createdBy(sql: string): Named[] {
   return [...sql.matchAll(creates)].map(([, kind = '', name = '']) => ({
     kind: kind.toLowerCase() as Kind,

@@ -110,7 +110,7 @@ async function lockMigrations(client: Queryable): Promise<void> {
   }
 }
 
-/** What of the team's own is in the way of `migrate`, each with the remedy; empty when nothing is. */
+/** The team's own objects that clash with `migrate`, each with the remedy; empty without a clash. */
 export async function findSchemaClashes(database: Queryable): Promise<string[]> {
   const files = await loadMigrationFiles(migrationsFolder);
   const { ids } = await readApplied(database, files);

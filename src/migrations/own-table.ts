@@ -59,6 +59,6 @@ export function withOwnTable<C extends Client>(client: C, files: readonly Migrat
       `postgres-migrations sent a statement that is not known: ${text.slice(0, 200)}; its version must be exactly that of Postbell's package.json`,
     );
   };
-  // It calls nothing else.
+  // postgres-migrations calls nothing else.
   return { query } as unknown as C;
 }

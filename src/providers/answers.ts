@@ -1,4 +1,4 @@
-// What a provider is answered with, and what it makes of that.
+// The answers to a provider, and their effect there.
 import type {
   AnswerEffect,
   AnswerFacts,
@@ -22,7 +22,7 @@ export function unavailableStatusOf(provider: Provider | undefined): 429 | 503 {
   return provider?.unavailableStatus ?? 503;
 }
 
-/** What becomes of a delivery that is answered with this status. */
+/** The effect of this status on the delivery at the provider. */
 export function effectOf(provider: Provider, status: number): AnswerEffect {
   const { success, failure = {} } = answerFactsOf(provider);
   if (success ? success.includes(status) : status >= 200 && status < 300) return 'accepted';

@@ -43,11 +43,11 @@ export interface ProviderGuide {
   events: string | null;
   eventId: string;
   idIsSigned: boolean;
-  /** What we answer once the event is committed. */
+  /** Our answer once the event is committed. */
   accepted: string;
-  /** Of a delivery with a wrong signature. */
+  /** Our answer to a delivery with a wrong signature. */
   rejected: GivenStatus;
-  /** Of a delivery that could not be committed in time, or whose secret or key is missing. */
+  /** Our answer to a delivery that could not be committed in time, or whose secret or key is missing. */
   unavailable: GivenStatus;
   /** Statuses that would end the webhook: we never answer with them. */
   fatal: number[];

@@ -41,7 +41,7 @@ export const discord: Provider = {
     'Wants an answer within 3 s; events are tried again for up to 10 min, and stop where too many fail; interactions are not sent again. A bad signature must get 401.',
   acceptedAnswer: answerAccepted,
   sending: { newId: () => String(randomNumber(14)) },
-  // Of webhook events: an interaction is never sent again.
+  // These facts are about webhook events: Discord never sends an interaction again.
   answers: {
     accepted: '204 to an event; to an interaction 200 {"type":5}, 6 or 8, so that the handler can follow up',
     failure: { '5xx': 'retried' },

@@ -32,7 +32,7 @@ export const slack: Provider = {
   acceptedAnswer: emptyAnswer(),
   retries: 'Wants a 2xx within 3 s; 3 retries, counted in X-Slack-Retry-Num.',
   sending: { newId: () => randomId('Ev') },
-  // Of events: commands and interactions are not sent again.
+  // These facts are about events: Slack does not send commands and interactions again.
   answers: { failure: { any: 'retried' } },
   setup: { url: 'api.slack.com/apps → your app → Event Subscriptions → Request URL' },
   samples: {
