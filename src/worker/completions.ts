@@ -18,18 +18,15 @@ export interface Completions {
 /**
  * A completion that is late, or lost, costs a look at a settled event and no more: it is tried once.
  * @param options.isUrgent true: does not wait for company
- * @param options.onEnded told of the jobs that were completed, or could not be
  */
 export function collectCompletions({
   queue,
   log,
   isUrgent,
-  onEnded,
 }: {
   queue: Pick<Queue, 'complete'>;
   log: Logger;
   isUrgent: () => boolean;
-  onEnded: (jobs: readonly ClaimedJob[]) => void;
 }): Completions {
   const waiting: ClaimedJob[] = [];
   let flushing: Promise<void> | undefined;
@@ -47,7 +44,6 @@ export function collectCompletions({
           'jobs could not be completed; they come back',
         );
       }
-      onEnded(batch);
     }
     flushing = undefined;
   }

@@ -240,8 +240,9 @@ export function runAttempts(options: AttemptsOptions): Attempts {
       },
       'attempt',
     );
-    if (outcome.isJobSettled) hand.release([assignment.job]);
-    else completions.add(assignment.job);
+    // Before its job is completed: a replay that comes in between is another attempt, and need not wait for that.
+    hand.release([assignment.job]);
+    if (!outcome.isJobSettled) completions.add(assignment.job);
     if (outcome.isDead) options.onDead();
   }
 

@@ -63,7 +63,6 @@ export function startWorker(options: WorkerOptions): Worker {
     queue,
     log,
     isUrgent: () => isStopping,
-    onEnded: (jobs) => hand.release(jobs),
   });
   const attempts = runAttempts({
     deps,

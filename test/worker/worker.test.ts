@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap';
 import { PermanentError } from '../../src/errors.ts';
 import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
+import { enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
 import type { Queue } from '../../src/queue/queue.ts';
 import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker.ts';
 import { atEnd } from '../support/at-end.ts';
@@ -58,6 +59,29 @@ t.test('a job that names no event is completed, and those fetched with it are ru
   });
   t.same(
     inbox.logs.filter(({ msg }) => String(msg).includes('could not be fetched')),
+    [],
+  );
+});
+
+t.test('a replay does not wait until the job before it is completed', async (t) => {
+  const inbox = await openInbox(t);
+  const gate = makeGate();
+  const queue: Queue = {
+    ...inbox.queue,
+    complete: (jobs) => gate.pass().then(() => inbox.queue.complete(jobs)),
+  };
+  const event = newEvent();
+  await storeEvents(inbox, [event]);
+  const worker = startOn(t, { ...inbox, queue }, [quick]);
+  atEnd(t, async () => gate.open());
+  await waitFor(() => gate.arrived() === 1, { what: 'the completion to begin' });
+  await inbox.sql(`UPDATE webhook_events SET status = 'PENDING'`);
+  await enqueueEventsWithoutJob(inbox);
+  worker.wake();
+  await waitFor(async () => (await statusOf(inbox, event)) === 'PROCESSED', { what: 'the replay to be run' });
+  t.match(await rowOf(inbox, event), { attempts: 2 });
+  t.same(
+    inbox.logs.filter(({ msg }) => String(msg).includes('put off')),
     [],
   );
 });
