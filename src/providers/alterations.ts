@@ -10,16 +10,16 @@ export interface Alteration {
 }
 
 /** Parsed and written again, in one go each time, is what providers send; not a longer body, */
-const MAX_REWRITTEN_BYTES = 64 * 1024;
+const maxRewrittenBytes = 64 * 1024;
 /** nor one of nothing but brackets, commas or fields: each value costs more than its bytes. */
-const MAX_REWRITTEN_VALUES = 5_000;
+const maxRewrittenValues = 5_000;
 /** Indented, a line holds so many times its indent: no provider nests as deep. */
-const MAX_REWRITTEN_DEPTH = 20;
-const MAX_HOSTS = 3;
-const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
-const SEPARATORS = Buffer.from(',[{&');
-const LF = 10;
-const CR = 13;
+const maxRewrittenDepth = 20;
+const maxHosts = 3;
+const bom = Buffer.from([0xef, 0xbb, 0xbf]);
+const separators = Buffer.from(',[{&');
+const lf = 10;
+const cr = 13;
 
 /** The bodies that may have been signed instead of the one that arrived, the likeliest first; each made when asked for. */
 export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
@@ -29,9 +29,9 @@ export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
   if (ending !== '') yield { undoneBy: 'the line break at the end is taken away', body: trimmed };
   if (ending !== '\n') yield { undoneBy: 'a line break is added at the end', body: join(body, '\n') };
   if (ending !== '\r\n') yield { undoneBy: 'a CRLF is added at the end', body: join(body, '\r\n') };
-  if (body.subarray(0, 3).equals(BOM)) yield { undoneBy: 'the BOM is taken away', body: body.subarray(3) };
-  else yield { undoneBy: 'a BOM is put in front', body: Buffer.concat([BOM, body]) };
-  if (body.length > MAX_REWRITTEN_BYTES) return;
+  if (body.subarray(0, 3).equals(bom)) yield { undoneBy: 'the BOM is taken away', body: body.subarray(3) };
+  else yield { undoneBy: 'a BOM is put in front', body: Buffer.concat([bom, body]) };
+  if (body.length > maxRewrittenBytes) return;
   const text = body.toString('latin1');
   const unix = text.replaceAll('\r\n', '\n');
   if (unix !== text) yield { undoneBy: 'CRLF becomes LF', body: Buffer.from(unix, 'latin1') };
@@ -43,25 +43,25 @@ export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
       undoneBy: 'its characters are encoded once less (UTF-8 taken for Latin-1)',
       body: Buffer.from(decoded, 'latin1'),
     };
-  if (countSeparators(body) > MAX_REWRITTEN_VALUES) return;
+  if (countSeparators(body) > maxRewrittenValues) return;
   yield* /^\s*[{[]/.test(decoded) ? rewrittenJson(decoded) : rewrittenForm(decoded);
 }
 
 /** Of the values of a JSON, of the fields of a form; also those that stand in texts. */
 function countSeparators(body: Buffer): number {
   let count = 0;
-  for (const byte of body) if (SEPARATORS.includes(byte)) count++;
+  for (const byte of body) if (separators.includes(byte)) count++;
   return count;
 }
 
 /** By bytes: a regular expression that looks for the last line breaks begins anew at each of them. */
 function withoutLineBreaks(body: Buffer): Buffer {
   let end = body.length;
-  while (end > 0 && (body[end - 1] === LF || body[end - 1] === CR)) end--;
+  while (end > 0 && (body[end - 1] === lf || body[end - 1] === cr)) end--;
   return body.subarray(0, end);
 }
 
-const WAYS_OF_JSON: readonly [how: string, write: (value: unknown) => string][] = [
+const waysOfJson: readonly [how: string, write: (value: unknown) => string][] = [
   ['compactly', compact],
   ['compactly, with \\u escapes', (value) => escapeNonAscii(compact(value))],
   ['compactly, with \\/ (PHP)', (value) => compact(value).replaceAll('/', '\\/')],
@@ -78,7 +78,7 @@ const WAYS_OF_JSON: readonly [how: string, write: (value: unknown) => string][] 
 
 /** A proxy that parsed the JSON and wrote it again: tried in the ways in which senders write it. */
 function* rewrittenJson(text: string): Generator<Alteration> {
-  if (scanJson(text, MAX_REWRITTEN_DEPTH).problem === 'too_deep') return;
+  if (scanJson(text, maxRewrittenDepth).problem === 'too_deep') return;
   let value: unknown;
   try {
     value = parseExactly(text);
@@ -86,7 +86,7 @@ function* rewrittenJson(text: string): Generator<Alteration> {
     // No JSON, so nobody wrote it again as JSON.
     return;
   }
-  for (const [how, write] of WAYS_OF_JSON) {
+  for (const [how, write] of waysOfJson) {
     const written = write(value);
     if (written !== text) yield { undoneBy: `the JSON is written again ${how}`, body: Buffer.from(written) };
   }
@@ -111,7 +111,7 @@ export function* urlVariants(configured: string, { url, headers }: Delivery): Ge
   const called = [headers['x-forwarded-host'], headers.host].flatMap((values) => values ?? []);
   const plausible = called.filter((name) => /^[A-Za-z0-9.:[\]-]{1,255}$/.test(name));
   // A request may carry hundreds of them, and each makes dozens of variants.
-  const hosts = [...new Set([host, ...plausible])].slice(0, MAX_HOSTS);
+  const hosts = [...new Set([host, ...plausible])].slice(0, maxHosts);
   const [receivedPath = '/', receivedQuery] = url.split('?', 2);
   const receivedSearch = receivedQuery === undefined ? '' : `?${receivedQuery}`;
   const tried = new Set([configured]);

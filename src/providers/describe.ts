@@ -71,7 +71,7 @@ export function describeProvider(provider: Provider, secretVariable: string): Pr
   const { failure = {} } = answerFactsOf(provider);
   const given = (status: number): GivenStatus => {
     const effect = effectOf(provider, status);
-    return { status, effect, meaning: EFFECTS[effect] };
+    return { status, effect, meaning: effectWords[effect] };
   };
   // One that variables describe is never on under its own name.
   const [source, variable] = provider.configure
@@ -107,7 +107,7 @@ export function describeProvider(provider: Provider, secretVariable: string): Pr
   };
 }
 
-const EFFECTS: Record<AnswerEffect, string> = {
+const effectWords: Record<AnswerEffect, string> = {
   accepted: 'it is satisfied',
   retried: 'it sends again',
   'if-asked': 'it sends again only where its settings ask for that',
@@ -117,7 +117,7 @@ const EFFECTS: Record<AnswerEffect, string> = {
 };
 
 /** What most are answered with. */
-export const USUAL_ANSWER = '200 {"ok":true,"duplicate":false}';
+export const usualAnswer = '200 {"ok":true,"duplicate":false}';
 
 function describeAccepted(provider: Provider): string {
   const { acceptedAnswer } = provider;
@@ -125,7 +125,7 @@ function describeAccepted(provider: Provider): string {
   const others = success.filter((status) => status !== 200);
   const counting = others.length > 0 ? ` (it also takes ${others.join(', ')})` : '';
   if (accepted !== undefined) return accepted;
-  if (typeof acceptedAnswer !== 'object') return `${USUAL_ANSWER}${counting}`;
+  if (typeof acceptedAnswer !== 'object') return `${usualAnswer}${counting}`;
   const { status, body } = acceptedAnswer;
   return `${status} ${body === '' ? 'without a body' : body}${counting}`;
 }
@@ -139,7 +139,7 @@ function describeTemplate(template: Template): string {
     case 'query':
     case 'formField':
     case 'item':
-      return `{${NAMES[template.kind]} ${template.name.replace(/=$/, '')}}`;
+      return `{${partNames[template.kind]} ${template.name.replace(/=$/, '')}}`;
     case 'json':
       return `{${template.path.join('.')}}`;
     case 'root':
@@ -161,4 +161,4 @@ function describeTemplate(template: Template): string {
   }
 }
 
-const NAMES = { header: 'header', query: 'query', formField: 'field', item: 'signature item' } as const;
+const partNames = { header: 'header', query: 'query', formField: 'field', item: 'signature item' } as const;

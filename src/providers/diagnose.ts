@@ -32,15 +32,15 @@ interface Attempt {
 }
 
 /** A longer body is not looked at: an attempt is not interrupted, and reading one again may take a millisecond for 50 KB. */
-const MAX_BODY_BYTES = 128 * 1024;
+const maxBodyBytes = 128 * 1024;
 /** What all attempts may read together, in turns between which the event loop goes on. */
-const BUDGET_BYTES = 4 * 1024 * 1024;
+const budgetBytes = 4 * 1024 * 1024;
 /** Stands for what an attempt costs besides its body. */
-const ATTEMPT_BYTES = 4096;
-const MAX_DETAIL_CHARS = 500;
-const TOO_MUCH = 'too much to look at closely';
+const attemptBytes = 4096;
+const maxDetailChars = 500;
+const tooMuch = 'too much to look at closely';
 
-const MISMATCHES = { body: 'altered_body', url: 'wrong_url' } as const;
+const mismatches = { body: 'altered_body', url: 'wrong_url' } as const;
 
 /** For a diagnosis nobody is called: keys that are not at hand stay unknown. */
 const offline = async (): Promise<string> => {
@@ -60,13 +60,13 @@ export async function diagnoseRejection(
 ): Promise<Diagnosis> {
   const { reason, detail = null } = rejection;
   if (reason === 'too_old' || reason === 'too_new') return diagnoseAge(source, delivery, rejection);
-  if (delivery.body.length > MAX_BODY_BYTES) return { reason, detail: bounded([detail, TOO_MUCH]) };
-  let budget = BUDGET_BYTES;
+  if (delivery.body.length > maxBodyBytes) return { reason, detail: bounded([detail, tooMuch]) };
+  let budget = budgetBytes;
   for (const { source: tried, delivery: altered, found } of attempts(source, delivery, reason, [
     ...sources,
   ])) {
-    budget -= altered.body.length + ATTEMPT_BYTES;
-    if (budget < 0) return { reason, detail: bounded([detail, TOO_MUCH]) };
+    budget -= altered.body.length + attemptBytes;
+    if (budget < 0) return { reason, detail: bounded([detail, tooMuch]) };
     if ((await verifyDelivery(tried, altered)).ok) return { ...found, detail: bounded([found.detail]) };
     await nextTurn();
   }
@@ -82,23 +82,23 @@ export async function diagnoseRejection(
     return { reason, detail: bounded([detail, 'the body arrived empty']) };
   if (reason !== 'wrong_signature')
     return { reason, detail: bounded([detail, senderHint(source, delivery)]) };
-  if (rejection.mismatch) return { reason: MISMATCHES[rejection.mismatch], detail };
+  if (rejection.mismatch) return { reason: mismatches[rejection.mismatch], detail };
   return { reason: 'wrong_secret', detail };
 }
 
 /** Ends the detail of a delivery that is too old or too new, and not proven for its own time either. */
-export const UNCONFIRMED = 'its signature could not be confirmed';
+export const unconfirmed = 'its signature could not be confirmed';
 
 /** An old delivery that is right otherwise speaks for a clock or a late retry; any other is a forgery, too. */
 async function diagnoseAge(source: Source, delivery: Delivery, rejection: Rejection): Promise<Diagnosis> {
   const { reason, detail, ageMs = 0 } = rejection;
   const receivedAt = new Date(delivery.receivedAt.getTime() - ageMs);
   const isRight =
-    delivery.body.length <= MAX_BODY_BYTES && (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
+    delivery.body.length <= maxBodyBytes && (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
   const { pastSeconds, futureSeconds } = source.provider.scheme.freshness ?? {};
   const allowed = reason === 'too_old' ? pastSeconds : futureSeconds;
   const age = allowed === undefined ? detail : `${detail}, ${allowed} are allowed`;
-  return { reason, detail: bounded([age, isRight ? 'its signature is right' : UNCONFIRMED]) };
+  return { reason, detail: bounded([age, isRight ? 'its signature is right' : unconfirmed]) };
 }
 
 function* attempts(
@@ -166,5 +166,5 @@ function withoutQuery(url: string): string {
 
 function bounded(parts: readonly (string | null | undefined)[]): string | null {
   const text = parts.filter((part) => part).join('; ');
-  return text === '' ? null : text.slice(0, MAX_DETAIL_CHARS);
+  return text === '' ? null : text.slice(0, maxDetailChars);
 }

@@ -3,9 +3,9 @@ import { valueAt } from './body/body.ts';
 import { sameText } from './equal.ts';
 import type { Delivery, Handshake, HandshakeAnswer, Source } from './provider.ts';
 
-export const MAX_CHALLENGE_CHARS = 1024;
+export const maxChallengeChars = 1024;
 
-const NO_SNIFF = { 'x-content-type-options': 'nosniff' };
+const noSniff = { 'x-content-type-options': 'nosniff' };
 
 /**
  * The answer to a set-up request, or undefined where the delivery is none. Never throws.
@@ -42,11 +42,11 @@ export function emptyAnswer(status = 200): HandshakeAnswer {
  */
 export function textAnswer(challenge: unknown): HandshakeAnswer | undefined {
   if (!isChallenge(challenge)) return undefined;
-  return { status: 200, contentType: 'text/plain; charset=utf-8', body: challenge, headers: NO_SNIFF };
+  return { status: 200, contentType: 'text/plain; charset=utf-8', body: challenge, headers: noSniff };
 }
 
 export function xmlAnswer(body: string): HandshakeAnswer {
-  return { status: 200, contentType: 'text/xml; charset=utf-8', body, headers: NO_SNIFF };
+  return { status: 200, contentType: 'text/xml; charset=utf-8', body, headers: noSniff };
 }
 
 export function jsonAnswer(value: object): HandshakeAnswer {
@@ -54,7 +54,7 @@ export function jsonAnswer(value: object): HandshakeAnswer {
     status: 200,
     contentType: 'application/json; charset=utf-8',
     body: JSON.stringify(value),
-    headers: NO_SNIFF,
+    headers: noSniff,
   };
 }
 
@@ -62,7 +62,7 @@ export function jsonAnswer(value: object): HandshakeAnswer {
 export function isChallenge(value: unknown): value is string {
   return (
     typeof value === 'string' &&
-    value.length <= MAX_CHALLENGE_CHARS &&
+    value.length <= maxChallengeChars &&
     /^[\x21-\x3b\x3d\x3f-\x7e]+$/.test(value)
   );
 }

@@ -195,7 +195,7 @@ export interface EventSpec {
   signedToken?: Template;
   topic: Template;
   occurredAt?: { at: Template; unit: TimeUnit };
-  /** Several events in one body: its items, or TOO_MANY; anything else means that the body is one event. */
+  /** Several events in one body: its items, or `tooMany`; anything else means that the body is one event. */
   items?(body: unknown): unknown;
 }
 

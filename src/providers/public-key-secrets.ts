@@ -2,13 +2,13 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { GeneratedSecret, SecretSpec } from './provider.ts';
 import {
-  CURVES,
+  curves,
   formatPublicKey,
   type PublicKeyFormat,
   type PublicKeyKind,
   parsePublicKey,
 } from './schemes/public-key.ts';
-import { PUBLISHED_KEYS } from './schemes/published-key.ts';
+import { publishedKeys } from './schemes/published-key.ts';
 import type { SecretText } from './secrets.ts';
 
 /** A public key, held by us to check what the provider signs. */
@@ -18,7 +18,7 @@ export function publicKeySecret(
   const { kind, key } = spec;
   return {
     label: spec.label,
-    format: spec.format ?? KEY_FORMATS[key.format],
+    format: spec.format ?? keyFormats[key.format],
     where: spec.where,
     check(secret) {
       if (secret.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
@@ -31,7 +31,7 @@ export function publicKeySecret(
   };
 }
 
-const KEY_FORMATS = {
+const keyFormats = {
   'raw-hex': 'public key: 64 hexadecimal digits',
   'raw-base64': 'public key: base64 of 32 bytes',
   spki: 'public key: base64 (SPKI), or PEM',
@@ -43,7 +43,7 @@ export function generateKeyPair(kind: PublicKeyKind, key: PublicKeyFormat): Gene
     kind === 'ed25519'
       ? generateKeyPairSync('ed25519')
       : kind === 'ecdsa-p256' || kind === 'ecdsa-p521'
-        ? generateKeyPairSync('ec', { namedCurve: CURVES[kind] })
+        ? generateKeyPairSync('ec', { namedCurve: curves[kind] })
         : generateKeyPairSync('rsa', { modulusLength: 2048 });
   const privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   return { secret: formatPublicKey(pair.publicKey, key), privateKey };
@@ -56,7 +56,7 @@ export function publishedKeySecret(
   const pinned = publicKeySecret(spec);
   return {
     ...pinned,
-    format: `the word ${PUBLISHED_KEYS} (keys are fetched), or one ${pinned.format} to pin`,
-    check: (secret) => (secret === PUBLISHED_KEYS ? undefined : pinned.check(secret)),
+    format: `the word ${publishedKeys} (keys are fetched), or one ${pinned.format} to pin`,
+    check: (secret) => (secret === publishedKeys ? undefined : pinned.check(secret)),
   };
 }

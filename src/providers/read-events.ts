@@ -1,6 +1,6 @@
 // Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
 import { hash } from 'node:crypto';
-import { TOO_MANY } from './body/batch.ts';
+import { tooMany } from './body/batch.ts';
 import { type DecodedBody, decodeBody } from './body/body.ts';
 import { scanJson } from './body/jsonb.ts';
 import { withoutCredentials } from './credentials.ts';
@@ -9,16 +9,16 @@ import { parseTimestamp } from './schemes/freshness.ts';
 import type { Reading } from './template/parts.ts';
 import { readText, startReading } from './template/reading.ts';
 
-export const MAX_EVENT_ID_CHARS = 255;
-export const MAX_TOPIC_CHARS = 200;
+export const maxEventIdChars = 255;
+export const maxTopicChars = 200;
 /** A batch with more events is stored as one, marked `too_many`. */
-export const MAX_EVENTS_PER_DELIVERY = 5_000;
+export const maxEventsPerDelivery = 5_000;
 /** The same, where the texts of its events are longer than this many bodies and so many characters for each event. */
-const MAX_BODIES_OF_TEXT = 4;
-const MAX_COPIED_CHARS = 1_024;
+const maxBodiesOfText = 4;
+const maxCopiedChars = 1_024;
 
-const EARLIEST_MS = Date.UTC(2000, 0, 1);
-const CLOCK_SKEW_MS = 24 * 3600 * 1000;
+const earliestMs = Date.UTC(2000, 0, 1);
+const clockSkewMs = 24 * 3600 * 1000;
 
 /**
  * The events of a delivery that was verified; at least one. Never throws, whatever the body holds.
@@ -33,9 +33,8 @@ export function readEvents(source: Source, delivery: Delivery, keepsBytes = fals
     const value = decoded.hasInexactNumbers ? decoded.exact() : decoded.value;
     const items = events.items(value);
     const isList = Array.isArray(items) && items.length > 0;
-    if (items === TOO_MANY || isList) {
-      const events =
-        isList && items.length <= MAX_EVENTS_PER_DELIVERY && readItems(reading, items, keepsBytes);
+    if (items === tooMany || isList) {
+      const events = isList && items.length <= maxEventsPerDelivery && readItems(reading, items, keepsBytes);
       return events || [wholeBody(reading, decoded, 'too_many', keepsBytes)];
     }
   }
@@ -88,7 +87,7 @@ function readItems(
 ): EventDraft[] | undefined {
   const seen = new Map<string, number>();
   const drafts: EventDraft[] = [];
-  let charsLeft = MAX_BODIES_OF_TEXT * reading.delivery.body.length + MAX_COPIED_CHARS * items.length;
+  let charsLeft = maxBodiesOfText * reading.delivery.body.length + maxCopiedChars * items.length;
   for (const item of items) {
     reading.item = item;
     const text = JSON.stringify(item);
@@ -132,13 +131,13 @@ function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
 /** Never cut: two long ids with one beginning are two events. */
 function boundedId(id: string): string {
   const isWellFormed = id.isWellFormed();
-  if (id.length <= MAX_EVENT_ID_CHARS && isWellFormed && !id.includes('\0')) return id;
+  if (id.length <= maxEventIdChars && isWellFormed && !id.includes('\0')) return id;
   return `sha256:${hash('sha256', isWellFormed ? id : JSON.stringify(id), 'hex')}`;
 }
 
 function boundedTopic(topic: string | undefined): string {
   if (!topic) return 'unknown';
-  const clean = topic.replaceAll('\0', '').slice(0, MAX_TOPIC_CHARS).toWellFormed();
+  const clean = topic.replaceAll('\0', '').slice(0, maxTopicChars).toWellFormed();
   return clean === '' ? 'unknown' : clean;
 }
 
@@ -147,6 +146,6 @@ function readTime(spec: EventSpec['occurredAt'], reading: Reading): Date | null 
   if (!spec) return null;
   const text = readText(spec.at, reading);
   const ms = text === undefined ? undefined : parseTimestamp(text, spec.unit);
-  if (ms === undefined || ms < EARLIEST_MS) return null;
-  return ms > reading.delivery.receivedAt.getTime() + CLOCK_SKEW_MS ? null : new Date(ms);
+  if (ms === undefined || ms < earliestMs) return null;
+  return ms > reading.delivery.receivedAt.getTime() + clockSkewMs ? null : new Date(ms);
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { SecretSpec } from './provider.ts';
 import { decodeKey, type KeySpec } from './schemes/key.ts';
 
-export const MIN_SECRET_BYTES = 16;
+export const minSecretBytes = 16;
 
 export interface SecretText {
   label: string;
@@ -16,7 +16,7 @@ export interface SecretText {
 
 /** A secret whose characters are the key. */
 export function textSecret(spec: SecretText): SecretSpec {
-  const { prefix = '', minBytes = MIN_SECRET_BYTES } = spec;
+  const { prefix = '', minBytes = minSecretBytes } = spec;
   return {
     label: spec.label,
     format: spec.format ?? (prefix === '' ? 'text' : `${prefix}…, used as text`),
@@ -28,7 +28,7 @@ export function textSecret(spec: SecretText): SecretSpec {
 
 /** A secret that holds an encoded key: `{ base64: 'whsec_' }`, `hex`. */
 export function encodedSecret(spec: SecretText & { key: KeySpec; generate?: () => string }): SecretSpec {
-  const { key, minBytes = MIN_SECRET_BYTES } = spec;
+  const { key, minBytes = minSecretBytes } = spec;
   const isHex = key === 'hex';
   const prefix = typeof key === 'object' ? key.base64 : '';
   return {

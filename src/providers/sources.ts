@@ -3,8 +3,8 @@ import { findProvider, type Provider, providers, type Source } from './index.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const SOURCE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
-const SECRET_SUFFIX = '_WEBHOOK_SECRET';
+const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const secretSuffix = '_WEBHOOK_SECRET';
 
 export interface ParsedSources {
   sources: Map<string, Source>;
@@ -24,7 +24,7 @@ export function parseSources(env: Environment): ParsedSources {
   const sources = new Map<string, Source>();
   const waiting = new Map<string, Provider>();
   for (const [name, declaredProvider] of declared) {
-    const variable = variableOf(name) + SECRET_SUFFIX;
+    const variable = variableOf(name) + secretSuffix;
     const text = env[variable];
     const settings = readSettings(env, name, declaredProvider);
     if (text === undefined) {
@@ -70,7 +70,7 @@ function declaredSources(env: Environment, problems: string[]): Map<string, Prov
     const provider = findProvider(providerName);
     if (rest.length > 0 || providerName === '')
       problems.push(`POSTBELL_SOURCES: "${entry.trim()}" must be <source>=<provider>, e.g. stripe-eu=stripe`);
-    else if (!SOURCE_NAME.test(name))
+    else if (!sourceNamePattern.test(name))
       problems.push(
         `POSTBELL_SOURCES: "${name}" is no source name; use 1 to 63 of a-z, 0-9 and -, not beginning with -`,
       );
@@ -90,10 +90,10 @@ function declaredSources(env: Environment, problems: string[]): Map<string, Prov
 }
 
 /** Supabase writes `v1,whsec_…`: the comma after a bare v1, which is too short for a secret, belongs to the secret. */
-const SECRETS_SEPARATOR = /(?<!(?:^|,)\s*v1),/;
+const secretsSeparator = /(?<!(?:^|,)\s*v1),/;
 
 function readSecrets(text: string, variable: string, provider: Provider, problems: string[]): string[] {
-  const secrets = text.split(SECRETS_SEPARATOR).map((secret) => secret.trim());
+  const secrets = text.split(secretsSeparator).map((secret) => secret.trim());
   const place = (index: number) => (secrets.length === 1 ? variable : `${variable}, item ${index + 1},`);
   for (const [index, secret] of secrets.entries()) {
     const problem = provider.secret.check(secret);
@@ -177,8 +177,8 @@ function straySecrets(env: Environment, declared: Map<string, Provider>): string
   const known = new Set([...declared.keys()].map(variableOf));
   const problems: string[] = [];
   for (const variable of Object.keys(env)) {
-    if (!variable.endsWith(SECRET_SUFFIX) || env[variable] === undefined) continue;
-    const prefix = variable.slice(0, -SECRET_SUFFIX.length);
+    if (!variable.endsWith(secretSuffix) || env[variable] === undefined) continue;
+    const prefix = variable.slice(0, -secretSuffix.length);
     if (known.has(prefix)) continue;
     const name = prefix.toLowerCase().replaceAll('_', '-');
     const parent = [...declared.keys()].find((source) => name.startsWith(`${source}-`));

@@ -11,12 +11,12 @@ import {
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import {
+  exampleUrl,
+  fixedNow,
   makeSigned,
   makeSource,
-  NOW,
   postRequest,
   secretOf,
-  WEBHOOK_URL,
   withHeaders,
 } from './deliveries.ts';
 
@@ -56,21 +56,24 @@ async function tellsCauses(t: Test, provider: Provider): Promise<void> {
     t.match(await diagnose(right, { ...delivery, body: Buffer.alloc(0) }), { detail: /body arrived empty$/ });
   }
   if (signsUrl) {
-    const moved = { ...right, webhookUrl: WEBHOOK_URL.replace('https://', 'http://') };
+    const moved = { ...right, webhookUrl: exampleUrl.replace('https://', 'http://') };
     t.match(await diagnose(moved, delivery), {
       reason: 'wrong_url',
       detail: /^signed for https:.*, not for http:/,
     });
   }
   if (freshness) {
-    const late = { ...delivery, receivedAt: new Date(NOW.getTime() + (freshness.pastSeconds + 60) * 1000) };
+    const late = {
+      ...delivery,
+      receivedAt: new Date(fixedNow.getTime() + (freshness.pastSeconds + 60) * 1000),
+    };
     t.match(await diagnose(right, late), {
       reason: 'too_old',
       detail: /^\d+ s old, \d+ are allowed; its signature is right$/,
     });
     const early = {
       ...delivery,
-      receivedAt: new Date(NOW.getTime() - (freshness.futureSeconds + 60) * 1000),
+      receivedAt: new Date(fixedNow.getTime() - (freshness.futureSeconds + 60) * 1000),
     };
     t.match(await diagnose(right, early), {
       reason: 'too_new',
@@ -93,7 +96,7 @@ t.test('a delivery on the path of another source is told with its source', async
 
 t.test('an old forgery is not taken for a late delivery', async (t) => {
   const { delivery } = makeSigned(stripe);
-  const late = { ...delivery, receivedAt: new Date(NOW.getTime() + 3_600_000) };
+  const late = { ...delivery, receivedAt: new Date(fixedNow.getTime() + 3_600_000) };
   const other = makeSource(stripe, secretOf(stripe, 1).secret);
   t.strictSame(await diagnose(other, late), {
     reason: 'too_old',
@@ -183,7 +186,7 @@ t.test('what a body holds makes no alteration large, and none is made before it 
 t.test('hundreds of forwarded hosts make no more URLs to try than a few', (t) => {
   const { delivery } = makeSigned(square);
   const hosts = Array.from({ length: 400 }, (_, n) => `h${n}.example.com`);
-  const variants = [...urlVariants(WEBHOOK_URL, withHeaders(delivery, { 'x-forwarded-host': hosts }))];
+  const variants = [...urlVariants(exampleUrl, withHeaders(delivery, { 'x-forwarded-host': hosts }))];
   t.ok(variants.length < 150, `${variants.length} variants`);
   t.end();
 });
@@ -201,7 +204,7 @@ t.test('keys are not fetched for a diagnosis, and the generators bear any reques
     await diagnose(makeSource(provider, secretOf(provider, 1).secret), delivery, [remote]);
   }
   t.equal(fetches, 0);
-  const odd = { method: 'POST', url: '*', headers: { host: ['a b<'] }, receivedAt: NOW };
+  const odd = { method: 'POST', url: '*', headers: { host: ['a b<'] }, receivedAt: fixedNow };
   for (const body of ['{', '[1', '\ufeff', '\0', '=', '%', '\r\n'])
     for (const { body: altered } of bodyAlterations({ ...odd, body: Buffer.from(body) }))
       t.ok(Buffer.isBuffer(altered));

@@ -23,9 +23,9 @@ interface RawJson {
   readonly rawJSON: string;
 }
 
-const OPENING_BRACE = 123;
-const OPENING_BRACKET = 91;
-const BEFORE_JSON: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf, 32, 9, 10, 13]);
+const openingBrace = 123;
+const openingBracket = 91;
+const beforeJson: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf, 32, 9, 10, 13]);
 
 // TypeScript's library does not know these two yet (ECMAScript "JSON.parse source text access").
 const json = JSON as typeof JSON & { rawJSON(text: string): RawJson; isRawJSON(value: unknown): boolean };
@@ -135,12 +135,12 @@ function decodeFields(value: Record<string, unknown>): DecodedBody {
  */
 function looksLikeForm(body: Buffer): boolean {
   const first = firstMark(body);
-  return first !== undefined && first !== OPENING_BRACE && first !== OPENING_BRACKET;
+  return first !== undefined && first !== openingBrace && first !== openingBracket;
 }
 
 /** The first byte that is neither blank nor of a byte order mark. */
 function firstMark(body: Buffer): number | undefined {
-  for (const byte of body) if (!BEFORE_JSON.has(byte)) return byte;
+  for (const byte of body) if (!beforeJson.has(byte)) return byte;
   return undefined;
 }
 

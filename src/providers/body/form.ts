@@ -7,13 +7,13 @@ export type FormField = readonly [name: string, value: string];
 export type FormProblem = 'utf8' | 'too_many';
 
 /** Anybody can send a form before its signature is proven, and each field costs a microsecond. Providers send dozens. */
-export const MAX_FORM_FIELDS = 10_000;
-const MAX_NESTED_KEYS = 10;
+export const maxFormFields = 10_000;
+const maxNestedKeys = 10;
 
-const AMPERSAND = 38;
-const EQUALS = 61;
-const PLUS = 43;
-const PERCENT = 37;
+const ampersand = 38;
+const equalsSign = 61;
+const plusSign = 43;
+const percentSign = 37;
 
 /** The fields in the order sent, or why there are none. */
 export function parseForm(body: Buffer): FormField[] | FormProblem {
@@ -22,10 +22,10 @@ export function parseForm(body: Buffer): FormField[] | FormProblem {
   let equals = -1;
   for (let end = 0; end <= body.length; end++) {
     const byte = body[end];
-    if (byte === EQUALS && equals < 0) equals = end;
-    if (byte !== AMPERSAND && byte !== undefined) continue;
+    if (byte === equalsSign && equals < 0) equals = end;
+    if (byte !== ampersand && byte !== undefined) continue;
     if (end > start) {
-      if (fields.length === MAX_FORM_FIELDS) return 'too_many';
+      if (fields.length === maxFormFields) return 'too_many';
       const name = decodePart(body, start, equals < 0 ? end : equals);
       const value = equals < 0 ? '' : decodePart(body, equals + 1, end);
       if (name === undefined || value === undefined) return 'utf8';
@@ -87,8 +87,8 @@ function decodePart(body: Buffer, start: number, end: number): string | undefine
   let length = 0;
   for (let i = start; i < end; i++) {
     let byte = body[i] ?? 0;
-    if (byte === PLUS) byte = 32;
-    else if (byte === PERCENT && i + 2 < end) {
+    if (byte === plusSign) byte = 32;
+    else if (byte === percentSign && i + 2 < end) {
       const high = hexDigit(body[i + 1]);
       const low = hexDigit(body[i + 2]);
       if (high >= 0 && low >= 0) {
@@ -114,8 +114,8 @@ function hexDigit(byte: number | undefined): number {
 function bracketKeys(name: string): string[] {
   const open = name.indexOf('[');
   if (open <= 0 || !name.endsWith(']')) return [name];
-  const inner = name.slice(open + 1, -1).split('][', MAX_NESTED_KEYS + 1);
-  if (inner.length > MAX_NESTED_KEYS || inner.some((key) => key.includes('[') || key.includes(']')))
+  const inner = name.slice(open + 1, -1).split('][', maxNestedKeys + 1);
+  if (inner.length > maxNestedKeys || inner.some((key) => key.includes('[') || key.includes(']')))
     return [name];
   return [name.slice(0, open), ...inner];
 }

@@ -3,12 +3,12 @@ import { isUtf8 } from 'node:buffer';
 import type { Delivery } from '../provider.ts';
 import { formToObject } from './form.ts';
 
-const MAX_PARTS = 50;
+const maxPartsForOneField = 50;
 /** With files come all headers of a mail, each a field. */
-const MAX_FIELDS = 1_000;
-const MAX_HEAD_BYTES = 8_192;
-const HEAD_END = Buffer.from('\r\n\r\n');
-const DASH = 45;
+const maxFields = 1_000;
+const maxHeadBytes = 8_192;
+const headDelimiter = Buffer.from('\r\n\r\n');
+const dash = 45;
 
 /** A field's text; undefined if the body is no such form, or if the field is absent, sent twice or not UTF-8. */
 export function multipartField(
@@ -17,7 +17,7 @@ export function multipartField(
 ): string | undefined {
   const boundary = boundaryOf(headers);
   if (boundary === undefined) return undefined;
-  const found = partsOf(body, boundary, MAX_PARTS).filter(({ head }) => nameIn(head) === name);
+  const found = partsOf(body, boundary, maxPartsForOneField).filter(({ head }) => nameIn(head) === name);
   const content = found.length === 1 ? found[0]?.content : undefined;
   return content && isUtf8(content) ? content.toString('utf8') : undefined;
 }
@@ -39,8 +39,8 @@ export function multipartToObject({
 }: Pick<Delivery, 'headers' | 'body'>): Record<string, unknown> | undefined {
   const boundary = boundaryOf(headers);
   if (boundary === undefined) return undefined;
-  const parts = partsOf(body, boundary, MAX_FIELDS + 1);
-  if (parts.length === 0 || parts.length > MAX_FIELDS) return undefined;
+  const parts = partsOf(body, boundary, maxFields + 1);
+  if (parts.length === 0 || parts.length > maxFields) return undefined;
   const fields: [string, string | FormFile][] = [];
   for (const { head, content } of parts) {
     const name = nameIn(head);
@@ -80,12 +80,15 @@ function partsOf(body: Buffer, boundary: string, maxParts: number): { head: stri
   const text = Buffer.concat([Buffer.from('\r\n'), body]);
   const mark = Buffer.from(`\r\n--${boundary}`);
   let start = nextDelimiter(text, mark, 0);
-  while (start >= 0 && parts.length < maxParts && text[start + mark.length] !== DASH) {
+  while (start >= 0 && parts.length < maxParts && text[start + mark.length] !== dash) {
     const headStart = start + mark.length + 2;
-    const headEnd = text.indexOf(HEAD_END, headStart);
+    const headEnd = text.indexOf(headDelimiter, headStart);
     const end = headEnd < 0 ? -1 : nextDelimiter(text, mark, headEnd + 2);
-    if (end < 0 || headEnd - headStart > MAX_HEAD_BYTES) break;
-    const content = text.subarray(headEnd + HEAD_END.length, Math.max(end, headEnd + HEAD_END.length));
+    if (end < 0 || headEnd - headStart > maxHeadBytes) break;
+    const content = text.subarray(
+      headEnd + headDelimiter.length,
+      Math.max(end, headEnd + headDelimiter.length),
+    );
     parts.push({ head: text.toString('utf8', headStart, headEnd), content });
     start = end;
   }

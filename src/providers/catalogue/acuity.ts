@@ -7,7 +7,7 @@ import { arrival, computed, firstOf, header, json, type Reading, rawBody } from 
 import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const ONCE_PER_OBJECT = ['scheduled', 'order.completed'];
+const oncePerObject = ['scheduled', 'order.completed'];
 
 export const acuity: Provider = {
   name: 'acuity',
@@ -41,7 +41,7 @@ export const acuity: Provider = {
 
 function idOfSingleEvent(reading: Reading): string | undefined {
   const action = readText(json('action'), reading) ?? '';
-  return ONCE_PER_OBJECT.includes(action) ? readText([action, ':', json('id')], reading) : undefined;
+  return oncePerObject.includes(action) ? readText([action, ':', json('id')], reading) : undefined;
 }
 
 function appointment({ topic }: SampleDraft): URLSearchParams {

@@ -12,20 +12,20 @@ import { randomId, randomNumber } from './sample.ts';
 
 type Fields = Record<string, unknown>;
 
-const SIGNATURE_PATH = ['additionalData', 'hmacSignature'];
-const MERCHANT_REFERENCE = 'merchantReference';
-const ID_FIELDS = ['pspReference', 'eventCode', 'success'];
-const SIGNED_PATHS = [
+const signaturePath = ['additionalData', 'hmacSignature'];
+const merchantReferenceField = 'merchantReference';
+const idFields = ['pspReference', 'eventCode', 'success'];
+const signedPaths = [
   ['pspReference'],
   ['originalReference'],
   ['merchantAccountCode'],
-  [MERCHANT_REFERENCE],
+  [merchantReferenceField],
   ['amount', 'value'],
   ['amount', 'currency'],
   ['eventCode'],
   ['success'],
 ];
-const MAX_ITEMS = 1_000;
+const maxItems = 1_000;
 
 const platform = hmac({
   key: 'hex',
@@ -88,12 +88,12 @@ function perItem(): Scheme {
       return (delivery): Verdict => {
         const items = itemsOf(decodeBody(delivery, source).value);
         if (!items) return missing('hmacsignature, and notificationItems in the body');
-        if (items.length === 0 || items.length > MAX_ITEMS) return malformed('no items, or too many');
+        if (items.length === 0 || items.length > maxItems) return malformed('no items, or too many');
         const texts: string[] = [];
         for (const item of items) {
           const text = signedText(item);
           if (text === undefined) return malformed('a field of an item is none that Adyen sends');
-          const signature = valueAt(item, SIGNATURE_PATH);
+          const signature = valueAt(item, signaturePath);
           if (typeof signature !== 'string') return missing('hmacSignature in an item');
           texts.push(text, signature);
         }
@@ -137,14 +137,14 @@ function macOf(key: Buffer, text: string): string {
  */
 function signedText(item: unknown): string | undefined {
   const values: string[] = [];
-  for (const [name = '', ...more] of SIGNED_PATHS) {
+  for (const [name = '', ...more] of signedPaths) {
     const value = valueAt(item, [name, ...more]) ?? '';
     // `true` is signed like "true", and a number like its rounded text: as an id they would be another or none.
     if (typeof value !== 'string' && name !== 'amount') return undefined;
     if (typeof value === 'object') return undefined;
     const text = String(value);
-    if (text.includes(':') && name !== MERCHANT_REFERENCE) return undefined;
-    if (text === '' && ID_FIELDS.includes(name)) return undefined;
+    if (text.includes(':') && name !== merchantReferenceField) return undefined;
+    if (text === '' && idFields.includes(name)) return undefined;
     values.push(text);
   }
   return values.join(':');

@@ -11,15 +11,15 @@ import { type Claims, encodeJson, isSigned, parseToken, signToken } from '../sch
 import { missing } from '../template/reading.ts';
 
 /** SHA-256 of "Apple Root CA - G3", as www.apple.com/certificateauthority publishes it; valid until 2039-04-30. */
-const APPLE_ROOT =
+const appleRoot =
   '63:34:3A:BF:B8:9A:6A:03:EB:B5:7E:9B:3F:5F:A7:BE:7C:4F:5C:75:6F:30:17:B3:A8:C4:88:C3:65:3E:91:79';
 /** 1.2.840.113635.100.6.11.1: it signs for the App Store. Apple certifies keys of developers under the same root. */
-const SIGNS_FOR_STORE = '2a864886f76364060b01';
+const signsForStore = '2a864886f76364060b01';
 /** 1.2.840.113635.100.6.2.1: it issues such certificates. */
-const ISSUES_SIGNERS = '2a864886f76364060201';
-const CHAIN_LENGTH = 3;
-const KEY_FORMAT = { format: 'spki' } as const;
-const APP = /^([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?::(Production|Sandbox))?(?:;(.+))?$/s;
+const issuesSigners = '2a864886f76364060201';
+const chainLength = 3;
+const keyFormat = { format: 'spki' } as const;
+const appPattern = /^([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?::(Production|Sandbox))?(?:;(.+))?$/s;
 
 /** What a secret says: whose notifications count, and for trials the one key that is believed. */
 export interface App {
@@ -29,7 +29,7 @@ export interface App {
 }
 
 export function parseApp(secret: string): App | undefined {
-  const match = APP.exec(secret);
+  const match = appPattern.exec(secret);
   if (!match?.[1]) return undefined;
   return {
     bundleId: match[1],
@@ -86,7 +86,7 @@ export function signedPayloadOf(body: Buffer): string | undefined {
 }
 
 export function pinnedKey(text: string): KeyObject | undefined {
-  return parsePublicKey(text, 'ecdsa-p256', KEY_FORMAT);
+  return parsePublicKey(text, 'ecdsa-p256', keyFormat);
 }
 
 /** The key of the first certificate, once all three are what Apple signs with. */
@@ -102,7 +102,7 @@ function keyOfChain(x5c: unknown, source: Source, now: Date): KeyObject | Reject
 type Chain = readonly [X509Certificate, X509Certificate, X509Certificate];
 
 function parseChain(x5c: unknown): Chain | undefined {
-  if (!Array.isArray(x5c) || x5c.length !== CHAIN_LENGTH) return undefined;
+  if (!Array.isArray(x5c) || x5c.length !== chainLength) return undefined;
   try {
     const [leaf, issuer, root] = x5c.map((text) => new X509Certificate(Buffer.from(String(text), 'base64')));
     return leaf && issuer && root ? [leaf, issuer, root] : undefined;
@@ -115,7 +115,7 @@ function parseChain(x5c: unknown): Chain | undefined {
 function findProblem([leaf, issuer, root]: Chain, source: Source, nowMs: number): string | undefined {
   if (!isTrustedRoot(root, source)) return "they end at another root than Apple's";
   if (!issuer.ca || !isIssuedBy(issuer, root) || !isIssuedBy(leaf, issuer)) return 'they are no chain';
-  if (!hasExtension(issuer, ISSUES_SIGNERS) || !hasExtension(leaf, SIGNS_FOR_STORE))
+  if (!hasExtension(issuer, issuesSigners) || !hasExtension(leaf, signsForStore))
     return 'they are not for the App Store';
   if (![leaf, issuer, root].every((certificate) => isCurrent(certificate, nowMs)))
     return 'one is not valid at this time';
@@ -123,7 +123,7 @@ function findProblem([leaf, issuer, root]: Chain, source: Source, nowMs: number)
 }
 
 function isTrustedRoot({ fingerprint256 }: X509Certificate, { trustedRoots }: Source): boolean {
-  if (!trustedRoots) return fingerprint256 === APPLE_ROOT;
+  if (!trustedRoots) return fingerprint256 === appleRoot;
   return trustedRoots.some((pem) => new X509Certificate(pem).fingerprint256 === fingerprint256);
 }
 

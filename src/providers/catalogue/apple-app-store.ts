@@ -6,7 +6,7 @@ import { parseToken } from '../schemes/token.ts';
 import { json, optional } from '../template/parts.ts';
 import { appStoreScheme, parseApp, pinnedKey, signedPayloadOf } from './apple-app-store-signature.ts';
 
-const SAMPLE_BUNDLE = 'com.example.bell';
+const sampleBundle = 'com.example.bell';
 
 const secret: SecretSpec = {
   label: 'Bundle ID and environment',
@@ -21,7 +21,7 @@ const secret: SecretSpec = {
   },
   generate() {
     const pair = generateKeyPair('ecdsa-p256', { format: 'spki' });
-    return { ...pair, secret: `${SAMPLE_BUNDLE};${pair.secret}` };
+    return { ...pair, secret: `${sampleBundle};${pair.secret}` };
   },
 };
 
@@ -67,7 +67,7 @@ function notification({ topic, id, now }: SampleDraft): object {
     signedDate: now.getTime(),
     data: {
       appAppleId: 1234567890,
-      bundleId: SAMPLE_BUNDLE,
+      bundleId: sampleBundle,
       bundleVersion: '1.2.3',
       environment: 'Production',
       signedTransactionInfo: 'e30.e30.e30',

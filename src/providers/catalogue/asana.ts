@@ -7,8 +7,8 @@ import { credentialSecret } from '../secrets.ts';
 import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const SIGNATURE = 'x-hook-signature';
-const SECRET = 'x-hook-secret';
+const signatureHeader = 'x-hook-signature';
+const secretHeader = 'x-hook-secret';
 
 export const asana: Provider = {
   name: 'asana',
@@ -16,7 +16,7 @@ export const asana: Provider = {
   docsUrl: 'https://developers.asana.com/docs/webhooks-guide',
   facts:
     'Exchange of X-Hook-Secret, 10 s and 24 h of retries D: developers.asana.com, createwebhook and webhooks guide. Signature T: n8n. Fields of an event D. Empty deliveries as a sign of life M. No id is sent.',
-  scheme: hmac({ message: rawBody, signature: { at: header(SIGNATURE), encoding: 'hex' } }),
+  scheme: hmac({ message: rawBody, signature: { at: header(signatureHeader), encoding: 'hex' } }),
   secret: credentialSecret({
     label: 'X-Hook-Secret',
     where:
@@ -32,7 +32,7 @@ export const asana: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerSignOfLife }],
   handover: {
     read: readSecret,
-    answer: (secret) => ({ ...emptyAnswer(), headers: { [SECRET]: secret } }),
+    answer: (secret) => ({ ...emptyAnswer(), headers: { [secretHeader]: secret } }),
     todo: 'POST /api/1.0/webhooks with the resource and target={url}',
   },
   retries: 'Wants a 2xx within 10 s; tries again for up to 24 h, then gives the webhook up.',
@@ -47,8 +47,8 @@ export const asana: Provider = {
 
 /** Without a signature, or it is a delivery. */
 function readSecret({ headers }: Delivery): string | undefined {
-  const values = headers[SECRET];
-  return values?.length === 1 && !headers[SIGNATURE] ? values[0] : undefined;
+  const values = headers[secretHeader];
+  return values?.length === 1 && !headers[signatureHeader] ? values[0] : undefined;
 }
 
 function answerSignOfLife(delivery: Delivery): HandshakeAnswer | undefined {

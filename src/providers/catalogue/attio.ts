@@ -6,7 +6,7 @@ import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { computed, header, json, optional, type Reading, rawBody } from '../template/parts.ts';
 
-const ID = 'idempotency-key';
+const idHeader = 'idempotency-key';
 
 export const attio: Provider = {
   name: 'attio',
@@ -23,16 +23,16 @@ export const attio: Provider = {
   }),
   idIsSigned: false,
   events: {
-    id: [header(ID), optional(':', computed(hashOfItem))],
+    id: [header(idHeader), optional(':', computed(hashOfItem))],
     topic: json('events.0.event_type'),
     items: (body) => splitBody(body, 'events'),
   },
-  headers: [ID],
+  headers: [idHeader],
   retries:
     'Wants 200 or 202 within 5 s T; up to 10 tries over about 3 days, then the webhook is marked as degraded.',
   sending: {
     newId: () => crypto.randomUUID(),
-    headers: ({ id }) => ({ [ID]: id }),
+    headers: ({ id }) => ({ [idHeader]: id }),
   },
   answers: { success: [200, 202], failure: { any: 'retried' } },
   setup: { url: 'Attio → Workspace settings → Developers → your integration → Webhooks → Add webhook' },

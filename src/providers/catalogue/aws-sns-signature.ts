@@ -3,7 +3,7 @@ import { randomUUID, sign, verify } from 'node:crypto';
 import { decodeBody, valueAt } from '../body/body.ts';
 import type { Delivery, OutgoingRequest, Rejection, Scheme, Source, Verdict } from '../provider.ts';
 import { certificateKeys } from '../schemes/certificates.ts';
-import { NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';
+import { noKey, pinnedKey, withKey } from '../schemes/key-source.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { privateKeyOf } from '../schemes/public-key.ts';
 import { decodeBytes } from '../schemes/signature.ts';
@@ -12,20 +12,20 @@ import { isCertificateUrl, isTopicOf, parseTopics, type SnsTopics } from './aws-
 type Fields = Readonly<Record<string, unknown>>;
 
 /** SNS signs with SHA-1 unless the topic is set to version 2; the version is what the field says, and no other counts. */
-const HASHES: ReadonlyMap<unknown, string> = new Map([
+const hashes: ReadonlyMap<unknown, string> = new Map([
   ['1', 'sha1'],
   ['2', 'sha256'],
 ]);
-const CONFIRMATION = ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'];
-const SIGNED_FIELDS: Readonly<Record<string, readonly string[]>> = {
+const confirmation = ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'];
+const signedFields: Readonly<Record<string, readonly string[]>> = {
   Notification: ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'],
-  SubscriptionConfirmation: CONFIRMATION,
-  UnsubscribeConfirmation: CONFIRMATION,
+  SubscriptionConfirmation: confirmation,
+  UnsubscribeConfirmation: confirmation,
 };
 /** Left out where it is absent. */
-const OPTIONAL_FIELD = 'Subject';
+const optionalField = 'Subject';
 /** The only field that may have several lines. */
-const TEXT_FIELD = 'Message';
+const textField = 'Message';
 
 export function snsSignature(): Scheme {
   return perSecret({ scheme: forOneSecret() });
@@ -41,7 +41,7 @@ function forOneSecret(): Scheme {
     signsUrl: false,
     prepare(source) {
       const topics = parseTopics(source.secrets[0] ?? '');
-      if (!topics) return () => NO_KEY.find('', new Date(0), 0) as Rejection;
+      if (!topics) return () => noKey.find('', new Date(0), 0) as Rejection;
       const signersOf = (url: string) => (isCertificateUrl(topics, url) ? topics.signers : []);
       const keys = topics.pinned ? pinnedKey(topics.pinned) : certificateKeys({ signersOf }, source);
       return (delivery): Verdict | Promise<Verdict> => {
@@ -62,7 +62,7 @@ function forOneSecret(): Scheme {
       const fields = completed(request, topics, now);
       const message = messageOf(fields);
       if (typeof message === 'string') throw new Error(`cannot sign for ${source.name}: no ${message}`);
-      const hash = HASHES.get(fields.SignatureVersion) ?? 'sha256';
+      const hash = hashes.get(fields.SignatureVersion) ?? 'sha256';
       fields.Signature = sign(hash, message, privateKeyOf(privateKey)).toString('base64');
       request.body = Buffer.from(JSON.stringify(fields));
     },
@@ -93,7 +93,7 @@ function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Sign
   if (!isTopicOf(topics, TopicArn)) return wrong('it is for another topic');
   if (typeof SigningCertURL !== 'string' || !isCertificateUrl(topics, SigningCertURL))
     return malformed('SigningCertURL is not a certificate of SNS in this region');
-  const hash = HASHES.get(SignatureVersion);
+  const hash = hashes.get(SignatureVersion);
   if (!hash) return malformed('SignatureVersion is neither 1 nor 2');
   const signature = decodeBytes(Signature, 'base64');
   if (!signature) return malformed('Signature is no base64');
@@ -109,13 +109,13 @@ function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Sign
 function messageOf(fields: Fields): Buffer | string {
   const { Type } = fields;
   const names =
-    typeof Type === 'string' && Object.hasOwn(SIGNED_FIELDS, Type) ? SIGNED_FIELDS[Type] : undefined;
+    typeof Type === 'string' && Object.hasOwn(signedFields, Type) ? signedFields[Type] : undefined;
   if (!names) return 'Type that SNS knows';
   let text = '';
   for (const name of names) {
     const value = fields[name];
-    if (value === undefined && name === OPTIONAL_FIELD) continue;
-    if (typeof value !== 'string' || (name !== TEXT_FIELD && !/^[^\r\n]+$/.test(value))) return name;
+    if (value === undefined && name === optionalField) continue;
+    if (typeof value !== 'string' || (name !== textField && !/^[^\r\n]+$/.test(value))) return name;
     text += `${name}\n${value}\n`;
   }
   return Buffer.from(text);

@@ -16,13 +16,13 @@ export interface SnsTopics {
   pinned?: KeyObject;
 }
 
-const ARN =
+const arnPattern =
   /^(arn:(aws|aws-cn|aws-us-gov):sns:([a-z]{2}(?:-[a-z]+)+-\d):\d{12}:)(\*|[A-Za-z0-9_-]{1,256}(?:\.fifo)?)$/;
 
 /** `<ARN>`, or `<ARN>;<public key>`. */
 export function parseTopics(secret: string): SnsTopics | undefined {
   const [arn = '', key, ...rest] = secret.split(';');
-  const match = ARN.exec(arn);
+  const match = arnPattern.exec(arn);
   const pinned = key === undefined ? undefined : parsePublicKey(key, 'rsa-sha256', { format: 'spki' });
   if (!match || rest.length > 0 || (key !== undefined && !pinned)) return undefined;
   const [, account = '', partition = '', region = '', name = ''] = match;

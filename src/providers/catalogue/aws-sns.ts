@@ -10,9 +10,9 @@ import { snsSignature } from './aws-sns-signature.ts';
 import { isTopicOf, parseTopics } from './aws-sns-topic.ts';
 import { randomId } from './sample.ts';
 
-const TRIAL_ACCOUNT = 'arn:aws:sns:us-east-1:000000000000:';
-const CONFIRM_TRIES = 3;
-const CONFIRM_PAUSE_MS = 2_000;
+const trialAccount = 'arn:aws:sns:us-east-1:000000000000:';
+const confirmTries = 3;
+const confirmPauseMs = 2_000;
 
 const secret: SecretSpec = {
   label: 'Topic ARN',
@@ -28,7 +28,7 @@ const secret: SecretSpec = {
   },
   generate() {
     const pair = generateKeyPair('rsa-sha256', { format: 'spki' });
-    return { ...pair, secret: `${TRIAL_ACCOUNT}*;${pair.secret}` };
+    return { ...pair, secret: `${trialAccount}*;${pair.secret}` };
   },
 };
 
@@ -102,7 +102,7 @@ async function confirm(url: string, topicArn: string, get: typeof fetchText): Pr
       await get(url);
       return `subscribed to ${topicArn}`;
     } catch (error) {
-      if (tries >= CONFIRM_TRIES)
+      if (tries >= confirmTries)
         throw new Error(
           `${topicArn}: SNS was asked ${tries} times; request the confirmation again in its console`,
           {
@@ -110,7 +110,7 @@ async function confirm(url: string, topicArn: string, get: typeof fetchText): Pr
           },
         );
     }
-    await pause(CONFIRM_PAUSE_MS);
+    await pause(confirmPauseMs);
   }
 }
 
@@ -118,7 +118,7 @@ function notification({ topic, id, now }: SampleDraft, message: object) {
   return {
     Type: 'Notification',
     MessageId: id,
-    TopicArn: TRIAL_ACCOUNT + topic,
+    TopicArn: trialAccount + topic,
     Message: JSON.stringify(message),
     Timestamp: now.toISOString(),
     UnsubscribeURL: 'https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn=trial',

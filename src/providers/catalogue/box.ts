@@ -7,8 +7,8 @@ import { computed, header, json, type Reading, rawBody, timestamp } from '../tem
 import { readPart } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const VERSION = 'box-signature-version';
-const ALGORITHM = 'box-signature-algorithm';
+const versionHeader = 'box-signature-version';
+const algorithmHeader = 'box-signature-algorithm';
 
 export const box: Provider = {
   name: 'box',
@@ -29,14 +29,14 @@ export const box: Provider = {
   }),
   idIsSigned: true,
   events: { id: json('id'), topic: json('trigger'), occurredAt: { at: json('created_at'), unit: 'iso' } },
-  headers: ['box-delivery-id', 'box-delivery-timestamp', VERSION, ALGORITHM],
+  headers: ['box-delivery-id', 'box-delivery-timestamp', versionHeader, algorithmHeader],
   retries: 'Wants a 2xx within 30 s; up to 12 more tries over 2 h, under the same id in the body.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: () => ({
       'box-delivery-id': crypto.randomUUID(),
-      [VERSION]: '1',
-      [ALGORITHM]: 'HmacSHA256',
+      [versionHeader]: '1',
+      [algorithmHeader]: 'HmacSHA256',
     }),
   },
   answers: { failure: { '5xx': 'retried' } },
@@ -51,8 +51,8 @@ export const box: Provider = {
 /** Adds nothing to what is signed; refuses a signature that says to be of another kind. */
 function knownKind(reading: Reading): string | Rejection {
   for (const [name, known] of [
-    [VERSION, '1'],
-    [ALGORITHM, 'HmacSHA256'],
+    [versionHeader, '1'],
+    [algorithmHeader, 'HmacSHA256'],
   ] as const) {
     const named = readPart(header(name), reading);
     if (typeof named !== 'string') return named;

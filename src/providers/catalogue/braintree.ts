@@ -17,7 +17,7 @@ const keyOf = (secret: string) =>
     .digest();
 
 /** The handshake signs any text of this form for anyone, so no payload may look like one. */
-const CHALLENGE = /^[a-f0-9]{20,32}$/;
+const challengePattern = /^[a-f0-9]{20,32}$/;
 
 export const braintree: Provider = {
   name: 'braintree',
@@ -75,7 +75,7 @@ function payloadOf(delivery: Delivery): string | undefined {
 
 function signedPayload(reading: Reading): string | Rejection {
   const payload = readPart(formField('bt_payload'), reading);
-  if (typeof payload !== 'string' || !CHALLENGE.test(payload.trim())) return payload;
+  if (typeof payload !== 'string' || !challengePattern.test(payload.trim())) return payload;
   return { ok: false, reason: 'wrong_signature', detail: 'bt_payload is a challenge' };
 }
 
@@ -95,7 +95,7 @@ function extractJson(delivery: Delivery): string | undefined {
 
 function answerChallenge(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
   const challenge = queryParam(delivery, 'bt_challenge');
-  if (challenge === undefined || !CHALLENGE.test(challenge)) return undefined;
+  if (challenge === undefined || !challengePattern.test(challenge)) return undefined;
   const secret = source.secrets[0] ?? '';
   const mac = createHmac('sha1', keyOf(secret)).update(challenge).digest('hex');
   return textAnswer(`${publicKeyOf(secret)}|${mac}`);

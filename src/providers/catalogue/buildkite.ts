@@ -8,8 +8,8 @@ import { credentialSecret } from '../secrets.ts';
 import { firstOf, header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const SIGNATURE = 'x-buildkite-signature';
-const EVENT = 'x-buildkite-event';
+const signatureHeader = 'x-buildkite-signature';
+const eventHeader = 'x-buildkite-event';
 
 export const buildkite: Provider = {
   name: 'buildkite',
@@ -19,10 +19,10 @@ export const buildkite: Provider = {
     'Both headers, the token as key, the time as that of the request, event in header and body D: buildkite/docs, pages/apis/webhooks. Dot between time and body, hex, seconds T: four public receivers that agree; 300 s T: two of them. No id is sent: the hash of the body is the id. Retries: not found.',
   scheme: alternatives(
     {
-      headers: [SIGNATURE],
+      headers: [signatureHeader],
       scheme: hmac({
         message: [timestamp, '.', rawBody],
-        signature: { at: header(SIGNATURE), encoding: 'hex', separator: ',', prefix: 'signature=' },
+        signature: { at: header(signatureHeader), encoding: 'hex', separator: ',', prefix: 'signature=' },
         timestamp: { at: item('timestamp'), unit: 's' },
       }),
     },
@@ -35,7 +35,7 @@ export const buildkite: Provider = {
   }),
   idIsSigned: true,
   events: {
-    topic: firstOf(json('event'), header(EVENT)),
+    topic: firstOf(json('event'), header(eventHeader)),
     occurredAt: {
       at: firstOf(
         json('job.finished_at'),
@@ -47,9 +47,9 @@ export const buildkite: Provider = {
       unit: 'iso',
     },
   },
-  headers: [EVENT, 'x-buildkite-request'],
+  headers: [eventHeader, 'x-buildkite-request'],
   retries: 'Wants a 2xx. Whether it tries again is not known.',
-  sending: { headers: ({ topic }) => ({ [EVENT]: topic }) },
+  sending: { headers: ({ topic }) => ({ [eventHeader]: topic }) },
   answers: 'unknown',
   samples: {
     'build.finished': (draft) => event(draft, { state: 'passed', finished_at: draft.now.toISOString() }),

@@ -6,7 +6,7 @@ import { encodedSecret } from '../secrets.ts';
 import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const TIME = 'close-sig-timestamp';
+const timeHeader = 'close-sig-timestamp';
 
 export const close: Provider = {
   name: 'close',
@@ -18,7 +18,7 @@ export const close: Provider = {
     // Only digits before the body, which is an object: the text has one cut.
     message: [timestamp, rawBody],
     signature: { at: header('close-sig-hash'), encoding: 'hex' },
-    timestamp: { at: header(TIME), unit: 's', pastSeconds: 73 * 3600 },
+    timestamp: { at: header(timeHeader), unit: 's', pastSeconds: 73 * 3600 },
     key: 'hex',
   }),
   secret: encodedSecret({
@@ -32,7 +32,7 @@ export const close: Provider = {
     topic: [json('event.object_type'), '.', json('event.action')],
     occurredAt: { at: json('event.date_created'), unit: 'iso-utc' },
   },
-  headers: [TIME],
+  headers: [timeHeader],
   retries:
     'Wants a 2xx; tries again for up to 72 h, at last every 20 min; 3 days without success, or 100,000 waiting events, pause the subscription and drop them.',
   sending: { newId: () => randomId('ev_') },

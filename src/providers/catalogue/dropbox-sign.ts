@@ -17,9 +17,9 @@ import { type Computed, computed, firstOf, json, optional, type Reading } from '
 import { readText } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
-const FIELD = 'json';
+const jsonFieldName = 'json';
 /** Anything else counts as a failure there. */
-const ANSWER: HandshakeAnswer = {
+const eventReceivedAnswer: HandshakeAnswer = {
   status: 200,
   contentType: 'text/plain; charset=utf-8',
   body: 'Hello API Event Received',
@@ -43,7 +43,7 @@ export const dropboxSign: Provider = {
   }),
   idIsSigned: false,
   body: {
-    extractJson: ({ headers, body }) => multipartField({ headers, body }, FIELD),
+    extractJson: ({ headers, body }) => multipartField({ headers, body }, jsonFieldName),
     credentials: ['event.event_hash'],
   },
   events: {
@@ -64,7 +64,7 @@ export const dropboxSign: Provider = {
     occurredAt: { at: json('event.event_time'), unit: 's' },
   },
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerTest }],
-  acceptedAnswer: ANSWER,
+  acceptedAnswer: eventReceivedAnswer,
   retries: 'Wants 200 with its fixed text; tries again with growing gaps for about 3 days.',
   answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
@@ -89,10 +89,12 @@ function signedEvent(reading: Reading): Computed {
 
 /** Sent when the URL is typed in. */
 function answerTest(delivery: Delivery): HandshakeAnswer | undefined {
-  const text = multipartField(delivery, FIELD);
+  const text = multipartField(delivery, jsonFieldName);
   if (text === undefined || !text.includes('"callback_test"')) return undefined;
   try {
-    return valueAt(JSON.parse(text), ['event', 'event_type']) === 'callback_test' ? ANSWER : undefined;
+    return valueAt(JSON.parse(text), ['event', 'event_type']) === 'callback_test'
+      ? eventReceivedAnswer
+      : undefined;
   } catch {
     // An event then, which is stored as malformed.
     return undefined;
@@ -107,7 +109,7 @@ function signForm(request: OutgoingRequest, source: Source): void {
   const { event_time = '', event_type = '' } = value.event ?? {};
   const mac = createHmac('sha256', source.secrets[0] ?? '').update(`${event_time}${event_type}`);
   const event = { ...value.event, event_hash: mac.digest('hex') };
-  const form = multipartBody(FIELD, JSON.stringify({ ...value, event }));
+  const form = multipartBody(jsonFieldName, JSON.stringify({ ...value, event }));
   request.headers = { ...request.headers, 'content-type': form.contentType };
   request.body = form.body;
 }
@@ -116,7 +118,7 @@ function formText(body: Buffer): string | undefined {
   const boundary = body.toString('latin1', 2, body.indexOf('\r\n'));
   return multipartField(
     { headers: { 'content-type': [`multipart/form-data; boundary=${boundary}`] }, body },
-    FIELD,
+    jsonFieldName,
   );
 }
 

@@ -6,7 +6,7 @@ import { hmac } from '../schemes/hmac.ts';
 import type { KeySpec } from '../schemes/key.ts';
 import { encodedSecret, textSecret } from '../secrets.ts';
 import { header, type Part } from '../template/parts.ts';
-import { GENERIC_SETTINGS, type GenericSettings, readGenericSettings } from './generic-settings.ts';
+import { type GenericSettings, genericSettings, readGenericSettings } from './generic-settings.ts';
 
 /** As it stands: hex HMAC-SHA256 of the body in X-Signature. `configure` makes the one that is meant. */
 export const generic: Provider = build(readGenericSettings({ HEADER: 'x-signature' }).settings);
@@ -46,7 +46,7 @@ function build(settings: GenericSettings): Provider {
     sending: { headers: (draft) => ({ ...asHeader(id, draft.id), ...asHeader(topic, draft.topic) }) },
     answers: 'unknown',
     samples: { '*': (draft) => sampleBody(settings, draft) },
-    settings: GENERIC_SETTINGS,
+    settings: genericSettings,
     configure(values) {
       const read = readGenericSettings(values);
       return read.problems.length > 0 ? { problems: read.problems } : { provider: build(read.settings) };

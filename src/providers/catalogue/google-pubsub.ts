@@ -10,9 +10,9 @@ import { computed, header, json, type Reading } from '../template/parts.ts';
 import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const KEYS_URL = 'https://www.googleapis.com/oauth2/v3/certs';
-const KEY = { format: 'spki' } as const;
-const EMAIL = /^[^@\s;,]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+$/;
+const keysUrl = 'https://www.googleapis.com/oauth2/v3/certs';
+const keyFormat = { format: 'spki' } as const;
+const emailPattern = /^[^@\s;,]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+$/;
 
 const secret: SecretSpec = {
   label: 'Service account',
@@ -22,11 +22,11 @@ const secret: SecretSpec = {
     'Google Cloud → Pub/Sub → your push subscription → Authentication → Service account; leave Audience empty, or type in the URL',
   check(text) {
     if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
-    if (!EMAIL.test(emailOf(text))) return 'is no e-mail address of a service account';
+    if (!emailPattern.test(emailOf(text))) return 'is no e-mail address of a service account';
     return text.includes(';') && !ownKeyOf(text) ? 'has no public key after the ;' : undefined;
   },
   generate() {
-    const pair = generateKeyPair('rsa-sha256', KEY);
+    const pair = generateKeyPair('rsa-sha256', keyFormat);
     return { ...pair, secret: `push@trial-project.iam.gserviceaccount.com;${pair.secret}` };
   },
 };
@@ -80,11 +80,11 @@ function emailOf(text: string): string {
 
 function ownKeyOf(text: string): KeyObject | undefined {
   const at = text.indexOf(';');
-  return at < 0 ? undefined : parsePublicKey(text.slice(at + 1), 'rsa-sha256', KEY);
+  return at < 0 ? undefined : parsePublicKey(text.slice(at + 1), 'rsa-sha256', keyFormat);
 }
 
 function keysOf(text: string, source: Source): KeySource | undefined {
-  if (!text.includes(';')) return remoteKeys(KEYS_URL, source);
+  if (!text.includes(';')) return remoteKeys(keysUrl, source);
   const own = ownKeyOf(text);
   return own && pinnedKey(own);
 }

@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { computed, header, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const EVENT = 'x-helpscout-event';
+const eventHeader = 'x-helpscout-event';
 
 export const helpScout: Provider = {
   name: 'help-scout',
@@ -26,12 +26,12 @@ export const helpScout: Provider = {
   }),
   idIsSigned: false,
   events: {
-    id: [header(EVENT), ':', computed(({ delivery }) => hash('sha256', delivery.body, 'hex'))],
-    topic: header(EVENT),
+    id: [header(eventHeader), ':', computed(({ delivery }) => hash('sha256', delivery.body, 'hex'))],
+    topic: header(eventHeader),
   },
-  headers: [EVENT],
+  headers: [eventHeader],
   retries: 'Unknown.',
-  sending: { headers: ({ topic }) => ({ [EVENT]: topic }) },
+  sending: { headers: ({ topic }) => ({ [eventHeader]: topic }) },
   answers: 'unknown',
   setup: { url: 'Help Scout → Manage → Apps → Webhooks → Callback URL' },
   samples: {

@@ -8,12 +8,12 @@ import { type Computed, computed, firstOf, header, item, json, type Reading } fr
 import { readPart, readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const SIGNATURE = 'gcms-signature';
+const signatureHeader = 'gcms-signature';
 
 const scheme = hmac({
   message: computed(wrappedBody),
   signature: {
-    at: header(SIGNATURE),
+    at: header(signatureHeader),
     encoding: 'base64',
     separator: ',',
     prefix: 'sign=',
@@ -66,11 +66,11 @@ function wrappedBody(reading: Reading): Computed {
 function signInTheirOrder(...args: Parameters<Scheme['sign']>): void {
   const [{ headers }] = args;
   scheme.sign(...args);
-  headers[SIGNATURE] = (headers[SIGNATURE] ?? '').split(',').reverse().join(', ');
+  headers[signatureHeader] = (headers[signatureHeader] ?? '').split(',').reverse().join(', ');
 }
 
 function timeAndBody(reading: Reading): string | undefined {
-  const time = /(?:^|,)[ \t]*t=(\d+)/.exec(readText(header(SIGNATURE), reading) ?? '')?.[1];
+  const time = /(?:^|,)[ \t]*t=(\d+)/.exec(readText(header(signatureHeader), reading) ?? '')?.[1];
   return time && `${time}:${hash('sha256', reading.delivery.body)}`;
 }
 

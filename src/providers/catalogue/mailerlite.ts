@@ -11,7 +11,7 @@ import { randomNumber } from './sample.ts';
 const topic = firstOf(json('type'), json('event'));
 
 /** What can happen to one subscriber again, and is not known to carry a time. */
-const REPEATABLE = [
+const repeatableTopics = [
   'subscriber.added_to_group',
   'subscriber.removed_from_group',
   'subscriber.automation_triggered',
@@ -52,7 +52,7 @@ export const mailerlite: Provider = {
 
 /** The first time a group is joined must not be taken for the second; without an answer the hash is the id. */
 function idOfRepeatable(reading: Reading): string | undefined {
-  if (!REPEATABLE.includes(readText(topic, reading) ?? '')) return undefined;
+  if (!repeatableTopics.includes(readText(topic, reading) ?? '')) return undefined;
   const { item, delivery } = reading;
   const text = item === undefined ? delivery.body : JSON.stringify(item);
   return `${delivery.receivedAt.toISOString()}:${hash('sha256', text, 'hex')}`;

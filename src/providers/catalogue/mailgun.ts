@@ -10,7 +10,7 @@ import { randomId } from './sample.ts';
 /** Routes post the three as fields of a form, events as one object of a JSON body. */
 const ofEvent = signedAt((name) => json(`signature.${name}`));
 const ofMail = signedAt(json);
-const INBOUND = 'inbound';
+const inbound = 'inbound';
 
 const scheme: Scheme = {
   ...ofEvent,
@@ -42,7 +42,7 @@ export const mailgun: Provider = {
     signedToken: firstOf(json('signature.token'), json('token')),
     topic: firstOf(
       json('event-data.event'),
-      computed((reading) => mailOf(reading) && INBOUND),
+      computed((reading) => mailOf(reading) && inbound),
     ),
     occurredAt: { at: computed(eventTimeMs), unit: 'ms' },
   },
@@ -54,7 +54,7 @@ export const mailgun: Provider = {
     failed: (draft) =>
       event(draft, { severity: 'permanent', reason: 'bounce', 'delivery-status': { code: 550 } }),
     opened: (draft) => event(draft, { ip: '203.0.113.7' }),
-    [INBOUND]: mail,
+    [inbound]: mail,
     '*': (draft) => event(draft, {}),
   },
 };

@@ -9,10 +9,10 @@ import { computed, firstOf, header, json, optional, type Reading, rawBody } from
 import { readText } from '../template/reading.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
-const CHANGE = 'entry.0.changes.0';
-const MESSAGE = `${CHANGE}.value.messages.0`;
-const STATUS = `${CHANGE}.value.statuses.0`;
-const MESSAGING = 'entry.0.messaging.0';
+const changePath = 'entry.0.changes.0';
+const messagePath = `${changePath}.value.messages.0`;
+const statusPath = `${changePath}.value.statuses.0`;
+const messagingPath = 'entry.0.messaging.0';
 
 export const meta: Provider = {
   name: 'meta',
@@ -32,25 +32,25 @@ export const meta: Provider = {
   idIsSigned: true,
   events: {
     id: firstOf(
-      [json('entry.0.id'), ':', json(`${CHANGE}.field`), ':', json(`${MESSAGE}.id`)],
+      [json('entry.0.id'), ':', json(`${changePath}.field`), ':', json(`${messagePath}.id`)],
       // One message passes through several statuses, in a group for each member.
       [
         json('entry.0.id'),
         ':',
-        json(`${STATUS}.id`),
+        json(`${statusPath}.id`),
         ':',
-        json(`${STATUS}.status`),
+        json(`${statusPath}.status`),
         ':',
-        json(`${STATUS}.timestamp`),
-        optional(':', json(`${STATUS}.recipient_participant_id`)),
+        json(`${statusPath}.timestamp`),
+        optional(':', json(`${statusPath}.recipient_participant_id`)),
       ],
-      [json('entry.0.id'), ':message:', json(`${MESSAGING}.message.mid`), computed(deletedMark)],
+      [json('entry.0.id'), ':message:', json(`${messagingPath}.message.mid`), computed(deletedMark)],
       [
         json('entry.0.id'),
         ':postback:',
-        json(`${MESSAGING}.postback.mid`),
+        json(`${messagingPath}.postback.mid`),
         ':',
-        json(`${MESSAGING}.timestamp`),
+        json(`${messagingPath}.timestamp`),
       ],
     ),
     topic: [json('object'), '.', computed(fieldOf)],
@@ -163,7 +163,9 @@ function splitChange(change: unknown): unknown[] {
 
 /** A message that is taken back is told under the id that it had. */
 function deletedMark(reading: Reading): string {
-  return valueAt(reading.item, [...MESSAGING.split('.'), 'message', 'is_deleted']) === true ? ':deleted' : '';
+  return valueAt(reading.item, [...messagingPath.split('.'), 'message', 'is_deleted']) === true
+    ? ':deleted'
+    : '';
 }
 
 /** `feed` of a change; of a message what it is: `message`, `postback`, `delivery`, `read`. */
@@ -178,9 +180,9 @@ function fieldOf(reading: Reading): string | undefined {
 /** Pages send seconds, Messenger milliseconds, WhatsApp only the message's or status's own time. */
 function timeOf(reading: Reading): string | undefined {
   for (const path of [
-    `${MESSAGING}.timestamp`,
-    `${MESSAGE}.timestamp`,
-    `${STATUS}.timestamp`,
+    `${messagingPath}.timestamp`,
+    `${messagePath}.timestamp`,
+    `${statusPath}.timestamp`,
     'entry.0.time',
   ]) {
     const time = Number(readText(json(path), reading));

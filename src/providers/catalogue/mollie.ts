@@ -9,8 +9,8 @@ import { arrival, computed, firstOf, header, json, query, type Reading, rawBody 
 import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const TOKEN_PREFIX = 'token_';
-const TOKEN_WHERE = `chosen by you, beginning with ${TOKEN_PREFIX}: webhookUrl of each payment, …?token=${TOKEN_PREFIX}…`;
+const tokenPrefix = 'token_';
+const tokenWhere = `chosen by you, beginning with ${tokenPrefix}: webhookUrl of each payment, …?token=${tokenPrefix}…`;
 
 const signed = hmac({
   message: rawBody,
@@ -43,11 +43,11 @@ const classic: Scheme = {
 
 const signingSecret = textSecret({
   label: 'Signing secret, or token',
-  format: `the signing secret, used as text; or ${TOKEN_PREFIX}…, for the unsigned webhooks of payments`,
-  where: `Dashboard → Developers → Webhooks → your webhook → Signing secret; or ${TOKEN_WHERE}`,
+  format: `the signing secret, used as text; or ${tokenPrefix}…, for the unsigned webhooks of payments`,
+  where: `Dashboard → Developers → Webhooks → your webhook → Signing secret; or ${tokenWhere}`,
 });
-const token = credentialSecret({ label: 'Token', prefix: TOKEN_PREFIX, where: TOKEN_WHERE });
-const isToken = (secret: string) => secret.startsWith(TOKEN_PREFIX);
+const token = credentialSecret({ label: 'Token', prefix: tokenPrefix, where: tokenWhere });
+const isToken = (secret: string) => secret.startsWith(tokenPrefix);
 const secret: SecretSpec = {
   ...signingSecret,
   check: (text) => (isToken(text) ? token : signingSecret).check(text),

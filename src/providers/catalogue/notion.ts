@@ -7,7 +7,7 @@ import { credentialSecret } from '../secrets.ts';
 import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const SIGNATURE = 'x-notion-signature';
+const signatureHeader = 'x-notion-signature';
 
 export const notion: Provider = {
   name: 'notion',
@@ -17,7 +17,7 @@ export const notion: Provider = {
     'Signature L: npm @notionhq/client, verifyWebhookSignature. Token handed over once, unsigned, and pasted at Notion D: developers.notion.com/reference/webhooks; T: Hookdeck. id, type and timestamp L+D. Retries M.',
   scheme: hmac({
     message: rawBody,
-    signature: { at: header(SIGNATURE), encoding: 'hex', prefix: 'sha256=' },
+    signature: { at: header(signatureHeader), encoding: 'hex', prefix: 'sha256=' },
   }),
   secret: credentialSecret({
     label: 'Verification token',
@@ -48,7 +48,7 @@ export const notion: Provider = {
 
 /** `{"verification_token":"secret_…"}` and nothing else. */
 function readToken(delivery: Delivery): string | undefined {
-  if (delivery.headers[SIGNATURE]) return undefined;
+  if (delivery.headers[signatureHeader]) return undefined;
   const body = smallJsonBody(delivery, '"verification_token"');
   const token = valueAt(body, ['verification_token']);
   return typeof token === 'string' && Object.keys(body as object).length === 1 ? token : undefined;

@@ -44,7 +44,7 @@ function answerTestPayment(delivery: Delivery): HandshakeAnswer | undefined {
 }
 
 /** Those of the library's type: nothing is escaped in the signed text, so `&reference=` in a value could be a field. */
-const FIELDS = [
+const signedFields = [
   'orderCode',
   'amount',
   'description',
@@ -68,7 +68,7 @@ function signedData(reading: Reading): Computed {
   reading.decoded ??= decodeBody(reading.delivery, reading.source);
   const data = valueAt(reading.decoded.value, ['data']);
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return missing('data in the body');
-  const names = new Set([...FIELDS, ...Object.keys(data)]);
+  const names = new Set([...signedFields, ...Object.keys(data)]);
   const fields: string[] = [];
   for (const [key, value] of Object.entries(data).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const text = value === null || value === 'null' || value === 'undefined' ? '' : String(value);

@@ -12,10 +12,10 @@ import { readPart, startReading } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { format: 'spki' } as const;
-const CERTIFICATE_URL =
+const certificateUrlPattern =
   /^https:\/\/api(?:-m)?\.(sandbox\.)?paypal\.com\/v1\/notifications\/certs\/CERT-[A-Za-z0-9-]{1,100}$/;
-const ALGORITHM = 'SHA256withRSA';
-const SAMPLE_CERTIFICATE = 'https://api.sandbox.paypal.com/v1/notifications/certs/CERT-postbell-send';
+const signatureAlgorithm = 'SHA256withRSA';
+const sampleCertificate = 'https://api.sandbox.paypal.com/v1/notifications/certs/CERT-postbell-send';
 
 const spec: PublicKeySpec = {
   kind: 'rsa-sha256',
@@ -75,8 +75,8 @@ export const paypal: Provider = {
     newId: () => randomId('WH-').toUpperCase(),
     headers: () => ({
       'paypal-transmission-id': crypto.randomUUID(),
-      'paypal-cert-url': SAMPLE_CERTIFICATE,
-      'paypal-auth-algo': ALGORITHM,
+      'paypal-cert-url': sampleCertificate,
+      'paypal-auth-algo': signatureAlgorithm,
     }),
   },
   answers: { failure: { 404: 'retried', '5xx': 'retried' } },
@@ -105,11 +105,15 @@ function byCertificate(pinned: Scheme): Scheme {
         const reading = startReading(delivery, source);
         const name = readPart(header('paypal-auth-algo'), reading);
         if (typeof name !== 'string') return name;
-        if (name !== ALGORITHM)
-          return { ok: false, reason: 'malformed_signature', detail: `paypal-auth-algo is not ${ALGORITHM}` };
+        if (name !== signatureAlgorithm)
+          return {
+            ok: false,
+            reason: 'malformed_signature',
+            detail: `paypal-auth-algo is not ${signatureAlgorithm}`,
+          };
         const url = readPart(header('paypal-cert-url'), reading);
         if (typeof url !== 'string') return url;
-        if (!CERTIFICATE_URL.test(url))
+        if (!certificateUrlPattern.test(url))
           return {
             ok: false,
             reason: 'malformed_signature',
@@ -124,7 +128,7 @@ function byCertificate(pinned: Scheme): Scheme {
 }
 
 function signersOf(url: string): readonly string[] {
-  const match = CERTIFICATE_URL.exec(url);
+  const match = certificateUrlPattern.exec(url);
   return match ? [`messageverificationcerts.${match[1] ?? ''}paypal.com`] : [];
 }
 

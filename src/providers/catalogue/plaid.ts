@@ -14,8 +14,8 @@ import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'ecdsa-p256', key: { format: 'spki' } } as const;
-const CREDENTIALS = /^(production|sandbox):([A-Za-z0-9]{10,64}):([A-Za-z0-9]{10,64})$/;
-const NO_SUCH_KEY = 'INVALID_WEBHOOK_VERIFICATION_KEY_ID';
+const credentialsPattern = /^(production|sandbox):([A-Za-z0-9]{10,64}):([A-Za-z0-9]{10,64})$/;
+const noSuchKey = 'INVALID_WEBHOOK_VERIFICATION_KEY_ID';
 const token = header('plaid-verification');
 
 const pinned = publicKeySecret({
@@ -29,7 +29,7 @@ const secret: SecretSpec = {
   format:
     'production:<client_id>:<secret> or sandbox:…, by which keys are asked for, or one public key to pin',
   check(text) {
-    if (CREDENTIALS.test(text)) return undefined;
+    if (credentialsPattern.test(text)) return undefined;
     return text.includes(':')
       ? 'must be production or sandbox, a colon, the client_id, a colon and the secret'
       : pinned.check(text);
@@ -73,7 +73,7 @@ export const plaid: Provider = {
 };
 
 function keysOf(text: string, source: Source): KeySource | undefined {
-  const [, environment, clientId, apiSecret] = CREDENTIALS.exec(text) ?? [];
+  const [, environment, clientId, apiSecret] = credentialsPattern.exec(text) ?? [];
   if (environment === undefined) {
     const own = parsePublicKey(text, key.kind, key.key);
     return own && pinnedKey(own);
@@ -87,7 +87,7 @@ function keysOf(text: string, source: Source): KeySource | undefined {
       );
     } catch (error) {
       const code = error instanceof HttpStatusError ? errorCode(error.body) : undefined;
-      if (code === NO_SUCH_KEY) return { untrusted: 'signed with a key that Plaid does not know' };
+      if (code === noSuchKey) return { untrusted: 'signed with a key that Plaid does not know' };
       // Wrong credentials, a limit, a failure: whether there is such a key was not said.
       throw code === undefined ? error : new Error(`Plaid answered ${code}`);
     }

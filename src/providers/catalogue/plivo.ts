@@ -8,7 +8,7 @@ import { computed, firstOf, header, json, type Reading, url } from '../template/
 import { missing, readPart } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const NONCE = 'x-plivo-signature-v3-nonce';
+const nonceHeader = 'x-plivo-signature-v3-nonce';
 
 export const plivo: Provider = {
   name: 'plivo',
@@ -17,7 +17,7 @@ export const plivo: Provider = {
   facts:
     'Signature L: npm plivo, validateV3Signature. X-Plivo-Signature-MA-V3 with the same nonce for messages T: a receiver that checked it on a real delivery. V2 signs no body and is not accepted. XML as answer D: plivo.com/docs, XML response. Fields M. Retries unknown.',
   scheme: hmac({
-    message: [computed(signedRequest), '.', header(NONCE)],
+    message: [computed(signedRequest), '.', header(nonceHeader)],
     // Calls come under the first, messages under the second (under the token of the main account).
     signature: {
       at: { headers: ['x-plivo-signature-v3', 'x-plivo-signature-ma-v3'] },
@@ -38,11 +38,11 @@ export const plivo: Provider = {
       ['message.', json('Type')],
     ),
   },
-  headers: [NONCE],
+  headers: [nonceHeader],
   // No instructions: message_url and answer_url want XML.
   acceptedAnswer: xmlAnswer('<Response/>'),
   retries: 'Wants 200; whether it tries again is unknown.',
-  sending: { headers: () => ({ [NONCE]: randomId() }) },
+  sending: { headers: () => ({ [nonceHeader]: randomId() }) },
   answers: { success: [200] },
   samples: {
     'message.delivered': () =>

@@ -8,7 +8,7 @@ import { textSecret } from '../secrets.ts';
 import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
-const SIGNATURE = 'x-revenuecat-webhook-signature';
+const signatureHeader = 'x-revenuecat-webhook-signature';
 
 export const revenuecat: Provider = {
   name: 'revenuecat',
@@ -19,10 +19,10 @@ export const revenuecat: Provider = {
   // Where a signature was sent it has to hold: the header beside it is no way round.
   scheme: alternatives(
     {
-      headers: [SIGNATURE],
+      headers: [signatureHeader],
       scheme: hmac({
         message: [timestamp, '.', rawBody],
-        signature: { at: header(SIGNATURE), encoding: 'hex', separator: ',', prefix: 'v1=' },
+        signature: { at: header(signatureHeader), encoding: 'hex', separator: ',', prefix: 'v1=' },
         timestamp: { at: item('t'), unit: 's' },
       }),
     },

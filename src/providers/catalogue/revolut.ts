@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
 import { readText } from '../template/reading.ts';
 
-const TIME = 'revolut-request-timestamp';
+const timeHeader = 'revolut-request-timestamp';
 
 export const revolut: Provider = {
   name: 'revolut',
@@ -18,7 +18,7 @@ export const revolut: Provider = {
   scheme: hmac({
     message: ['v1.', timestamp, '.', rawBody],
     signature: { at: header('revolut-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
-    timestamp: { at: header(TIME), unit: 'ms', pastSeconds: 3600 },
+    timestamp: { at: header(timeHeader), unit: 'ms', pastSeconds: 3600 },
   }),
   secret: textSecret({
     label: 'Signing secret',
@@ -27,11 +27,11 @@ export const revolut: Provider = {
   }),
   idIsSigned: true,
   events: {
-    id: firstOf(computed(idOfSingleEvent), [json('event'), ':', json('order_id'), ':', header(TIME)]),
+    id: firstOf(computed(idOfSingleEvent), [json('event'), ':', json('order_id'), ':', header(timeHeader)]),
     topic: json('event'),
     occurredAt: { at: json('timestamp'), unit: 'iso' },
   },
-  headers: [TIME],
+  headers: [timeHeader],
   retries:
     'Wants a 2xx; 3 more tries, 10 minutes apart. A repeated ORDER_PAYMENT_… cannot be told from a second one.',
   answers: { failure: { '4xx': 'retried', '5xx': 'retried' } },

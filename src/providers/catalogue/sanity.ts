@@ -16,7 +16,7 @@ import {
 import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const SIGNATURE = header('sanity-webhook-signature');
+const signature = header('sanity-webhook-signature');
 
 export const sanity: Provider = {
   name: 'sanity',
@@ -26,7 +26,7 @@ export const sanity: Provider = {
     'Signature L: npm @sanity/webhook. Headers and that idempotency-key stays over retries T: several receivers that agree. _updatedAt for the order D: sanity.io, webhook best practices. Retries D: its changelog of April 2026.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
-    signature: { at: SIGNATURE, encoding: 'base64url', separator: ',', prefix: 'v1=' },
+    signature: { at: signature, encoding: 'base64url', separator: ',', prefix: 'v1=' },
     // Their library does not look at the age, and their guide speaks of delays.
     timestamp: { at: item('t'), unit: 'ms', pastSeconds: 24 * 3600 },
   }),
@@ -69,7 +69,7 @@ export const sanity: Provider = {
 };
 
 function signedTime(reading: Reading): string | undefined {
-  return /(?:^|,)[ \t]*t=(\d+)/.exec(readText(SIGNATURE, reading) ?? '')?.[1];
+  return /(?:^|,)[ \t]*t=(\d+)/.exec(readText(signature, reading) ?? '')?.[1];
 }
 
 function document({ topic, now }: SampleDraft, more: object): object {

@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
-const RESOURCE = 'sentry-hook-resource';
+const resourceHeader = 'sentry-hook-resource';
 
 export const sentry: Provider = {
   name: 'sentry',
@@ -26,16 +26,16 @@ export const sentry: Provider = {
   // that names the topic is outside the signature.
   idIsSigned: false,
   events: {
-    topic: firstOf([header(RESOURCE), '.', json('action')], header(RESOURCE)),
+    topic: firstOf([header(resourceHeader), '.', json('action')], header(resourceHeader)),
     occurredAt: { at: header('sentry-hook-timestamp'), unit: 's' },
   },
-  headers: ['request-id', RESOURCE, 'sentry-hook-timestamp'],
+  headers: ['request-id', resourceHeader, 'sentry-hook-timestamp'],
   retries:
     'Wants a 2xx within 1 s; up to three more tries, 5 min apart, after 503, 504 and timeouts; 1,000 timeouts in 24 h end the subscription.',
   sending: {
     headers: ({ topic, now }) => ({
       'request-id': randomId(),
-      [RESOURCE]: topic.split('.')[0] ?? topic,
+      [resourceHeader]: topic.split('.')[0] ?? topic,
       'sentry-hook-timestamp': String(unixSeconds(now)),
     }),
   },

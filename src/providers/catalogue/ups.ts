@@ -11,7 +11,7 @@ import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
 /** UPS then asks again; the token itself is good as long as its secret is. */
-const TOKEN_SECONDS = 3_600;
+const tokenSeconds = 3_600;
 
 const secretText: SecretText = {
   label: 'Client ID and secret',
@@ -75,7 +75,7 @@ function answerTokenRequest(delivery: Delivery, source: Source): HandshakeAnswer
     sameText(`Basic ${Buffer.from(secret).toString('base64')}`, asked),
   );
   if (known === undefined) return undefined;
-  return jsonAnswer({ access_token: tokenOf(known), token_type: 'Bearer', expires_in: TOKEN_SECONDS });
+  return jsonAnswer({ access_token: tokenOf(known), token_type: 'Bearer', expires_in: tokenSeconds });
 }
 
 /** `20240423` and `135004`, GMT. */

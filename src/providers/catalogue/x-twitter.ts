@@ -10,7 +10,7 @@ import { type Computed, computed, json, type Reading } from '../template/parts.t
 import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const OPENING_BRACE = 123;
+const openingBrace = 123;
 
 export const xTwitter: Provider = {
   name: 'x-twitter',
@@ -64,7 +64,7 @@ export const xTwitter: Provider = {
  * and what begins like one is no challenge; neither can pass for the other.
  */
 function objectBody({ delivery }: Reading): Computed {
-  if (delivery.body[0] === OPENING_BRACE) return delivery.body;
+  if (delivery.body[0] === openingBrace) return delivery.body;
   return { ok: false, reason: 'wrong_signature', detail: 'the body is no JSON object' };
 }
 

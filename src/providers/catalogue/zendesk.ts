@@ -7,8 +7,8 @@ import { computed, firstOf, header, json, type Reading, rawBody, timestamp } fro
 import { readText } from '../template/reading.ts';
 import { randomId, randomNumber } from './sample.ts';
 
-const INVOCATION = 'x-zendesk-webhook-invocation-id';
-const TIME = 'x-zendesk-webhook-signature-timestamp';
+const invocationHeader = 'x-zendesk-webhook-invocation-id';
+const timeHeader = 'x-zendesk-webhook-signature-timestamp';
 
 export const zendesk: Provider = {
   name: 'zendesk',
@@ -20,7 +20,7 @@ export const zendesk: Provider = {
     message: [timestamp, rawBody],
     signature: { at: header('x-zendesk-webhook-signature'), encoding: 'base64' },
     // No tolerance is documented; whether retries are signed anew is not known.
-    timestamp: { at: header(TIME), unit: 'iso', pastSeconds: 3600 },
+    timestamp: { at: header(timeHeader), unit: 'iso', pastSeconds: 3600 },
   }),
   secret: textSecret({
     label: 'Signing secret',
@@ -30,16 +30,16 @@ export const zendesk: Provider = {
   idIsSigned: false,
   body: { form: 'flat' },
   events: {
-    id: firstOf(computed(eventId), header(INVOCATION)),
+    id: firstOf(computed(eventId), header(invocationHeader)),
     // A trigger's body is a template of yours: two updates of one ticket may well be equal.
-    signedAt: header(TIME),
+    signedAt: header(timeHeader),
     topic: firstOf(json('type'), 'trigger'),
     occurredAt: { at: json('time'), unit: 'iso' },
   },
-  headers: [INVOCATION, TIME, 'x-zendesk-webhook-id', 'x-zendesk-account-id'],
+  headers: [invocationHeader, timeHeader, 'x-zendesk-webhook-id', 'x-zendesk-account-id'],
   retries:
     'Wants a 2xx within about 10 s; tries again after some errors, and stops for a while after many (70%, or 1,000 in 5 min).',
-  sending: { headers: () => ({ [INVOCATION]: randomId('01').toUpperCase() }) },
+  sending: { headers: () => ({ [invocationHeader]: randomId('01').toUpperCase() }) },
   answers: 'unknown',
   samples: {
     'zen:event-type:ticket.created': (draft) => event(draft, { current: 'NEW' }),

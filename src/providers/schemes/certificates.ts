@@ -12,8 +12,8 @@ export interface CertificateSpec {
   signersOf(url: string): readonly string[];
 }
 
-const MAX_CERTIFICATES = 6;
-const PEM = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
+const maxCertificates = 6;
+const pemPattern = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
 
 /**
  * RSA keys by the URL of their certificate. Providers publish the signer's certificate alone (SNS) or with those that
@@ -51,8 +51,8 @@ function isFinal(error: unknown): boolean {
 }
 
 function parseChain(pem: string): X509Certificate[] | undefined {
-  const texts = pem.match(PEM) ?? [];
-  if (texts.length === 0 || texts.length > MAX_CERTIFICATES) return undefined;
+  const texts = pem.match(pemPattern) ?? [];
+  if (texts.length === 0 || texts.length > maxCertificates) return undefined;
   try {
     return texts.map((text) => new X509Certificate(text));
   } catch {

@@ -3,7 +3,7 @@ import { sameText } from '../equal.ts';
 import type { Scheme, Verdict } from '../provider.ts';
 import type { Part } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
-import { MAX_SIGNATURE_CHARS, placeName, placeValue, proofHeadersOf } from './signature.ts';
+import { maxSignatureChars, placeName, placeValue, proofHeadersOf } from './signature.ts';
 
 export interface CredentialSpec {
   /** A header, a query parameter or a field of the body. */
@@ -27,7 +27,7 @@ export function credential(spec: CredentialSpec): Scheme {
       return (delivery): Verdict => {
         const text = readPart(spec.at, startReading(delivery, source));
         if (typeof text !== 'string') return text;
-        if (text.length > MAX_SIGNATURE_CHARS) return { ok: false, reason: 'malformed_signature' };
+        if (text.length > maxSignatureChars) return { ok: false, reason: 'malformed_signature' };
         const secretIndex = wanted.findIndex((secret) => secret !== '' && sameText(secret, text));
         return secretIndex < 0 ? { ok: false, reason: 'wrong_signature' } : { ok: true, secretIndex };
       };

@@ -1,7 +1,7 @@
 // The only way out of a scheme: one bounded HTTPS request to an address that our code or the configuration chose.
-export const FETCH_TIMEOUT_MS = 3_000;
-export const MAX_KEY_BYTES = 256 * 1024;
-const MAX_ERROR_BYTES = 4 * 1024;
+export const fetchTimeoutMs = 3_000;
+export const maxKeyBytes = 256 * 1024;
+const maxErrorBytes = 4 * 1024;
 
 /**
  * Answers the text of a URL; with a body it is asked by POST, as JSON unless the headers say otherwise. Rejects with
@@ -26,12 +26,12 @@ export const fetchText: FetchText = async (url, body, headers = {}) => {
   if (!url.startsWith('https://')) throw new Error('only HTTPS is asked');
   const response = await fetch(url, {
     redirect: 'error',
-    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+    signal: AbortSignal.timeout(fetchTimeoutMs),
     ...(body === undefined
       ? { headers }
       : { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } }),
   });
-  const text = await boundedText(response, response.ok ? MAX_KEY_BYTES : MAX_ERROR_BYTES);
+  const text = await boundedText(response, response.ok ? maxKeyBytes : maxErrorBytes);
   if (!response.ok) throw new HttpStatusError(response.status, text);
   return text;
 };

@@ -13,22 +13,22 @@ import {
 } from './key-source.ts';
 
 /** A key is asked for again after so long, and used on while that fails. */
-export const KEY_FRESH_MS = 6 * 3600 * 1000;
+export const keyFreshMs = 6 * 3600 * 1000;
 /** The provider said that there is no such key: it is not asked again for so long. */
-export const ABSENT_MS = 10 * 60_000;
+export const absentMs = 10 * 60_000;
 /** A fetch failed: no new one for that id for so long. */
-export const FAILED_MS = 10_000;
+export const failedMs = 10_000;
 /**
- * Ids that are new to us: so many fetches at once, and one more each `FETCH_EVERY_MS` on average. Nothing tells a
+ * Ids that are new to us: so many fetches at once, and one more each `fetchEveryMs` on average. Nothing tells a
  * forged id from a new one of the provider's, so under a flood a genuine delivery has its share of them (503 until then,
  * tried again): beside 50 forged ids a second about every tenth is asked for. Its first success ends the wait of all,
  * and a key that is here needs no share.
  */
-export const FETCH_BURST = 20;
-export const FETCH_EVERY_MS = 100;
-const MAX_KEYS = 50;
-const MAX_REMEMBERED = 1_000;
-const MAX_ID_CHARS = 1_000;
+export const fetchBurst = 20;
+export const fetchEveryMs = 100;
+const maxKeys = 50;
+const maxRemembered = 1_000;
+const maxIdChars = 1_000;
 
 export interface FetchedKey {
   key: KeyObject;
@@ -53,16 +53,16 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
   const refused = new Map<string, { rejection: Rejection; untilMs: number }>();
   const underWay = new Map<string, Promise<KeyOrRejection>>();
   const waitForKey = createKeyWaits();
-  let fetchesLeft = FETCH_BURST;
+  let fetchesLeft = fetchBurst;
   let nextFetchAtMs = 0;
 
   function mayFetch(nowMs: number): boolean {
-    while (fetchesLeft < FETCH_BURST && nowMs >= nextFetchAtMs) {
+    while (fetchesLeft < fetchBurst && nowMs >= nextFetchAtMs) {
       fetchesLeft++;
       nextFetchAtMs += untilNextFetchMs();
     }
     if (fetchesLeft < 1) return false;
-    if (fetchesLeft === FETCH_BURST) nextFetchAtMs = nowMs + untilNextFetchMs();
+    if (fetchesLeft === fetchBurst) nextFetchAtMs = nowMs + untilNextFetchMs();
     fetchesLeft--;
     return true;
   }
@@ -71,17 +71,17 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
     try {
       const found = await load(id, nowMs);
       if ('key' in found) {
-        remember(keys, id, { ...found, fetchedAtMs: nowMs }, MAX_KEYS);
+        remember(keys, id, { ...found, fetchedAtMs: nowMs }, maxKeys);
         refused.delete(id);
         return judge(found, nowMs);
       }
       keys.delete(id);
       const rejection: Rejection = { ok: false, reason: 'wrong_signature', detail: found.untrusted };
-      remember(refused, id, { rejection, untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
+      remember(refused, id, { rejection, untilMs: nowMs + absentMs }, maxRemembered);
       return rejection;
     } catch (error) {
       const rejection = unfetchedKey(describeError(error).text);
-      remember(refused, id, { rejection, untilMs: nowMs + FAILED_MS }, MAX_REMEMBERED);
+      remember(refused, id, { rejection, untilMs: nowMs + failedMs }, maxRemembered);
       const old = keys.get(id);
       return old ? judge(old, nowMs) : rejection;
     }
@@ -89,10 +89,10 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
 
   return {
     find(id, now, heldBytes) {
-      if (id.length > MAX_ID_CHARS) return unpublishedKey();
+      if (id.length > maxIdChars) return unpublishedKey();
       const nowMs = now.getTime();
       const cached = keys.get(id);
-      if (cached && nowMs - cached.fetchedAtMs < KEY_FRESH_MS) return judge(cached, nowMs);
+      if (cached && nowMs - cached.fetchedAtMs < keyFreshMs) return judge(cached, nowMs);
       const pending = underWay.get(id);
       if (pending) return cached ? judge(cached, nowMs) : waitForKey(pending.then(unlessAbsent), heldBytes);
       const known = refused.get(id);
@@ -113,7 +113,7 @@ function unlessAbsent(answer: KeyOrRejection): KeyOrRejection {
 
 /** Uneven: a flood in step with even gaps would be there first each time. */
 function untilNextFetchMs(): number {
-  return 2 * FETCH_EVERY_MS * Math.random();
+  return 2 * fetchEveryMs * Math.random();
 }
 
 function judge({ key, validFromMs = 0, validToMs = Number.POSITIVE_INFINITY }: FetchedKey, nowMs: number) {

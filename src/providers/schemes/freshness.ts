@@ -13,10 +13,10 @@ export interface TimestampSpec {
   ageUnchecked?: boolean;
 }
 
-export const DEFAULT_TOLERANCE_SECONDS = 300;
+export const defaultToleranceSeconds = 300;
 
-const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$/;
-const HTTP_DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
+const isoPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$/;
+const httpDatePattern = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
 
 /** Milliseconds since 1970, or undefined where the text is not exactly of the unit's form. */
 export function parseTimestamp(text: string, unit: TimeUnit): number | undefined {
@@ -26,9 +26,9 @@ export function parseTimestamp(text: string, unit: TimeUnit): number | undefined
     if (value === undefined) return undefined;
     ms = unit === 's' ? value * 1000 : value;
   } else if (text.length > 40) return undefined;
-  else if (unit === 'http-date') ms = HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN;
+  else if (unit === 'http-date') ms = httpDatePattern.test(text) ? Date.parse(text) : Number.NaN;
   else {
-    const match = ISO.exec(text);
+    const match = isoPattern.exec(text);
     const zone = match?.[1];
     if (!match || (zone === undefined && unit === 'iso')) return undefined;
     ms = Date.parse(zone === undefined ? `${text}Z` : text);
@@ -46,8 +46,8 @@ export function formatTimestamp(at: Date, unit: TimeUnit): string {
 
 export function freshnessOf(spec: TimestampSpec): Freshness {
   return {
-    pastSeconds: spec.pastSeconds ?? DEFAULT_TOLERANCE_SECONDS,
-    futureSeconds: spec.futureSeconds ?? DEFAULT_TOLERANCE_SECONDS,
+    pastSeconds: spec.pastSeconds ?? defaultToleranceSeconds,
+    futureSeconds: spec.futureSeconds ?? defaultToleranceSeconds,
   };
 }
 

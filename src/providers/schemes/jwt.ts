@@ -3,7 +3,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { Rejection, Scheme, Verdict } from '../provider.ts';
 import type { Part, Reading } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
-import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
+import { maxSignatureChars, placeValue, proofHeadersOf } from './signature.ts';
 import { encodeJson, isSigned, parseToken, signToken, type Token } from './token.ts';
 import { type ClaimRules, checkClaims, freshnessOfClaims, makeClaims } from './token-claims.ts';
 
@@ -72,7 +72,7 @@ function verifyToken(spec: JwtSpec, keys: readonly (JwtKey | undefined)[], readi
 export function readToken(
   { at, prefix = '' }: Pick<JwtSpec, 'at' | 'prefix'>,
   reading: Reading,
-  maxChars = MAX_SIGNATURE_CHARS,
+  maxChars = maxSignatureChars,
 ): Token | Rejection {
   const text = readPart(at, reading);
   if (typeof text !== 'string') return text;

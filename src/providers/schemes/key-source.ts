@@ -16,7 +16,7 @@ export function pinnedKey(key: KeyObject): KeySource {
   return { find: () => ({ key }) };
 }
 
-export const NO_KEY: KeySource = {
+export const noKey: KeySource = {
   find: () => ({ ok: false, reason: 'key_unavailable', detail: 'the secret is not of the right form' }),
 };
 
@@ -30,9 +30,9 @@ export function withKey<T>(
 }
 
 /** What may wait for the keys of one source: nothing of it is proven, and anybody can send it. */
-export const MAX_WAITING_BYTES = 32 * 1_048_576;
+export const maxWaitingBytes = 32 * 1_048_576;
 /** A body may take such a part of the room that is left: however many large ones come, small ones find some. */
-const LARGEST_PART = 4;
+const largestPart = 4;
 
 /** Lets a delivery wait for a fetch, or refuses it for now where too much waits. One per key source. */
 export type WaitForKey = <T>(
@@ -40,11 +40,11 @@ export type WaitForKey = <T>(
   heldBytes: number,
 ) => Promise<T | Rejection> | Rejection;
 
-export function createKeyWaits(maxBytes = MAX_WAITING_BYTES): WaitForKey {
+export function createKeyWaits(maxBytes = maxWaitingBytes): WaitForKey {
   let waitingBytes = 0;
   return (fetching, heldBytes) => {
     // The first may always: a body may be larger than any part.
-    if (waitingBytes > 0 && heldBytes * LARGEST_PART > maxBytes - waitingBytes)
+    if (waitingBytes > 0 && heldBytes * largestPart > maxBytes - waitingBytes)
       return unfetchedKey('too many deliveries wait for one');
     waitingBytes += heldBytes;
     return fetching.finally(() => {

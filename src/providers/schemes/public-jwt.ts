@@ -4,10 +4,10 @@ import type { Scheme, Source, Verdict } from '../provider.ts';
 import type { Part } from '../template/parts.ts';
 import { startReading } from '../template/reading.ts';
 import { malformedToken, readToken } from './jwt.ts';
-import { type KeySource, NO_KEY, withKey } from './key-source.ts';
+import { type KeySource, noKey, withKey } from './key-source.ts';
 import { perSecret } from './per-secret.ts';
 import { privateKeyOf } from './public-key.ts';
-import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
+import { maxSignatureChars, placeValue, proofHeadersOf } from './signature.ts';
 import { encodeJson, isSigned, signToken, type TokenAlgorithm } from './token.ts';
 import { type ClaimRules, checkClaims, freshnessOfClaims, makeClaims } from './token-claims.ts';
 
@@ -26,7 +26,7 @@ export interface PublicJwtSpec {
 }
 
 /** A body may be as long as the server lets it be. */
-const MAX_BODY_TOKEN_CHARS = 32 * 1024 * 1024;
+const maxBodyTokenChars = 32 * 1024 * 1024;
 
 export function publicJwt(spec: PublicJwtSpec): Scheme {
   return perSecret({ scheme: forOneSecret(spec) });
@@ -45,10 +45,10 @@ function forOneSecret({ at, prefix = '', algorithm, rules, claimsOf, keysOf }: P
     ...(rules ? { freshness: freshnessOfClaims(rules) } : {}),
     prepare(source) {
       const secret = source.secrets[0] ?? '';
-      const keys = keysOf(secret, source) ?? NO_KEY;
+      const keys = keysOf(secret, source) ?? noKey;
       const expected = Object.entries(claimsOf?.(secret) ?? {});
       return (delivery): Verdict | Promise<Verdict> => {
-        const maxChars = isBody ? MAX_BODY_TOKEN_CHARS : MAX_SIGNATURE_CHARS;
+        const maxChars = isBody ? maxBodyTokenChars : maxSignatureChars;
         const token = readToken({ at, prefix }, startReading(delivery, source), maxChars);
         if ('ok' in token) return token;
         const { head, claims: read, parts } = token;

@@ -1,7 +1,7 @@
 // Signatures by a private key that only the provider holds: Ed25519, ECDSA P-256 and RSA over a template.
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import type { Scheme } from '../provider.ts';
-import { type Piece, SECRET_PLACE } from '../template/parts.ts';
+import { type Piece, secretPlace } from '../template/parts.ts';
 import { decodeBytes, encodeBytes } from './signature.ts';
 import { type Algorithm, type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 
@@ -21,24 +21,24 @@ export interface PublicKeySpec extends SignedTemplateSpec {
   key: PublicKeyFormat;
 }
 
-const NAMES = {
+const kindNames = {
   ed25519: 'Ed25519',
   'ecdsa-p256': 'ECDSA P-256 with SHA-256',
   'ecdsa-p521': 'ECDSA P-521 with SHA-512',
   'rsa-sha256': 'RSA with SHA-256',
   'rsa-sha1': 'RSA with SHA-1',
 } as const;
-const DIGESTS = {
+const digests = {
   ed25519: null,
   'ecdsa-p256': 'sha256',
   'ecdsa-p521': 'sha512',
   'rsa-sha256': 'sha256',
   'rsa-sha1': 'sha1',
 } as const;
-export const CURVES = { 'ecdsa-p256': 'prime256v1', 'ecdsa-p521': 'secp521r1' } as const;
+export const curves = { 'ecdsa-p256': 'prime256v1', 'ecdsa-p521': 'secp521r1' } as const;
 /** What DER puts before the 32 bytes of an Ed25519 public key. */
-const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
-const MIN_RSA_BITS = 2048;
+const ed25519Spki = Buffer.from('302a300506032b6570032100', 'hex');
+const minRsaBits = 2048;
 
 export function publicKey(spec: PublicKeySpec): Scheme {
   return signedTemplate(spec, publicKeyAlgorithm(spec));
@@ -48,18 +48,18 @@ export function publicKeyAlgorithm(spec: PublicKeySpec): Algorithm<KeyObject> {
   const { kind } = spec;
   const { encoding } = spec.signature;
   return {
-    name: NAMES[kind],
+    name: kindNames[kind],
     ...(kind === 'ed25519' ? { byteLength: 64 } : {}),
     prepareKey: (secret) => parsePublicKey(secret, kind, spec.key),
     matches(key, pieces, candidates) {
       const message = joined(pieces);
       return candidates.some((candidate) => {
         const signature = decodeBytes(candidate, encoding);
-        return signature !== undefined && verify(DIGESTS[kind], message, key, signature);
+        return signature !== undefined && verify(digests[kind], message, key, signature);
       });
     },
     sign(_publicKey, pieces, { privateKey }) {
-      return encodeBytes(sign(DIGESTS[kind], joined(pieces), privateKeyOf(privateKey)), encoding);
+      return encodeBytes(sign(digests[kind], joined(pieces), privateKeyOf(privateKey)), encoding);
     },
   };
 }
@@ -91,7 +91,7 @@ export function parsePublicKey(
 export function formatPublicKey(key: KeyObject, { format, prefix = '' }: PublicKeyFormat): string {
   const spki = key.export({ type: 'spki', format: 'der' });
   if (format === 'spki') return spki.toString('base64');
-  return prefix + spki.subarray(ED25519_SPKI.length).toString(format === 'raw-hex' ? 'hex' : 'base64');
+  return prefix + spki.subarray(ed25519Spki.length).toString(format === 'raw-hex' ? 'hex' : 'base64');
 }
 
 function keyInput(text: string, format: PublicKeyFormat['format']) {
@@ -100,7 +100,7 @@ function keyInput(text: string, format: PublicKeyFormat['format']) {
   if (format === 'spki') return { key: Buffer.from(text, 'base64'), format: 'der', type: 'spki' } as const;
   const raw = format === 'raw-hex' ? decodeBytes(text.toLowerCase(), 'hex') : decodeBytes(text, 'base64');
   if (raw?.length !== 32) throw new Error('not 32 bytes');
-  return { key: Buffer.concat([ED25519_SPKI, raw]), format: 'der', type: 'spki' } as const;
+  return { key: Buffer.concat([ed25519Spki, raw]), format: 'der', type: 'spki' } as const;
 }
 
 /** Also refuses RSA keys below 2048 bits. */
@@ -108,14 +108,13 @@ export function isOfKind(key: KeyObject, kind: PublicKeyKind): boolean {
   const details = key.asymmetricKeyDetails;
   if (kind === 'ed25519') return key.asymmetricKeyType === 'ed25519';
   if (kind === 'ecdsa-p256' || kind === 'ecdsa-p521')
-    return key.asymmetricKeyType === 'ec' && details?.namedCurve === CURVES[kind];
-  return key.asymmetricKeyType === 'rsa' && (details?.modulusLength ?? 0) >= MIN_RSA_BITS;
+    return key.asymmetricKeyType === 'ec' && details?.namedCurve === curves[kind];
+  return key.asymmetricKeyType === 'rsa' && (details?.modulusLength ?? 0) >= minRsaBits;
 }
 
 function joined(pieces: readonly Piece[]): Buffer {
   const buffers: Buffer[] = [];
   for (const piece of pieces)
-    if (piece !== SECRET_PLACE)
-      buffers.push(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece);
+    if (piece !== secretPlace) buffers.push(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece);
   return Buffer.concat(buffers);
 }

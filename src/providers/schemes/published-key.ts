@@ -15,12 +15,12 @@ export interface PublishedKeySpec extends PublicKeySpec {
 }
 
 /** As a secret: use the provider's published keys. Any other secret is a public key, pinned. */
-export const PUBLISHED_KEYS = 'published';
+export const publishedKeys = 'published';
 
 export function publishedKey(spec: PublishedKeySpec): Scheme {
   const pinned = publicKey(spec);
   return perSecret(
-    { scheme: pinned, when: (secret) => secret !== PUBLISHED_KEYS },
+    { scheme: pinned, when: (secret) => secret !== publishedKeys },
     { scheme: spec.keyId === undefined ? byAnyKey(spec, pinned) : byKeyId(spec, spec.keyId, pinned) },
   );
 }

@@ -14,9 +14,9 @@ import {
 } from './key-source.ts';
 
 /** Kept so long; after that they are fetched anew, and used on while that fails. */
-export const KEYS_FRESH_MS = 6 * 3600 * 1000;
+export const keysFreshMs = 6 * 3600 * 1000;
 /** An unknown key id makes us look again, but not more often than this. */
-export const MIN_REFETCH_MS = 30_000;
+export const minRefetchMs = 30_000;
 
 export type KeysOrRejection = readonly KeyObject[] | Rejection;
 
@@ -65,8 +65,8 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
   return {
     find(id, now, heldBytes) {
       const nowMs = now.getTime();
-      if (keys.has(id) && nowMs - fetchedAtMs < KEYS_FRESH_MS) return answer(id, unaskedKey);
-      if (underWay ? keys.has(id) : nowMs - triedAtMs < MIN_REFETCH_MS) return answer(id, unaskedKey);
+      if (keys.has(id) && nowMs - fetchedAtMs < keysFreshMs) return answer(id, unaskedKey);
+      if (underWay ? keys.has(id) : nowMs - triedAtMs < minRefetchMs) return answer(id, unaskedKey);
       // Only a fetch that began after the delivery came can tell that nobody published its key.
       const absent = underWay ? unaskedKey : unpublishedKey;
       return waitForKey(
@@ -78,8 +78,8 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
       const nowMs = now.getTime();
       const atHand = (): KeysOrRejection =>
         keys.size > 0 ? [...keys.values()] : unfetchedKey(failure ?? 'none is published');
-      if (!anew && keys.size > 0 && nowMs - fetchedAtMs < KEYS_FRESH_MS) return atHand();
-      if (!underWay && nowMs - triedAtMs < MIN_REFETCH_MS) return anew ? unaskedKey() : atHand();
+      if (!anew && keys.size > 0 && nowMs - fetchedAtMs < keysFreshMs) return atHand();
+      if (!underWay && nowMs - triedAtMs < minRefetchMs) return anew ? unaskedKey() : atHand();
       // As in `find`: a fetch that began before the delivery came cannot tell that no published key fits.
       const isTooEarly = anew && underWay !== undefined;
       return waitForKey(

@@ -31,19 +31,19 @@ export interface SignatureSpec {
 }
 
 /** A longer header holds no signature we know of. */
-export const MAX_SIGNATURE_CHARS = 8192;
+export const maxSignatureChars = 8192;
 /** More signatures than this, or than headers that carry them, are not looked at: each costs a comparison. */
-export const MAX_CANDIDATES = 10;
-const MAX_ITEMS = 64;
+export const maxCandidates = 10;
+const maxItems = 64;
 
 /** The signatures without prefix, still encoded; sets `reading.items`. Never an empty list. */
 export function readSignatures(spec: SignatureSpec, reading: Reading): string[] | Rejection {
   const texts = readPlaces(spec, reading);
   if (!Array.isArray(texts)) return texts;
   const found: string[] = [];
-  const maxFound = Math.max(MAX_CANDIDATES, texts.length);
+  const maxFound = Math.max(maxCandidates, texts.length);
   for (const text of texts) {
-    if (text.length > MAX_SIGNATURE_CHARS) return malformed('too long');
+    if (text.length > maxSignatureChars) return malformed('too long');
     const items = readItems(spec, text);
     reading.items = items;
     for (let i = spec.skip ?? 0; i < items.length && found.length < maxFound; i++) {
@@ -134,7 +134,7 @@ export function placeName(at: SignatureSpec['at']): string {
 function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Rejection {
   if (spec.repeats && typeof spec.at === 'object' && 'kind' in spec.at && spec.at.kind === 'header') {
     const values = reading.delivery.headers[spec.at.name] ?? [];
-    return values.length > 0 ? values.slice(0, MAX_CANDIDATES) : missing(spec.at.name);
+    return values.length > 0 ? values.slice(0, maxCandidates) : missing(spec.at.name);
   }
   if (typeof spec.at === 'string' || !('headers' in spec.at)) {
     const text = readPart(spec.at, reading);
@@ -154,13 +154,13 @@ function readItems({ separator, repeatsList }: SignatureSpec, text: string): str
   if (!separator) return [text];
   if (!repeatsList) return splitItems(text, separator);
   const items = splitItems(text, ' ').flatMap((list) => splitItems(list, separator));
-  return [...new Set(items)].slice(0, MAX_ITEMS);
+  return [...new Set(items)].slice(0, maxItems);
 }
 
 function splitItems(text: string, separator: string): string[] {
   const items: string[] = [];
   let start = 0;
-  while (start <= text.length && items.length < MAX_ITEMS) {
+  while (start <= text.length && items.length < maxItems) {
     let end = text.indexOf(separator, start);
     if (end < 0) end = text.length;
     const piece = trimBlanks(text.slice(start, end));

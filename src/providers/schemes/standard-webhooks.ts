@@ -10,7 +10,7 @@ import type { SignatureSpec } from './signature.ts';
 import type { SignedTemplateSpec } from './signed-template.ts';
 
 /** The form of the public keys of v1a. */
-export const V1A_KEY = { format: 'raw-base64', prefix: 'whpk_' } as const;
+export const v1aKey = { format: 'raw-base64', prefix: 'whpk_' } as const;
 
 /**
  * v1, HMAC. `webhook` reads webhook-id, webhook-timestamp and webhook-signature; `svix` the svix-… ones.
@@ -27,7 +27,7 @@ export function standardWebhooks(
 
 /** v1a, Ed25519. One key for all of a sender's customers lets one of them replay to another: v1 is better. */
 export function standardWebhooksV1a(family: string): Scheme {
-  return publicKey({ kind: 'ed25519', key: V1A_KEY, ...signedAs(family, 'v1a,') });
+  return publicKey({ kind: 'ed25519', key: v1aKey, ...signedAs(family, 'v1a,') });
 }
 
 function signedAs(family: string, prefix: string): SignedTemplateSpec {

@@ -18,13 +18,13 @@ export interface Token {
 export type TokenAlgorithm = 'HS256' | 'RS256' | 'ES256' | 'ES512';
 
 /** The kind of key that the algorithm needs. */
-export const KEY_KINDS = {
+export const keyKinds = {
   RS256: 'rsa-sha256',
   ES256: 'ecdsa-p256',
   ES512: 'ecdsa-p521',
 } as const satisfies Partial<Record<TokenAlgorithm, PublicKeyKind>>;
 
-const DIGESTS = { RS256: 'sha256', ES256: 'sha256', ES512: 'sha512' } as const;
+const digests = { RS256: 'sha256', ES256: 'sha256', ES512: 'sha512' } as const;
 
 /** Undefined where the text is no token, or one whose `crit` asks for something that we do not know. */
 export function parseToken(text: string): Token | undefined {
@@ -43,14 +43,14 @@ export function isSigned(
   signature: string,
 ): boolean {
   if (algorithm === 'HS256') return sameText(macOf(key, signed), signature);
-  if (!isOfKind(key, KEY_KINDS[algorithm])) return false;
+  if (!isOfKind(key, keyKinds[algorithm])) return false;
   const bytes = decodeBytes(signature, 'base64url');
-  return bytes !== undefined && verify(DIGESTS[algorithm], Buffer.from(signed), withEncoding(key), bytes);
+  return bytes !== undefined && verify(digests[algorithm], Buffer.from(signed), withEncoding(key), bytes);
 }
 
 export function signToken(algorithm: TokenAlgorithm, key: KeyObject, signed: string): string {
   if (algorithm === 'HS256') return macOf(key, signed);
-  return sign(DIGESTS[algorithm], Buffer.from(signed), withEncoding(key)).toString('base64url');
+  return sign(digests[algorithm], Buffer.from(signed), withEncoding(key)).toString('base64url');
 }
 
 export function encodeJson(value: object): string {

@@ -58,8 +58,8 @@ export const computed = (compute: (reading: Reading) => Computed): Part => ({ ki
 export const bodyHash: Part = computed(({ delivery }) => hash('sha256', delivery.body, 'hex'));
 
 /** Stands for the secret in a rendered message. */
-export const SECRET_PLACE = Symbol('secret');
-export type Piece = string | Buffer | typeof SECRET_PLACE;
+export const secretPlace = Symbol('secret');
+export type Piece = string | Buffer | typeof secretPlace;
 
 /** One delivery while it is read; made by the verifier and by `readEvents`. */
 export interface Reading {

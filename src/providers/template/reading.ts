@@ -2,7 +2,7 @@
 import { decodeBody, formFields, scalarText, valueAt } from '../body/body.ts';
 import { singleField, sortedFields } from '../body/form.ts';
 import type { Delivery, Rejection, Source } from '../provider.ts';
-import { type Computed, type Part, type Piece, type Reading, SECRET_PLACE, type Template } from './parts.ts';
+import { type Computed, type Part, type Piece, type Reading, secretPlace, type Template } from './parts.ts';
 
 export function startReading(delivery: Delivery, source: Source): Reading {
   return { delivery, source, items: [], timestamp: undefined, item: undefined, decoded: undefined };
@@ -25,7 +25,7 @@ export function renderMessage(template: Template, reading: Reading, pieces: Piec
     case 'rawBody':
       return void pieces.push(reading.delivery.body);
     case 'secret':
-      return void pieces.push(SECRET_PLACE);
+      return void pieces.push(secretPlace);
     case 'optional':
     case 'firstOf':
       return renderChoice(
