@@ -30,5 +30,5 @@ export type {
 export { maxEventsPerDelivery, readEvents } from './read-events.ts';
 export { findProvider, type ProviderName, providers } from './registry.ts';
 export { asDelivery } from './schemes/delivery.ts';
-export { type DeliveryWish, signDelivery } from './sign.ts';
+export { type DeliveryOptions, signDelivery } from './sign.ts';
 export { verifyDelivery } from './verify.ts';

@@ -16,14 +16,14 @@ export function verifyDelivery(source: Source, delivery: Delivery): Verdict | Pr
       verifiers.set(source, verifier);
     }
     const verdict = verifier(delivery);
-    return verdict instanceof Promise ? verdict.catch(refuseFault) : verdict;
+    return verdict instanceof Promise ? verdict.catch(rejectAfterFault) : verdict;
   } catch (error) {
-    return refuseFault(error);
+    return rejectAfterFault(error);
   }
 }
 
 /** A fault of ours rejects the delivery and tells the operator: no delivery is believed by accident. */
-function refuseFault(error: unknown): Verdict {
+function rejectAfterFault(error: unknown): Verdict {
   const name = error instanceof Error ? error.name : typeof error;
   return { ok: false, reason: 'malformed_signature', detail: `the verifier failed with ${name}` };
 }

@@ -4,6 +4,7 @@ import type { Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
 import { header, json } from '../template/parts.ts';
+import { basicAuthValue } from './basic-auth.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
 export const brevo: Provider = {
@@ -15,8 +16,7 @@ export const brevo: Provider = {
   scheme: credential({
     at: header('authorization'),
     name: 'Bearer token or basic auth',
-    expected: (secret) =>
-      secret.includes(':') ? `Basic ${Buffer.from(secret).toString('base64')}` : `Bearer ${secret}`,
+    expected: (secret) => (secret.includes(':') ? basicAuthValue(secret) : `Bearer ${secret}`),
   }),
   secret: credentialSecret({
     label: 'Token, or user name and password',

@@ -1,9 +1,8 @@
 // Pipedrive webhooks v2: nothing is signed; user name and password of your choice come as basic auth.
 
 import type { Provider, SampleDraft } from '../provider.ts';
-import { credential } from '../schemes/credential.ts';
-import { pairSecret } from '../secrets.ts';
-import { header, json } from '../template/parts.ts';
+import { json } from '../template/parts.ts';
+import { basicAuth } from './basic-auth.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const pipedrive: Provider = {
@@ -12,17 +11,9 @@ export const pipedrive: Provider = {
   docsUrl: 'https://pipedrive.readme.io/docs/guide-for-webhooks-v2',
   facts:
     'Basic auth, meta and its id, retries, ban and deletion D: pipedrive.readme.io, guide for webhooks v2. A merge sends two webhooks D: migration guide; whether they share an id is not said, so the object and the action are part of it. V1 has no event id: its bodies are known by their hash.',
-  scheme: credential({
-    at: header('authorization'),
-    expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
-    name: 'basic auth',
-  }),
-  secret: pairSecret({
-    label: 'User name and password',
-    names: ['user name', 'password'],
-    where:
-      'Chosen by you: Pipedrive → Tools and apps → Webhooks → your webhook → HTTP Auth username and password',
-  }),
+  ...basicAuth(
+    'Chosen by you: Pipedrive → Tools and apps → Webhooks → your webhook → HTTP Auth username and password',
+  ),
   idIsSigned: true,
   events: {
     id: [json('meta.entity'), ':', json('meta.entity_id'), ':', json('meta.action'), ':', json('meta.id')],

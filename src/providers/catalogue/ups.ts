@@ -8,6 +8,7 @@ import { credential } from '../schemes/credential.ts';
 import { credentialSecret, pairSecret, type SecretText } from '../secrets.ts';
 import { computed, header, json, type Reading } from '../template/parts.ts';
 import { readText } from '../template/reading.ts';
+import { basicAuthValue } from './basic-auth.ts';
 import { randomNumber } from './sample.ts';
 
 /** UPS then asks again; the token itself is good as long as its secret is. */
@@ -71,9 +72,7 @@ function answerTokenRequest(delivery: Delivery, source: Source): HandshakeAnswer
     return undefined;
   const [asked, second] = delivery.headers.authorization ?? [];
   if (asked === undefined || second !== undefined) return undefined;
-  const known = source.secrets.find((secret) =>
-    sameText(`Basic ${Buffer.from(secret).toString('base64')}`, asked),
-  );
+  const known = source.secrets.find((secret) => sameText(basicAuthValue(secret), asked));
   if (known === undefined) return undefined;
   return jsonAnswer({ access_token: tokenOf(known), token_type: 'Bearer', expires_in: tokenSeconds });
 }

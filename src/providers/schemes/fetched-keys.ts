@@ -50,7 +50,7 @@ interface CachedKey extends FetchedKey {
 export function fetchedKeys(load: (id: string, nowMs: number) => Promise<FetchedKey | Untrusted>): KeySource {
   const keys = new Map<string, CachedKey>();
   /** Rejections that hold until an instant. */
-  const refused = new Map<string, { rejection: Rejection; untilMs: number }>();
+  const rejections = new Map<string, { rejection: Rejection; untilMs: number }>();
   const underWay = new Map<string, Promise<KeyOrRejection>>();
   const waitForKey = createKeyWaits();
   let fetchesLeft = fetchBurst;
@@ -72,16 +72,16 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
       const found = await load(id, nowMs);
       if ('key' in found) {
         remember(keys, id, { ...found, fetchedAtMs: nowMs }, maxKeys);
-        refused.delete(id);
+        rejections.delete(id);
         return judge(found, nowMs);
       }
       keys.delete(id);
       const rejection: Rejection = { ok: false, reason: 'wrong_signature', detail: found.untrusted };
-      remember(refused, id, { rejection, untilMs: nowMs + absentMs }, maxRemembered);
+      remember(rejections, id, { rejection, untilMs: nowMs + absentMs }, maxRemembered);
       return rejection;
     } catch (error) {
       const rejection = unfetchedKey(describeError(error).text);
-      remember(refused, id, { rejection, untilMs: nowMs + failedMs }, maxRemembered);
+      remember(rejections, id, { rejection, untilMs: nowMs + failedMs }, maxRemembered);
       const old = keys.get(id);
       return old ? judge(old, nowMs) : rejection;
     }
@@ -95,7 +95,7 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
       if (cached && nowMs - cached.fetchedAtMs < keyFreshMs) return judge(cached, nowMs);
       const pending = underWay.get(id);
       if (pending) return cached ? judge(cached, nowMs) : waitForKey(pending.then(unlessAbsent), heldBytes);
-      const known = refused.get(id);
+      const known = rejections.get(id);
       if (known && nowMs < known.untilMs)
         return cached ? judge(cached, nowMs) : unlessAbsent(known.rejection);
       if (!cached && !mayFetch(nowMs)) return unfetchedKey('too many unknown keys were named');

@@ -78,11 +78,11 @@ export function encodeBytes(bytes: Buffer, encoding: Encoding): string {
 export function composeSignature(
   spec: SignatureSpec,
   secret: string,
-  stampItem: string | undefined,
+  timeItem: string | undefined,
   encoded: string,
 ): string {
   const items = [...(spec.extraItems ?? [])];
-  if (stampItem !== undefined) items.unshift(stampItem);
+  if (timeItem !== undefined) items.unshift(timeItem);
   const label = spec.after === undefined ? '' : `${spec.labelOf?.(secret) ?? ''}${spec.after}`;
   return [...items, `${label}${spec.prefix ?? ''}${encoded}`].join(spec.separator ?? ',');
 }

@@ -54,18 +54,18 @@ export function signedTemplate<Key>(spec: SignedTemplateSpec, algorithm: Algorit
       return (delivery) => verifySigned(spec, algorithm, keys, startReading(delivery, source));
     },
     sign(request, source, options) {
-      const stamp = timestamp && formatTimestamp(options.now, timestamp.unit);
-      const stampItem = timestamp && stamp ? placeStamp(request, timestamp, stamp) : undefined;
+      const sentAt = timestamp && formatTimestamp(options.now, timestamp.unit);
+      const timeItem = timestamp && sentAt ? placeTimestamp(request, timestamp, sentAt) : undefined;
       const reading = startReading(asDelivery(request, options.now), withUrl(source, request));
-      reading.timestamp = stamp;
-      reading.items = [...(stampItem === undefined ? [] : [stampItem]), ...(spec.signature.extraItems ?? [])];
+      reading.timestamp = sentAt;
+      reading.items = [...(timeItem === undefined ? [] : [timeItem]), ...(spec.signature.extraItems ?? [])];
       const pieces: Piece[] = [];
       const rejection = renderMessage(spec.message, reading, pieces);
       if (rejection)
         throw new Error(`cannot sign for ${source.name}: ${rejection.detail ?? rejection.reason}`);
       const secret = source.secrets[0] ?? '';
       const encoded = algorithm.sign(secret, pieces, options);
-      placeValue(request, spec.signature.at, composeSignature(spec.signature, secret, stampItem, encoded));
+      placeValue(request, spec.signature.at, composeSignature(spec.signature, secret, timeItem, encoded));
     },
   };
 }
@@ -80,11 +80,11 @@ export function verifySigned<Key>(
   const candidates = readSignatures(spec.signature, reading);
   if (!Array.isArray(candidates)) return candidates;
   if (spec.timestamp) {
-    const stamp = readPart(spec.timestamp.at, reading);
-    if (typeof stamp !== 'string') return stamp;
-    const rejection = checkAge(stamp, spec.timestamp, reading.delivery.receivedAt);
+    const sentAt = readPart(spec.timestamp.at, reading);
+    if (typeof sentAt !== 'string') return sentAt;
+    const rejection = checkAge(sentAt, spec.timestamp, reading.delivery.receivedAt);
     if (rejection) return rejection;
-    reading.timestamp = stamp;
+    reading.timestamp = sentAt;
   }
   let unrendered: Rejection | undefined;
   let hasKey = false;
@@ -112,11 +112,11 @@ function messagesOf(spec: SignedTemplateSpec): readonly Template[] {
 }
 
 /** Puts the timestamp into the request, or answers the list item that will carry it. */
-function placeStamp(request: OutgoingRequest, spec: TimestampSpec, stamp: string): string | undefined {
+function placeTimestamp(request: OutgoingRequest, spec: TimestampSpec, sentAt: string): string | undefined {
   const { at } = spec;
-  if (typeof at === 'object' && 'kind' in at && at.kind === 'item') return at.name + stamp;
-  if (typeof at === 'object' && 'kind' in at && at.kind === 'itemAt') return stamp;
-  placeValue(request, at, stamp);
+  if (typeof at === 'object' && 'kind' in at && at.kind === 'item') return at.name + sentAt;
+  if (typeof at === 'object' && 'kind' in at && at.kind === 'itemAt') return sentAt;
+  placeValue(request, at, sentAt);
   return undefined;
 }
 

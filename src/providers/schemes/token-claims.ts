@@ -86,22 +86,22 @@ function checkContent(
   delivery: Delivery,
   source: Source,
 ): Rejection | undefined {
-  if (bodyHash && !holds(claims[bodyHash.claim], hashed(delivery.body, bodyHash.encoding))) {
+  if (bodyHash && !equalsClaim(claims[bodyHash.claim], hashed(delivery.body, bodyHash.encoding))) {
     const isLeftOut = claims[bodyHash.claim] === undefined && delivery.body.length === 0;
     if (!bodyHash.absentIfEmpty || !isLeftOut)
       return { ...wrong('the body is not the one that was signed'), mismatch: 'body' };
   }
-  if (computed && !holds(claims[computed.claim], computed.value(delivery, source)))
+  if (computed && !equalsClaim(claims[computed.claim], computed.value(delivery, source)))
     return { ...wrong(`${computed.claim} is not that of this request`), mismatch: 'url' };
   if (!url) return undefined;
   if (source.webhookUrl === undefined)
     return { ok: false, reason: 'missing_url', detail: 'the URL is signed' };
-  const isSame = holds(claims[url.claim], urlClaim(url.encoding, source.webhookUrl));
+  const isSame = equalsClaim(claims[url.claim], urlClaim(url.encoding, source.webhookUrl));
   return isSame ? undefined : { ...wrong('the URL is not the one that was signed'), mismatch: 'url' };
 }
 
 /** Padding or none: both spellings of base64url are sent. */
-function holds(claimed: unknown, expected: string): boolean {
+function equalsClaim(claimed: unknown, expected: string): boolean {
   return (
     typeof claimed === 'string' &&
     sameText(expected, expected.endsWith('=') ? claimed : claimed.replace(/=+$/, ''))
