@@ -1,4 +1,4 @@
-// What the rest of Postbell asks of providers: the registry, verifying, reading, answering and signing.
+// The interface of the providers to the rest of Postbell: registry, verifying, reading, answering and signing.
 
 export {
   acceptedAnswerOf,

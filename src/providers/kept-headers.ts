@@ -1,4 +1,4 @@
-// The headers that are stored with an event: an allow-list, so that no secret is ever among them.
+// The headers to store with an event: an allow-list, so that no secret is ever stored.
 import type { Delivery, Source } from './provider.ts';
 
 export const maxHeaderChars = 500;

@@ -1,4 +1,4 @@
-// Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
+// Reads the events of a verified delivery: id, topic, time and the payload for jsonb.
 import { hash } from 'node:crypto';
 import { tooMany } from './body/batch.ts';
 import { type DecodedBody, decodeBody } from './body/body.ts';
@@ -11,9 +11,9 @@ import { readText, startReading } from './template/reading.ts';
 
 export const maxEventIdChars = 255;
 export const maxTopicChars = 200;
-/** A batch with more events is stored as one, marked `too_many`. */
+/** A batch with more events is stored as one event with the error `too_many`. */
 export const maxEventsPerDelivery = 5_000;
-/** The same, where the texts of its events are longer than this many bodies and so many characters for each event. */
+/** The same for a batch whose events' texts are together longer than 4 bodies plus 1,024 characters per event. */
 const maxBodiesOfText = 4;
 const maxCopiedChars = 1_024;
 
@@ -21,8 +21,8 @@ const earliestMs = Date.UTC(2000, 0, 1);
 const clockSkewMs = 24 * 3600 * 1000;
 
 /**
- * The events of a delivery that was verified; at least one. Never throws, whatever the body holds.
- * @param keepsBytes as STORE_RAW_BODY: every draft has its `rawBody`
+ * The events of a verified delivery; at least one. Never throws, whatever the body holds.
+ * @param keepsBytes STORE_RAW_BODY: every draft then has its `rawBody`
  */
 export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
@@ -51,7 +51,7 @@ function wholeBody(
   reading.item = undefined;
   const bodySha256 = hash('sha256', signedContent(reading), 'buffer');
   return {
-    // Of a batch that was not split, an id in it is that of one of its events.
+    // An id in a batch that was not split belongs to one of its events, not to the batch.
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`, error !== 'too_many'),
     payloadText: error ? null : decoded.text,
     payloadError: error,
@@ -60,7 +60,7 @@ function wholeBody(
   };
 }
 
-/** What no two events have in common and nobody else can make: as far as it goes, what the signature covers. */
+/** Bytes that differ between any two events and that nobody else can make: as far as possible, the signed content. */
 function signedContent(reading: Reading): Buffer {
   const { signedToken, signedAt } = reading.source.provider.events;
   const token = signedToken && readText(signedToken, reading);
@@ -77,8 +77,8 @@ function signedBody(reading: Reading): Buffer {
 }
 
 /**
- * Each keeps the bytes of its own text: with those of the batch, a thousand events would hold it a thousand times.
- * Undefined where the texts, with all that stands beside a list in each of them, come to far more than the body.
+ * Each draft keeps the bytes of its own text: with the batch's bytes, a thousand events would store the batch a thousand
+ * times. Undefined where the texts together are far longer than the body, because each repeats the members beside the list.
  */
 function readItems(
   reading: Reading,
@@ -106,7 +106,7 @@ function readItems(
   return drafts;
 }
 
-/** Equal items without an id are events of their own: the second one's id says that it is the second. */
+/** Equal items without an id are separate events: the id of the second item ends with `:2`. */
 function nthHash(hex: string, seen: Map<string, number>): string {
   const nth = (seen.get(hex) ?? 0) + 1;
   seen.set(hex, nth);
@@ -117,7 +117,7 @@ function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
   const { provider, runsRepeatedBodies = false } = reading.source;
   const { events, idIsSigned } = provider;
   const id = hasId && events.id ? readText(events.id, reading) : undefined;
-  // Where only a part of a delivery is signed, its topic is not: whoever has seen one delivery can make up others.
+  // Where only a part of a delivery is signed, the topic is not: a person who has seen one delivery can invent topics.
   const isSignedInPart = events.signedToken !== undefined || provider.body?.signedText !== undefined;
   return {
     eventId: id === undefined ? hashedBody() : boundedId(id),
@@ -128,7 +128,7 @@ function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
   };
 }
 
-/** Never cut: two long ids with one beginning are two events. */
+/** Hashes a long id and never cuts it: two long ids may begin with the same 255 characters. */
 function boundedId(id: string): string {
   const isWellFormed = id.isWellFormed();
   if (id.length <= maxEventIdChars && isWellFormed && !id.includes('\0')) return id;
@@ -141,7 +141,7 @@ function boundedTopic(topic: string | undefined): string {
   return clean === '' ? 'unknown' : clean;
 }
 
-/** Null where absent, unreadable, or not a time at which this could have happened. */
+/** Null where the time is absent, unreadable, before the year 2000 or more than a day in the future. */
 function readTime(spec: EventSpec['occurredAt'], reading: Reading): Date | null {
   if (!spec) return null;
   const text = readText(spec.at, reading);

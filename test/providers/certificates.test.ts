@@ -77,19 +77,19 @@ t.test('a certificate is fetched once, then its key is at hand', async (t) => {
 
 t.test('a certificate that is not sound is not believed, and the operator reads why', async (t) => {
   const sns: [pem: string, detail: RegExp][] = [
-    ['', /it is none/],
-    ['<html>not found</html>', /it is none/],
-    [certificate('sns').slice(0, 600), /it is none/],
-    ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', /it is none/],
-    [certificate('self-signed'), /no certificate of a signer/],
+    ['', /the text is no certificate/],
+    ['<html>not found</html>', /the text is no certificate/],
+    [certificate('sns').slice(0, 600), /the text is no certificate/],
+    ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', /the text is no certificate/],
+    [certificate('self-signed'), /not a signer certificate/],
     [certificate('other-name'), /not for sns\.amazonaws\.com/],
     [certificate('paypal'), /not for sns\.amazonaws\.com/],
     [certificate('expired'), /not valid at this time/],
     [certificate('not-yet'), /not valid at this time/],
     [certificate('short-key'), /2048 bits/],
-    [certificate('root'), /no certificate of a signer/],
+    [certificate('root'), /not a signer certificate/],
     [certificate('sns') + certificate('root'), /no chain/],
-    [certificate('sns') + certificate('intermediate').repeat(6), /it is none/],
+    [certificate('sns') + certificate('intermediate').repeat(6), /the text is no certificate/],
   ];
   for (const [pem, detail] of sns) {
     const { source } = fetchingSource(awsSns, arn, pem);
@@ -105,7 +105,7 @@ t.test('a certificate that is not sound is not believed, and the operator reads 
   );
   const foreign = fetchingSource(paypal, webhookId, certificate('paypal') + certificate('intermediate'));
   const { trustedRoots: _, ...inProduction } = foreign.source;
-  t.match(await verifyDelivery(inProduction, byPaypal), { ok: false, detail: /no trusted root/ });
+  t.match(await verifyDelivery(inProduction, byPaypal), { ok: false, detail: /does not end at a trusted root/ });
 });
 
 t.test('nothing is fetched from anywhere but the pinned addresses', async (t) => {
@@ -188,7 +188,7 @@ t.test(
     t.match(verifyDelivery(source, byPaypal), { ok: true }, 'genuine ones go on at once');
     t.match(
       await verifyDelivery(source, named(0)),
-      { reason: 'key_unavailable', detail: /no such certificate when last asked for/ },
+      { reason: 'key_unavailable', detail: /no such certificate at the last fetch/ },
       'and is not asked for again',
     );
     t.equal(fetched.length, fetchBurst);

@@ -84,13 +84,13 @@ async function tellsCauses(t: Test, provider: Provider): Promise<void> {
 
 t.test('a delivery on the path of another source is told with its source', async (t) => {
   const { delivery, source: from } = makeSigned(github);
-  const wrongPath = { reason: 'wrong_path', detail: 'a right delivery of the source github' };
+  const wrongPath = { reason: 'wrong_path', detail: 'a valid delivery of the source github' };
   t.strictSame(await diagnose(makeSource(stripe, secretOf(stripe).secret), delivery, [from]), wrongPath);
   t.strictSame(await diagnose(makeSource(shippo, 'v1-0123456789abcdef'), delivery, [from]), wrongPath);
   const unknown = await diagnose(makeSource(stripe, secretOf(stripe).secret), delivery);
   t.match(unknown, {
     reason: 'missing_header',
-    detail: /^missing stripe-signature; it carries .*x-hub-signature-256 as github or .* does/,
+    detail: /^missing stripe-signature; the delivery carries .*x-hub-signature-256 as github or .* does/,
   });
 });
 
@@ -153,7 +153,7 @@ t.test('a genuine token for another body names the body, though nothing undoes i
   const { source, delivery } = makeSigned(vonage);
   t.match(await diagnose(source, { ...delivery, body: Buffer.from('{}') }), {
     reason: 'altered_body',
-    detail: 'the body is not the one that was signed',
+    detail: 'the signature is for another body',
   });
 });
 
@@ -166,7 +166,7 @@ t.test('a large body costs no more than a bounded amount of work', async (t) => 
   const { delivery } = makeSigned(github, { body: `{"a":"${'x'.repeat(1_000_000)}"}` });
   t.match(await diagnose(source, delivery, others), {
     reason: 'wrong_signature',
-    detail: 'too much to look at closely',
+    detail: 'the diagnosis stopped at its limit',
   });
 });
 

@@ -49,7 +49,7 @@ t.test('the text comes by GET, or by POST with a body', async (t) => {
 t.test('what is no plain answer is an error', async (t) => {
   await t.rejects(fetchText(`${origin}/moved`), 'a redirect is not followed');
   await t.rejects(fetchText(`${origin}/long`), { message: 'the answer is too long' });
-  await t.rejects(fetchText(origin.replace('https', 'http')), { message: 'only HTTPS is asked' });
+  await t.rejects(fetchText(origin.replace('https', 'http')), { message: 'only https:// URLs are fetched' });
   const missing = await fetchText(`${origin}/missing`).catch((error: unknown) => error);
   t.ok(missing instanceof HttpStatusError && missing.status === 404);
   t.ok(missing instanceof HttpStatusError && missing.body.length < maxKeyBytes);

@@ -65,7 +65,7 @@ t.test('a forged key id does not make a 401 of a genuine delivery with a new key
   // The provider publishes k1 now, right after that fetch.
   t.match(await verifyDelivery(source, later(minRefetchMs + 1000)), {
     reason: 'key_unavailable',
-    detail: /not published when last asked for/,
+    detail: /not published at the last fetch/,
   });
   t.equal(fetched.length, 2, 'nobody was asked meanwhile');
   t.match(await verifyDelivery(source, later(2 * minRefetchMs)), { ok: true });

@@ -70,7 +70,7 @@ t.test('the URL is the one typed in, or the public one plus the path', (t) => {
   );
   t.equal(parseSources(env).sources.get('stripe')?.webhookUrl, undefined);
   for (const publicUrl of ['shop.example.com', 'ftp://x', 'https://x/?a=1', 'javascript:alert(1)'])
-    t.match(problemsOf({ ...env, publicUrl }), [/^PUBLIC_URL must be/], publicUrl);
+    t.match(problemsOf({ ...env, PUBLIC_URL: publicUrl }), [/^PUBLIC_URL must be/], publicUrl);
   t.match(problemsOf({ ...env, STRIPE_WEBHOOK_URL: '/hook' }), [/^STRIPE_WEBHOOK_URL must be the exact URL/]);
   t.end();
 });
@@ -81,7 +81,7 @@ t.test('secrets of the wrong shape are refused, and the source is not on', (t) =
     [{ STRIPE_WEBHOOK_SECRET: '  ' }, /^STRIPE_WEBHOOK_SECRET is empty/],
     [{ STRIPE_WEBHOOK_SECRET: 'whsec_' }, /^STRIPE_WEBHOOK_SECRET is shorter than 16 bytes/],
     [{ STRIPE_WEBHOOK_SECRET: 'sk_live_0123456789abcdef0123' }, /does not begin with whsec_/],
-    [{ STRIPE_WEBHOOK_SECRET: `"${stripeSecret}"` }, /stands in quotes/],
+    [{ STRIPE_WEBHOOK_SECRET: `"${stripeSecret}"` }, /is in quotes/],
     [
       { STRIPE_WEBHOOK_SECRET: `${stripeSecret},` },
       /^STRIPE_WEBHOOK_SECRET, item 2, is empty.*commas separate/,

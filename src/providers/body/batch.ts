@@ -1,15 +1,15 @@
 // Splits a body that carries several events.
 import { valueAt } from './body.ts';
 
-/** Stands for items that would take far more time and memory than their body. */
+/** In place of items that would take far more time and memory than their body. */
 export const tooMany = Symbol('too many');
 
-/** What stands beside the list is copied for each item; some 40 keys beside 5,000 items are still copied. */
+/** The members beside the list are copied for each item: 40 members beside 5,000 items are the limit. */
 const maxCopiedKeys = 200_000;
 
 /**
- * One body of the provider's own shape for each element of the list at the path: it keeps what stands beside the list
- * (the account, the time), so that each event says enough alone. Undefined where there is no such list.
+ * One body of the provider's own shape for each element of the list at the path. Each keeps the members beside the list
+ * (the account, the time), so that every event is complete. Undefined where there is no such list.
  */
 export function splitBody(body: unknown, path: string): object[] | typeof tooMany | undefined {
   const keys = path.split('.');

@@ -1,4 +1,4 @@
-// Form-encoded bodies: read byte for byte, and turned into the object that is stored as their payload.
+// Form-encoded bodies: reads their bytes and makes the object to store as payload.
 import { isUtf8 } from 'node:buffer';
 
 export type FormField = readonly [name: string, value: string];
@@ -6,7 +6,7 @@ export type FormField = readonly [name: string, value: string];
 /** Why a body cannot be read as a form. */
 export type FormProblem = 'utf8' | 'too_many';
 
-/** Anybody can send a form before its signature is proven, and each field costs a microsecond. Providers send dozens. */
+/** Forms are read before verification, so anybody can send one; each field costs a microsecond. Providers send dozens. */
 export const maxFormFields = 10_000;
 const maxNestedKeys = 10;
 
@@ -37,7 +37,7 @@ export function parseForm(body: Buffer): FormField[] | FormProblem {
   return fields;
 }
 
-/** A field's value; undefined if it is absent or was sent twice, since readers differ on which one counts. */
+/** A field's value; undefined if absent or sent twice, since readers differ on which of two values counts. */
 export function singleField(fields: readonly FormField[], name: string): string | undefined {
   let found: string | undefined;
   for (const field of fields) {
@@ -48,7 +48,7 @@ export function singleField(fields: readonly FormField[], name: string): string 
   return found;
 }
 
-/** Names and values run together, sorted by name; of a repeated name each value once, sorted. By UTF-16 units. */
+/** Names and values without separators, sorted by name; of a repeated name each value once, sorted. By UTF-16 units. */
 export function sortedFields(fields: readonly FormField[]): string {
   const byName = new Map<string, Set<string>>();
   for (const [name, value] of fields) byName.set(name, (byName.get(name) ?? new Set()).add(value));
@@ -110,7 +110,7 @@ function hexDigit(byte: number | undefined): number {
   return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
-/** `data[merges][EMAIL]` → data, merges, EMAIL; anything irregular or deeper than that stays one key. */
+/** `data[merges][EMAIL]` → data, merges, EMAIL; an irregular or deeper name stays one key. */
 function bracketKeys(name: string): string[] {
   const open = name.indexOf('[');
   if (open <= 0 || !name.endsWith(']')) return [name];

@@ -1,22 +1,22 @@
-// Tells, by one linear scan, whether Postgres' jsonb would take a JSON text that JavaScript takes.
+// Finds in one linear scan whether Postgres' jsonb would reject a JSON text that JavaScript accepts.
 import type { PayloadError } from '../provider.ts';
 
-/** Deeper nesting is refused before any recursive parser sees it. */
+/** Deeper nesting is rejected before any recursive parser runs. */
 export const maxJsonDepth = 200;
-/** jsonb keeps numbers as numeric: `1e131071` is seven bytes in and 131,072 digits out. */
+/** jsonb stores numbers as numeric: the eight characters `1e131071` become 131,072 digits. */
 export const maxNumberChars = 1000;
 export const maxExponent = 500;
 
 export interface JsonScan {
   problem: PayloadError | null;
-  /** A number is written in a way that JavaScript may not give back (beyond 2^53, `2.00`, exponents). */
+  /** True where JavaScript may write a number differently (beyond 2^53, `2.00`, exponents). */
   hasInexactNumbers: boolean;
 }
 
 const quote = 34;
 const backslash = 92;
 
-/** Says nothing about the grammar: that is the parser's task. The text must be well-formed Unicode. */
+/** Does not check the JSON grammar: the parser does. The text must be well-formed Unicode. */
 export function scanJson(text: string, maxDepth = maxJsonDepth): JsonScan {
   const hasEscapes = text.includes('\\');
   const length = text.length;

@@ -1,4 +1,4 @@
-// A static credential: whoever repeats it is believed. Nothing is signed.
+// A static credential: every request that repeats it is accepted. Nothing is signed.
 import { sameText } from '../equal.ts';
 import type { Scheme, Verdict } from '../provider.ts';
 import type { Part } from '../template/parts.ts';
@@ -8,7 +8,7 @@ import { maxSignatureChars, placeName, placeValue, proofHeadersOf } from './sign
 export interface CredentialSpec {
   /** A header, a query parameter or a field of the body. */
   at: Part;
-  /** What it must say for a secret; by default the secret itself. */
+  /** The expected value for a secret; by default the secret itself. */
   expected?: (secret: string) => string;
   /** For people, e.g. `basic auth`. */
   name?: string;

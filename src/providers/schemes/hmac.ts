@@ -1,4 +1,4 @@
-// HMAC over a template of parts: the scheme of three providers in four.
+// HMAC over a template of parts: the most common scheme.
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import type { Scheme } from '../provider.ts';
@@ -9,7 +9,7 @@ import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 
 export interface HmacSpec extends SignedTemplateSpec {
   hash?: 'sha256' | 'sha1' | 'sha512';
-  /** Default `text`. Of a list, each that the secret can be read by counts; we sign with the first of them. */
+  /** Default `text`. With a list, each form that fits the secret counts; signing uses the first of them. */
   key?: KeySpec | readonly KeySpec[];
 }
 
@@ -40,7 +40,7 @@ export function hmac(spec: HmacSpec): Scheme {
     },
     sign(secret, pieces) {
       const [key] = toKeys(secret) ?? [];
-      if (!key) throw new Error('the secret is not of the form this provider uses');
+      if (!key) throw new Error('the secret does not have the form that this provider uses');
       return digest(hash, key, pieces, encoding);
     },
   });

@@ -1,4 +1,4 @@
-// A plain hash with the secret as one of the hashed parts: weaker than an HMAC, but what some providers send.
+// A plain hash with the secret among the hashed parts: weaker than an HMAC, but used by some providers.
 import { createHash } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import type { Scheme } from '../provider.ts';
@@ -10,11 +10,11 @@ import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 type Hash = keyof typeof hashBytes;
 
 export interface PlainHashSpec extends SignedTemplateSpec {
-  /** Accepted ones, by the account's setting; we sign with the first. */
+  /** The accepted hashes, since the account's setting decides; signing uses the first. */
   hashes: readonly [Hash, ...Hash[]];
 }
 
-/** The message must hold the part `secret`. */
+/** The template `message` must contain the part `secret`. */
 export function plainHash(spec: PlainHashSpec): Scheme {
   const { hashes } = spec;
   const { encoding } = spec.signature;

@@ -1,4 +1,4 @@
-// Signatures by a private key that only the provider holds: Ed25519, ECDSA P-256 and RSA over a template.
+// Signatures with the provider's private key: Ed25519, ECDSA (P-256, P-521) and RSA over a template of parts.
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import type { Scheme } from '../provider.ts';
 import { type Piece, secretPlace } from '../template/parts.ts';
@@ -9,7 +9,7 @@ export type PublicKeyKind = 'ed25519' | 'ecdsa-p256' | 'ecdsa-p521' | 'rsa-sha25
 
 /**
  * `raw-hex`, `raw-base64`: the 32 bytes of an Ed25519 key, after `prefix` if one is given. `spki`: base64 of the
- * DER structure without PEM armour; PEM is understood too.
+ * DER structure without the PEM lines; PEM is accepted too.
  */
 export interface PublicKeyFormat {
   format: 'raw-hex' | 'raw-base64' | 'spki';
@@ -36,7 +36,7 @@ const digests = {
   'rsa-sha1': 'sha1',
 } as const;
 export const curves = { 'ecdsa-p256': 'prime256v1', 'ecdsa-p521': 'secp521r1' } as const;
-/** What DER puts before the 32 bytes of an Ed25519 public key. */
+/** The DER prefix of the 32 bytes of an Ed25519 public key. */
 const ed25519Spki = Buffer.from('302a300506032b6570032100', 'hex');
 const minRsaBits = 2048;
 
@@ -64,7 +64,7 @@ export function publicKeyAlgorithm(spec: PublicKeySpec): Algorithm<KeyObject> {
   };
 }
 
-/** Throws with the remedy where there is none: only the provider holds the real one. */
+/** Throws with the remedy where the key is missing: only the provider holds the real private key. */
 export function privateKeyOf(pem: string | undefined): KeyObject {
   if (pem !== undefined) return createPrivateKey(pem);
   throw new Error(
@@ -72,7 +72,7 @@ export function privateKeyOf(pem: string | undefined): KeyObject {
   );
 }
 
-/** Undefined where the text is no public key of that kind, or one too weak to trust. */
+/** Undefined where the text is no public key of that kind, or the key is too weak. */
 export function parsePublicKey(
   text: string,
   kind: PublicKeyKind,
@@ -83,7 +83,7 @@ export function parsePublicKey(
     const key = createPublicKey(keyInput(bare, format.format));
     return isOfKind(key, kind) ? key : undefined;
   } catch {
-    // Not a key: the caller names the variable and what it should hold.
+    // The text is no key; the caller names the variable and the expected form.
     return undefined;
   }
 }
@@ -103,7 +103,7 @@ function keyInput(text: string, format: PublicKeyFormat['format']) {
   return { key: Buffer.concat([ed25519Spki, raw]), format: 'der', type: 'spki' } as const;
 }
 
-/** Also refuses RSA keys below 2048 bits. */
+/** False for RSA keys below 2048 bits, too. */
 export function isOfKind(key: KeyObject, kind: PublicKeyKind): boolean {
   const details = key.asymmetricKeyDetails;
   if (kind === 'ed25519') return key.asymmetricKeyType === 'ed25519';

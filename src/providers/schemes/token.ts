@@ -1,4 +1,4 @@
-// The compact form of a JSON Web Token: cut apart strictly, put together, signed and checked by a pinned algorithm.
+// The compact form of a JSON Web Token: parsed strictly, built, signed and verified with a fixed algorithm.
 import { createHmac, type KeyObject, sign, verify } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import { isOfKind, type PublicKeyKind } from './public-key.ts';
@@ -14,7 +14,7 @@ export interface Token {
   parts: readonly [header: string, payload: string, signature: string];
 }
 
-/** What a scheme accepts; what a token itself says of its algorithm decides nothing. */
+/** The algorithm that a scheme accepts. The token's own `alg` never selects it. */
 export type TokenAlgorithm = 'HS256' | 'RS256' | 'ES256' | 'ES512';
 
 /** The kind of key that the algorithm needs. */
@@ -26,7 +26,7 @@ export const keyKinds = {
 
 const digests = { RS256: 'sha256', ES256: 'sha256', ES512: 'sha512' } as const;
 
-/** Undefined where the text is no token, or one whose `crit` asks for something that we do not know. */
+/** Undefined where the text is no token, or the token has `crit`, which asks for unknown extensions. */
 export function parseToken(text: string): Token | undefined {
   const parts = text.split('.', 4);
   const [header = '', payload = '', signature = ''] = parts;
@@ -57,7 +57,7 @@ export function encodeJson(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** Tokens hold the two numbers of an ECDSA signature side by side, not in DER; for RSA this says nothing. */
+/** Tokens hold the two numbers of an ECDSA signature without DER. The option has no effect for RSA. */
 function withEncoding(key: KeyObject) {
   return { key, dsaEncoding: 'ieee-p1363' } as const;
 }
@@ -75,7 +75,7 @@ function parseObject(part: string): Claims | undefined {
       ? (value as Claims)
       : undefined;
   } catch {
-    // No token then, which is what the caller says.
+    // The text is no token; the caller reports that.
     return undefined;
   }
 }
