@@ -105,7 +105,10 @@ t.test('a certificate that is not sound is not believed, and the operator reads 
   );
   const foreign = fetchingSource(paypal, webhookId, certificate('paypal') + certificate('intermediate'));
   const { trustedRoots: _, ...inProduction } = foreign.source;
-  t.match(await verifyDelivery(inProduction, byPaypal), { ok: false, detail: /does not end at a trusted root/ });
+  t.match(await verifyDelivery(inProduction, byPaypal), {
+    ok: false,
+    detail: /does not end at a trusted root/,
+  });
 });
 
 t.test('nothing is fetched from anywhere but the pinned addresses', async (t) => {

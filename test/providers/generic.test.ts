@@ -110,7 +110,7 @@ t.test('wrong variables are named, all at once', (t) => {
   t.match(providers.generic.configure?.({}), { problems: [{ name: 'HEADER' }] });
   for (const message of ['{id}.{body}', '{timestamp}', 'x', '{header:}{body}', '{__proto__}{body}'])
     t.match(
-      providers.generic.configure?.({ HEADER: 'x', message }),
+      providers.generic.configure?.({ HEADER: 'x', MESSAGE: message }),
       { problems: [{ name: 'MESSAGE' }] },
       message,
     );

@@ -11,12 +11,12 @@ const sampleBundle = 'com.example.bell';
 const secret: SecretSpec = {
   label: 'Bundle ID and environment',
   format:
-    'com.example.app for Production, com.example.app:Sandbox (no secret: it says whose notifications count); for trials followed by ; and a public key',
+    'com.example.app for Production, com.example.app:Sandbox (no secret: the app whose notifications are accepted); for trials followed by ; and a public key',
   where: 'App Store Connect → your app → App Information → Bundle ID; the URL beneath, Version 2',
   check(text) {
     if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
     const app = parseApp(text);
-    if (!app) return 'is no bundle ID; it looks like com.example.app or com.example.app:Sandbox';
+    if (!app) return 'is no bundle ID; use the form com.example.app or com.example.app:Sandbox';
     return app.pinned !== undefined && !pinnedKey(app.pinned) ? 'has no public key after the ;' : undefined;
   },
   generate() {
@@ -41,7 +41,7 @@ export const appleAppStore: Provider = {
     occurredAt: { at: json('signedDate'), unit: 'ms' },
   },
   retries:
-    'Wants 200 to 206; tries again 5 times, 1, 12, 24, 48 and 72 h after the try before; in the sandbox never. What is missing can be asked for: Get Notification History.',
+    'Wants 200 to 206; tries again 5 times, 1, 12, 24, 48 and 72 h after the try before; in the sandbox never. Get missing notifications with Get Notification History.',
   sending: { newId: () => crypto.randomUUID() },
   samples: {
     'SUBSCRIBED.INITIAL_BUY': (draft) => notification(draft),

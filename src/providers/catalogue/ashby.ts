@@ -1,4 +1,4 @@
-// Ashby: `sha256=` hex HMAC over the body, which is all that tells two events apart.
+// Ashby: `sha256=` hex HMAC over the body; two events differ only in the body.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -37,7 +37,7 @@ export const ashby: Provider = {
   },
 };
 
-/** Whether the URL is live. */
+/** Tests whether the URL answers. */
 function answerPing(delivery: Delivery): HandshakeAnswer | undefined {
   return valueAt(smallJsonBody(delivery, '"ping"'), ['action']) === 'ping' ? emptyAnswer() : undefined;
 }

@@ -1,4 +1,4 @@
-// Attio: hex HMAC over the body; the id stands in a header that the signature does not cover.
+// Attio: hex HMAC over the body; the id is in a header that the signature does not cover.
 import { hash } from 'node:crypto';
 import { splitBody } from '../body/batch.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
@@ -14,7 +14,7 @@ export const attio: Provider = {
   docsUrl: 'https://docs.attio.com/rest-api/guides/webhooks',
   facts:
     'Signature, Idempotency-Key kept over retries and redeliveries, and retries D: docs.attio.com, webhooks. The list of events T: several public receivers that agree. Events bear no time: two changes of one attribute have equal bodies, and only the unsigned key tells them apart.',
-  // X-Attio-Signature says the same once more.
+  // X-Attio-Signature repeats the same signature.
   scheme: hmac({ message: rawBody, signature: { at: header('attio-signature'), encoding: 'hex' } }),
   secret: textSecret({
     label: 'Webhook secret',

@@ -11,7 +11,7 @@ import { isCertificateUrl, isTopicOf, parseTopics, type SnsTopics } from './aws-
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** SNS signs with SHA-1 unless the topic is set to version 2; the version is what the field says, and no other counts. */
+/** SNS signs with SHA-1 unless the topic is set to version 2. The body's field names the version; only that version counts. */
 const hashes: ReadonlyMap<unknown, string> = new Map([
   ['1', 'sha1'],
   ['2', 'sha256'],
@@ -22,7 +22,7 @@ const signedFields: Readonly<Record<string, readonly string[]>> = {
   SubscriptionConfirmation: confirmation,
   UnsubscribeConfirmation: confirmation,
 };
-/** Left out where it is absent. */
+/** Not signed where absent. */
 const optionalField = 'Subject';
 /** The only field that may have several lines. */
 const textField = 'Message';
@@ -36,7 +36,7 @@ function forOneSecret(): Scheme {
     summary: 'RSA signature in the body by a certificate of SNS, for one topic or account',
     proofHeaders: [],
     proofParams: [],
-    // The fields are, not the bytes around them.
+    // The signature covers fields of the body, not its bytes.
     signsBody: false,
     signsUrl: false,
     prepare(source) {
@@ -58,7 +58,7 @@ function forOneSecret(): Scheme {
     },
     sign(request, source, { now, privateKey }) {
       const topics = parseTopics(source.secrets[0] ?? '');
-      if (!topics) throw new Error('the secret is not of the form this provider uses');
+      if (!topics) throw new Error('the secret does not have the form that this provider uses');
       const fields = completed(request, topics, now);
       const message = messageOf(fields);
       if (typeof message === 'string') throw new Error(`cannot sign for ${source.name}: no ${message}`);
@@ -76,7 +76,7 @@ interface Signed {
   certificateUrl: string;
 }
 
-/** All that can be refused before a certificate is asked for. */
+/** All checks that need no certificate. */
 function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Signed | Rejection {
   if (delivery.headers['x-amz-sns-rawdelivery'])
     return missing('raw message delivery is not signed; switch it off in the subscription');
@@ -103,8 +103,8 @@ function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Sign
 }
 
 /**
- * What is signed, or the field that is missing or of no form that SNS sends. Names and values stand on lines of their own,
- * and nothing escapes a line break: with one field that may hold some, no text can be cut in two ways.
+ * The signed text, or the field that is missing or has a wrong form. Each name and each value is on its own line, without
+ * escaping. Only one field may contain line breaks, so every signed text stands for exactly one set of fields.
  */
 function messageOf(fields: Fields): Buffer | string {
   const { Type } = fields;
@@ -121,7 +121,7 @@ function messageOf(fields: Fields): Buffer | string {
   return Buffer.from(text);
 }
 
-/** An own body that is no message of SNS becomes the text of one. */
+/** A given body that is no SNS message becomes the text of a message. */
 function completed(request: OutgoingRequest, topics: SnsTopics, now: Date): Record<string, unknown> {
   const given = parseMessage(request.body) ?? {
     Type: 'Notification',
@@ -143,7 +143,7 @@ function parseMessage(body: Buffer): Fields | undefined {
     const value: unknown = JSON.parse(body.toString('utf8'));
     return typeof valueAt(value, ['Type']) === 'string' ? (value as Fields) : undefined;
   } catch {
-    // Any text may be a message's.
+    // A body that is no JSON becomes the text of a message.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// Box: base64 HMAC over `body timestamp`, once under each of two keys; one of the two suffices.
+// Box: base64 HMAC over `body timestamp`, once with each of two keys; one valid signature is enough.
 
 import type { Provider, Rejection, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -19,7 +19,7 @@ export const box: Provider = {
   scheme: hmac({
     message: [computed(knownKind), rawBody, timestamp],
     signature: { at: { headers: ['box-signature-primary', 'box-signature-secondary'] }, encoding: 'base64' },
-    // Their library lets nothing of the future pass, which a clock that is a second slow would lose.
+    // Box's library rejects all times in the future. A clock one second slow would then reject valid deliveries.
     timestamp: { at: header('box-delivery-timestamp'), unit: 'iso', pastSeconds: 600 },
   }),
   secret: textSecret({
@@ -48,7 +48,7 @@ export const box: Provider = {
   },
 };
 
-/** Adds nothing to what is signed; refuses a signature that says to be of another kind. */
+/** Adds nothing to the signed text; rejects a signature of another version or algorithm. */
 function knownKind(reading: Reading): string | Rejection {
   for (const [name, known] of [
     [versionHeader, '1'],

@@ -31,7 +31,7 @@ export const brevo: Provider = {
     items: (body) => body,
   },
   retries:
-    'Only 429 and no answer at all are tried again, after 10 min, 1 h, 2 h and 8 h: any other 4xx and every 5xx ends it and the event is lost. So Postbell answers 429 where it answers 503 elsewhere.',
+    'Tries again only after 429 or without any answer, after 10 min, 1 h, 2 h and 8 h: after any other 4xx and every 5xx the event is lost. So Postbell answers 429 in place of 503.',
   answers: { failure: { '4xx': 'final', '5xx': 'final', 429: 'retried' } },
   unavailableStatus: 429,
   samples: {

@@ -1,4 +1,4 @@
-// Buildkite: `timestamp=…,signature=…` over `timestamp.body`, or the token itself in a header: a setting says which.
+// Buildkite: `timestamp=…,signature=…` over `timestamp.body`, or the token itself in a header: a setting at Buildkite decides.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
@@ -30,7 +30,7 @@ export const buildkite: Provider = {
   ),
   secret: credentialSecret({
     label: 'Token',
-    format: 'copied whole; better sent as a signature than as it is',
+    format: 'the whole token; prefer the setting that sends it as a signature',
     where: 'Organization Settings → Notification Services → your webhook → Token',
   }),
   idIsSigned: true,
@@ -48,7 +48,7 @@ export const buildkite: Provider = {
     },
   },
   headers: [eventHeader, 'x-buildkite-request'],
-  retries: 'Wants a 2xx. Whether it tries again is not known.',
+  retries: 'Wants a 2xx; retries unknown.',
   sending: { headers: ({ topic }) => ({ [eventHeader]: topic }) },
   answers: 'unknown',
   samples: {

@@ -17,7 +17,7 @@ const secretChars = 64;
 const signature = hmac({
   message: computed(canonicalRequest),
   signature: { at: header('x-contentful-signature'), encoding: 'hex' },
-  // Their library takes 30 s for the limit; a sender's clock may be further off than that.
+  // Contentful's library allows 30 s; a sender's clock may differ by more.
   timestamp: { at: header(timestampHeader), unit: 'ms' },
   signs: { body: true },
 });
@@ -75,7 +75,7 @@ function canonicalRequest(reading: Reading): Buffer | Rejection {
   return Buffer.concat([Buffer.from(head, 'latin1'), delivery.body]);
 }
 
-/** Sorted, as they are signed. The list itself and the time must be on it: else an old list or time could be put in. */
+/** Sorted, as signed. The list must name itself and the time: otherwise a sender could insert an old list or time. */
 function listedHeaders(reading: Reading): string[] | Rejection {
   const list = readPart(header(signedHeadersName), reading);
   if (typeof list !== 'string') return list;
@@ -89,12 +89,12 @@ function listedHeaders(reading: Reading): string[] | Rejection {
     return {
       ok: false,
       reason: 'malformed_signature',
-      detail: `${signedHeadersName} leaves out what must be signed`,
+      detail: `${signedHeadersName} does not name all headers that must be signed`,
     };
   return names.sort();
 }
 
-/** The topic only where it is signed; else what kind of thing the body says it is. */
+/** The topic header only where signed; otherwise the type that the body names. */
 function topicOf(reading: Reading): string | undefined {
   const names = listedHeaders(reading);
   if (Array.isArray(names) && names.includes(topicHeader)) return readText(header(topicHeader), reading);
@@ -116,7 +116,7 @@ function signListed(
   signature.sign(request, source, options);
 }
 
-/** A path as it came may hold what a URL cannot; it is then not the one that was signed. */
+/** A received path may hold characters that no URL can; such a path was not signed. */
 function encodeUri(path: string): string {
   return encodeURI(path.toWellFormed());
 }

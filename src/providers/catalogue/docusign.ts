@@ -5,7 +5,7 @@ import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { json, optional, rawBody } from '../template/parts.ts';
 
-/** An account may have up to 100 keys, and sends one signature for each: ours may be any of them. */
+/** An account may have up to 100 keys, and DocuSign sends one signature for each: any of them may match. */
 const signatureHeaders = Array.from({ length: 100 }, (_, index) => `x-docusign-signature-${index + 1}`);
 
 export const docusign: Provider = {
@@ -17,12 +17,12 @@ export const docusign: Provider = {
   scheme: hmac({ message: rawBody, signature: { at: { headers: signatureHeaders }, encoding: 'base64' } }),
   secret: textSecret({
     label: 'HMAC key',
-    format: 'text (looks like base64, and is used as it stands, with its =)',
+    format: 'text (looks like base64, but is used unchanged, including the =)',
     where: 'Settings → Connect → Connect keys (any of them)',
   }),
   idIsSigned: true,
   events: {
-    // retryCount grows in the body, so its hash would make each retry an event of its own.
+    // retryCount in the body grows with each retry, so a hash of the body would differ for each retry.
     id: [
       json('event'),
       ':',

@@ -18,7 +18,7 @@ import { readText } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 const jsonFieldName = 'json';
-/** Anything else counts as a failure there. */
+/** Dropbox Sign takes any other answer for a failure. */
 const eventReceivedAnswer: HandshakeAnswer = {
   status: 200,
   contentType: 'text/plain; charset=utf-8',
@@ -47,7 +47,7 @@ export const dropboxSign: Provider = {
     credentials: ['event.event_hash'],
   },
   events: {
-    // What is signed is the same for all events of a type within a second.
+    // All events of one type within one second have the same signed text.
     id: [
       computed(signedEvent),
       ':',
@@ -58,7 +58,7 @@ export const dropboxSign: Provider = {
       ),
       optional(':', json('event.event_metadata.related_signature_id')),
     ],
-    // The second event of a type within a second looks like a replay and is kept as one: nothing signed tells them apart.
+    // A second event of the same type in the same second looks like a replay, and is stored as a replay.
     signedToken: computed(signedEvent),
     topic: json('event.event_type'),
     occurredAt: { at: json('event.event_time'), unit: 's' },
@@ -74,7 +74,7 @@ export const dropboxSign: Provider = {
   },
 };
 
-/** Run together as they are signed; a digit may not change sides. */
+/** Time and type without separator, as signed. The type must not begin with a digit. */
 function signedEvent(reading: Reading): Computed {
   const time = readText(json('event.event_time'), reading);
   const type = readText(json('event.event_type'), reading);
@@ -83,11 +83,11 @@ function signedEvent(reading: Reading): Computed {
   return {
     ok: false,
     reason: 'malformed_signature',
-    detail: 'event_time and event_type are not cut where they meet',
+    detail: 'the boundary between event_time and event_type is not certain',
   };
 }
 
-/** Sent when the URL is typed in. */
+/** Dropbox Sign sends this test when the URL is entered. */
 function answerTest(delivery: Delivery): HandshakeAnswer | undefined {
   const text = multipartField(delivery, jsonFieldName);
   if (text === undefined || !text.includes('"callback_test"')) return undefined;
@@ -96,12 +96,12 @@ function answerTest(delivery: Delivery): HandshakeAnswer | undefined {
       ? eventReceivedAnswer
       : undefined;
   } catch {
-    // An event then, which is stored as malformed.
+    // No test request: the delivery is an event, stored as malformed.
     return undefined;
   }
 }
 
-/** The hash goes into the JSON, and the JSON into a form, unless an own body is one already. */
+/** Writes the hash into the JSON, and the JSON into a form, unless a given body is a form already. */
 function signForm(request: OutgoingRequest, source: Source): void {
   const { body } = request;
   const given = body[0] === 45 ? formText(body) : body.toString('utf8');

@@ -27,7 +27,7 @@ export const easypost: Provider = {
     topic: json('description'),
     occurredAt: { at: firstOf(json('updated_at'), json('created_at')), unit: 'iso' },
   },
-  retries: 'Wants a 2xx; tries again, and switches webhooks off that keep failing.',
+  retries: 'Wants a 2xx; tries again, and switches off webhooks that keep failing.',
   sending: { newId: () => `evt_${crypto.randomUUID().replaceAll('-', '')}` },
   answers: { failure: { '5xx': 'retried' } },
   samples: {

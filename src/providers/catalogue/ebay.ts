@@ -1,4 +1,4 @@
-// eBay: ECDSA with SHA-1 over the body; the key is asked of eBay's API by the id that the signature names.
+// eBay: ECDSA with SHA-1 over the body; eBay's API returns the key for the id that the signature names.
 import { createHash, sign, verify } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, isChallenge, jsonAnswer, queryParam } from '../handshake.ts';
@@ -37,7 +37,7 @@ const pinned = publicKeySecret({
 
 const secret: SecretSpec = {
   ...pinned,
-  format: 'production:<App ID>:<Cert ID> or sandbox:…, by which keys are asked for, or one public key to pin',
+  format: 'production:<App ID>:<Cert ID> or sandbox:… to fetch keys, or one public key to pin',
   check(text) {
     if (credentialsPattern.test(text)) return undefined;
     return text.includes(':')
@@ -97,7 +97,7 @@ export const ebay: Provider = {
   sending: { newId: () => `${crypto.randomUUID()}_${crypto.randomUUID()}` },
   answers: { failure: { '5xx': 'retried' } },
   setup: {
-    url: 'developer.ebay.com → Application Keys → Notifications → endpoint, and a verification token of yours, which is EBAY_VERIFY_TOKEN here. The URL must be known here as well: PUBLIC_URL or EBAY_WEBHOOK_URL',
+    url: 'developer.ebay.com → Application Keys → Notifications → endpoint, and a verification token of your choice: set EBAY_VERIFY_TOKEN to the same token, and PUBLIC_URL or EBAY_WEBHOOK_URL to the URL',
   },
   samples: {
     MARKETPLACE_ACCOUNT_DELETION: (draft) =>
@@ -123,7 +123,7 @@ function parseProof(text: string): Proof | undefined {
   try {
     value = JSON.parse(text);
   } catch {
-    // No JSON, so no proof: the caller says so.
+    // The header holds no JSON and so no proof; the caller reports that.
     return undefined;
   }
   const kid = valueAt(value, ['kid']);
@@ -169,7 +169,7 @@ function readKey(text: string): FetchedKey | Untrusted {
   return key ? { key } : { untrusted: 'signed with a key of another kind' };
 }
 
-/** A hash of the challenge, the token and the URL as typed in at eBay. */
+/** A hash of the challenge, the token and the URL as entered at eBay. */
 function answerChallenge(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
   const challenge = queryParam(delivery, 'challenge_code');
   if (challenge === undefined) return undefined;

@@ -1,4 +1,4 @@
-// fal.ai: Ed25519 over request id, user id, time and the hash of the body, one to a line; no request names its key.
+// fal.ai: Ed25519 over request id, user id, time and the hash of the body, each on its own line; no request names its key.
 import { hash } from 'node:crypto';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { publishedKeySecret } from '../public-key-secrets.ts';

@@ -1,4 +1,4 @@
-// Front: application webhooks sign `time:body` and try the URL out with a challenge; rule webhooks sign the body by SHA-1.
+// Front: application webhooks sign `time:body` and test the URL with a challenge; rule webhooks sign the body with HMAC-SHA1.
 import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -51,7 +51,7 @@ export const front: Provider = {
   },
 };
 
-/** Sent whenever the webhook is saved. */
+/** Front sends this request whenever the webhook is saved. */
 function answerSync(delivery: Delivery): HandshakeAnswer | undefined {
   const [challenge, ...more] = delivery.headers['x-front-challenge'] ?? [];
   if (more.length > 0 || !isChallenge(challenge)) return undefined;

@@ -1,4 +1,4 @@
-// Reads the variables that describe a `generic` source, naming every one that makes no sense.
+// Reads the variables that describe a `generic` source, and names every invalid one.
 
 import type { SettingProblem, TimeUnit } from '../provider.ts';
 import { defaultToleranceSeconds, parseDecimal } from '../schemes/freshness.ts';
@@ -58,7 +58,7 @@ const units = ['s', 'ms', 'iso', 'iso-utc', 'http-date'] as const;
 const keyFormats = ['text', 'base64', 'hex'] as const;
 const headerNamePattern = /^[A-Za-z0-9-]{1,100}$/;
 
-/** Where a variable is wrong, its default stands in, so that all problems are found in one go. */
+/** A wrong variable is replaced by its default, so that all problems are reported at once. */
 export function readGenericSettings(values: Values): {
   settings: GenericSettings;
   problems: SettingProblem[];
@@ -123,7 +123,7 @@ function readTolerance(values: Values, problems: SettingProblem[]): number {
   return defaultToleranceSeconds;
 }
 
-/** `{timestamp}.{body}`: what is in braces is a part, the rest stands for itself. */
+/** `{timestamp}.{body}`: parts are in braces; all other text is literal. */
 function readMessage(values: Values, hasTimestamp: boolean, problems: SettingProblem[]): Template {
   const pattern = values.MESSAGE ?? (hasTimestamp ? '{timestamp}.{body}' : '{body}');
   const message = pattern

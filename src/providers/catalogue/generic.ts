@@ -1,4 +1,4 @@
-// A sender that is not in the catalogue: its HMAC scheme is told by variables of the source alone.
+// A sender outside the catalogue: variables of the source describe its HMAC scheme.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { formatTimestamp } from '../schemes/freshness.ts';
@@ -8,7 +8,7 @@ import { encodedSecret, textSecret } from '../secrets.ts';
 import { header, type Part } from '../template/parts.ts';
 import { type GenericSettings, genericSettings, readGenericSettings } from './generic-settings.ts';
 
-/** As it stands: hex HMAC-SHA256 of the body in X-Signature. `configure` makes the one that is meant. */
+/** The default: hex HMAC-SHA256 of the body in X-Signature. `configure` builds the described provider. */
 export const generic: Provider = build(readGenericSettings({ HEADER: 'x-signature' }).settings);
 
 function build(settings: GenericSettings): Provider {
@@ -63,7 +63,7 @@ function asHeader(part: Part, value: string): Record<string, string> {
   return name === undefined ? {} : { [name]: value };
 }
 
-/** A body with the values where the settings say that they are read. */
+/** A body with the values at the places that the settings name. */
 function sampleBody({ id, topic, occurredAt, occurredAtUnit }: GenericSettings, draft: SampleDraft): object {
   const body: Record<string, unknown> = { sample: true };
   setAt(body, id, draft.id);

@@ -1,4 +1,4 @@
-// Google's notification channels (Drive, Calendar): a ping without a body; headers say of which channel and what kind.
+// Google's notification channels (Drive, Calendar): a notification without a body; headers name the channel and the kind of change.
 
 import type { Delivery, Provider } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
@@ -7,7 +7,7 @@ import { header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const tokenHeader = 'x-goog-channel-token';
-/** Header and member of the payload. */
+/** Header and its member of the payload. */
 const documentedHeaders = [
   ['x-goog-channel-id', 'channelId'],
   ['x-goog-channel-expiration', 'channelExpiration'],
@@ -38,7 +38,7 @@ export const googleChannels: Provider = {
   },
   headers: documentedHeaders.map(([name]) => name),
   retries:
-    'Wants 200, 201, 202, 204 or 102; only after 500, 502, 503 and 504 it tries again, with growing gaps. Some messages never arrive and channels run out: ask for the changes now and then.',
+    'Wants 200, 201, 202, 204 or 102; only after 500, 502, 503 and 504 it tries again, with growing gaps. Some messages never arrive and channels expire: also read the changes regularly.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ topic, id }) => ({

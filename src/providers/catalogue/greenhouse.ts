@@ -1,4 +1,4 @@
-// Greenhouse Recruiting: `sha256 ` and a hex HMAC over the body; the id stands in a header that is not signed.
+// Greenhouse Recruiting: `sha256 ` and a hex HMAC over the body; the id is in an unsigned header.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

@@ -1,4 +1,4 @@
-// Help Scout: base64 HMAC-SHA1 over the body; the event's name stands in a header that the signature does not cover.
+// Help Scout: base64 HMAC-SHA1 over the body; the event's name is in an unsigned header.
 import { hash } from 'node:crypto';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

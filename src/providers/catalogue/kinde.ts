@@ -11,7 +11,7 @@ import { json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'rsa-sha256', key: { format: 'spki' } } as const;
-/** A host and nothing else: whatever stands here decides whose keys are believed. */
+/** A host only: this secret decides whose keys are trusted. */
 const domainPattern = /^https:\/\/[a-z0-9-]+(?:\.[a-z0-9-]+)+$/;
 
 const pinned = publicKeySecret({
@@ -23,7 +23,7 @@ const pinned = publicKeySecret({
 const secret: SecretSpec = {
   ...pinned,
   format:
-    'https://<your_subdomain>.kinde.com (no secret: its keys are fetched and believed), or one public key to pin',
+    'https://<your_subdomain>.kinde.com (no secret: Postbell fetches and trusts the keys of this domain), or one public key to pin',
   check(text) {
     if (domainPattern.test(text)) return undefined;
     return text.startsWith('http')

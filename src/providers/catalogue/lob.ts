@@ -1,4 +1,4 @@
-// Lob: hex HMAC over `time.body`; both stand in headers of their own.
+// Lob: hex HMAC over `time.body`; time and signature are in separate headers.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

@@ -1,4 +1,4 @@
-// Mailgun: hex HMAC over `timestamp token`, both in the body beside an event, or a mail, that is not signed at all.
+// Mailgun: hex HMAC over `timestamp token`, both in the body beside an unsigned event or mail.
 import { hash } from 'node:crypto';
 import type { Delivery, Provider, SampleDraft, Scheme } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -7,7 +7,7 @@ import { computed, firstOf, formField, json, type Part, type Reading, timestamp 
 import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-/** Routes post the three as fields of a form, events as one object of a JSON body. */
+/** Routes post timestamp, token and signature as form fields, events as one object of a JSON body. */
 const ofEvent = signedAt((name) => json(`signature.${name}`));
 const ofMail = signedAt(json);
 const inbound = 'inbound';
@@ -47,7 +47,7 @@ export const mailgun: Provider = {
     occurredAt: { at: computed(eventTimeMs), unit: 'ms' },
   },
   retries:
-    'Wants 200; 406 ends it, anything else is tried again for 8 h, after 5, 10 and 15 min, 1, 2 and 4 h (mail: 10, 15 and 30 min, 1, 2 and 4 h).',
+    'Wants 200; no retry after 406, after any other answer it tries again for 8 h, after 5, 10 and 15 min, 1, 2 and 4 h (mail: 10, 15 and 30 min, 1, 2 and 4 h).',
   answers: { success: [200], failure: { 406: 'final', any: 'retried' } },
   samples: {
     delivered: (draft) => event(draft, { 'delivery-status': { code: 250, message: 'OK', 'attempt-no': 1 } }),
@@ -63,7 +63,7 @@ function signedAt(at: (name: string) => Part): Scheme {
   return hmac({
     message: [timestamp, at('token')],
     signature: { at: at('signature'), encoding: 'hex' },
-    // No tolerance is documented, and a retry may carry the first attempt's time: they go on for 8 hours.
+    // No tolerance is documented, and a retry may carry the first attempt's time. Retries last 8 hours.
     timestamp: { at: at('timestamp'), unit: 's', pastSeconds: 9 * 3600 },
   });
 }
@@ -78,7 +78,7 @@ function mailOf({ delivery, decoded }: Reading): object | undefined {
   return decoded.value;
 }
 
-/** Its Message-Id is its sender's choice: two mails may bear one, and one mail may come for several recipients. */
+/** The mail's sender chooses the Message-Id: two mails may have the same, and a mail may arrive once per recipient. */
 function mailId(reading: Reading): string | undefined {
   const mail = mailOf(reading);
   if (!mail) return undefined;
@@ -86,7 +86,7 @@ function mailId(reading: Reading): string | undefined {
   return `mail:${hash('sha256', JSON.stringify(kept))}`;
 }
 
-/** Of an event seconds with a fraction, as a number; of a mail the time that is signed. */
+/** For an event, a number of seconds with a fraction; for a mail, the signed time. */
 function eventTimeMs(reading: Reading): string | undefined {
   const at = mailOf(reading) ? json('timestamp') : json('event-data.timestamp');
   const seconds = Number(readText(at, reading));

@@ -30,8 +30,8 @@ export const mandrill: Provider = {
   idIsSigned: true,
   body: { form: 'flat', jsonField: eventsField, signedText: computed(signedEvents) },
   events: {
-    // All that happens to one message shares its _id, and a scanner may click two links in one second. Changes of
-    // the lists and inbound mail have no _id: the hash of the event stands in.
+    // All events of one message share its _id, and a scanner may click two links in one second. Changes of the lists and
+    // inbound mail have no _id: the hash of the event is the id.
     id: [
       json('_id'),
       ':',
@@ -57,8 +57,8 @@ export const mandrill: Provider = {
 };
 
 /**
- * Names and values are signed run together, so another cut would be another form under the same signature: only the one
- * field that Mandrill sends counts.
+ * Names and values are signed without separators, so different forms could have the same signature. Only the single
+ * field that Mandrill sends is accepted.
  */
 function signedEvents({ delivery }: Reading): string | Rejection {
   const fields = formFields(delivery);
@@ -68,7 +68,7 @@ function signedEvents({ delivery }: Reading): string | Rejection {
   return field.join('');
 }
 
-/** Sent when a webhook is made, signed with a key that everybody knows: it says nothing, and nothing is stored. */
+/** The test when a webhook is created, signed with a publicly known key. It contains no event, so nothing is stored. */
 function answerEmptyBatch(delivery: Delivery): HandshakeAnswer | undefined {
   if (delivery.body.length > 200) return undefined;
   const fields = formFields(delivery);

@@ -20,7 +20,7 @@ export const meta: Provider = {
   docsUrl: 'https://developers.facebook.com/docs/graph-api/webhooks/getting-started',
   facts:
     'Signature and handshake T: Trigger.dev, n8n, quotations of the Meta documentation. entry.time is when a notification was sent, and a retry may cut the batch anew T: quotations of its Graph API page; so messages, statuses and postbacks go by their own ids, one event each, and all else by the hash of one change with its entry. Ids and times of WhatsApp messages and statuses D: developers.facebook.com, WhatsApp webhooks, messages and status. Retries T.',
-  // Meta signs the text with \uXXXX escapes: the raw bytes are that text, a decoded body would not be.
+  // Meta signs the text with \uXXXX escapes: the raw bytes match, a decoded and re-encoded body would not.
   scheme: hmac({
     message: rawBody,
     signature: { at: header('x-hub-signature-256'), encoding: 'hex', prefix: 'sha256=' },
@@ -128,8 +128,8 @@ export const meta: Provider = {
 };
 
 /**
- * Each change becomes a body of Meta's own shape with one entry and one change, and in it one message or status, so that
- * nothing of it is lost and a batch that is cut anew says the same.
+ * Each change becomes a body of Meta's own shape with one entry and one change, and in that one message or status. So no
+ * member is lost, and a batch that a retry divides differently gives the same events.
  */
 function splitEntries(body: unknown): unknown {
   const entries = valueAt(body, ['entry']);
@@ -161,14 +161,14 @@ function splitChange(change: unknown): unknown[] {
   );
 }
 
-/** A message that is taken back is told under the id that it had. */
+/** A deleted message is reported under the message's own id. */
 function deletedMark(reading: Reading): string {
   return valueAt(reading.item, [...messagingPath.split('.'), 'message', 'is_deleted']) === true
     ? ':deleted'
     : '';
 }
 
-/** `feed` of a change; of a message what it is: `message`, `postback`, `delivery`, `read`. */
+/** For a change its field, e.g. `feed`; for a message its kind: `message`, `postback`, `delivery`, `read`. */
 function fieldOf(reading: Reading): string | undefined {
   const field = readText(json('entry.0.changes.0.field'), reading);
   if (field !== undefined) return field;

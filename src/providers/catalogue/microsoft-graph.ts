@@ -26,7 +26,7 @@ export const microsoftGraph: Provider = {
   idIsSigned: true,
   body: { credentials: ['value.*.clientState'] },
   events: {
-    // Without an id or a version nothing tells two changes of one resource apart: then each delivery is an event.
+    // Without an id or a version, two changes of one resource look equal: each delivery is then an event.
     id: firstOf(
       json('id'),
       [
@@ -71,7 +71,7 @@ export const microsoftGraph: Provider = {
 const sampleSubscription = '76619225-ff6b-4e47-8c4a-b1f3a2d2b2d5';
 const sampleTenant = '84bd8158-6d4d-4958-8b9f-9d6445542f95';
 
-/** Several subscriptions may share one POST: each item has to repeat one of our secrets, and none may be without. */
+/** Several subscriptions may share one POST, so every item must repeat one of our secrets. */
 function clientState(): Scheme {
   return {
     summary: 'clientState in every item of the body',
@@ -111,7 +111,7 @@ function kindOf(reading: Reading): string | undefined {
   return name ? name.charAt(0).toLowerCase() + name.slice(1) : undefined;
 }
 
-/** Their token holds blanks and colons, so it is no challenge of the common kind; nothing that could be markup. */
+/** Graph's token holds blanks and colons, so `isChallenge` does not fit. Characters of markup are rejected. */
 function answerValidation(delivery: Delivery): HandshakeAnswer | undefined {
   const token = queryParam(delivery, 'validationToken');
   if (token === undefined || !/^[\x20-\x3b\x3d\x3f-\x7e]{1,1024}$/.test(token)) return undefined;

@@ -34,7 +34,7 @@ export const netlify: Provider = {
     occurredAt: { at: json('updated_at'), unit: 'iso' },
   },
   headers: [eventHeader],
-  retries: 'Wants a 2xx. Whether it tries again is not known.',
+  retries: 'Wants a 2xx; retries unknown.',
   sending: { headers: ({ topic }) => ({ [eventHeader]: topic }) },
   answers: 'unknown',
   samples: {

@@ -1,4 +1,4 @@
-// Notion: `sha256=` hex HMAC over the body, keyed with a token that Notion itself hands over, unsigned, at the start.
+// Notion: `sha256=` hex HMAC over the body, with a token that Notion hands over in a first, unsigned request.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, Provider, SampleDraft } from '../provider.ts';
@@ -21,11 +21,11 @@ export const notion: Provider = {
   }),
   secret: credentialSecret({
     label: 'Verification token',
-    where: 'Handed over by Notion when the subscription is made: run postbell setup notion first',
+    where: 'Notion hands over the token when a subscription is created: run postbell setup notion first',
   }),
   idIsSigned: true,
   events: {
-    // attempt_number grows over the retries of one event, so the body's hash would not do.
+    // attempt_number grows with each retry of an event, so a hash of the body would differ.
     id: json('id'),
     topic: json('type'),
     occurredAt: { at: json('timestamp'), unit: 'iso' },

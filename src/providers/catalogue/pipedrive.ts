@@ -21,7 +21,7 @@ export const pipedrive: Provider = {
     occurredAt: { at: json('meta.timestamp'), unit: 'iso' },
   },
   retries:
-    'Wants a 2xx within 10 s; 3 more tries after 3, 30 and 150 s. After 10 failures what comes in 30 min is lost; 3 days without success delete the webhook.',
+    'Wants a 2xx within 10 s; 3 more tries after 3, 30 and 150 s. After 10 failures all events of the next 30 min are lost; 3 days without success delete the webhook.',
   answers: { failure: { any: 'retried' } },
   setup: { url: 'Pipedrive → Tools and apps → Webhooks → Create new webhook → Endpoint URL' },
   samples: {

@@ -1,4 +1,4 @@
-// Plaid: a JWT (ES256) with a hash of the body; the key is asked of Plaid's API by the id that the token names.
+// Plaid: a JWT (ES256) with a hash of the body; Plaid's API returns the key for the id that the token names.
 import { createPublicKey, hash, type JsonWebKeyInput } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
@@ -26,8 +26,7 @@ const pinned = publicKeySecret({
 
 const secret: SecretSpec = {
   ...pinned,
-  format:
-    'production:<client_id>:<secret> or sandbox:…, by which keys are asked for, or one public key to pin',
+  format: 'production:<client_id>:<secret> or sandbox:… to fetch keys, or one public key to pin',
   check(text) {
     if (credentialsPattern.test(text)) return undefined;
     return text.includes(':')
@@ -56,13 +55,13 @@ export const plaid: Provider = {
   secret,
   idIsSigned: true,
   events: {
-    // SYNC_UPDATES_AVAILABLE of one item is the same body every time: the time of its signature tells two apart.
+    // SYNC_UPDATES_AVAILABLE of one item has the same body every time; two events differ in the time of signing.
     id: computed(bodyAtTime),
     idPerDelivery: true,
     topic: [json('webhook_type'), '.', json('webhook_code')],
   },
   retries:
-    'Wants a 200 within 10 s; tries again after 30 s, then four times as long each time, for up to 24 h; not at all while over 90% were refused.',
+    'Wants a 200 within 10 s; tries again after 30 s, then each gap is four times as long, for up to 24 h; no retries while over 90% were rejected.',
   answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'TRANSACTIONS.SYNC_UPDATES_AVAILABLE': (draft) =>
@@ -88,7 +87,7 @@ function keysOf(text: string, source: Source): KeySource | undefined {
     } catch (error) {
       const code = error instanceof HttpStatusError ? errorCode(error.body) : undefined;
       if (code === noSuchKey) return { untrusted: 'signed with a key that Plaid does not know' };
-      // Wrong credentials, a limit, a failure: whether there is such a key was not said.
+      // Wrong credentials, a limit or a failure: the existence of the key stays unknown.
       throw code === undefined ? error : new Error(`Plaid answered ${code}`);
     }
   });

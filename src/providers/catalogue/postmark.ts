@@ -14,7 +14,7 @@ export const postmark: Provider = {
   ...basicAuth(
     'Chosen by you: in Postmark the webhook URL is https://user:password@…, or Basic auth credentials',
   ),
-  // Opens and clicks of one message share its MessageID, so only the ID of a bounce is one; else the body's hash.
+  // Opens and clicks of one message share its MessageID, so only a bounce's ID is an id; otherwise the body's hash is.
   idIsSigned: true,
   events: {
     id: [json('RecordType'), ':', json('ID')],
@@ -25,7 +25,7 @@ export const postmark: Provider = {
     },
   },
   retries:
-    'Wants 200; inbound mail is tried 10 times in 10.5 h, other events for a shorter time M; 403 stops it at once.',
+    'Wants 200; inbound mail is tried 10 times in 10.5 h, other events for a shorter time M; 403 ends the retries at once.',
   answers: { success: [200], failure: { 403: 'final', any: 'retried' } },
   // Inbound mail: up to 35 MB of attachments, a third longer as base64.
   bodyLimitBytes: 50_331_648,

@@ -1,4 +1,4 @@
-// Revolut (Merchant and Business): `v1=` hex HMAC over `v1.time.body`, once per secret in force.
+// Revolut (Merchant and Business): `v1=` hex HMAC over `v1.time.body`, once per active secret.
 import { hash } from 'node:crypto';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -33,7 +33,7 @@ export const revolut: Provider = {
   },
   headers: [timeHeader],
   retries:
-    'Wants a 2xx; 3 more tries, 10 minutes apart. A repeated ORDER_PAYMENT_… cannot be told from a second one.',
+    'Wants a 2xx; 3 more tries, 10 minutes apart. A repeated ORDER_PAYMENT_… delivery looks like a second event.',
   answers: { failure: { '4xx': 'retried', '5xx': 'retried' } },
   redelivery: 'Business only: by API, Retrieve failed webhook events; Merchant: ask for the order',
   samples: {
@@ -53,7 +53,7 @@ export const revolut: Provider = {
   },
 };
 
-/** Any but a payment's fate comes once for its body. */
+/** Only events of a payment may come several times with equal bodies. */
 function idOfSingleEvent(reading: Reading): string | undefined {
   const event = readText(json('event'), reading) ?? '';
   if (event.startsWith('ORDER_PAYMENT_') && readText(json('order_id'), reading) !== undefined)

@@ -1,4 +1,4 @@
-// Sanity: `t=…,v1=…` with base64url HMAC over `t.body`; the body is what your projection makes of a document.
+// Sanity: `t=…,v1=…` with base64url HMAC over `t.body`; the body is a document in the form of your projection.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -27,7 +27,7 @@ export const sanity: Provider = {
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: signature, encoding: 'base64url', separator: ',', prefix: 'v1=' },
-    // Their library does not look at the age, and their guide speaks of delays.
+    // Sanity's library does not check the age, and its guide mentions delays.
     timestamp: { at: item('t'), unit: 'ms', pastSeconds: 24 * 3600 },
   }),
   secret: textSecret({ label: 'Secret', where: 'Chosen by you: sanity.io/manage → API → Webhooks → Secret' }),

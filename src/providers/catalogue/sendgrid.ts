@@ -20,8 +20,8 @@ export const sendgrid: Provider = {
     key,
     message: [timestamp, rawBody],
     signature: { at: header('x-twilio-email-event-webhook-signature'), encoding: 'base64' },
-    // Their library does not look at the age. A retry may carry the first attempt's time: a day is its limit, and
-    // an hour more lets the last one in.
+    // SendGrid's library does not check the age. A retry may carry the first attempt's time. Retries last a day; one hour
+    // more accepts the last retry.
     timestamp: { at: header('x-twilio-email-event-webhook-timestamp'), unit: 's', pastSeconds: 25 * 3600 },
   }),
   secret: publicKeySecret({

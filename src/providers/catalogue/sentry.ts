@@ -1,4 +1,4 @@
-// Sentry: hex HMAC over the body; what happened is told by a header and `action` together.
+// Sentry: hex HMAC over the body; a header and `action` together name the kind of event.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -22,8 +22,8 @@ export const sentry: Provider = {
     label: 'Client secret',
     where: 'Settings → Developer Settings → your integration → Credentials → Client Secret',
   }),
-  // Request-ID names one sending and not the event: a retry has another. The id is the hash of the signed body; the header
-  // that names the topic is outside the signature.
+  // Request-ID differs between retries, so it is no event id. The id is the hash of the signed body; the header that names
+  // the topic is not signed.
   idIsSigned: false,
   events: {
     topic: firstOf([header(resourceHeader), '.', json('action')], header(resourceHeader)),

@@ -37,10 +37,10 @@ export const supabase: Provider = {
     occurredAt: { at: json('metadata.time'), unit: 'iso' },
   },
   headers: [idHeader, 'webhook-timestamp'],
-  // Supabase reads the answer as the hook's output: that of the hooks that an inbox can serve has no fields.
+  // Supabase reads the answer as the hook's output. For the hooks that an inbox can serve, the output has no fields.
   acceptedAnswer: jsonAnswer({}),
   retries:
-    'Wants 200, 202 or 204 with JSON; 5 s for all attempts together; up to 3 attempts, after a 429 or 503 only with Retry-After. The user waits meanwhile.',
+    'Wants 200, 202 or 204 with JSON; 5 s for all attempts together; up to 3 attempts, after a 429 or 503 only with Retry-After. The user waits during that time.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: () => ({ [idHeader]: crypto.randomUUID() }),

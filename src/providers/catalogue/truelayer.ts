@@ -26,12 +26,12 @@ const key = { kind: 'ecdsa-p521', key: { format: 'spki' } } as const;
 const signatureHeader = 'tl-signature';
 const timeHeader = 'X-Tl-Webhook-Timestamp';
 const maxSignedHeaders = 20;
-/** Pinned: what a token says of its jku must be the one of the source. */
+/** The pinned addresses of keys: a token's `jku` must equal the address of the source. */
 const keysUrls: Readonly<Record<string, string>> = {
   published: 'https://webhooks.truelayer.com/.well-known/jwks',
   'published-sandbox': 'https://webhooks.truelayer-sandbox.com/.well-known/jwks',
 };
-// Retries go on for 72 h. The time is that of sending; whether of each attempt or of the first is not said.
+// Retries last 72 h. The time is the time of sending; whether each attempt has a new time is not documented.
 const timestamp: TimestampSpec = { at: header(timeHeader), unit: 'iso', pastSeconds: 73 * 3600 };
 
 const pinned = publicKeySecret({
@@ -73,7 +73,7 @@ function detachedToken(): Scheme {
     proofHeaders: [signatureHeader],
     proofParams: [],
     signsBody: true,
-    // The path only.
+    // Signs only the path of the URL.
     signsUrl: false,
     freshness: freshnessOf(timestamp),
     prepare(source) {
@@ -88,7 +88,7 @@ function detachedToken(): Scheme {
         if (head.alg !== 'ES512' || head.tl_version !== '2' || parts[1] !== '')
           return malformedToken('no detached token of version 2 by ES512');
         if (typeof head.kid !== 'string') return malformedToken('the token names no key');
-        if (jku !== undefined && head.jku !== jku) return malformedToken('jku is not the pinned one');
+        if (jku !== undefined && head.jku !== jku) return malformedToken('jku is not the pinned address');
         const signedHeaders = renderHeaders(head.tl_headers, reading);
         if (typeof signedHeaders !== 'string') return signedHeaders;
         const stamp = readPart(timestamp.at, reading);
@@ -128,7 +128,7 @@ function keysOf(text: string, jku: string | undefined, source: Source): KeySourc
   return own ? pinnedKey(own) : noKey;
 }
 
-/** The headers that the token lists, under the names it gives them. The time must be among them. */
+/** The headers that the token lists, with the spelling of the token. The time must be among them. */
 function renderHeaders(listed: unknown, reading: Reading): string | Rejection {
   const names = typeof listed === 'string' ? listed.split(',').filter((name) => name !== '') : [];
   if (names.length > maxSignedHeaders) return malformedToken('too many headers in tl_headers');
@@ -143,7 +143,7 @@ function renderHeaders(listed: unknown, reading: Reading): string | Rejection {
   return text;
 }
 
-/** As their library: with or without a slash at the end. */
+/** With or without a slash at the end, as in TrueLayer's library. */
 function pathsOf(delivery: Delivery, { webhookUrl }: Source): string[] {
   const path =
     webhookUrl === undefined ? (delivery.url.split('?', 1)[0] ?? '') : new URL(webhookUrl).pathname;

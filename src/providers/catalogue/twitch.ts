@@ -61,7 +61,7 @@ export const twitch: Provider = {
   },
 };
 
-/** Told by the body: the header that says the same is not signed. */
+/** Decided by the body: the header of the same meaning is not signed. */
 function answerChallenge(delivery: Delivery): HandshakeAnswer | undefined {
   const body = smallJsonBody(delivery, '"webhook_callback_verification_pending"');
   const status = valueAt(body, ['subscription', 'status']);
@@ -70,7 +70,7 @@ function answerChallenge(delivery: Delivery): HandshakeAnswer | undefined {
     : undefined;
 }
 
-/** The subscription's type; where Twitch has ended the subscription, `revocation`: it brings no event. */
+/** The subscription's type; `revocation` where Twitch has ended the subscription and sends no event. */
 function topicOf(reading: Reading): string | undefined {
   const value = reading.item ?? reading.decoded?.value;
   const hasEvent = valueAt(value, ['event']) !== undefined || valueAt(value, ['events']) !== undefined;

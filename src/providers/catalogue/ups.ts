@@ -1,4 +1,4 @@
-// UPS Track Alert: nothing is signed. v2 sends a token that it asks us for; v1 a credential of each subscription.
+// UPS Track Alert: nothing is signed. v2 fetches a token from Postbell and sends it; v1 sends a credential of each subscription.
 import { createHmac } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import { jsonAnswer } from '../handshake.ts';
@@ -11,7 +11,7 @@ import { readText } from '../template/reading.ts';
 import { basicAuthValue } from './basic-auth.ts';
 import { randomNumber } from './sample.ts';
 
-/** UPS then asks again; the token itself is good as long as its secret is. */
+/** UPS then fetches a new token; a token itself stays valid as long as its secret. */
 const tokenSeconds = 3_600;
 
 const secretText: SecretText = {
@@ -48,7 +48,8 @@ export const ups: Provider = {
     occurredAt: { at: computed(activityTime), unit: 'iso' },
   },
   handshakes: [{ method: 'POST', phase: 'unsigned', answer: answerTokenRequest }],
-  retries: 'Wants 200. None that is known: what does not arrive is lost, so ask the Track API now and then.',
+  retries:
+    'Wants 200; no known retries: an event that does not arrive is lost, so also read the Track API regularly.',
   answers: { success: [200], failure: { any: 'final' } },
   redelivery: 'no; ask the Track API for the shipment',
   samples: {
@@ -58,12 +59,12 @@ export const ups: Provider = {
   },
 };
 
-/** A token that nobody has to keep: whoever knows the secret can make it, and it does not tell the secret. */
+/** A token that needs no storage: computed from the secret, without revealing the secret. */
 function tokenOf(secret: string): string {
   return createHmac('sha256', secret).update('postbell: UPS access token').digest('hex');
 }
 
-/** OAuth's client credentials; anything that is not exactly right goes on, as a delivery that will be refused. */
+/** Answers a correct OAuth client-credentials request. Any other request is treated as a delivery and rejected. */
 function answerTokenRequest(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
   if (
     delivery.body.length > 1_024 ||
