@@ -21,7 +21,7 @@ const separators = Buffer.from(',[{&');
 const lf = 10;
 const cr = 13;
 
-/** Bodies that the provider may have signed instead of the received one, the likeliest first. Each is made on demand. */
+/** Bodies that the provider may have signed instead of the received one, the most probable first. Each is made on demand. */
 export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
   if (body.length === 0) return;
   const trimmed = withoutLineBreaks(body);

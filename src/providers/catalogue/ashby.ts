@@ -11,7 +11,7 @@ export const ashby: Provider = {
   title: 'Ashby',
   docsUrl: 'https://developers.ashbyhq.com/docs/authenticating-webhooks',
   facts:
-    'Signature, ping and bodies D: developers.ashbyhq.com, authenticating webhooks, setting up webhooks and ping. Public receivers do not agree whether webhookActionId is sent: the hash of the body holds it or does without. Nothing was found of retries.',
+    'Signature, ping and bodies D: developers.ashbyhq.com, authenticating webhooks, setting up webhooks and ping. Public receivers do not agree whether webhookActionId is sent: the hash of the body holds it or does without. Retries: not found.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('ashby-signature'), encoding: 'hex', prefix: 'sha256=' },

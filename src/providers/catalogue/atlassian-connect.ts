@@ -11,7 +11,7 @@ export const atlassianConnect: Provider = {
   title: 'Atlassian Connect',
   docsUrl: 'https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/',
   facts:
-    'Token and canonical query L: npm atlassian-jwt. Identifier kept over retries T, as for Jira. THE BODY IS NOT SIGNED: whoever sees a token can send another body with it until it expires, so read the object again by the API before anything depends on it.',
+    'Token and canonical query L: npm atlassian-jwt. Identifier kept over retries T, as for Jira. THE BODY IS NOT SIGNED: anybody who sees a token can send another body with it until it expires, so read the object again by the API before anything depends on it.',
   scheme: jwt({
     at: header('authorization'),
     prefix: 'JWT ',

@@ -13,7 +13,7 @@ export const close: Provider = {
   title: 'Close',
   docsUrl: 'https://developer.close.com/api/resources/webhooks',
   facts:
-    'Signature, hexadecimal key, body and retries D: developer.close.com, webhooks. Whether a retry is signed anew is not said: 73 h are accepted, and the id is signed, so an old one is a duplicate.',
+    'Signature, hexadecimal key, body and retries D: developer.close.com, webhooks. Whether a retry is signed again is not documented: 73 h are accepted, and the id is signed, so an old one is a duplicate.',
   scheme: hmac({
     // Only digits may stand before the body, and the body is an object: the boundary between them is certain.
     message: [timestamp, rawBody],

@@ -14,7 +14,7 @@ export const discord: Provider = {
   title: 'Discord',
   docsUrl: 'https://docs.discord.com/developers/interactions/overview',
   facts:
-    'Signature and interaction PING L: npm discord-interactions. PING, times without a zone (read as UTC) and retries of webhook events D: discord/discord-api-docs, webhook-events.mdx. Whether a retry is signed anew is not said, so its age may be the 10 min of the retries and 5 more.',
+    'Signature and interaction PING L: npm discord-interactions. PING, times without a zone (read as UTC) and retries of webhook events D: discord/discord-api-docs, webhook-events.mdx. Whether a retry is signed again is not documented, so its age may be the 10 min of the retries and 5 more.',
   // Discord's library does not check the age. Postbell rejects a replayed interaction by its age and its id.
   scheme: publicKey({
     kind: 'ed25519',

@@ -35,7 +35,7 @@ export const dropboxSign: Provider = {
   title: 'Dropbox Sign',
   docsUrl: 'https://developers.hellosign.com/docs/events/walkthrough/',
   facts:
-    'Hash L: npm @dropbox/sign, EventCallbackHelper.isValid. Form, answer and retries D: developers.hellosign.com. ONLY TIME AND TYPE ARE SIGNED: whoever saw one event can send any body with its hash, so read the signature request again by the API before anything depends on it.',
+    'Hash L: npm @dropbox/sign, EventCallbackHelper.isValid. Form, answer and retries D: developers.hellosign.com. ONLY TIME AND TYPE ARE SIGNED: anybody who saw one event can send any body with its hash, so read the signature request again by the API before anything depends on it.',
   scheme: { ...signature, sign: signForm } satisfies Scheme,
   secret: textSecret({
     label: 'API key',

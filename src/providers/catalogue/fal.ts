@@ -16,7 +16,7 @@ export const fal: Provider = {
   title: 'fal.ai',
   docsUrl: 'https://fal.ai/docs/documentation/model-apis/inference/webhooks',
   facts:
-    'Body, 15 s, and 10 retries in 2 h D: fal.ai/docs, webhooks. Headers, signed text, hex, 5 minutes and keys without a name T: eight public receivers that agree and cite that page; of the two addresses of the keys the newer. Whether a retry is signed anew is not said: 3 h are accepted, and the id is signed, so an old one is a duplicate.',
+    'Body, 15 s, and 10 retries in 2 h D: fal.ai/docs, webhooks. Headers, signed text, hex, 5 minutes and keys without a name T: eight public receivers that agree and cite that page; of the two addresses of the keys the newer. Whether a retry is signed again is not documented: 3 h are accepted, and the id is signed, so an old one is a duplicate.',
   scheme: publishedKey({
     ...ed25519,
     jwksUrl: keysUrl,

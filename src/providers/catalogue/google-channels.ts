@@ -54,9 +54,9 @@ export const googleChannels: Provider = {
 };
 
 function extractJson({ headers }: Delivery): string {
-  const told = documentedHeaders.flatMap(([name, member]) => {
+  const members = documentedHeaders.flatMap(([name, member]) => {
     const [value] = headers[name] ?? [];
     return value === undefined ? [] : [[member, value]];
   });
-  return JSON.stringify(Object.fromEntries(told));
+  return JSON.stringify(Object.fromEntries(members));
 }

@@ -13,7 +13,7 @@ export const helpScout: Provider = {
   title: 'Help Scout',
   docsUrl: 'https://developer.helpscout.com/webhooks/',
   facts:
-    'Signature, headers, events and bodies D: developer.helpscout.com, webhooks. Signature T as well: n8n, Activepieces. No id is sent. Nothing was found of retries.',
+    'Signature, headers, events and bodies D: developer.helpscout.com, webhooks. Signature T as well: n8n, Activepieces. No id is sent. Retries: not found.',
   scheme: hmac({
     hash: 'sha1',
     message: rawBody,

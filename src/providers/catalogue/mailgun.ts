@@ -29,7 +29,7 @@ export const mailgun: Provider = {
   title: 'Mailgun (events, and mail of routes)',
   docsUrl: 'https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks',
   facts:
-    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed, so a token is good for one event, as that page advises. id and event T. Retries D: the same, webhook retries. Routes with forward() post the parsed mail as a form, with attachments as a multipart one, signed by fields of their own D: the same, receive-http. That a retry has another token is not said: a mail is known by the hash of all its other fields. The raw MIME of URLs that end with mime is read alike.',
+    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed, so a token is good for one event, as that page advises. id and event T. Retries D: the same, webhook retries. Routes with forward() post the parsed mail as a form, with attachments as a multipart one, signed by fields of their own D: the same, receive-http. That a retry has another token is not documented: a mail is known by the hash of all its other fields. The raw MIME of URLs that end with mime is read alike.',
   scheme,
   secret: textSecret({
     label: 'HTTP webhook signing key',

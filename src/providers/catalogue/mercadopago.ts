@@ -43,7 +43,7 @@ export const mercadopago: Provider = {
   title: 'Mercado Pago',
   docsUrl: 'https://www.mercadopago.com.br/developers/en/docs/your-integrations/notifications/webhooks',
   facts:
-    'Signature and parts that may be missing L: npm mercadopago, WebhookSignatureValidator; it leaves the lower case of data.id to you T. Ids M. THE BODY IS NOT SIGNED: whoever saw one delivery can send another body with it, so a handler should take only data.id from it and read the object by the API. QR notifications are not signed at all L.',
+    'Signature and parts that may be missing L: npm mercadopago, WebhookSignatureValidator; it leaves the lower case of data.id to you T. Ids M. THE BODY IS NOT SIGNED: anybody who saw one delivery can send another body with it, so a handler should take only data.id from it and read the object by the API. QR notifications are not signed at all L.',
   scheme: { ...signature, sign: signWithQuery } satisfies Scheme,
   secret: textSecret({
     label: 'Secret signature',

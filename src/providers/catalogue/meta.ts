@@ -19,7 +19,7 @@ export const meta: Provider = {
   title: 'Meta (Facebook, Instagram, WhatsApp)',
   docsUrl: 'https://developers.facebook.com/docs/graph-api/webhooks/getting-started',
   facts:
-    'Signature and handshake T: Trigger.dev, n8n, quotations of the Meta documentation. entry.time is when a notification was sent, and a retry may cut the batch anew T: quotations of its Graph API page; so messages, statuses and postbacks go by their own ids, one event each, and all else by the hash of one change with its entry. Ids and times of WhatsApp messages and statuses D: developers.facebook.com, WhatsApp webhooks, messages and status. Retries T.',
+    'Signature and handshake T: Trigger.dev, n8n, quotations of the Meta documentation. entry.time is when a notification was sent, and a retry may divide the batch differently T: quotations of its Graph API page; so messages, statuses and postbacks go by their own ids, one event each, and all else by the hash of one change with its entry. Ids and times of WhatsApp messages and statuses D: developers.facebook.com, WhatsApp webhooks, messages and status. Retries T.',
   // Meta signs the text with \uXXXX escapes: the raw bytes match, a decoded and re-encoded body would not.
   scheme: hmac({
     message: rawBody,

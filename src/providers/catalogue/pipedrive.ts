@@ -10,7 +10,7 @@ export const pipedrive: Provider = {
   title: 'Pipedrive (webhooks v2)',
   docsUrl: 'https://pipedrive.readme.io/docs/guide-for-webhooks-v2',
   facts:
-    'Basic auth, meta and its id, retries, ban and deletion D: pipedrive.readme.io, guide for webhooks v2. A merge sends two webhooks D: migration guide; whether they share an id is not said, so the object and the action are part of it. V1 has no event id: its bodies are known by their hash.',
+    'Basic auth, meta and its id, retries, ban and deletion D: pipedrive.readme.io, guide for webhooks v2. A merge sends two webhooks D: migration guide; whether they share an id is not documented, so the object and the action are part of it. V1 has no event id: its bodies are known by their hash.',
   ...basicAuth(
     'Chosen by you: Pipedrive → Tools and apps → Webhooks → your webhook → HTTP Auth username and password',
   ),

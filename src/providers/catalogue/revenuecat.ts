@@ -15,7 +15,7 @@ export const revenuecat: Provider = {
   title: 'RevenueCat',
   docsUrl: 'https://www.revenuecat.com/docs/integrations/webhooks',
   facts:
-    'Authorization header, retries and that they keep id and time, fields D: RevenueCat/docs, webhooks and event types. Signature (t and v1, hex, seconds, 300 s; several v1 while secrets change) T: seven public receivers that agree; that each attempt is signed anew T: one of them.',
+    'Authorization header, retries and that they keep id and time, fields D: RevenueCat/docs, webhooks and event types. Signature (t and v1, hex, seconds, 300 s; several v1 while secrets change) T: seven public receivers that agree; that each attempt is signed again T: one of them.',
   // A received signature must be valid; the header beside it does not replace it.
   scheme: alternatives(
     {

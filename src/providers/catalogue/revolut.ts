@@ -14,7 +14,7 @@ export const revolut: Provider = {
   docsUrl:
     'https://developer.revolut.com/docs/guides/merchant/monitor-and-observe/webhooks/verify-the-payload-signature',
   facts:
-    'Signature, milliseconds, several signatures, bodies and retries D: developer.revolut.com, verify the payload signature (Merchant and Business), using webhooks, rotate a webhook signing secret. The time is that of the delivery D; whether a retry has another is not said: as long as it retries is accepted. No id is sent. An order can be declined more than once with one body own judgement: the signed time tells ORDER_PAYMENT_… apart.',
+    'Signature, milliseconds, several signatures, bodies and retries D: developer.revolut.com, verify the payload signature (Merchant and Business), using webhooks, rotate a webhook signing secret. The time is that of the delivery D; whether a retry has another is not documented: as long as it retries is accepted. No id is sent. An order can be declined more than once with one body own judgement: the signed time tells ORDER_PAYMENT_… apart.',
   scheme: hmac({
     message: ['v1.', timestamp, '.', rawBody],
     signature: { at: header('revolut-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },

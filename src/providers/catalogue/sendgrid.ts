@@ -14,7 +14,7 @@ export const sendgrid: Provider = {
   docsUrl:
     'https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features',
   facts:
-    'Signature L: npm @sendgrid/eventwebhook. sg_event_id is unique D, and retries for 24 h after the event D: twilio.com/docs, event webhook reference and troubleshooting. Whether a retry is signed anew is not said: an hour more than they last is accepted.',
+    'Signature L: npm @sendgrid/eventwebhook. sg_event_id is unique D, and retries for 24 h after the event D: twilio.com/docs, event webhook reference and troubleshooting. Whether a retry is signed again is not documented: an hour more than they last is accepted.',
   scheme: publicKey({
     kind: 'ecdsa-p256',
     key,

@@ -13,7 +13,7 @@ export const sentry: Provider = {
   title: 'Sentry',
   docsUrl: 'https://docs.sentry.io/organization/integrations/integration-platform/webhooks/',
   facts:
-    'Headers, what each is for and the deadline D: docs.sentry.io, integration platform webhooks, and its changelog of 2023-10-03. Signature over the bytes T: Nango, Trigger.dev. Body, and that Request-ID and Sentry-Hook-Timestamp are made anew for each sending L: getsentry/sentry, app_platform_event.py; so the id is the hash of the signed body: an issue that is resolved a second time with nothing new in it counts as the first. Retries L: the same, tasks/sentry_apps.py.',
+    'Headers, what each is for and the deadline D: docs.sentry.io, integration platform webhooks, and its changelog of 2023-10-03. Signature over the bytes T: Nango, Trigger.dev. Body, and that Request-ID and Sentry-Hook-Timestamp are new for each sending L: getsentry/sentry, app_platform_event.py; so the id is the hash of the signed body: an issue that is resolved a second time with nothing new in it counts as the first. Retries L: the same, tasks/sentry_apps.py.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('sentry-hook-signature'), encoding: 'hex' },

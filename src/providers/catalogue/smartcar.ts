@@ -13,7 +13,7 @@ export const smartcar: Provider = {
   title: 'Smartcar',
   docsUrl: 'https://smartcar.com/docs/integrations/webhooks/overview',
   facts:
-    'Signature and keyed answer L: npm smartcar, verifyPayload (which hashes the body written anew) and hashChallenge. VERIFY of versions 4.0 and 2.0, the answer to it and 15 s D: smartcar.com, VERIFY event. That VERIFY is signed, that eventId stays over retries, and the body T: Hookdeck.',
+    'Signature and keyed answer L: npm smartcar, verifyPayload (which hashes the re-encoded body) and hashChallenge. VERIFY of versions 4.0 and 2.0, the answer to it and 15 s D: smartcar.com, VERIFY event. That VERIFY is signed, that eventId stays over retries, and the body T: Hookdeck.',
   scheme: hmac({ message: rawBody, signature: { at: header('sc-signature'), encoding: 'hex' } }),
   secret: textSecret({
     label: 'Application management token',

@@ -12,7 +12,7 @@ export const svix: Provider = {
   title: 'Svix',
   docsUrl: 'https://docs.svix.com/receiving/verifying-payloads/how-manual',
   facts:
-    'Signature and id L: npm svix. That each attempt is stamped anew and Retry-After heeded L: svix/svix-webhooks, worker.rs; the steps M. Recovery D: docs.svix.com, replaying messages. Svix gives bodies no shape: `type` or `eventType` is usual.',
+    'Signature and id L: npm svix. That each attempt has a new time and Retry-After is followed L: svix/svix-webhooks, worker.rs; the steps M. Recovery D: docs.svix.com, replaying messages. Svix gives bodies no shape: `type` or `eventType` is usual.',
   // Any svix-… header selects the svix-… headers: a foreign svix-id beside signed webhook-… headers rejects the delivery.
   // So the id read below is always the signed id.
   scheme: alternatives(

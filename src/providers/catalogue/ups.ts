@@ -26,7 +26,7 @@ export const ups: Provider = {
   title: 'UPS Track Alert',
   docsUrl: 'https://developer.ups.com/api/reference/trackalert',
   facts:
-    'v2 asks a token URL of yours by client credentials, with basic auth, and sends the token as Bearer; body, times and status; v1 and its credential header: D: UPS-API/api-documentation, UPSTrackAlert.yaml of both versions. Our own URL is that token URL. That a v2 without OAuth exists D: the same, what it sends is not said. Retries D: events are lost while the endpoint is not reached. No id is sent, and the same scan may be told again with a photo or another date: the hash of the body is the id.',
+    'v2 asks a token URL of yours by client credentials, with basic auth, and sends the token as Bearer; body, times and status; v1 and its credential header: D: UPS-API/api-documentation, UPSTrackAlert.yaml of both versions. Our own URL is that token URL. That a v2 without OAuth exists D: the same, what it sends is not documented. Retries D: events are lost while the endpoint is not reached. No id is sent, and the same scan may be told again with a photo or another date: the hash of the body is the id.',
   scheme: alternatives(
     {
       headers: ['authorization'],

@@ -21,8 +21,8 @@ export const minRefetchMs = 30_000;
 export type KeysOrRejection = readonly KeyObject[] | Rejection;
 
 export interface RemoteKeys extends KeySource {
-  /** All keys, for senders that name none. `anew`: the keys in memory did not fit. The promise never rejects. */
-  all(now: Date, anew: boolean, heldBytes: number): KeysOrRejection | Promise<KeysOrRejection>;
+  /** All keys, for senders that name none. `mustRefetch`: the keys in memory did not fit. The promise never rejects. */
+  all(now: Date, mustRefetch: boolean, heldBytes: number): KeysOrRejection | Promise<KeysOrRejection>;
 }
 
 /** The keys of a JWKS document by their `kid`. One per source, made when the source is prepared. */
@@ -74,17 +74,17 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
         heldBytes,
       );
     },
-    all(now, anew, heldBytes) {
+    all(now, mustRefetch, heldBytes) {
       const nowMs = now.getTime();
       const atHand = (): KeysOrRejection =>
         keys.size > 0 ? [...keys.values()] : unfetchedKey(failure ?? 'none is published');
-      if (!anew && keys.size > 0 && nowMs - fetchedAtMs < keysFreshMs) return atHand();
-      if (!underWay && nowMs - triedAtMs < minRefetchMs) return anew ? unaskedKey() : atHand();
+      if (!mustRefetch && keys.size > 0 && nowMs - fetchedAtMs < keysFreshMs) return atHand();
+      if (!underWay && nowMs - triedAtMs < minRefetchMs) return mustRefetch ? unaskedKey() : atHand();
       // As in `find`: a fetch that began before the arrival does not prove that no published key fits.
-      const isTooEarly = anew && underWay !== undefined;
+      const isTooEarly = mustRefetch && underWay !== undefined;
       return waitForKey(
         fetchOnce(nowMs).then((): KeysOrRejection => {
-          if (anew && failure !== undefined) return unfetchedKey(failure);
+          if (mustRefetch && failure !== undefined) return unfetchedKey(failure);
           return isTooEarly ? unaskedKey() : atHand();
         }),
         heldBytes,
