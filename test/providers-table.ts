@@ -6,7 +6,7 @@ import {
   type Provider,
   type ProviderGuide,
   providers,
-  USUAL_ANSWER,
+  usualAnswer,
 } from '../src/providers/index.ts';
 import { variableOf } from '../src/providers/sources.ts';
 
@@ -113,7 +113,7 @@ function answersOf({ accepted, rejected, unavailable, fatal }: ProviderGuide): s
     ([meaning, given]) => `after ${given.map(({ status }) => status).join(' and ')} ${meaning}`,
   );
   const parts = [
-    ...(accepted === USUAL_ANSWER ? [] : [`\`${accepted}\``]),
+    ...(accepted === usualAnswer ? [] : [`\`${accepted}\``]),
     ...told,
     ...(fatal.length > 0 ? [`${fatal.join(' or ')} would end the webhook, and is never sent`] : []),
   ];

@@ -6,7 +6,7 @@ import { CommandError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import {
   asDelivery,
-  type DeliveryWish,
+  type DeliveryOptions,
   findProvider,
   type OutgoingRequest,
   readEvents,
@@ -103,9 +103,9 @@ function readBytes(io: CommandIo, path: string): Buffer {
 }
 
 /** Its errors name a missing sample or key and the remedy. */
-function sign(source: Source, wish: DeliveryWish): OutgoingRequest {
+function sign(source: Source, options: DeliveryOptions): OutgoingRequest {
   try {
-    return signDelivery(source, wish);
+    return signDelivery(source, options);
   } catch (error) {
     throw new CommandError((error as Error).message);
   }

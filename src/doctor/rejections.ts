@@ -1,6 +1,6 @@
 // The receiver's recent rejections: the reason of each, and the remedy.
 import { listRejections, type RejectedRequest } from '../events/queries.ts';
-import { type Diagnosis, type Provider, type Source, UNCONFIRMED } from '../providers/index.ts';
+import { type Diagnosis, type Provider, type Source, unconfirmed } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import { countText, timeText } from '../terminal/print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
@@ -44,7 +44,7 @@ function describe(group: readonly RejectedRequest[]): string {
 }
 
 const clock: Remedy = (_variable, _source, detail) =>
-  detail?.endsWith(UNCONFIRMED)
+  detail?.endsWith(unconfirmed)
     ? 'an old forgery, or the secret is wrong, too: see to the clock and the secret only if the provider sent it'
     : 'compare the clock of this machine (see clock); a delivery that was recorded and sent again is refused, too';
 const sender = 'is it the provider that sends this? A proxy in front may drop or double headers';

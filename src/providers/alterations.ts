@@ -1,4 +1,4 @@
-// What proxies and frameworks do to a request on its way: each undone, for the diagnosis of a rejected delivery.
+// Undoes changes that proxies and frameworks make to a request, to explain why a delivery was rejected.
 import { parseExactly } from './body/body.ts';
 import { scanJson } from './body/jsonb.ts';
 import type { Delivery } from './provider.ts';
@@ -9,19 +9,19 @@ export interface Alteration {
   body: Buffer;
 }
 
-/** Parsed and written again, in one go each time, is what providers send; not a longer body, */
-const MAX_REWRITTEN_BYTES = 64 * 1024;
-/** nor one of nothing but brackets, commas or fields: each value costs more than its bytes. */
-const MAX_REWRITTEN_VALUES = 5_000;
-/** Indented, a line holds so many times its indent: no provider nests as deep. */
-const MAX_REWRITTEN_DEPTH = 20;
-const MAX_HOSTS = 3;
-const BOM = Buffer.from([0xef, 0xbb, 0xbf]);
-const SEPARATORS = Buffer.from(',[{&');
-const LF = 10;
-const CR = 13;
+/** A longer body is not parsed and written again: each rewrite blocks the event loop until its end. */
+const maxRewrittenBytes = 64 * 1024;
+/** The same for a body of many brackets, commas or fields: each value costs more than its bytes. */
+const maxRewrittenValues = 5_000;
+/** Indenting repeats the indent once per level, and so makes deep JSON long. No provider nests as deep. */
+const maxRewrittenDepth = 20;
+const maxHosts = 3;
+const bom = Buffer.from([0xef, 0xbb, 0xbf]);
+const separators = Buffer.from(',[{&');
+const lf = 10;
+const cr = 13;
 
-/** The bodies that may have been signed instead of the one that arrived, the likeliest first; each made when asked for. */
+/** Bodies that the provider may have signed instead of the received one, the most probable first. Each is made on demand. */
 export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
   if (body.length === 0) return;
   const trimmed = withoutLineBreaks(body);
@@ -29,9 +29,9 @@ export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
   if (ending !== '') yield { undoneBy: 'the line break at the end is taken away', body: trimmed };
   if (ending !== '\n') yield { undoneBy: 'a line break is added at the end', body: join(body, '\n') };
   if (ending !== '\r\n') yield { undoneBy: 'a CRLF is added at the end', body: join(body, '\r\n') };
-  if (body.subarray(0, 3).equals(BOM)) yield { undoneBy: 'the BOM is taken away', body: body.subarray(3) };
-  else yield { undoneBy: 'a BOM is put in front', body: Buffer.concat([BOM, body]) };
-  if (body.length > MAX_REWRITTEN_BYTES) return;
+  if (body.subarray(0, 3).equals(bom)) yield { undoneBy: 'the BOM is taken away', body: body.subarray(3) };
+  else yield { undoneBy: 'a BOM is put in front', body: Buffer.concat([bom, body]) };
+  if (body.length > maxRewrittenBytes) return;
   const text = body.toString('latin1');
   const unix = text.replaceAll('\r\n', '\n');
   if (unix !== text) yield { undoneBy: 'CRLF becomes LF', body: Buffer.from(unix, 'latin1') };
@@ -43,25 +43,25 @@ export function* bodyAlterations({ body }: Delivery): Generator<Alteration> {
       undoneBy: 'its characters are encoded once less (UTF-8 taken for Latin-1)',
       body: Buffer.from(decoded, 'latin1'),
     };
-  if (countSeparators(body) > MAX_REWRITTEN_VALUES) return;
+  if (countSeparators(body) > maxRewrittenValues) return;
   yield* /^\s*[{[]/.test(decoded) ? rewrittenJson(decoded) : rewrittenForm(decoded);
 }
 
-/** Of the values of a JSON, of the fields of a form; also those that stand in texts. */
+/** Counts separators of JSON values and form fields, including those inside strings. */
 function countSeparators(body: Buffer): number {
   let count = 0;
-  for (const byte of body) if (SEPARATORS.includes(byte)) count++;
+  for (const byte of body) if (separators.includes(byte)) count++;
   return count;
 }
 
-/** By bytes: a regular expression that looks for the last line breaks begins anew at each of them. */
+/** Compares bytes: a regular expression for trailing line breaks would start again at every line break. */
 function withoutLineBreaks(body: Buffer): Buffer {
   let end = body.length;
-  while (end > 0 && (body[end - 1] === LF || body[end - 1] === CR)) end--;
+  while (end > 0 && (body[end - 1] === lf || body[end - 1] === cr)) end--;
   return body.subarray(0, end);
 }
 
-const WAYS_OF_JSON: readonly [how: string, write: (value: unknown) => string][] = [
+const waysOfJson: readonly [how: string, write: (value: unknown) => string][] = [
   ['compactly', compact],
   ['compactly, with \\u escapes', (value) => escapeNonAscii(compact(value))],
   ['compactly, with \\/ (PHP)', (value) => compact(value).replaceAll('/', '\\/')],
@@ -76,17 +76,17 @@ const WAYS_OF_JSON: readonly [how: string, write: (value: unknown) => string][] 
   ['with 4 blanks of indent', (value) => JSON.stringify(value, null, 4)],
 ];
 
-/** A proxy that parsed the JSON and wrote it again: tried in the ways in which senders write it. */
+/** A proxy may have parsed the JSON and written it again. Tries the ways in which senders write JSON. */
 function* rewrittenJson(text: string): Generator<Alteration> {
-  if (scanJson(text, MAX_REWRITTEN_DEPTH).problem === 'too_deep') return;
+  if (scanJson(text, maxRewrittenDepth).problem === 'too_deep') return;
   let value: unknown;
   try {
     value = parseExactly(text);
   } catch {
-    // No JSON, so nobody wrote it again as JSON.
+    // The body is no JSON, so no proxy rewrote it as JSON.
     return;
   }
-  for (const [how, write] of WAYS_OF_JSON) {
+  for (const [how, write] of waysOfJson) {
     const written = write(value);
     if (written !== text) yield { undoneBy: `the JSON is written again ${how}`, body: Buffer.from(written) };
   }
@@ -103,15 +103,15 @@ function* rewrittenForm(text: string): Generator<Alteration> {
 }
 
 /**
- * The URLs that may be typed in at the provider instead of the configured one: http or https, our host or the one that
- * was called, the path with or without a slash at its end, with or without what follows the `?`.
+ * URLs that may be entered at the provider instead of the configured one: http or https, the configured or the
+ * requested host, the path with or without a slash at its end, with or without the query.
  */
 export function* urlVariants(configured: string, { url, headers }: Delivery): Generator<string> {
   const { host, pathname, search } = new URL(configured);
   const called = [headers['x-forwarded-host'], headers.host].flatMap((values) => values ?? []);
   const plausible = called.filter((name) => /^[A-Za-z0-9.:[\]-]{1,255}$/.test(name));
-  // A request may carry hundreds of them, and each makes dozens of variants.
-  const hosts = [...new Set([host, ...plausible])].slice(0, MAX_HOSTS);
+  // A request may carry hundreds of host names, and each name makes dozens of variants.
+  const hosts = [...new Set([host, ...plausible])].slice(0, maxHosts);
   const [receivedPath = '/', receivedQuery] = url.split('?', 2);
   const receivedSearch = receivedQuery === undefined ? '' : `?${receivedQuery}`;
   const tried = new Set([configured]);

@@ -1,4 +1,4 @@
-// The answers to a provider, and their effect there.
+// Our answers to a provider, and their effect at the provider.
 import type {
   AnswerEffect,
   AnswerFacts,
@@ -17,7 +17,7 @@ export function acceptedAnswerOf(
   return typeof acceptedAnswer === 'function' ? acceptedAnswer(delivery, events) : acceptedAnswer;
 }
 
-/** The status that makes the provider try again. */
+/** The status that makes the provider send again. */
 export function unavailableStatusOf(provider: Provider | undefined): 429 | 503 {
   return provider?.unavailableStatus ?? 503;
 }
@@ -34,7 +34,7 @@ export function answerFactsOf({ answers }: Provider): AnswerFacts {
   return answers === undefined || answers === 'unknown' ? {} : answers;
 }
 
-/** The largest body that is read for a source of the provider. @param configuredBytes BODY_LIMIT_BYTES */
+/** The largest body that Postbell reads for a source of the provider. @param configuredBytes BODY_LIMIT_BYTES */
 export function bodyLimitOf({ bodyLimitBytes = 0 }: Provider, configuredBytes: number): number {
   return Math.max(bodyLimitBytes, configuredBytes);
 }

@@ -1,9 +1,9 @@
-// Takes credentials that lie in a body out of what is stored: whoever reads the events must not be able to send some.
+// Removes credentials from a body before storage: a reader of stored events must not be able to send new ones.
 import { type DecodedBody, valueAt } from './body/body.ts';
 import { scanJson } from './body/jsonb.ts';
 
 /**
- * The body without the values at the paths, or as it is where it holds none of them.
+ * The body without the values at the paths; unchanged where the body holds none of them.
  * @param paths of keys joined by dots; `*` stands for each item of a list
  */
 export function withoutCredentials(decoded: DecodedBody, paths: readonly string[] = []): DecodedBody {
@@ -24,7 +24,7 @@ export function withoutCredentials(decoded: DecodedBody, paths: readonly string[
   };
 }
 
-/** True if something was there. */
+/** True if a value was removed. */
 function removeAt(value: unknown, [key = '', ...rest]: readonly string[]): boolean {
   if (key === '*') {
     if (!Array.isArray(value)) return false;
@@ -33,7 +33,7 @@ function removeAt(value: unknown, [key = '', ...rest]: readonly string[]): boole
     return isChanged;
   }
   if (rest.length > 0) return removeAt(valueAt(value, [key]), rest);
-  // A credential is a text: of Mailgun's two kinds of bodies one has it where the other has an object.
+  // Removes texts only: Mailgun has two kinds of bodies; at this path the first holds the credential, the other an object.
   if (typeof valueAt(value, [key]) !== 'string') return false;
   delete (value as Record<string, unknown>)[key];
   return true;

@@ -1,9 +1,9 @@
-// What is known about a provider in words: for `postbell providers`, the documentation and the operator.
+// Describes a provider in words: for `postbell providers`, the documentation and the operator.
 import { answerFactsOf, effectOf, unavailableStatusOf } from './answers.ts';
 import type { AnswerEffect, Provider } from './provider.ts';
 import type { Template } from './template/parts.ts';
 
-/** `GET`, `POST (signed)`: the set-up requests that are answered. */
+/** The set-up requests that Postbell answers, e.g. `GET`, `POST (signed)`. */
 export function describeHandshakes({ handshakes = [], handover }: Provider): string[] {
   const answered = handshakes.map(({ method, phase }) =>
     phase === 'verified' ? `${method} (signed)` : method,
@@ -11,7 +11,7 @@ export function describeHandshakes({ handshakes = [], handover }: Provider): str
   return handover ? [...answered, 'POST (postbell setup)'] : answered;
 }
 
-/** Where the event's id comes from, and what it is worth. */
+/** The place of the event's id, and how far the id can be trusted. */
 export function describeId({ body, events, idIsSigned }: Provider): string {
   const { id } = events;
   const whole = body?.signedText ? 'signed text' : 'body';
@@ -23,7 +23,7 @@ export function describeId({ body, events, idIsSigned }: Provider): string {
   return `${place}; unsigned, so the body's hash${events.signedAt ? ' with the signed time' : ''} guards it`;
 }
 
-/** All that a team must know to set the provider up, in words; null and empty lists where nothing is known. */
+/** All facts that a team needs to set the provider up; null or an empty list where a fact is unknown. */
 export interface ProviderGuide {
   name: string;
   title: string;
@@ -32,14 +32,14 @@ export interface ProviderGuide {
   signsBody: boolean;
   signsUrl: boolean;
   handshakes: string[];
-  /** What is pasted at the provider. */
+  /** The URL to enter at the provider. */
   url: string;
   urlWhere: string | null;
   secretVariable: string;
   secretLabel: string;
   secretFormat: string;
   secretWhere: string;
-  /** Which events to pick there. */
+  /** The events to select at the provider. */
   events: string | null;
   eventId: string;
   idIsSigned: boolean;
@@ -49,7 +49,7 @@ export interface ProviderGuide {
   rejected: GivenStatus;
   /** Our answer to a delivery that could not be committed in time, or whose secret or key is missing. */
   unavailable: GivenStatus;
-  /** Statuses that would end the webhook: we never answer with them. */
+  /** Statuses that would end the webhook. Postbell never answers with them. */
   fatal: number[];
   retries: string;
   redelivery: string | null;
@@ -61,7 +61,7 @@ export interface ProviderGuide {
 export interface GivenStatus {
   status: number;
   effect: AnswerEffect;
-  /** The effect in words that follow on the status, e.g. `it sends again`. */
+  /** The effect in words, to stand after the status, e.g. `the provider sends again`. */
   meaning: string;
 }
 
@@ -71,9 +71,9 @@ export function describeProvider(provider: Provider, secretVariable: string): Pr
   const { failure = {} } = answerFactsOf(provider);
   const given = (status: number): GivenStatus => {
     const effect = effectOf(provider, status);
-    return { status, effect, meaning: EFFECTS[effect] };
+    return { status, effect, meaning: effectWords[effect] };
   };
-  // One that variables describe is never on under its own name.
+  // A provider that variables describe has no source of its own name.
   const [source, variable] = provider.configure
     ? ['<source>', '<SOURCE>_WEBHOOK_SECRET']
     : [name, secretVariable];
@@ -107,30 +107,30 @@ export function describeProvider(provider: Provider, secretVariable: string): Pr
   };
 }
 
-const EFFECTS: Record<AnswerEffect, string> = {
-  accepted: 'it is satisfied',
-  retried: 'it sends again',
-  'if-asked': 'it sends again only where its settings ask for that',
-  final: 'it does not send again',
-  'switches-off': 'it switches the webhook off',
-  unknown: 'nobody knows what it does',
+const effectWords: Record<AnswerEffect, string> = {
+  accepted: 'the provider accepts it',
+  retried: 'the provider sends again',
+  'if-asked': 'the provider sends again only where its settings ask for retries',
+  final: 'the provider does not send again',
+  'switches-off': 'the provider switches the webhook off',
+  unknown: 'the effect is unknown',
 };
 
-/** What most are answered with. */
-export const USUAL_ANSWER = '200 {"ok":true,"duplicate":false}';
+/** Our answer to most providers. */
+export const usualAnswer = '200 {"ok":true,"duplicate":false}';
 
 function describeAccepted(provider: Provider): string {
   const { acceptedAnswer } = provider;
   const { accepted, success = [] } = answerFactsOf(provider);
   const others = success.filter((status) => status !== 200);
-  const counting = others.length > 0 ? ` (it also takes ${others.join(', ')})` : '';
+  const counting = others.length > 0 ? ` (the provider also takes ${others.join(', ')})` : '';
   if (accepted !== undefined) return accepted;
-  if (typeof acceptedAnswer !== 'object') return `${USUAL_ANSWER}${counting}`;
+  if (typeof acceptedAnswer !== 'object') return `${usualAnswer}${counting}`;
   const { status, body } = acceptedAnswer;
   return `${status} ${body === '' ? 'without a body' : body}${counting}`;
 }
 
-/** A template as a reader would write it: `{id}`, `{header x-github-delivery}`, `{RecordType}:{ID}`. */
+/** The template in readable form: `{id}`, `{header x-github-delivery}`, `{RecordType}:{ID}`. */
 function describeTemplate(template: Template): string {
   if (typeof template === 'string') return template;
   if (!('kind' in template)) return template.map(describeTemplate).join('');
@@ -139,11 +139,11 @@ function describeTemplate(template: Template): string {
     case 'query':
     case 'formField':
     case 'item':
-      return `{${NAMES[template.kind]} ${template.name.replace(/=$/, '')}}`;
+      return `{${partNames[template.kind]} ${template.name.replace(/=$/, '')}}`;
     case 'json':
       return `{${template.path.join('.')}}`;
     case 'root':
-      return `{${template.path.join('.')} of the whole}`;
+      return `{${template.path.join('.')} of the whole body}`;
     case 'optional':
       return template.parts.map(describeTemplate).join('');
     case 'firstOf':
@@ -161,4 +161,4 @@ function describeTemplate(template: Template): string {
   }
 }
 
-const NAMES = { header: 'header', query: 'query', formField: 'field', item: 'signature item' } as const;
+const partNames = { header: 'header', query: 'query', formField: 'field', item: 'signature item' } as const;

@@ -1,22 +1,22 @@
-// Why a delivery was rejected, diagnosed for the operator: never for the caller, and never for each delivery of a flood.
+// Finds out for the operator why a delivery was rejected. The caller never sees the result. In a flood not each delivery is diagnosed.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { bodyAlterations, urlVariants } from './alterations.ts';
 import type { Delivery, Provider, Rejection, RejectionReason, Source } from './provider.ts';
 import { providers } from './registry.ts';
 import { verifyDelivery } from './verify.ts';
 
-/** What a closer look makes of a rejection; those of the verifier stay where it finds no more. */
+/** The diagnosed cause of a rejection; the verifier's own reason where the diagnosis finds no more. */
 export type Finding =
   | RejectionReason
-  /** Signed with none of our secrets, and altered in no way we know. */
+  /** Signed with none of our secrets, and not altered in a way that Postbell knows. */
   | 'wrong_secret'
   /** Signed with the secret of another source. */
   | 'other_secret'
-  /** A right delivery of another source, sent to this one's path. */
+  /** A valid delivery of another source, sent to the path of this source. */
   | 'wrong_path'
-  /** Right but for what a proxy did to the body. */
+  /** Valid once the change that a proxy made to the body is undone. */
   | 'altered_body'
-  /** Right but for the URL that we think was signed. */
+  /** Valid for another URL than the configured one. */
   | 'wrong_url';
 
 export interface Diagnosis {
@@ -31,26 +31,26 @@ interface Attempt {
   found: Diagnosis;
 }
 
-/** A longer body is not looked at: an attempt is not interrupted, and reading one again may take a millisecond for 50 KB. */
-const MAX_BODY_BYTES = 128 * 1024;
-/** What all attempts may read together, in turns between which the event loop goes on. */
-const BUDGET_BYTES = 4 * 1024 * 1024;
-/** Stands for what an attempt costs besides its body. */
-const ATTEMPT_BYTES = 4096;
-const MAX_DETAIL_CHARS = 500;
-const TOO_MUCH = 'too much to look at closely';
+/** A longer body is not diagnosed: an attempt blocks the event loop, and may take a millisecond for 50 KB. */
+const maxBodyBytes = 128 * 1024;
+/** The limit of bytes for all attempts together. Between the attempts the event loop continues. */
+const budgetBytes = 4 * 1024 * 1024;
+/** The fixed cost of an attempt, counted as bytes. */
+const attemptBytes = 4096;
+const maxDetailChars = 500;
+const tooMuch = 'the diagnosis stopped at its limit';
 
-const MISMATCHES = { body: 'altered_body', url: 'wrong_url' } as const;
+const mismatches = { body: 'altered_body', url: 'wrong_url' } as const;
 
-/** For a diagnosis nobody is called: keys that are not at hand stay unknown. */
+/** A diagnosis makes no requests: keys that are not in memory stay unknown. */
 const offline = async (): Promise<string> => {
   throw new Error('not for a diagnosis');
 };
 
 /**
- * Tries out what would have made the delivery right. Yields to the event loop between the attempts, and gives up after
+ * Tries changes that would make the delivery valid. Yields to the event loop between the attempts, and stops after
  * a bounded amount of work.
- * @param sources all that are on
+ * @param sources all active sources
  */
 export async function diagnoseRejection(
   source: Source,
@@ -60,13 +60,13 @@ export async function diagnoseRejection(
 ): Promise<Diagnosis> {
   const { reason, detail = null } = rejection;
   if (reason === 'too_old' || reason === 'too_new') return diagnoseAge(source, delivery, rejection);
-  if (delivery.body.length > MAX_BODY_BYTES) return { reason, detail: bounded([detail, TOO_MUCH]) };
-  let budget = BUDGET_BYTES;
+  if (delivery.body.length > maxBodyBytes) return { reason, detail: bounded([detail, tooMuch]) };
+  let budget = budgetBytes;
   for (const { source: tried, delivery: altered, found } of attempts(source, delivery, reason, [
     ...sources,
   ])) {
-    budget -= altered.body.length + ATTEMPT_BYTES;
-    if (budget < 0) return { reason, detail: bounded([detail, TOO_MUCH]) };
+    budget -= altered.body.length + attemptBytes;
+    if (budget < 0) return { reason, detail: bounded([detail, tooMuch]) };
     if ((await verifyDelivery(tried, altered)).ok) return { ...found, detail: bounded([found.detail]) };
     await nextTurn();
   }
@@ -75,30 +75,30 @@ export async function diagnoseRejection(
       reason,
       detail: bounded([
         detail,
-        `it hands over a secret: run postbell setup ${source.name} first, and use the URL that it prints`,
+        `the delivery hands over a secret: run postbell setup ${source.name} first, and use the URL that it prints`,
       ]),
     };
   if (delivery.body.length === 0 && source.provider.scheme.signsBody)
     return { reason, detail: bounded([detail, 'the body arrived empty']) };
   if (reason !== 'wrong_signature')
     return { reason, detail: bounded([detail, senderHint(source, delivery)]) };
-  if (rejection.mismatch) return { reason: MISMATCHES[rejection.mismatch], detail };
+  if (rejection.mismatch) return { reason: mismatches[rejection.mismatch], detail };
   return { reason: 'wrong_secret', detail };
 }
 
-/** Ends the detail of a delivery that is too old or too new, and not proven for its own time either. */
-export const UNCONFIRMED = 'its signature could not be confirmed';
+/** Ends the detail of a delivery that is too old or too new, and whose signature is also not valid for its own time. */
+export const unconfirmed = 'its signature could not be confirmed';
 
-/** An old delivery that is right otherwise speaks for a clock or a late retry; any other is a forgery, too. */
+/** An old delivery with a valid signature points to a wrong clock or a late retry; without one, it may be forged. */
 async function diagnoseAge(source: Source, delivery: Delivery, rejection: Rejection): Promise<Diagnosis> {
   const { reason, detail, ageMs = 0 } = rejection;
   const receivedAt = new Date(delivery.receivedAt.getTime() - ageMs);
   const isRight =
-    delivery.body.length <= MAX_BODY_BYTES && (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
+    delivery.body.length <= maxBodyBytes && (await verifyDelivery(source, { ...delivery, receivedAt })).ok;
   const { pastSeconds, futureSeconds } = source.provider.scheme.freshness ?? {};
   const allowed = reason === 'too_old' ? pastSeconds : futureSeconds;
   const age = allowed === undefined ? detail : `${detail}, ${allowed} are allowed`;
-  return { reason, detail: bounded([age, isRight ? 'its signature is right' : UNCONFIRMED]) };
+  return { reason, detail: bounded([age, isRight ? 'its signature is right' : unconfirmed]) };
 }
 
 function* attempts(
@@ -109,9 +109,9 @@ function* attempts(
 ): Generator<Attempt> {
   const others = sources.filter(({ name }) => name !== source.name);
   const own = { ...source, fetchText: offline };
-  // Also where a proof is missing or malformed: it may stand in the body, which was altered.
+  // Also for a missing or malformed proof: a proof in the body is altered together with the body.
   if (reason !== 'missing_url' && reason !== 'key_unavailable') {
-    // With the source itself: keys that were fetched for its verifier are at hand.
+    // Uses the source object itself: its verifier already holds the keys that it fetched.
     if (source.provider.scheme.signsBody)
       for (const { body, undoneBy } of bodyAlterations(delivery))
         yield {
@@ -140,11 +140,11 @@ function* attempts(
     yield {
       source: { ...other, fetchText: offline },
       delivery,
-      found: { reason: 'wrong_path', detail: `a right delivery of the source ${other.name}` },
+      found: { reason: 'wrong_path', detail: `a valid delivery of the source ${other.name}` },
     };
 }
 
-/** Whose headers these are, where they are not of this provider. */
+/** Names the other providers whose proof headers the delivery carries. */
 function senderHint(source: Source, { headers }: Delivery): string | null {
   const own = new Set(source.provider.scheme.proofHeaders);
   const isTelling = (name: string) =>
@@ -155,7 +155,7 @@ function senderHint(source: Source, { headers }: Delivery): string | null {
     if (header !== undefined) senders.set(header, [...(senders.get(header) ?? []), name]);
   }
   const hints = [...senders].map(([header, names]) => `${header} as ${names.slice(0, 3).join(' or ')} does`);
-  return hints.length === 0 ? null : `it carries ${hints.slice(0, 3).join(', ')}`;
+  return hints.length === 0 ? null : `the delivery carries ${hints.slice(0, 3).join(', ')}`;
 }
 
 /** A query may hold a credential. */
@@ -166,5 +166,5 @@ function withoutQuery(url: string): string {
 
 function bounded(parts: readonly (string | null | undefined)[]): string | null {
   const text = parts.filter((part) => part).join('; ');
-  return text === '' ? null : text.slice(0, MAX_DETAIL_CHARS);
+  return text === '' ? null : text.slice(0, maxDetailChars);
 }

@@ -1,14 +1,14 @@
-// Answers the requests by which providers try out an endpoint: exactly, briefly, and never as an event.
+// Answers the requests by which providers test an endpoint. Such a request never becomes an event.
 import { valueAt } from './body/body.ts';
 import { sameText } from './equal.ts';
 import type { Delivery, Handshake, HandshakeAnswer, Source } from './provider.ts';
 
-export const MAX_CHALLENGE_CHARS = 1024;
+export const maxChallengeChars = 1024;
 
-const NO_SNIFF = { 'x-content-type-options': 'nosniff' };
+const noSniff = { 'x-content-type-options': 'nosniff' };
 
 /**
- * The answer to a set-up request, or undefined where the delivery is none. Never throws.
+ * The answer to a set-up request; undefined for any other delivery. Never throws.
  * @param secretIndex from the verdict, in the phase `verified`
  */
 export function answerHandshake(
@@ -25,7 +25,7 @@ export function answerHandshake(
   return undefined;
 }
 
-/** Which methods besides POST the source answers: those of its handshakes, and of deliveries by GET. */
+/** The methods besides POST that the source answers: for its handshakes, and for deliveries by GET. */
 export function handshakeMethods(source: Source): ('GET' | 'HEAD' | 'OPTIONS')[] {
   const methods = new Set<'GET' | 'HEAD' | 'OPTIONS'>(source.provider.sendsByGet ? ['GET'] : []);
   for (const { method } of source.provider.handshakes ?? []) if (method !== 'POST') methods.add(method);
@@ -37,16 +37,16 @@ export function emptyAnswer(status = 200): HandshakeAnswer {
 }
 
 /**
- * Repeats a challenge as plain text that no browser takes for a page. Undefined where it is not one: absent,
- * over 1 KB, or with characters that no challenge has.
+ * Repeats a challenge as plain text that no browser renders as a page. Undefined for a challenge that is absent,
+ * over 1 KB, or holds other characters than `isChallenge` allows.
  */
 export function textAnswer(challenge: unknown): HandshakeAnswer | undefined {
   if (!isChallenge(challenge)) return undefined;
-  return { status: 200, contentType: 'text/plain; charset=utf-8', body: challenge, headers: NO_SNIFF };
+  return { status: 200, contentType: 'text/plain; charset=utf-8', body: challenge, headers: noSniff };
 }
 
 export function xmlAnswer(body: string): HandshakeAnswer {
-  return { status: 200, contentType: 'text/xml; charset=utf-8', body, headers: NO_SNIFF };
+  return { status: 200, contentType: 'text/xml; charset=utf-8', body, headers: noSniff };
 }
 
 export function jsonAnswer(value: object): HandshakeAnswer {
@@ -54,7 +54,7 @@ export function jsonAnswer(value: object): HandshakeAnswer {
     status: 200,
     contentType: 'application/json; charset=utf-8',
     body: JSON.stringify(value),
-    headers: NO_SNIFF,
+    headers: noSniff,
   };
 }
 
@@ -62,23 +62,23 @@ export function jsonAnswer(value: object): HandshakeAnswer {
 export function isChallenge(value: unknown): value is string {
   return (
     typeof value === 'string' &&
-    value.length <= MAX_CHALLENGE_CHARS &&
+    value.length <= maxChallengeChars &&
     /^[\x21-\x3b\x3d\x3f-\x7e]+$/.test(value)
   );
 }
 
-/** The body as a JSON object, if it is a small one that holds the marker; spares the parse for all others. */
+/** Parses a small JSON body that holds the marker. Undefined for all other bodies, which are not parsed. */
 export function smallJsonBody(delivery: Delivery, marker: string): unknown {
   if (delivery.body.length > 8192 || !delivery.body.includes(marker)) return undefined;
   try {
     return JSON.parse(delivery.body.toString('utf8'));
   } catch {
-    // Malformed, so it is no handshake; as an event it will be stored with that reason.
+    // A malformed body is no handshake. As an event, the body will be stored with that reason.
     return undefined;
   }
 }
 
-/** A parameter of the query string, if it was sent exactly once. */
+/** A parameter of the query string; undefined unless sent exactly once. */
 export function queryParam(delivery: Delivery, name: string): string | undefined {
   const start = delivery.url.indexOf('?');
   if (start < 0) return undefined;
@@ -86,7 +86,7 @@ export function queryParam(delivery: Delivery, name: string): string | undefined
   return values.length === 1 ? values[0] : undefined;
 }
 
-/** The provider tries the URL with a bare GET or HEAD and wants 200. */
+/** The provider tests the URL with a GET or HEAD without parameters and expects 200. */
 export function bareRequest(method: 'GET' | 'HEAD'): Handshake {
   return { method, phase: 'unsigned', answer: () => emptyAnswer() };
 }
@@ -105,8 +105,8 @@ export function signedChallenge(marker: { path: string; is: string }, challengeP
 }
 
 /**
- * A GET like Meta's: `hub.mode=subscribe&hub.verify_token=…&hub.challenge=…`. Answers the challenge if the token
- * is the source's, 403 if it is another or none is configured.
+ * A GET like Meta's: `hub.mode=subscribe&hub.verify_token=…&hub.challenge=…`. Answers with the challenge if the token
+ * equals the source's verify token; with 403 if the token differs or none is configured.
  */
 export function verifyTokenChallenge(
   modeName: string,

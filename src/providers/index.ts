@@ -1,4 +1,4 @@
-// What the rest of Postbell asks of providers: the registry, verifying, reading, answering and signing.
+// The interface of the providers to the rest of Postbell: registry, verifying, reading, answering and signing.
 
 export {
   acceptedAnswerOf,
@@ -8,8 +8,8 @@ export {
   unavailableStatusOf,
 } from './answers.ts';
 export { queryAsForm } from './body/body.ts';
-export { describeHandshakes, describeProvider, type ProviderGuide, USUAL_ANSWER } from './describe.ts';
-export { type Diagnosis, diagnoseRejection, UNCONFIRMED } from './diagnose.ts';
+export { describeHandshakes, describeProvider, type ProviderGuide, usualAnswer } from './describe.ts';
+export { type Diagnosis, diagnoseRejection, unconfirmed } from './diagnose.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
@@ -27,8 +27,8 @@ export type {
   Source,
   Verdict,
 } from './provider.ts';
-export { MAX_EVENTS_PER_DELIVERY, readEvents } from './read-events.ts';
+export { maxEventsPerDelivery, readEvents } from './read-events.ts';
 export { findProvider, type ProviderName, providers } from './registry.ts';
 export { asDelivery } from './schemes/delivery.ts';
-export { type DeliveryWish, signDelivery } from './sign.ts';
+export { type DeliveryOptions, signDelivery } from './sign.ts';
 export { verifyDelivery } from './verify.ts';

@@ -1,18 +1,18 @@
-// The headers that are stored with an event: an allow-list, so that no secret is ever among them.
+// The headers to store with an event: an allow-list, so that no secret is ever stored.
 import type { Delivery, Source } from './provider.ts';
 
-export const MAX_HEADER_CHARS = 500;
+export const maxHeaderChars = 500;
 
-const ALWAYS_KEPT = ['content-type', 'user-agent'];
+const alwaysKept = ['content-type', 'user-agent'];
 
 export function keptHeaders(source: Source, delivery: Delivery): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const name of ALWAYS_KEPT) keep(kept, name, delivery);
+  for (const name of alwaysKept) keep(kept, name, delivery);
   for (const name of source.provider.headers ?? []) keep(kept, name, delivery);
   return kept;
 }
 
 function keep(kept: Record<string, string>, name: string, delivery: Delivery): void {
   const values = delivery.headers[name];
-  if (values && values.length > 0) kept[name] = values.join(', ').slice(0, MAX_HEADER_CHARS);
+  if (values && values.length > 0) kept[name] = values.join(', ').slice(0, maxHeaderChars);
 }

@@ -1,37 +1,37 @@
-// The words the receiver and the providers share: what a delivery is, and what a provider can be asked.
+// The types that the receiver and the providers share: deliveries, sources, events and the description of a provider.
 import type { Template } from './template/parts.ts';
 
-/** One HTTP request as it came in: bytes untouched, headers never joined. */
+/** One HTTP request as received: bytes unchanged, headers never joined. */
 export interface Delivery {
   method: string;
   /** Path and query as received, e.g. `/api/webhooks/shopify?token=1`. */
   url: string;
-  /** Node's `headersDistinct`: lower-case name → every value that was sent under it. */
+  /** Node's `headersDistinct`: lower-case name → every value sent under that name. */
   headers: Record<string, string[] | undefined>;
   body: Buffer;
-  /** Time of arrival: tolerances are measured against it, never against a later clock. */
+  /** Time of arrival. Tolerances are measured against this time, never against a later clock. */
   receivedAt: Date;
 }
 
-/** One named endpoint: a provider's scheme with its secrets. Bears the provider's name unless it was named. */
+/** One named endpoint: a provider's scheme with its secrets. Its default name is the provider's. */
 export interface Source {
   name: string;
   provider: Provider;
-  /** Newest first; any of them is accepted. For public-key schemes these are public keys. Never empty. */
+  /** Newest first; each of them is accepted. Public keys for public-key schemes. Never empty. */
   secrets: readonly string[];
-  /** `<SOURCE>_VERIFY_TOKEN`: what a handshake of Meta's kind must repeat. */
+  /** `<SOURCE>_VERIFY_TOKEN`: the token that a handshake like Meta's must repeat. */
   verifyToken?: string;
-  /** The exact URL typed in at the provider (`<SOURCE>_WEBHOOK_URL`, or PUBLIC_URL plus the path). */
+  /** The exact URL entered at the provider (`<SOURCE>_WEBHOOK_URL`, or PUBLIC_URL plus the path). */
   webhookUrl?: string;
-  /** `<SOURCE>_REPEATED_BODIES=run`: equal bodies under different ids are normal, each is an event. */
+  /** `<SOURCE>_REPEATED_BODIES=run`: equal bodies under different ids are normal, and each becomes an event. */
   runsRepeatedBodies?: boolean;
-  /** How public keys are fetched; by default over HTTPS with a time limit. Tests put their own here. */
+  /** Fetches public keys; by default over HTTPS with a time limit. Tests set their own function. */
   fetchText?: (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
-  /** PEM certificates that may end a chain; by default those that Node trusts. Tests put their own here. */
+  /** PEM certificates that may end a chain; by default Node's trusted roots. Tests set their own. */
   trustedRoots?: readonly string[];
 }
 
-/** Why a delivery was rejected. For operators only: the caller sees one body for all reasons. */
+/** Why a delivery was rejected. For operators only: callers see the same body for all reasons. */
 export type RejectionReason =
   | 'missing_header'
   | 'repeated_header'
@@ -46,11 +46,11 @@ export type RejectionReason =
 export interface Rejection {
   ok: false;
   reason: RejectionReason;
-  /** For the operator, e.g. `312 s old`; holds no secret, no body. */
+  /** For the operator, e.g. `312 s old`; holds no secret and nothing of the body. */
   detail?: string;
-  /** With too_old and too_new: how far before the arrival the request was made; negative if after. */
+  /** With too_old and too_new: milliseconds from the request's own time to its arrival; negative for a time in the future. */
   ageMs?: number;
-  /** With wrong_signature: the proof is genuine, but for another body or URL than these. */
+  /** With wrong_signature: the proof is genuine, but belongs to another body or URL. */
   mismatch?: 'body' | 'url';
 }
 
@@ -61,28 +61,28 @@ export interface EventDraft {
   /** Stable over the provider's redeliveries, at most 255 characters (longer ids are hashed). */
   eventId: string;
   topic: string;
-  /** The provider's own time of the event; null where it sends none. */
+  /** The provider's own time of the event; null where the provider sends none. */
   occurredAt: Date | null;
   /** JSON text that Postgres' jsonb accepts, or null with `payloadError`. */
   payloadText: string | null;
   payloadError: PayloadError | null;
   /**
-   * The exact bytes, in a batch those of the item's own JSON text (see also `body.credentials`); set where `payloadText` is
-   * null, or on demand.
+   * The exact bytes; in a batch, the bytes of the item's own JSON text (see also `body.credentials`). Set where
+   * `payloadText` is null, or on demand.
    */
   rawBody: Buffer | null;
   /**
-   * Of the raw body (of `body.signedText` where that is what is signed; see also `events.signedAt` and
-   * `events.signedToken`); in a batch, of the item's own JSON text.
+   * SHA-256 of the raw body, or of `body.signedText` where the provider signs that text; in a batch, of the item's own
+   * JSON text. See also `events.signedAt` and `events.signedToken`.
    */
   bodySha256: Buffer;
   /** True where the signature does not cover the id: the same body under another id is a suspected replay. */
   uniqueBody: boolean;
-  /** With `uniqueBody`: the same body under another topic is another event, as where the topic is in an unsigned header. */
+  /** With `uniqueBody`: the same body under another topic is another event. False where the signature covers only a part. */
   topicsShareBody: boolean;
 }
 
-/** Why there is no `payloadText`: jsonb would refuse it, or nobody could read it. */
+/** Why there is no `payloadText`: jsonb would reject the text, or the body could not be read. */
 export type PayloadError =
   | 'empty'
   | 'malformed'
@@ -95,7 +95,7 @@ export type PayloadError =
 
 export type Verifier = (delivery: Delivery) => Verdict | Promise<Verdict>;
 
-/** A request on its way out of `signDelivery`; schemes add their proof to it in place. */
+/** A request that `signDelivery` builds. Schemes add their proof to the object itself. */
 export interface OutgoingRequest {
   method: string;
   /** Absolute. */
@@ -111,23 +111,23 @@ export interface SigningOptions {
   privateKey?: string;
 }
 
-/** How requests are proven, both ways. Built from data by the functions in `schemes/`. */
+/** Verifies and signs requests. Built from data by the functions in `schemes/`. */
 export interface Scheme {
   /** For people, e.g. `HMAC-SHA256 in X-Hub-Signature-256`. */
   readonly summary: string;
-  /** Lower-case names of the headers that carry a proof or a credential: never kept, never logged. */
+  /** Lower-case names of the headers that carry a proof or a credential: never stored, never logged. */
   readonly proofHeaders: readonly string[];
   /** Query parameters that carry a credential: a logged URL must not show them. */
   readonly proofParams: readonly string[];
-  /** True where the provider repeats its proof header, once per secret: one of them must hold. */
+  /** True where the provider repeats its proof header, once per secret: one of them must be valid. */
   readonly repeatsProof?: true;
   readonly signsBody: boolean;
   readonly signsUrl: boolean;
   /** Set where the request's age is checked. */
   readonly freshness?: Freshness;
-  /** Decodes the keys once; the verifier then serves every delivery of the source. */
+  /** Decodes the keys once. The returned verifier serves every delivery of the source. */
   prepare(source: Source): Verifier;
-  /** Adds the proof with `source.secrets[0]`. Throws where only the provider holds the key and none was given. */
+  /** Adds the proof with `source.secrets[0]`. Throws where the scheme needs a private key and none was given. */
   sign(request: OutgoingRequest, source: Source, options: SigningOptions): void;
 }
 
@@ -137,15 +137,15 @@ export interface Freshness {
 }
 
 export interface SecretSpec {
-  /** What the provider calls it, e.g. `Signing secret`. */
+  /** The provider's name for the secret, e.g. `Signing secret`. */
   label: string;
-  /** What it looks like, e.g. `whsec_…, used as text`. */
+  /** The form of the secret, e.g. `whsec_…, used as text`. */
   format: string;
-  /** Where to find it in the provider's settings. */
+  /** Where to find the secret in the provider's settings. */
   where: string;
-  /** What is wrong with it, or undefined. The answer never holds the secret. */
+  /** The problem with the secret and the remedy, or undefined. The text never holds the secret. */
   check(secret: string): string | undefined;
-  /** A fresh, well-formed one for tests and for `postbell send` in development. */
+  /** Makes a new, well-formed secret for tests and for `postbell send` in development. */
   generate(): GeneratedSecret;
 }
 
@@ -155,47 +155,47 @@ export interface GeneratedSecret {
   privateKey?: string;
 }
 
-/** How a body is read. Without any of these it is JSON. */
+/** How to read a body. Without any of these members, the body is JSON. */
 export interface BodySpec {
-  /** Form-encoded bodies are expected too; `nested` turns `data[a]=1` into `{"data":{"a":"1"}}`. */
+  /** Bodies may also be form-encoded; `nested` turns `data[a]=1` into `{"data":{"a":"1"}}`. */
   form?: 'flat' | 'nested';
-  /** Multipart forms are expected too: read as flat ones, with files as `{ filename, contentType, base64 }`. */
+  /** Bodies may also be multipart forms: read as flat forms, with files as `{ filename, contentType, base64 }`. */
   multipart?: true;
   /**
-   * Where the signature is over a text made of the body's fields, not over the bytes: that text. One text can be spelled
-   * as many bodies, so the hash of the body is made of the text.
+   * The signed text, where the provider signs a text made of the body's fields and not the bytes. Many bodies give the
+   * same text, so the body's hash is the hash of this text.
    */
   signedText?: Template;
   /** The form field whose JSON is the payload, e.g. Slack's `payload`. */
   jsonField?: string;
   /**
-   * Paths of values that are good for more than this event (a password in the body, a proof that does not cover the event):
-   * they are never stored, and with one of them the JSON without it stands in for the exact bytes. `*`: each item of a list.
+   * Paths of values that would also prove other events (a password in the body, a proof that does not cover the event).
+   * They are never stored: the JSON without them replaces the exact bytes. `*`: each item of a list.
    */
   credentials?: readonly string[];
-  /** For the odd ones (multipart, a JWT, encrypted): the JSON text, or undefined if it cannot be had. */
+  /** For special bodies (multipart, a JWT, encrypted): the JSON text, or undefined where the body cannot be read. */
   extractJson?(delivery: Delivery, source: Source): string | undefined;
 }
 
-/** Where the facts of an event are. A path (`json(…)`) starts at the body, in a batch at the item. */
+/** Where to find the facts of an event. A path (`json(…)`) starts at the body; in a batch, at the item. */
 export interface EventSpec {
-  /** Absent, or not found in a delivery: the id is the hash of the body (of the item). */
+  /** Where absent, or not found in a delivery, the id is the hash of the body (in a batch, of the item). */
   id?: Template;
-  /** Nothing stays over redeliveries: each becomes an event of its own, which handlers must bear. */
+  /** No value stays the same over redeliveries: each redelivery becomes a separate event. Handlers must tolerate that. */
   idPerDelivery?: true;
   /**
-   * Only where the id is not signed and bodies repeat ("this document changed"): the signed time. An equal body at
-   * another time is then an event of its own; at the same time it is a replay, whatever id it bears.
+   * The signed time, only where the id is not signed and bodies repeat ("this document changed"). An equal body with
+   * another time is then a separate event; with the same time, a replay, whatever its id.
    */
   signedAt?: Template;
   /**
-   * Only where the signature covers no event, but a token beside it: that token, which is then good for one event.
-   * Without this, whoever has seen one delivery could put event after event beside its signature.
+   * Only where the signature covers a token and not the event: that token, which then proves one event only. Otherwise
+   * a person who has seen one delivery could send any number of events with its signature.
    */
   signedToken?: Template;
   topic: Template;
   occurredAt?: { at: Template; unit: TimeUnit };
-  /** Several events in one body: its items, or TOO_MANY; anything else means that the body is one event. */
+  /** For bodies with several events: the items, or `tooMany`. Any other value means that the body is one event. */
   items?(body: unknown): unknown;
 }
 
@@ -208,58 +208,58 @@ export interface HandshakeAnswer {
   body: string;
   headers?: Record<string, string>;
   /**
-   * What has to be done once the answer is on its way, e.g. confirming a subscription: never waited for. It resolves to
-   * what was done, for the log, and must end by itself within seconds. Only in the phase `verified`.
+   * A follow-up after the answer, e.g. confirming a subscription. Nobody waits for it. Resolves to a text for the log,
+   * and must end by itself within seconds. Only in the phase `verified`.
    */
   afterwards?: () => Promise<string>;
 }
 
-/** A set-up request that wants an exact answer and is no event. */
+/** A set-up request that needs an exact answer and is no event. */
 export interface Handshake {
   method: 'POST' | 'GET' | 'HEAD' | 'OPTIONS';
-  /** `verified`: asked only after the signature was found good. */
+  /** `verified`: called only after the signature was verified. */
   phase: 'unsigned' | 'verified';
-  /** `secretIndex`: which secret was found right; keyed answers must use the same one. */
+  /** `secretIndex`: index of the secret that verified the delivery; an answer with an HMAC must use the same secret. */
   answer(delivery: Delivery, source: Source, secretIndex: number): HandshakeAnswer | undefined;
 }
 
 /**
- * The provider makes up the secret and hands it over in its first, unsigned request. Whoever knows the URL could do so:
- * it is taken only while an operator waits for it (`postbell setup`).
+ * The provider generates the secret and hands it over in its first, unsigned request. Anybody who knows the URL could
+ * send such a request, so a secret is accepted only while an operator waits for it (`postbell setup`).
  */
 export interface Handover {
-  /** The secret that a request hands over; undefined where it is none of this kind. Cheap: it is asked first. */
+  /** The secret that a request hands over; undefined for all other requests. Must be cheap: called before verification. */
   read(delivery: Delivery): string | undefined;
-  /** What tells the provider that it was taken. */
+  /** The answer that confirms the secret to the provider. */
   answer(secret: string): HandshakeAnswer;
-  /** What the operator does at the provider once the window is open. */
+  /** The operator's step at the provider once the setup window is open. */
   todo: string;
 }
 
 /**
- * What becomes of a delivery at the provider once it has this answer. `if-asked`: sent again only where a setting at the
- * provider, or in the URL given to it, asks for that. `final`: never sent again by itself. `switches-off`: one such answer
- * ends the webhook.
+ * The effect of an answer at the provider. `if-asked`: the provider sends again only where a setting, or the URL
+ * entered there, asks for retries. `final`: the provider does not send again. `switches-off`: one such answer ends the
+ * webhook.
  */
 export type AnswerEffect = 'accepted' | 'retried' | 'if-asked' | 'final' | 'switches-off' | 'unknown';
 
-/** What the provider makes of answers. Only what `facts` has a source for: the rest is unknown. */
+/** How the provider treats our answers. Only facts with a source in `facts`; the rest is unknown. */
 export interface AnswerFacts {
   /** Our answer to an event in words, where `acceptedAnswer` is a function. */
   accepted?: string;
   /** The statuses that count as success. Default: every 2xx. */
   success?: readonly number[];
-  /** By status, by class, or `any` for all that is no success; the most exact of them counts. */
+  /** By status, by class, or `any` for all statuses without success; the most exact entry counts. */
   failure?: Readonly<Partial<Record<number | '4xx' | '5xx' | 'any', Exclude<AnswerEffect, 'accepted'>>>>;
 }
 
-/** Made of the delivery and what was read from it; undefined: our own 200. Cheap, and never throws. */
+/** The answer to a committed delivery; undefined: our own 200. Must be cheap and never throw. */
 export type AcceptedAnswer = (
   delivery: Delivery,
   events: readonly EventDraft[],
 ) => HandshakeAnswer | undefined;
 
-/** A realistic body for a topic: an object is sent as JSON, URLSearchParams as a form, text as it is. */
+/** A realistic body for a topic: an object is sent as JSON, URLSearchParams as a form, text unchanged. */
 export type Sample = (draft: SampleDraft) => object | URLSearchParams | string;
 
 export interface SampleDraft {
@@ -272,49 +272,49 @@ export interface Provider {
   readonly name: string;
   readonly title: string;
   readonly docsUrl?: string;
-  /** Where each fact comes from and how sure it is: L library, D documentation, T third party, M memory. */
+  /** The source of each fact, which says how sure the fact is: L library, D documentation, T third party, M memory. */
   readonly facts: string;
   readonly scheme: Scheme;
   readonly secret: SecretSpec;
-  /** False where someone with an old delivery could send it again under a new id. */
+  /** False where a person with an old delivery could send it again under a new id. */
   readonly idIsSigned: boolean;
   readonly body?: BodySpec;
-  /** Deliveries may come by GET, too: the query is then read as the body, a form. */
+  /** Deliveries may also come by GET: Postbell then reads the query as a form body. */
   readonly sendsByGet?: true;
   readonly events: EventSpec;
   /** Headers worth keeping with the event, besides content-type and user-agent. Lower case. */
   readonly headers?: readonly string[];
   readonly handshakes?: readonly Handshake[];
   readonly handover?: Handover;
-  /** What an accepted delivery must be answered with, where our own 200 would not do. */
+  /** The answer to an accepted delivery, where the provider does not accept our own 200. */
   readonly acceptedAnswer?: HandshakeAnswer | AcceptedAnswer;
-  /** What it makes of our answers. Default: unknown. */
+  /** How the provider treats our answers. Default: unknown. */
   readonly answers?: AnswerFacts | 'unknown';
-  /** The status of "not now" where the provider retries nothing else. Default 503. Both carry Retry-After. */
+  /** The status that asks for a later retry, where the provider retries no other status. Default 503. Both carry Retry-After. */
   readonly unavailableStatus?: 429;
-  /** The largest body that it sends, where that is more than BODY_LIMIT_BYTES may be: read up to this size all the same. */
+  /** The largest body that the provider sends. Postbell reads bodies of this size even where BODY_LIMIT_BYTES is smaller. */
   readonly bodyLimitBytes?: number;
-  /** When the provider sends again, and what it counts as success. */
+  /** When the provider sends again, and which answers count as success. */
   readonly retries: string;
-  /** How a delivery or an event can be had again, and for how long. Absent: unknown. */
+  /** How to get a delivery or an event again, and for how long. Absent: unknown. */
   readonly redelivery?: string;
-  /** What is typed in at the provider besides the secret. Absent: unknown. */
+  /** What to enter at the provider besides the secret. Absent: unknown. */
   readonly setup?: {
-    /** Where the URL is pasted. */
+    /** Where to enter the URL. */
     readonly url?: string;
-    /** Which events to pick. */
+    /** Which events to select. */
     readonly events?: string;
   };
   /** By topic; `*` serves every other topic. */
   readonly samples: Readonly<Record<string, Sample>>;
-  /** What the provider puts on its requests besides the body and the proof. */
+  /** The parts of the provider's requests besides body and proof. */
   readonly sending?: {
     newId?(): string;
     headers?(draft: SampleDraft): Record<string, string>;
     /** Default `application/json`, or form-encoded where the sample is URLSearchParams. */
     contentType?: string;
   };
-  /** For a provider described by variables: `<SOURCE>_<name>` of each of `settings` makes the real one. */
+  /** For a provider that variables describe: `configure` builds it from the values of `<SOURCE>_<setting>`. */
   readonly settings?: readonly string[];
   configure?(
     values: Readonly<Record<string, string>>,

@@ -1,6 +1,6 @@
-// Reads the events out of a verified delivery: id, topic, time and the payload as jsonb will hold it.
+// Reads the events of a verified delivery: id, topic, time and the payload for jsonb.
 import { hash } from 'node:crypto';
-import { TOO_MANY } from './body/batch.ts';
+import { tooMany } from './body/batch.ts';
 import { type DecodedBody, decodeBody } from './body/body.ts';
 import { scanJson } from './body/jsonb.ts';
 import { withoutCredentials } from './credentials.ts';
@@ -9,20 +9,20 @@ import { parseTimestamp } from './schemes/freshness.ts';
 import type { Reading } from './template/parts.ts';
 import { readText, startReading } from './template/reading.ts';
 
-export const MAX_EVENT_ID_CHARS = 255;
-export const MAX_TOPIC_CHARS = 200;
-/** A batch with more events is stored as one, marked `too_many`. */
-export const MAX_EVENTS_PER_DELIVERY = 5_000;
-/** The same, where the texts of its events are longer than this many bodies and so many characters for each event. */
-const MAX_BODIES_OF_TEXT = 4;
-const MAX_COPIED_CHARS = 1_024;
+export const maxEventIdChars = 255;
+export const maxTopicChars = 200;
+/** A batch with more events is stored as one event with the error `too_many`. */
+export const maxEventsPerDelivery = 5_000;
+/** The same for a batch whose events' texts are together longer than 4 bodies plus 1,024 characters per event. */
+const maxBodiesOfText = 4;
+const maxCopiedChars = 1_024;
 
-const EARLIEST_MS = Date.UTC(2000, 0, 1);
-const CLOCK_SKEW_MS = 24 * 3600 * 1000;
+const earliestMs = Date.UTC(2000, 0, 1);
+const clockSkewMs = 24 * 3600 * 1000;
 
 /**
- * The events of a delivery that was verified; at least one. Never throws, whatever the body holds.
- * @param keepsBytes as STORE_RAW_BODY: every draft has its `rawBody`
+ * The events of a verified delivery; at least one. Never throws, whatever the body holds.
+ * @param keepsBytes STORE_RAW_BODY: every draft then has its `rawBody`
  */
 export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
@@ -33,9 +33,8 @@ export function readEvents(source: Source, delivery: Delivery, keepsBytes = fals
     const value = decoded.hasInexactNumbers ? decoded.exact() : decoded.value;
     const items = events.items(value);
     const isList = Array.isArray(items) && items.length > 0;
-    if (items === TOO_MANY || isList) {
-      const events =
-        isList && items.length <= MAX_EVENTS_PER_DELIVERY && readItems(reading, items, keepsBytes);
+    if (items === tooMany || isList) {
+      const events = isList && items.length <= maxEventsPerDelivery && readItems(reading, items, keepsBytes);
       return events || [wholeBody(reading, decoded, 'too_many', keepsBytes)];
     }
   }
@@ -52,7 +51,7 @@ function wholeBody(
   reading.item = undefined;
   const bodySha256 = hash('sha256', signedContent(reading), 'buffer');
   return {
-    // Of a batch that was not split, an id in it is that of one of its events.
+    // An id in a batch that was not split belongs to one of its events, not to the batch.
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`, error !== 'too_many'),
     payloadText: error ? null : decoded.text,
     payloadError: error,
@@ -61,7 +60,7 @@ function wholeBody(
   };
 }
 
-/** What no two events have in common and nobody else can make: as far as it goes, what the signature covers. */
+/** Bytes that differ between any two events and that nobody else can make: as far as possible, the signed content. */
 function signedContent(reading: Reading): Buffer {
   const { signedToken, signedAt } = reading.source.provider.events;
   const token = signedToken && readText(signedToken, reading);
@@ -78,8 +77,8 @@ function signedBody(reading: Reading): Buffer {
 }
 
 /**
- * Each keeps the bytes of its own text: with those of the batch, a thousand events would hold it a thousand times.
- * Undefined where the texts, with all that stands beside a list in each of them, come to far more than the body.
+ * Each draft keeps the bytes of its own text: with the batch's bytes, a thousand events would store the batch a thousand
+ * times. Undefined where the texts together are far longer than the body, because each repeats the members beside the list.
  */
 function readItems(
   reading: Reading,
@@ -88,7 +87,7 @@ function readItems(
 ): EventDraft[] | undefined {
   const seen = new Map<string, number>();
   const drafts: EventDraft[] = [];
-  let charsLeft = MAX_BODIES_OF_TEXT * reading.delivery.body.length + MAX_COPIED_CHARS * items.length;
+  let charsLeft = maxBodiesOfText * reading.delivery.body.length + maxCopiedChars * items.length;
   for (const item of items) {
     reading.item = item;
     const text = JSON.stringify(item);
@@ -107,7 +106,7 @@ function readItems(
   return drafts;
 }
 
-/** Equal items without an id are events of their own: the second one's id says that it is the second. */
+/** Equal items without an id are separate events: the id of the second item ends with `:2`. */
 function nthHash(hex: string, seen: Map<string, number>): string {
   const nth = (seen.get(hex) ?? 0) + 1;
   seen.set(hex, nth);
@@ -118,7 +117,7 @@ function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
   const { provider, runsRepeatedBodies = false } = reading.source;
   const { events, idIsSigned } = provider;
   const id = hasId && events.id ? readText(events.id, reading) : undefined;
-  // Where only a part of a delivery is signed, its topic is not: whoever has seen one delivery can make up others.
+  // Where only a part of a delivery is signed, the topic is not: a person who has seen one delivery can invent topics.
   const isSignedInPart = events.signedToken !== undefined || provider.body?.signedText !== undefined;
   return {
     eventId: id === undefined ? hashedBody() : boundedId(id),
@@ -129,24 +128,24 @@ function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
   };
 }
 
-/** Never cut: two long ids with one beginning are two events. */
+/** Hashes a long id and never cuts it: two long ids may begin with the same 255 characters. */
 function boundedId(id: string): string {
   const isWellFormed = id.isWellFormed();
-  if (id.length <= MAX_EVENT_ID_CHARS && isWellFormed && !id.includes('\0')) return id;
+  if (id.length <= maxEventIdChars && isWellFormed && !id.includes('\0')) return id;
   return `sha256:${hash('sha256', isWellFormed ? id : JSON.stringify(id), 'hex')}`;
 }
 
 function boundedTopic(topic: string | undefined): string {
   if (!topic) return 'unknown';
-  const clean = topic.replaceAll('\0', '').slice(0, MAX_TOPIC_CHARS).toWellFormed();
+  const clean = topic.replaceAll('\0', '').slice(0, maxTopicChars).toWellFormed();
   return clean === '' ? 'unknown' : clean;
 }
 
-/** Null where absent, unreadable, or not a time at which this could have happened. */
+/** Null where the time is absent, unreadable, before the year 2000 or more than a day in the future. */
 function readTime(spec: EventSpec['occurredAt'], reading: Reading): Date | null {
   if (!spec) return null;
   const text = readText(spec.at, reading);
   const ms = text === undefined ? undefined : parseTimestamp(text, spec.unit);
-  if (ms === undefined || ms < EARLIEST_MS) return null;
-  return ms > reading.delivery.receivedAt.getTime() + CLOCK_SKEW_MS ? null : new Date(ms);
+  if (ms === undefined || ms < earliestMs) return null;
+  return ms > reading.delivery.receivedAt.getTime() + clockSkewMs ? null : new Date(ms);
 }

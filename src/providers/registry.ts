@@ -1,4 +1,4 @@
-// All providers, by name. A new one is one file in catalogue/ and one entry here.
+// All providers, by name. A new provider needs one file in catalogue/ and one entry here.
 import { acuity } from './catalogue/acuity.ts';
 import { adyen } from './catalogue/adyen.ts';
 import { aftership } from './catalogue/aftership.ts';
@@ -318,7 +318,7 @@ export const providers = {
 
 export type ProviderName = keyof typeof providers;
 
-/** By name as a user wrote it: `constructor` and `__proto__` are no providers. */
+/** Finds a provider by a name that a user wrote: `constructor` and `__proto__` are no providers. */
 export function findProvider(name: string): Provider | undefined {
   return Object.hasOwn(providers, name) ? providers[name as ProviderName] : undefined;
 }

@@ -1,14 +1,14 @@
-// What secrets look like: the checks made at start-up, so that a wrong one stops the start and not the traffic.
+// Checks secrets at start-up: a wrong secret stops the start instead of rejecting deliveries later.
 import { randomBytes } from 'node:crypto';
 import type { SecretSpec } from './provider.ts';
 import { decodeKey, type KeySpec } from './schemes/key.ts';
 
-export const MIN_SECRET_BYTES = 16;
+export const minSecretBytes = 16;
 
 export interface SecretText {
   label: string;
   where: string;
-  /** The secret must begin with it. */
+  /** The secret must begin with this text. */
   prefix?: string;
   format?: string;
   minBytes?: number;
@@ -16,7 +16,7 @@ export interface SecretText {
 
 /** A secret whose characters are the key. */
 export function textSecret(spec: SecretText): SecretSpec {
-  const { prefix = '', minBytes = MIN_SECRET_BYTES } = spec;
+  const { prefix = '', minBytes = minSecretBytes } = spec;
   return {
     label: spec.label,
     format: spec.format ?? (prefix === '' ? 'text' : `${prefix}…, used as text`),
@@ -28,7 +28,7 @@ export function textSecret(spec: SecretText): SecretSpec {
 
 /** A secret that holds an encoded key: `{ base64: 'whsec_' }`, `hex`. */
 export function encodedSecret(spec: SecretText & { key: KeySpec; generate?: () => string }): SecretSpec {
-  const { key, minBytes = MIN_SECRET_BYTES } = spec;
+  const { key, minBytes = minSecretBytes } = spec;
   const isHex = key === 'hex';
   const prefix = typeof key === 'object' ? key.base64 : '';
   return {
@@ -39,10 +39,9 @@ export function encodedSecret(spec: SecretText & { key: KeySpec; generate?: () =
       const problem = checkText(secret, '', 1);
       if (problem) return problem;
       const bytes = decodeKey(key, secret);
-      if (!bytes)
-        return `is not ${isHex ? 'hexadecimal' : `${prefix}… followed by base64`}; copy it once more`;
+      if (!bytes) return `is not ${isHex ? 'hexadecimal' : `${prefix}… followed by base64`}; copy it again`;
       return bytes.length < minBytes
-        ? `holds a key shorter than ${minBytes} bytes; copy it once more`
+        ? `holds a key shorter than ${minBytes} bytes; copy it again`
         : undefined;
     },
     generate: () => {
@@ -54,7 +53,7 @@ export function encodedSecret(spec: SecretText & { key: KeySpec; generate?: () =
   };
 }
 
-/** A credential that travels in a header or a URL, where only printable ASCII without blanks arrives as it was. */
+/** A credential in a header or a URL, where only printable ASCII without blanks arrives unchanged. */
 export function credentialSecret(spec: SecretText): SecretSpec {
   const plain = textSecret(spec);
   return {
@@ -64,28 +63,28 @@ export function credentialSecret(spec: SecretText): SecretSpec {
       if (problem) return problem;
       return /^[\x21-\x7e]+$/.test(secret)
         ? undefined
-        : 'holds blanks or characters outside ASCII; choose another';
+        : 'holds blanks or characters outside ASCII; choose another secret';
     },
   };
 }
 
-/** What is wrong with any secret that people paste: nothing in it, quotes, line breaks, the wrong kind, too short. */
+/** Finds common mistakes in a pasted secret: empty, quotes, line breaks, the wrong kind, too short. */
 function checkText(secret: string, prefix: string, minBytes: number): string | undefined {
   if (secret.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
-  if (/^(['"]).*\1$/s.test(secret)) return 'stands in quotes; remove them';
-  if (secret.includes('-----BEGIN')) return 'is a PEM; this provider wants the shared secret itself';
-  if (hasControlCharacters(secret)) return 'holds a line break or a control character; copy it once more';
+  if (/^(['"]).*\1$/s.test(secret)) return 'is in quotes; remove them';
+  if (secret.includes('-----BEGIN')) return 'is a PEM; this provider needs the shared secret itself';
+  if (hasControlCharacters(secret)) return 'holds a line break or a control character; copy it again';
   if (/^https?:\/\//i.test(secret)) return 'is a URL; copy the secret that belongs to it';
-  if (isPlaceholder(secret)) return 'is a placeholder; put the real one in its place';
+  if (isPlaceholder(secret)) return 'is a placeholder; replace it with the real secret';
   if (!secret.startsWith(prefix))
     return `does not begin with ${prefix}; copy the signing secret, not an API key`;
-  if (prefix !== '' && /\s/.test(secret)) return 'holds a blank; copy it once more';
+  if (prefix !== '' && /\s/.test(secret)) return 'holds a blank; copy it again';
   if (Buffer.byteLength(secret) < minBytes)
-    return `is shorter than ${minBytes} bytes; use the whole secret, or choose a longer one`;
+    return `is shorter than ${minBytes} bytes; use the whole secret, or choose a longer secret`;
   return undefined;
 }
 
-/** As documentation writes it: `whsec_…`, `<your secret>`, `xxxxxxxx`. */
+/** True for placeholders of documentation: `whsec_…`, `<your secret>`, `xxxxxxxx`. */
 function isPlaceholder(text: string): boolean {
   return text.includes('…') || /^<.*>$/.test(text) || /^(?:\w*_)?([xX*.])\1*$/.test(text);
 }
@@ -115,7 +114,7 @@ export function pairSecret(spec: SecretText & { names: readonly [string, string]
   };
 }
 
-/** `whsec_…`: a secret of the Standard Webhooks kind, where a provider also has another kind. */
+/** True for `whsec_…`: a Standard Webhooks secret, where a provider also has another kind. */
 export function isSigningToken(secret: string): boolean {
   return secret.startsWith('whsec_');
 }

@@ -1,25 +1,25 @@
-// Makes the delivery that a provider would send: for `postbell send`, the demo and the tests.
+// Builds a signed delivery as the provider would send it: for `postbell send`, the demo and the tests.
 import { randomBytes } from 'node:crypto';
 import type { OutgoingRequest, SampleDraft, SigningOptions, Source } from './provider.ts';
 
-export interface DeliveryWish extends SigningOptions {
+export interface DeliveryOptions extends SigningOptions {
   topic: string;
-  /** Sent as it is; without it, a sample of the topic. */
+  /** Sent unchanged; default: a sample of the topic. */
   body?: string | Buffer;
   id?: string;
-  /** Absolute; where it is going to be sent. */
+  /** The absolute URL to send to. */
   url: string;
 }
 
-/** A correctly signed request. Throws an Error that names the remedy where there is no sample or no key. */
-export function signDelivery(source: Source, wish: DeliveryWish): OutgoingRequest {
+/** A correctly signed request. Throws an Error with the remedy where a sample or a key is missing. */
+export function signDelivery(source: Source, options: DeliveryOptions): OutgoingRequest {
   const { provider } = source;
-  const draft: SampleDraft = { topic: wish.topic, id: wish.id ?? newId(source), now: wish.now };
+  const draft: SampleDraft = { topic: options.topic, id: options.id ?? newId(source), now: options.now };
   const { body, contentType } =
-    wish.body === undefined ? sampleBody(source, draft) : ownBody(source, wish.body);
+    options.body === undefined ? sampleBody(source, draft) : ownBody(source, options.body);
   const request: OutgoingRequest = {
     method: 'POST',
-    url: wish.url,
+    url: options.url,
     headers: {
       'content-type': contentType,
       'user-agent': 'postbell-send',
@@ -27,7 +27,7 @@ export function signDelivery(source: Source, wish: DeliveryWish): OutgoingReques
     },
     body,
   };
-  provider.scheme.sign(request, source, wish);
+  provider.scheme.sign(request, source, options);
   return request;
 }
 

@@ -1,21 +1,21 @@
-// Reads the environment's sources: which endpoints are on, with which provider, secrets and URL.
+// Reads the sources from the environment: the active endpoints with their provider, secrets and URL.
 import { findProvider, type Provider, providers, type Source } from './index.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const SOURCE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
-const SECRET_SUFFIX = '_WEBHOOK_SECRET';
+const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+const secretSuffix = '_WEBHOOK_SECRET';
 
 export interface ParsedSources {
   sources: Map<string, Source>;
-  /** Every other name that a provider may call: its source has no secret so far. */
+  /** Every other known source name: its source has no secret yet. */
   waiting: Map<string, Provider>;
   problems: string[];
 }
 
 /**
- * The sources that are on and sound, and everything that is wrong, each with its variable and the remedy. With any
- * problem the start must be refused. A problem never holds a secret's value.
+ * The valid active sources, and all problems, each with its variable and the remedy. With any problem the process must
+ * not start. A problem never holds a secret's value.
  */
 export function parseSources(env: Environment): ParsedSources {
   const problems: string[] = [];
@@ -24,7 +24,7 @@ export function parseSources(env: Environment): ParsedSources {
   const sources = new Map<string, Source>();
   const waiting = new Map<string, Provider>();
   for (const [name, declaredProvider] of declared) {
-    const variable = variableOf(name) + SECRET_SUFFIX;
+    const variable = variableOf(name) + secretSuffix;
     const text = env[variable];
     const settings = readSettings(env, name, declaredProvider);
     if (text === undefined) {
@@ -53,12 +53,12 @@ export function parseSources(env: Environment): ParsedSources {
   return { sources, waiting, problems };
 }
 
-/** `stripe-eu` → `STRIPE_EU`, the front of its variables. */
+/** `stripe-eu` → `STRIPE_EU`, the prefix of the source's variables. */
 export function variableOf(sourceName: string): string {
   return sourceName.toUpperCase().replaceAll('-', '_');
 }
 
-/** Every provider under its own name, and those of POSTBELL_SOURCES. */
+/** Every provider under its own name, and the sources of POSTBELL_SOURCES. */
 function declaredSources(env: Environment, problems: string[]): Map<string, Provider> {
   const declared = new Map<string, Provider>();
   for (const provider of Object.values<Provider>(providers))
@@ -70,7 +70,7 @@ function declaredSources(env: Environment, problems: string[]): Map<string, Prov
     const provider = findProvider(providerName);
     if (rest.length > 0 || providerName === '')
       problems.push(`POSTBELL_SOURCES: "${entry.trim()}" must be <source>=<provider>, e.g. stripe-eu=stripe`);
-    else if (!SOURCE_NAME.test(name))
+    else if (!sourceNamePattern.test(name))
       problems.push(
         `POSTBELL_SOURCES: "${name}" is no source name; use 1 to 63 of a-z, 0-9 and -, not beginning with -`,
       );
@@ -89,17 +89,19 @@ function declaredSources(env: Environment, problems: string[]): Map<string, Prov
   return declared;
 }
 
-/** Supabase writes `v1,whsec_…`: the comma after a bare v1, which is too short for a secret, belongs to the secret. */
-const SECRETS_SEPARATOR = /(?<!(?:^|,)\s*v1),/;
+/** Supabase writes `v1,whsec_…`: the comma after `v1` does not separate secrets, since `v1` is too short for a secret. */
+const secretsSeparator = /(?<!(?:^|,)\s*v1),/;
 
 function readSecrets(text: string, variable: string, provider: Provider, problems: string[]): string[] {
-  const secrets = text.split(SECRETS_SEPARATOR).map((secret) => secret.trim());
+  const secrets = text.split(secretsSeparator).map((secret) => secret.trim());
   const place = (index: number) => (secrets.length === 1 ? variable : `${variable}, item ${index + 1},`);
   for (const [index, secret] of secrets.entries()) {
     const problem = provider.secret.check(secret);
     if (problem === undefined) continue;
     const hint =
-      secrets.length === 1 ? '' : ' (commas separate several secrets, newest first; none may hold one)';
+      secrets.length === 1
+        ? ''
+        : ' (commas separate several secrets, newest first; a secret must not hold a comma)';
     problems.push(`${place(index)} ${problem}${hint}`);
   }
   return secrets;
@@ -132,11 +134,13 @@ function readPublicUrl(env: Environment, problems: string[]): string | undefined
   if (!text) return undefined;
   const url = parseHttpUrl(text);
   if (url && url.search === '' && url.hash === '') return text.replace(/\/+$/, '');
-  problems.push('PUBLIC_URL must be the address the providers see, e.g. https://shop.example.com');
+  problems.push(
+    'PUBLIC_URL must be the public address that the providers call, e.g. https://shop.example.com',
+  );
   return undefined;
 }
 
-/** Kept as typed: a signature is over the characters, not over what a URL parser makes of them. */
+/** Kept exactly as written: the signature covers these characters, and a URL parser would change some. */
 function readWebhookUrl(
   env: Environment,
   name: string,
@@ -148,7 +152,7 @@ function readWebhookUrl(
   const text = env[variable]?.trim();
   if (text) {
     if (parseHttpUrl(text)) return text;
-    problems.push(`${variable} must be the exact URL typed in at ${provider.title}, beginning with https://`);
+    problems.push(`${variable} must be the exact URL entered at ${provider.title}, beginning with https://`);
     return undefined;
   }
   if (publicUrl !== undefined) return `${publicUrl}/api/webhooks/${name}`;
@@ -172,13 +176,13 @@ function parseHttpUrl(text: string): URL | undefined {
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url : undefined;
 }
 
-/** A secret that belongs to no source would leave an endpoint shut without a word. */
+/** Reports secrets that belong to no source: otherwise an endpoint would stay off without any message. */
 function straySecrets(env: Environment, declared: Map<string, Provider>): string[] {
   const known = new Set([...declared.keys()].map(variableOf));
   const problems: string[] = [];
   for (const variable of Object.keys(env)) {
-    if (!variable.endsWith(SECRET_SUFFIX) || env[variable] === undefined) continue;
-    const prefix = variable.slice(0, -SECRET_SUFFIX.length);
+    if (!variable.endsWith(secretSuffix) || env[variable] === undefined) continue;
+    const prefix = variable.slice(0, -secretSuffix.length);
     if (known.has(prefix)) continue;
     const name = prefix.toLowerCase().replaceAll('_', '-');
     const parent = [...declared.keys()].find((source) => name.startsWith(`${source}-`));
@@ -200,7 +204,7 @@ function didYouMean(wrong: string, known: readonly string[]): string {
   return best === '' ? '' : `; did you mean ${best}?`;
 }
 
-/** Levenshtein's. */
+/** The Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

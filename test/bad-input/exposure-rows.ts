@@ -78,7 +78,7 @@ export const exposureRows: readonly BadInput[] = [
         '//127.0.0.1',
         '',
       ])
-        await t.rejects(fetchText(url), { message: 'only HTTPS is asked' }, url);
+        await t.rejects(fetchText(url), { message: 'only https:// URLs are fetched' }, url);
       const callers = sourceFiles().filter(
         ({ name, text }) => /\bfetch\(/.test(text) && !/^(commands|demo)\//.test(name),
       );

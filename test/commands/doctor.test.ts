@@ -8,7 +8,7 @@ import type { Database } from '../../src/database/database.ts';
 import type { Check, CheckContext } from '../../src/doctor/check.ts';
 import { checkClock, checkListen, checkServer } from '../../src/doctor/server.ts';
 import { recordRejection } from '../../src/events/queries.ts';
-import { UNCONFIRMED } from '../../src/providers/index.ts';
+import { unconfirmed } from '../../src/providers/index.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
@@ -240,7 +240,7 @@ t.test('refused requests are told by reason; for one source one by one', async (
     });
   await refuse('shopify', 'wrong_signature', 3_000);
   await refuse('stripe', 'too_old', 30, '312 s old');
-  await refuse('stripe', 'too_new', 25, `99 s ahead; ${UNCONFIRMED}`);
+  await refuse('stripe', 'too_new', 25, `99 s ahead; ${unconfirmed}`);
   await refuse('stripe', 'wrong_signature', 20);
   await refuse('stripe', 'wrong_signature', 10);
   const all = await diagnose();

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { type Config, configKeys, parseConfig } from '../../src/config.ts';
-import { GENERIC_SETTINGS } from '../../src/providers/catalogue/generic-settings.ts';
+import { genericSettings } from '../../src/providers/catalogue/generic-settings.ts';
 
 const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
 const lines = new Map([...text.matchAll(/^#([A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name!, value!]));
@@ -16,7 +16,7 @@ t.test('every setting is there with its default', async (t) => {
 });
 
 t.test('every variable of a generic source is there', async (t) => {
-  for (const name of GENERIC_SETTINGS) t.ok(lines.has(`ACME_${name}`), name);
+  for (const name of genericSettings) t.ok(lines.has(`ACME_${name}`), name);
 });
 
 t.test('as it stands it sets nothing', async (t) => {

@@ -47,7 +47,7 @@ export function alterations(right: Delivery, isBearer: boolean): Arbitrary<Deliv
       (body): Change =>
         (delivery) => ({ ...delivery, body }),
     ),
-    fc.constantFrom(...WRAPPINGS).map(
+    fc.constantFrom(...wrappings).map(
       (wrap): Change =>
         (delivery) =>
           withText(delivery, wrap),
@@ -83,7 +83,7 @@ export function alterations(right: Delivery, isBearer: boolean): Arbitrary<Deliv
  * @param isSignedInPart true where a text made of some of the fields is signed: then also each field by itself
  */
 export function* singleAlterations(right: Delivery, isSignedInPart: boolean): Generator<Delivery> {
-  for (const wrap of WRAPPINGS) yield withText(right, wrap);
+  for (const wrap of wrappings) yield withText(right, wrap);
   for (const values of [
     undefined,
     ['application/json'],
@@ -97,7 +97,7 @@ export function* singleAlterations(right: Delivery, isSignedInPart: boolean): Ge
   const places = found ? holdersIn(JSON.parse(found.json)).length : 0;
   for (let place = 0; place < places; place++)
     for (let field = 0; field < Object.keys(holderAt(found, place).holder).length; field++)
-      for (const change of FIELD_CHANGES) {
+      for (const change of fieldChanges) {
         const { whole, holder } = holderAt(found, place);
         change(holder as Record<string, unknown>, Object.keys(holder).sort(), field);
         if (found) yield found.put(JSON.stringify(whole));
@@ -111,7 +111,7 @@ function holderAt(found: { json: string } | undefined, place: number): { whole: 
 
 type FieldChange = (fields: Record<string, unknown>, sorted: string[], at: number) => void;
 
-const FIELD_CHANGES: FieldChange[] = [
+const fieldChanges: FieldChange[] = [
   (fields, sorted, at) => delete fields[sorted[at] ?? ''],
   (fields, sorted, at) => Object.assign(fields, { [sorted[at] ?? '']: retyped(fields[sorted[at] ?? '']) }),
   (fields, sorted, at) => Object.assign(fields, { [sorted[at] ?? '']: null }),
@@ -128,7 +128,7 @@ const FIELD_CHANGES: FieldChange[] = [
   ),
 ];
 
-const WRAPPINGS: ((text: string) => string)[] = [
+const wrappings: ((text: string) => string)[] = [
   (text) => `${text}\n`,
   (text) => `${text}\r\n`,
   (text) => `${text} `,

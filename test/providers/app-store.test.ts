@@ -11,7 +11,7 @@ import {
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import { encodeJson, signToken } from '../../src/providers/schemes/token.ts';
-import { makeSigned, NOW, postRequest } from './deliveries.ts';
+import { fixedNow, makeSigned, postRequest } from './deliveries.ts';
 
 const provider = providers['apple-app-store'];
 const pemOf = (name: string) =>
@@ -19,7 +19,7 @@ const pemOf = (name: string) =>
 const derOf = (name: string) => pemOf(name).replaceAll(/-----[A-Z ]+-----|\n/g, '');
 const privateKey = createPrivateKey(pemOf('leaf-key'));
 const key = createPublicKey(pemOf('leaf'));
-const BUNDLE = 'com.example.bell';
+const bundle = 'com.example.bell';
 
 const sourceOf = (...secrets: string[]): Source => ({
   name: provider.name,
@@ -27,10 +27,10 @@ const sourceOf = (...secrets: string[]): Source => ({
   secrets,
   trustedRoots: [pemOf('root')],
 });
-const about = (environment = 'Production', bundleId = BUNDLE) => ({
+const about = (environment = 'Production', bundleId = bundle) => ({
   notificationType: 'DID_RENEW',
   notificationUUID: '002e14d5-51f5-4503-b5a8-c3a1af68eb20',
-  signedDate: NOW.getTime(),
+  signedDate: fixedNow.getTime(),
   data: { bundleId, environment },
 });
 
@@ -43,7 +43,7 @@ function sent(claims: object, head: object = {}): Delivery {
 
 const withChain = (...names: string[]) => sent(about(), { x5c: names.map(derOf) });
 
-async function reasonOf(delivery: Delivery, source = sourceOf(BUNDLE)): Promise<string> {
+async function reasonOf(delivery: Delivery, source = sourceOf(bundle)): Promise<string> {
   const verdict = await verifyDelivery(source, delivery);
   return verdict.ok ? 'ok' : `${verdict.reason}: ${verdict.detail}`;
 }
@@ -51,14 +51,14 @@ async function reasonOf(delivery: Delivery, source = sourceOf(BUNDLE)): Promise<
 t.test('a chain of three to the root is believed, and read', async (t) => {
   const delivery = sent(about());
   t.equal(await reasonOf(delivery), 'ok');
-  t.match(readEvents(sourceOf(BUNDLE), delivery), [
-    { eventId: about().notificationUUID, topic: 'DID_RENEW', occurredAt: NOW },
+  t.match(readEvents(sourceOf(bundle), delivery), [
+    { eventId: about().notificationUUID, topic: 'DID_RENEW', occurredAt: fixedNow },
   ]);
 });
 
 t.test('any other chain is not', async (t) => {
   const refused: [why: RegExp, chain: string[]][] = [
-    [/another root/, ['leaf', 'issuer-by-other-root', 'other-root']],
+    [/do not end at Apple's root/, ['leaf', 'issuer-by-other-root', 'other-root']],
     [/no chain/, ['leaf', 'issuer-by-other-root', 'root']],
     [/no chain/, ['leaf', 'issuer-no-authority', 'root']],
     [/no chain/, ['leaf-by-root', 'issuer', 'root']],
@@ -76,8 +76,8 @@ t.test('any other chain is not', async (t) => {
 });
 
 t.test("without roots of a test, nothing but Apple's own root will do", async (t) => {
-  const { trustedRoots: _, ...source } = sourceOf(BUNDLE);
-  t.match(await reasonOf(withChain('leaf', 'issuer', 'root'), source), /another root/);
+  const { trustedRoots: _, ...source } = sourceOf(bundle);
+  t.match(await reasonOf(withChain('leaf', 'issuer', 'root'), source), /do not end at Apple's root/);
 });
 
 t.test('a signature by another key, or by another algorithm, is refused', async (t) => {
@@ -94,25 +94,25 @@ t.test('a signature by another key, or by another algorithm, is refused', async 
 });
 
 t.test('a notification for another app or environment is refused', async (t) => {
-  const sandbox = sourceOf(`${BUNDLE}:Sandbox`);
+  const sandbox = sourceOf(`${bundle}:Sandbox`);
   t.equal(await reasonOf(sent(about('Sandbox')), sandbox), 'ok');
   t.match(await reasonOf(sent(about('Sandbox'))), /not from Production/);
   t.match(await reasonOf(sent(about()), sandbox), /not from Sandbox/);
   t.match(await reasonOf(sent(about('Production', 'com.example.other'))), /another bundle ID/);
   t.match(await reasonOf(sent({ notificationType: 'TEST' })), /another bundle ID/);
-  const both = sourceOf(`${BUNDLE}:Sandbox`, `${BUNDLE}:Production`);
+  const both = sourceOf(`${bundle}:Sandbox`, `${bundle}:Production`);
   t.strictSame(await verifyDelivery(both, sent(about())), { ok: true, secretIndex: 1 });
 });
 
 t.test(
   'the app stands in one of four members; external purchases tell their environment by an id',
   async (t) => {
-    const app = { bundleId: BUNDLE, environment: 'Sandbox' };
-    const sandbox = sourceOf(`${BUNDLE}:Sandbox`);
+    const app = { bundleId: bundle, environment: 'Sandbox' };
+    const sandbox = sourceOf(`${bundle}:Sandbox`);
     for (const member of ['data', 'summary', 'appData'])
       t.equal(await reasonOf(sent({ notificationType: 'X', [member]: app }), sandbox), 'ok', member);
     const purchase = (externalPurchaseId: string) =>
-      sent({ externalPurchaseToken: { bundleId: BUNDLE, externalPurchaseId } });
+      sent({ externalPurchaseToken: { bundleId: bundle, externalPurchaseId } });
     t.equal(await reasonOf(purchase('SANDBOX_1'), sandbox), 'ok');
     t.equal(await reasonOf(purchase('1')), 'ok');
     t.match(await reasonOf(purchase('1'), sandbox), /not from Sandbox/);
@@ -127,11 +127,11 @@ t.test('what stands beside the token changes no event', async (t) => {
   const altered = { ...delivery, body };
   t.equal(await reasonOf(altered), 'ok');
   const read = (of: Delivery) =>
-    readEvents(sourceOf(BUNDLE), of).map(({ eventId, topic, payloadText }) => [eventId, topic, payloadText]);
+    readEvents(sourceOf(bundle), of).map(({ eventId, topic, payloadText }) => [eventId, topic, payloadText]);
   t.strictSame(read(altered), read(delivery));
 });
 
 t.test('a pinned key is for trials: the certificates are not asked', async (t) => {
   const pinned = key.export({ type: 'spki', format: 'der' }).toString('base64');
-  t.equal(await reasonOf(sent(about(), { x5c: [] }), sourceOf(`${BUNDLE};${pinned}`)), 'ok');
+  t.equal(await reasonOf(sent(about(), { x5c: [] }), sourceOf(`${bundle};${pinned}`)), 'ok');
 });

@@ -1,7 +1,7 @@
 // Requests at random: from noise to all but right ones, for the property tests.
 import fc, { type Arbitrary } from 'fast-check';
 import type { Delivery, Provider } from '../../src/providers/index.ts';
-import { NOW } from './deliveries.ts';
+import { fixedNow } from './deliveries.ts';
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length }).map(Buffer.from);
 const encoded = fc
@@ -26,14 +26,14 @@ const token = fc
     encoded,
   )
   .map(([alg, claims, more, age, signature]) => {
-    const iat = Math.floor(NOW.getTime() / 1000) - age;
+    const iat = Math.floor(fixedNow.getTime() / 1000) - age;
     const body = typeof claims === 'object' && claims !== null ? { iat, exp: iat + 300, ...claims } : claims;
     return `${base64urlJson({ alg, typ: 'JWT', ...more })}.${base64urlJson(body)}.${signature}`;
   });
 const instant = fc
   .tuple(fc.integer({ min: -1_000, max: 1_000 }), fc.constantFrom('s', 'ms', 'iso', 'http'))
   .map(([age, unit]) => {
-    const at = new Date(NOW.getTime() - age * 1000);
+    const at = new Date(fixedNow.getTime() - age * 1000);
     if (unit === 'iso') return at.toISOString();
     if (unit === 'http') return at.toUTCString();
     return String(unit === 's' ? Math.floor(at.getTime() / 1000) : at.getTime());
@@ -119,7 +119,7 @@ export function anyDelivery(provider: Provider, right: Delivery): Arbitrary<Deli
     ),
     headers,
     body: anyBody(right.body),
-    receivedAt: fc.constant(NOW),
+    receivedAt: fc.constant(fixedNow),
   });
 }
 
@@ -222,6 +222,6 @@ export function alteredDelivery(provider: Provider, right: Delivery): Arbitrary<
     body: fc.oneof({ weight: 2, arbitrary: fc.constant(right.body) }, anyBody(right.body)),
     receivedAt: fc
       .integer({ min: -2 * (provider.scheme.freshness?.pastSeconds ?? 300), max: 100_000 })
-      .map((seconds) => new Date(NOW.getTime() + seconds * 1000)),
+      .map((seconds) => new Date(fixedNow.getTime() + seconds * 1000)),
   });
 }

@@ -11,14 +11,14 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { NOW } from './deliveries.ts';
+import { fixedNow } from './deliveries.ts';
 
 const { 'aws-sns': awsSns } = providers;
 const read = (name: string) => readFileSync(new URL(`certificates/${name}.pem`, import.meta.url), 'utf8');
 const privateKey = read('signer-key');
 const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' }).toString('base64');
-const ARN = 'arn:aws:sns:us-east-1:123456789012:orders';
-const pinned: Source = { name: 'aws-sns', provider: awsSns, secrets: [`${ARN};${publicKey}`] };
+const arn = 'arn:aws:sns:us-east-1:123456789012:orders';
+const pinned: Source = { name: 'aws-sns', provider: awsSns, secrets: [`${arn};${publicKey}`] };
 
 /** As AWS documents it, apart from our own signing. */
 function signedMessage(fields: Record<string, string>, version: '1' | '2' = '2'): Record<string, string> {
@@ -38,15 +38,15 @@ function signedMessage(fields: Record<string, string>, version: '1' | '2' = '2')
 
 function delivered(message: object | string, headers: Delivery['headers'] = {}): Delivery {
   const body = Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
-  return { method: 'POST', url: '/hook', headers, body, receivedAt: NOW };
+  return { method: 'POST', url: '/hook', headers, body, receivedAt: fixedNow };
 }
 
 const notification = {
   Type: 'Notification',
   MessageId: 'm-1',
-  TopicArn: ARN,
+  TopicArn: arn,
   Message: 'Grüße\n2',
-  Timestamp: NOW.toISOString(),
+  Timestamp: fixedNow.toISOString(),
 };
 const confirmation = {
   ...notification,
@@ -86,8 +86,8 @@ t.test('a type, a version or a field of another kind is refused', async (t) => {
     { Signature: 'AAAA' },
     { Signature: null },
     { Subject: 1 },
-    { TopicArn: [ARN] },
-    { TopicArn: `${ARN}:more` },
+    { TopicArn: [arn] },
+    { TopicArn: `${arn}:more` },
   ]) {
     const verdict = await verifyDelivery(pinned, delivered({ ...message, ...change }));
     t.equal(verdict.ok, false, JSON.stringify(change));
@@ -102,7 +102,7 @@ t.test('a type, a version or a field of another kind is refused', async (t) => {
 t.test('an own text is sent as the message of an envelope', async (t) => {
   const request = signDelivery(pinned, {
     topic: 'x',
-    now: NOW,
+    now: fixedNow,
     url: 'http://h/',
     body: 'plain text',
     privateKey,
@@ -111,7 +111,7 @@ t.test('an own text is sent as the message of an envelope', async (t) => {
   t.match(await verifyDelivery(pinned, delivery), { ok: true });
   t.match(JSON.parse(readEvents(pinned, delivery)[0]?.payloadText ?? ''), {
     Message: 'plain text',
-    TopicArn: ARN,
+    TopicArn: arn,
   });
   t.equal(readEvents(pinned, delivery)[0]?.topic, 'orders');
 });
@@ -120,7 +120,7 @@ t.test('a confirmation is no event, and asks the host that the configuration nam
   const asked: string[] = [];
   const source: Source = {
     ...pinned,
-    secrets: [ARN.replace('orders', 'others'), ARN],
+    secrets: [arn.replace('orders', 'others'), arn],
     fetchText: async (url) => {
       asked.push(url);
       return url.endsWith('.pem') ? read('sns') : '<ConfirmSubscriptionResponse/>';
@@ -132,7 +132,7 @@ t.test('a confirmation is no event, and asks the host that the configuration nam
   const answer = answerHandshake(source, delivery, 'verified', 1);
   t.match(answer, { status: 200, body: '' });
   t.equal(asked.length, 1, 'only the certificate so far');
-  t.equal(await answer?.afterwards?.(), `subscribed to ${ARN}`);
+  t.equal(await answer?.afterwards?.(), `subscribed to ${arn}`);
   const [, confirmed = ''] = asked;
   const { origin, pathname, searchParams } = new URL(confirmed);
   t.strictSame([origin, pathname], ['https://sns.us-east-1.amazonaws.com', '/']);
@@ -140,7 +140,7 @@ t.test('a confirmation is no event, and asks the host that the configuration nam
     [...searchParams],
     [
       ['Action', 'ConfirmSubscription'],
-      ['TopicArn', ARN],
+      ['TopicArn', arn],
       ['Token', 'abc&Action=DeleteTopic'],
     ],
     'whatever SubscribeURL and Token say',
@@ -151,7 +151,7 @@ t.test('a confirmation that fails once is tried again', async (t) => {
   let tries = 0;
   const source: Source = {
     ...pinned,
-    secrets: [ARN],
+    secrets: [arn],
     fetchText: async () => {
       tries++;
       if (tries === 1) throw new Error('ECONNRESET');
@@ -159,13 +159,13 @@ t.test('a confirmation that fails once is tried again', async (t) => {
     },
   };
   const answer = answerHandshake(source, delivered(signedMessage(confirmation)), 'verified', 0);
-  t.equal(await answer?.afterwards?.(), `subscribed to ${ARN}`);
+  t.equal(await answer?.afterwards?.(), `subscribed to ${arn}`);
   t.equal(tries, 2);
 });
 
 t.test('nothing is confirmed for a topic of somebody else, nor with a key for trials', (t) => {
-  const foreign = delivered(signedMessage({ ...confirmation, TopicArn: ARN.replace('orders', 'x') }));
-  const source: Source = { ...pinned, secrets: [ARN] };
+  const foreign = delivered(signedMessage({ ...confirmation, TopicArn: arn.replace('orders', 'x') }));
+  const source: Source = { ...pinned, secrets: [arn] };
   t.equal(answerHandshake(source, foreign, 'verified', 0)?.afterwards, undefined);
   const own = delivered(signedMessage(confirmation));
   t.match(answerHandshake(pinned, own, 'verified', 0), { status: 200 });
@@ -175,7 +175,7 @@ t.test('nothing is confirmed for a topic of somebody else, nor with a key for tr
 
 t.test('an end of a subscription is no event either, and is not undone', (t) => {
   const delivery = delivered(signedMessage({ ...confirmation, Type: 'UnsubscribeConfirmation' }));
-  const answer = answerHandshake({ ...pinned, secrets: [ARN] }, delivery, 'verified', 0);
+  const answer = answerHandshake({ ...pinned, secrets: [arn] }, delivery, 'verified', 0);
   t.match(answer, { status: 200, body: '' });
   t.equal(answer?.afterwards, undefined);
   const talk = delivered(signedMessage({ ...notification, Message: '"Type":"SubscriptionConfirmation"' }));
@@ -189,17 +189,17 @@ t.test('an end of a subscription is no event either, and is not undone', (t) => 
 
 t.test('a wrong ARN stops the start', (t) => {
   const { check } = awsSns.secret;
-  t.equal(check(ARN), undefined);
+  t.equal(check(arn), undefined);
   t.equal(check('arn:aws-cn:sns:cn-north-1:123456789012:*'), undefined);
   t.equal(check('arn:aws-us-gov:sns:us-gov-west-1:123456789012:a.fifo'), undefined);
   for (const wrong of [
-    `${ARN}:b24e11a2-06bd-4e73-aa29-0ed2de3b41b5`,
+    `${arn}:b24e11a2-06bd-4e73-aa29-0ed2de3b41b5`,
     'arn:aws:sqs:us-east-1:123456789012:orders',
     'arn:aws:sns:*:123456789012:orders',
     'arn:aws:sns:evil.example.net/:123456789012:orders',
     'arn:aws:sns:us-east-1:*:orders',
-    `${ARN};`,
-    `${ARN};AAAA`,
+    `${arn};`,
+    `${arn};AAAA`,
   ])
     t.match(check(wrong), /is no ARN of an SNS topic/, wrong);
   t.end();

@@ -1,6 +1,6 @@
 // Batches: what stands beside the list goes into each event, as far as that stays in proportion to the body.
 import t from 'tap';
-import { splitBody, TOO_MANY } from '../../src/providers/body/batch.ts';
+import { splitBody, tooMany } from '../../src/providers/body/batch.ts';
 import { type EventDraft, providers, readEvents } from '../../src/providers/index.ts';
 import { makeSource, postRequest } from './deliveries.ts';
 
@@ -49,7 +49,7 @@ t.test('what is kept of a batch grows with its body, not with its square', (t) =
 
 t.test('many keys beside many events are not copied for each', (t) => {
   const body: Record<string, unknown> = Object.fromEntries(Array.from({ length: 1_000 }, (_, at) => [at, 1]));
-  t.equal(splitBody({ ...body, events: Array(1_000).fill(1) }, 'events'), TOO_MANY);
+  t.equal(splitBody({ ...body, events: Array(1_000).fill(1) }, 'events'), tooMany);
   t.match(read(batch(1_000, 1_000, 1)), [{ payloadError: 'too_many' }]);
   t.end();
 });

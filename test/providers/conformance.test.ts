@@ -16,20 +16,20 @@ import { formatTimestamp } from '../../src/providers/schemes/freshness.ts';
 import type { Template } from '../../src/providers/template/parts.ts';
 import {
   firstTopic,
+  fixedNow,
   fixturesOf,
   makeSigned,
   makeSource,
-  NOW,
   readFixture,
   type Signed,
   secretOf,
   withHeaders,
 } from './deliveries.ts';
-import { BEARERS, type Known, problemOf } from './signed-once.ts';
+import { bearers, type Known, problemOf } from './signed-once.ts';
 
-const BEARER_WORDS =
+const bearerWords =
   /static secret|basic auth|bearer token|qsh|clientState|credential in|secret in the query|token of the channel|claims of the sender|secret token/i;
-const UNITS = ['s', 'ms', 'iso', 'iso-utc', 'http-date'] as const;
+const units = ['s', 'ms', 'iso', 'iso-utc', 'http-date'] as const;
 
 for (const provider of Object.values<Provider>(providers)) {
   t.test(provider.name, async (t) => {
@@ -62,7 +62,7 @@ async function acceptsSamples(t: Test, provider: Provider): Promise<void> {
       t.ok(event.eventId.length > 0 && event.eventId.length <= 255);
       t.equal(event.payloadError, null);
       t.ok(event.payloadText !== null && JSON.parse(event.payloadText) !== undefined);
-      t.ok(event.occurredAt === null || Math.abs(event.occurredAt.getTime() - NOW.getTime()) < 1000);
+      t.ok(event.occurredAt === null || Math.abs(event.occurredAt.getTime() - fixedNow.getTime()) < 1000);
       t.equal(event.uniqueBody, !provider.idIsSigned);
     }
     t.equal(
@@ -116,8 +116,8 @@ async function refusesAlteredBody(t: Test, provider: Provider): Promise<void> {
 
 /** Where parts of the body are signed: whatever is altered, it is refused or it is the event that is known. */
 async function takesForTheSame(t: Test, { source, delivery }: Known): Promise<void> {
-  if (BEARERS.has(source.provider.name))
-    return void t.match(source.provider.scheme.summary, BEARER_WORDS, 'a credential is all the proof');
+  if (bearers.has(source.provider.name))
+    return void t.match(source.provider.scheme.summary, bearerWords, 'a credential is all the proof');
   const known = readEvents(source, delivery);
   const { body } = delivery;
   const flipped = Array.from(body, (byte, at) => Buffer.from(body.with(at, byte ^ 1)));
@@ -141,10 +141,10 @@ async function refusesAlteredFacts(t: Test, provider: Provider): Promise<void> {
       await refused(t, source, altered, undefined, `${name} altered`);
     }
   if (!provider.scheme.freshness) return void t.pass('the age is not checked');
-  const earlier = new Date(NOW.getTime() - 2000);
+  const earlier = new Date(fixedNow.getTime() - 2000);
   let changes = 0;
-  for (const unit of UNITS) {
-    const text = formatTimestamp(NOW, unit);
+  for (const unit of units) {
+    const text = formatTimestamp(fixedNow, unit);
     for (const [name, [value = ''] = []] of Object.entries(delivery.headers)) {
       if (!value.includes(text)) continue;
       const altered = withHeaders(delivery, {
@@ -229,7 +229,10 @@ async function checksAge(t: Test, provider: Provider): Promise<void> {
   const { freshness } = provider.scheme;
   if (!freshness) return void t.pass('the age is not checked');
   const { source, delivery } = makeSigned(provider);
-  const at = (seconds: number) => ({ ...delivery, receivedAt: new Date(NOW.getTime() + seconds * 1000) });
+  const at = (seconds: number) => ({
+    ...delivery,
+    receivedAt: new Date(fixedNow.getTime() + seconds * 1000),
+  });
   t.ok((await verifyDelivery(source, at(freshness.pastSeconds))).ok, 'exactly as old as allowed');
   await refused(t, source, at(freshness.pastSeconds + 1), 'too_old', 'a second older');
   t.ok((await verifyDelivery(source, at(-freshness.futureSeconds))).ok, 'exactly as far ahead as allowed');
@@ -252,7 +255,7 @@ function keepsFacts(t: Test, provider: Provider): void {
     topic,
     id,
     body: first.delivery.body,
-    now: new Date(NOW.getTime() + 60_000),
+    now: new Date(fixedNow.getTime() + 60_000),
     key: first.key,
   };
   const second = makeSigned(provider, again);

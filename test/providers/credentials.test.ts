@@ -6,7 +6,7 @@ import type { Delivery, Source } from '../../src/providers/provider.ts';
 import { makeSigned, makeSource, readFixture, secretOf } from './deliveries.ts';
 
 /** Their signature lies in the body and covers what the id is made of: with it, nobody can send another event. */
-const SIGN_THEIR_OWN_EVENT: ReadonlySet<string> = new Set([
+const signTheirOwnEvent: ReadonlySet<string> = new Set([
   'adyen',
   'apple-app-store',
   'aws-sns',
@@ -88,7 +88,7 @@ function proofsIn(provider: Provider, topic: string, delivery: Delivery): string
     ...provider.scheme.proofHeaders.flatMap((name) => delivery.headers[name] ?? []),
     ...provider.scheme.proofParams.flatMap((name) => params.getAll(name)),
   ];
-  if (SIGN_THEIR_OWN_EVENT.has(provider.name)) return places;
+  if (signTheirOwnEvent.has(provider.name)) return places;
   const other = makeSigned(provider, { topic, body: delivery.body, key: secretOf(provider, 1) });
   const others = new Set(textsIn(asDelivery(other.request, delivery.receivedAt)));
   return [...places, ...textsIn(delivery).filter((text) => text.length > 8 && !others.has(text))];

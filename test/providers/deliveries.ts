@@ -10,8 +10,8 @@ import {
 } from '../../src/providers/index.ts';
 import type { GeneratedSecret } from '../../src/providers/provider.ts';
 
-export const NOW = new Date('2026-11-23T10:00:00.000Z');
-export const WEBHOOK_URL = 'https://shop.example.com/api/webhooks/it?shop=1';
+export const fixedNow = new Date('2026-11-23T10:00:00.000Z');
+export const exampleUrl = 'https://shop.example.com/api/webhooks/it?shop=1';
 
 export interface Signed {
   source: Source;
@@ -36,7 +36,7 @@ export interface Fixture {
 }
 
 export function makeSource(provider: Provider, ...secrets: string[]): Source {
-  return { name: provider.name, provider, secrets, webhookUrl: WEBHOOK_URL };
+  return { name: provider.name, provider, secrets, webhookUrl: exampleUrl };
 }
 
 /** A fresh secret of the provider, the nth of this run: pairs of RSA keys are slow to make. */
@@ -56,11 +56,11 @@ export function makeSigned(
 ): Signed {
   const key = wish.key ?? secretOf(provider);
   const source = makeSource(provider, key.secret);
-  const now = wish.now ?? NOW;
+  const now = wish.now ?? fixedNow;
   const request = signDelivery(source, {
     topic: wish.topic ?? firstTopic(provider),
     now,
-    url: WEBHOOK_URL,
+    url: exampleUrl,
     ...(wish.body === undefined ? {} : { body: wish.body }),
     ...(wish.id === undefined ? {} : { id: wish.id }),
     ...(key.privateKey === undefined ? {} : { privateKey: key.privateKey }),
@@ -76,12 +76,12 @@ export function firstTopic(provider: Provider): string {
 
 /** Unsigned, as most set-up requests are. */
 export function getRequest(url: string): Delivery {
-  return { method: 'GET', url, headers: {}, body: Buffer.alloc(0), receivedAt: NOW };
+  return { method: 'GET', url, headers: {}, body: Buffer.alloc(0), receivedAt: fixedNow };
 }
 
 export function postRequest(body: string, contentType = 'application/json'): Delivery {
   const headers = { 'content-type': [contentType] };
-  return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: NOW };
+  return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: fixedNow };
 }
 
 /** A copy with some headers replaced; undefined takes one away. */

@@ -9,12 +9,12 @@ import {
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import { HttpStatusError } from '../../src/providers/schemes/fetch-text.ts';
-import { ABSENT_MS, FAILED_MS } from '../../src/providers/schemes/fetched-keys.ts';
-import { getRequest, makeSigned, NOW, withHeaders } from './deliveries.ts';
+import { absentMs, failedMs } from '../../src/providers/schemes/fetched-keys.ts';
+import { fixedNow, getRequest, makeSigned, withHeaders } from './deliveries.ts';
 
 const { ebay } = providers;
-const SECRET = 'sandbox:BellLtd-Bells-SBX-0a1b2c3d4:SBX-0a1b2c3d4e5f-6789-4abc';
-const WEBHOOK_URL = 'https://shop.example.com/api/webhooks/ebay';
+const secret = 'sandbox:BellLtd-Bells-SBX-0a1b2c3d4:SBX-0a1b2c3d4e5f-6789-4abc';
+const webhookUrl = 'https://shop.example.com/api/webhooks/ebay';
 const pair = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
 const key = {
   secret: pair.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
@@ -23,7 +23,7 @@ const key = {
 const { delivery } = makeSigned(ebay, { key });
 const pemInOneLine = `-----BEGIN PUBLIC KEY-----${key.secret}-----END PUBLIC KEY-----`;
 const found = JSON.stringify({ key: pemInOneLine, algorithm: 'ECDSA', digest: 'SHA1' });
-const later = (ms: number) => ({ ...delivery, receivedAt: new Date(NOW.getTime() + ms) });
+const later = (ms: number) => ({ ...delivery, receivedAt: new Date(fixedNow.getTime() + ms) });
 
 /** The token at once, each key as the next answer says. */
 function asking(...answers: (string | Error)[]) {
@@ -31,7 +31,7 @@ function asking(...answers: (string | Error)[]) {
   const source: Source = {
     name: 'ebay',
     provider: ebay,
-    secrets: [SECRET],
+    secrets: [secret],
     fetchText: async (...request) => {
       asked.push(request);
       const answer =
@@ -47,7 +47,7 @@ t.test('the key is asked for by its id with a token for the credentials, once', 
   const { source, asked } = asking(found);
   t.match(await verifyDelivery(source, delivery), { ok: true });
   t.match(verifyDelivery(source, delivery), { ok: true }, 'without a promise');
-  const [, clientId, clientSecret] = SECRET.split(':');
+  const [, clientId, clientSecret] = secret.split(':');
   t.strictSame(asked, [
     [
       'https://api.sandbox.ebay.com/identity/v1/oauth2/token',
@@ -68,10 +68,10 @@ t.test('the key is asked for by its id with a token for the credentials, once', 
 t.test('an unknown key, a failure and a key of another kind are three things', async (t) => {
   const unknown = asking(new HttpStatusError(404, '{}'), found).source;
   t.match(await verifyDelivery(unknown, delivery), { reason: 'wrong_signature' });
-  t.match(await verifyDelivery(unknown, later(ABSENT_MS)), { ok: true });
+  t.match(await verifyDelivery(unknown, later(absentMs)), { ok: true });
   const failing = asking(new HttpStatusError(500, ''), found).source;
   t.match(await verifyDelivery(failing, delivery), { reason: 'key_unavailable' });
-  t.match(await verifyDelivery(failing, later(FAILED_MS)), { ok: true });
+  t.match(await verifyDelivery(failing, later(failedMs)), { ok: true });
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({
     type: 'spki',
     format: 'der',
@@ -101,13 +101,13 @@ t.test('the challenge is answered with a hash of it, the verification token and 
   const source: Source = {
     ...asking().source,
     verifyToken: 'a-verification-token-of-32-letters',
-    webhookUrl: WEBHOOK_URL,
+    webhookUrl: webhookUrl,
   };
   const ask = (url: string, from = source) => answerHandshake(from, getRequest(url), 'unsigned');
   const challengeResponse = createHash('sha256')
     .update('a8628072-3d33-45ee-9004-bee86830a22d')
     .update('a-verification-token-of-32-letters')
-    .update(WEBHOOK_URL)
+    .update(webhookUrl)
     .digest('hex');
   t.strictSame(handshakeMethods(source), ['GET']);
   t.match(ask('/?challenge_code=a8628072-3d33-45ee-9004-bee86830a22d'), {

@@ -1,7 +1,7 @@
 // Ids where providers send none: what is one event stays one, and what only looks the same does not become one.
 import t from 'tap';
 import { answerHandshake, type Provider, providers, readEvents } from '../../src/providers/index.ts';
-import { makeSigned, makeSource, NOW } from './deliveries.ts';
+import { fixedNow, makeSigned, makeSource } from './deliveries.ts';
 
 const { acuity, docusign, doppler, kontentAi, mailerlite, mautic, messagebird, mux, onfleet, vonage } = {
   ...providers,
@@ -9,7 +9,7 @@ const { acuity, docusign, doppler, kontentAi, mailerlite, mautic, messagebird, m
 };
 
 function idsOf(provider: Provider, body: string, secondsLater = 0): string[] {
-  const now = new Date(NOW.getTime() + secondsLater * 1000);
+  const now = new Date(fixedNow.getTime() + secondsLater * 1000);
   const { source, delivery } = makeSigned(provider, { body, now });
   return readEvents(source, delivery).map(({ eventId }) => eventId);
 }
@@ -84,7 +84,7 @@ t.test('Onfleet gets its check back as plain text', (t) => {
   const ask = (query: string) =>
     answerHandshake(
       source,
-      { method: 'GET', url: `/x${query}`, headers: {}, body: Buffer.alloc(0), receivedAt: NOW },
+      { method: 'GET', url: `/x${query}`, headers: {}, body: Buffer.alloc(0), receivedAt: fixedNow },
       'unsigned',
     );
   t.match(ask('?check=12ab'), { status: 200, body: '12ab', contentType: /^text\/plain/ });

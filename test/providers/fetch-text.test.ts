@@ -6,10 +6,10 @@ import { text } from 'node:stream/consumers';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import t from 'tap';
 import {
-  FETCH_TIMEOUT_MS,
   fetchText,
+  fetchTimeoutMs,
   HttpStatusError,
-  MAX_KEY_BYTES,
+  maxKeyBytes,
 } from '../../src/providers/schemes/fetch-text.ts';
 
 const read = (name: string) => readFileSync(new URL(`certificates/${name}.pem`, import.meta.url));
@@ -22,8 +22,8 @@ const server = createServer(
     if (path === '/moved') return response.writeHead(302, { location: '/fine' }).end();
     if (path === '/missing') return response.writeHead(404).end('x'.repeat(100_000));
     if (path === '/silent') return;
-    if (path === '/long') return response.end('x'.repeat(MAX_KEY_BYTES + 1));
-    if (path === '/longest') return response.end('x'.repeat(MAX_KEY_BYTES));
+    if (path === '/long') return response.end('x'.repeat(maxKeyBytes + 1));
+    if (path === '/longest') return response.end('x'.repeat(maxKeyBytes));
     response.end(`${request.method} ${request.headers['content-type'] ?? '-'} ${await text(request)} é`);
   },
 );
@@ -43,20 +43,20 @@ t.test('the text comes by GET, or by POST with a body', async (t) => {
   setDefaultCACertificates([...getCACertificates('default'), read('localhost').toString()]);
   t.equal(await fetchText(`${origin}/fine`), 'GET -  é');
   t.equal(await fetchText(`${origin}/fine`, '{"a":1}'), 'POST application/json {"a":1} é');
-  t.equal((await fetchText(`${origin}/longest`)).length, MAX_KEY_BYTES);
+  t.equal((await fetchText(`${origin}/longest`)).length, maxKeyBytes);
 });
 
 t.test('what is no plain answer is an error', async (t) => {
   await t.rejects(fetchText(`${origin}/moved`), 'a redirect is not followed');
   await t.rejects(fetchText(`${origin}/long`), { message: 'the answer is too long' });
-  await t.rejects(fetchText(origin.replace('https', 'http')), { message: 'only HTTPS is asked' });
+  await t.rejects(fetchText(origin.replace('https', 'http')), { message: 'only https:// URLs are fetched' });
   const missing = await fetchText(`${origin}/missing`).catch((error: unknown) => error);
   t.ok(missing instanceof HttpStatusError && missing.status === 404);
-  t.ok(missing instanceof HttpStatusError && missing.body.length < MAX_KEY_BYTES);
+  t.ok(missing instanceof HttpStatusError && missing.body.length < maxKeyBytes);
 });
 
 t.test('a server that does not answer is given up', async (t) => {
   const startedAt = performance.now();
   await t.rejects(fetchText(`${origin}/silent`), { name: 'TimeoutError' });
-  t.ok(performance.now() - startedAt >= FETCH_TIMEOUT_MS - 50);
+  t.ok(performance.now() - startedAt >= fetchTimeoutMs - 50);
 });

@@ -8,7 +8,7 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { makeSigned, NOW } from './deliveries.ts';
+import { fixedNow, makeSigned } from './deliveries.ts';
 
 function configured(values: Record<string, string>): Provider {
   const made = providers.generic.configure?.(values);
@@ -33,16 +33,16 @@ t.test('every variable has its effect on what is signed', (t) => {
     OCCURRED_AT_UNIT: 's',
   });
   const { source, request, delivery } = makeSigned(provider, { topic: 'thing.made', id: 'id-1' });
-  const text = `id-1|${NOW.getTime()}|POST|${source.webhookUrl}|1|${request.body}`;
+  const text = `id-1|${fixedNow.getTime()}|POST|${source.webhookUrl}|1|${request.body}`;
   const mac = createHmac('sha512', Buffer.from(source.secrets[0] ?? '', 'hex'))
     .update(text)
     .digest('base64url');
-  t.match(request.headers, { 'x-acme-signature': `v2=${mac}`, 'x-acme-time': String(NOW.getTime()) });
+  t.match(request.headers, { 'x-acme-signature': `v2=${mac}`, 'x-acme-time': String(fixedNow.getTime()) });
   t.match(verifyDelivery(source, delivery), { ok: true });
-  const late = { ...delivery, receivedAt: new Date(NOW.getTime() + 60_001) };
+  const late = { ...delivery, receivedAt: new Date(fixedNow.getTime() + 60_001) };
   t.match(verifyDelivery(source, late), { ok: false, reason: 'too_old' });
   t.match(readEvents(source, delivery), [
-    { eventId: 'id-1', topic: 'thing.made', occurredAt: NOW, uniqueBody: false },
+    { eventId: 'id-1', topic: 'thing.made', occurredAt: fixedNow, uniqueBody: false },
   ]);
   t.end();
 });
@@ -59,7 +59,7 @@ t.test('without further variables it is hex SHA-256 over the body', (t) => {
 t.test('a timestamp header alone means timestamp, dot, body', (t) => {
   const provider = configured({ HEADER: 'x-sig', TIMESTAMP_HEADER: 'x-time' });
   const { source, request } = makeSigned(provider);
-  const text = `${NOW.getTime() / 1000}.${request.body}`;
+  const text = `${fixedNow.getTime() / 1000}.${request.body}`;
   t.equal(
     request.headers['x-sig'],
     createHmac('sha256', source.secrets[0] ?? '')
@@ -108,11 +108,11 @@ t.test('wrong variables are named, all at once', (t) => {
     'TOPIC',
   ]);
   t.match(providers.generic.configure?.({}), { problems: [{ name: 'HEADER' }] });
-  for (const MESSAGE of ['{id}.{body}', '{timestamp}', 'x', '{header:}{body}', '{__proto__}{body}'])
+  for (const message of ['{id}.{body}', '{timestamp}', 'x', '{header:}{body}', '{__proto__}{body}'])
     t.match(
-      providers.generic.configure?.({ HEADER: 'x', MESSAGE }),
+      providers.generic.configure?.({ HEADER: 'x', MESSAGE: message }),
       { problems: [{ name: 'MESSAGE' }] },
-      MESSAGE,
+      message,
     );
   t.end();
 });
@@ -122,7 +122,7 @@ t.test('signing needs no more than the source', (t) => {
   const source = { name: 'acme', provider, secrets: ['acme-shared-secret-2026'] };
   const request = signDelivery(source, {
     topic: 'a.b',
-    now: NOW,
+    now: fixedNow,
     url: 'http://localhost:3000/api/webhooks/acme',
   });
   t.equal(request.headers['x-topic'], 'a.b');

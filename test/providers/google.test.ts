@@ -3,16 +3,16 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
 import { providers, readEvents, type Source, verifyDelivery } from '../../src/providers/index.ts';
 import { encodeJson, signToken } from '../../src/providers/schemes/token.ts';
-import { makeSigned, makeSource, NOW, postRequest, WEBHOOK_URL, withHeaders } from './deliveries.ts';
+import { exampleUrl, fixedNow, makeSigned, makeSource, postRequest, withHeaders } from './deliveries.ts';
 
 const { 'google-pubsub': pubsub, 'google-channels': channels } = providers;
-const EMAIL = 'push@trial-project.iam.gserviceaccount.com';
+const email = 'push@trial-project.iam.gserviceaccount.com';
 const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
-const seconds = NOW.getTime() / 1000;
+const seconds = fixedNow.getTime() / 1000;
 const claims = {
   iss: 'https://accounts.google.com',
-  aud: WEBHOOK_URL,
-  email: EMAIL,
+  aud: exampleUrl,
+  email: email,
   email_verified: true,
   iat: seconds,
   exp: seconds + 3600,
@@ -29,7 +29,7 @@ function published() {
   const asked: string[] = [];
   const jwk = { ...createPublicKey(pair.privateKey).export({ format: 'jwk' }), kid: 'k1' };
   const source: Source = {
-    ...makeSource(pubsub, EMAIL),
+    ...makeSource(pubsub, email),
     fetchText: async (url) => {
       asked.push(url);
       return JSON.stringify({ keys: [jwk] });
@@ -62,7 +62,7 @@ t.test('Pub/Sub: a genuine token for somebody else, elsewhere or of another time
     { email_verified: 'true' },
     { iss: 'https://accounts.example.com' },
     { aud: 'https://shop.example.com/another' },
-    { aud: [WEBHOOK_URL] },
+    { aud: [exampleUrl] },
     { aud: undefined },
   ])
     t.equal(await reasonOf(source, sent(changes)), 'wrong_signature', JSON.stringify(changes));

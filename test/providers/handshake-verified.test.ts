@@ -10,7 +10,7 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { makeSigned, makeSource, NOW, postRequest, WEBHOOK_URL } from './deliveries.ts';
+import { exampleUrl, fixedNow, makeSigned, makeSource, postRequest } from './deliveries.ts';
 
 const { discord, intercom, line, pagerduty, payos, slack, smartcar, twitch, viber, zoom } = providers;
 
@@ -34,8 +34,8 @@ t.test('Slack gets its challenge back as plain text, once the signature was foun
 t.test('what only looks like a challenge is an event', (t) => {
   const source = makeSource(slack, 'a-secret-of-sixteen');
   const answer = (body: string) => {
-    const request = signDelivery(source, { topic: 'x', body, now: NOW, url: WEBHOOK_URL });
-    return answerHandshake(source, asDelivery(request, NOW), 'verified');
+    const request = signDelivery(source, { topic: 'x', body, now: fixedNow, url: exampleUrl });
+    return answerHandshake(source, asDelivery(request, fixedNow), 'verified');
   };
   t.equal(answer('{"type":"event_callback","event":{"text":"\\"url_verification\\""}}'), undefined);
   t.equal(answer('{"type":"url_verification"}'), undefined, 'no challenge');
@@ -58,7 +58,7 @@ t.test('Zoom gets the HMAC under the secret that was found right', (t) => {
   const body = Buffer.from(
     '{"payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event":"endpoint.url_validation"}',
   );
-  const post = { method: 'POST', url: '/', headers: {}, body, receivedAt: NOW };
+  const post = { method: 'POST', url: '/', headers: {}, body, receivedAt: fixedNow };
   for (const [index, secret] of source.secrets.entries()) {
     const encryptedToken = createHmac('sha256', secret).update('qgg8vlvZRS6UYooatFL8Aw').digest('hex');
     const answer = answerHandshake(source, post, 'verified', index);

@@ -4,7 +4,7 @@ import { type Provider, providers, readEvents, verifyDelivery } from '../../src/
 import { makeSigned } from './deliveries.ts';
 
 const { attio, close, printful, revolut, supabase, wise } = providers;
-const HOUR_MS = 3600 * 1000;
+const hourMs = 3600 * 1000;
 
 const idOf = (provider: Provider, body: string, id?: string, now?: Date) => {
   const { source, delivery } = makeSigned(provider, { body, ...(id ? { id } : {}), ...(now ? { now } : {}) });
@@ -56,7 +56,7 @@ t.test('Supabase: the hook is the event where it is named, else the try', (t) =>
 
 t.test('Revolut: a payment declined twice is two events, an order completed twice is one', (t) => {
   const now = new Date('2026-11-23T10:00:00.000Z');
-  const later = new Date(now.getTime() + HOUR_MS);
+  const later = new Date(now.getTime() + hourMs);
   const body = (event: string) => JSON.stringify({ event, order_id: 'o' });
   const ids = (event: string) => [now, later].map((at) => idOf(revolut, body(event), undefined, at));
   const [declined, again] = ids('ORDER_PAYMENT_DECLINED');

@@ -9,20 +9,20 @@ import {
   type Verdict,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { makeSigned, makeSource, NOW, readFixture } from './deliveries.ts';
+import { fixedNow, makeSigned, makeSource, readFixture } from './deliveries.ts';
 
 const { lark } = providers;
-const KEY = 'lark-encrypt-key-0123456789';
-const source = makeSource(lark, 'lark-newer-key-0123456789', KEY);
+const encryptKey = 'lark-encrypt-key-0123456789';
+const source = makeSource(lark, 'lark-newer-key-0123456789', encryptKey);
 
-function encrypt(text: string, key = KEY): string {
+function encrypt(text: string, key = encryptKey): string {
   const iv = Buffer.alloc(16, 7);
   const cipher = createCipheriv('aes-256-cbc', createHash('sha256').update(key).digest(), iv);
   return Buffer.concat([iv, cipher.update(text), cipher.final()]).toString('base64');
 }
 
 function post(body: string): Delivery {
-  return { method: 'POST', url: '/', headers: {}, body: Buffer.from(body), receivedAt: NOW };
+  return { method: 'POST', url: '/', headers: {}, body: Buffer.from(body), receivedAt: fixedNow };
 }
 
 const ask = (text: string, key?: string) =>

@@ -11,11 +11,11 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { fixturesOf, makeSigned, makeSource, NOW, readFixture, withHeaders } from './deliveries.ts';
+import { fixedNow, fixturesOf, makeSigned, makeSource, readFixture, withHeaders } from './deliveries.ts';
 
 const { box, brevo, buildkite, docusign, hubspot, mailgun, meta, mollie, netlify, paypal, polar } = providers;
 const { revenuecat, segment, sentry, telegram, twilio } = providers;
-const SECRET = 'a-secret-of-sixteen';
+const ownSecret = 'a-secret-of-sixteen';
 
 const reasonOf = async (source: Source, delivery: Delivery) => {
   const verdict = await verifyDelivery(source, delivery);
@@ -39,7 +39,7 @@ t.test('every further fixture belongs to a provider', (t) => {
 
 t.test('Polar: a whsec_ signs with its text or with what it encodes, any other with its text', async (t) => {
   const body = '{"type":"order.paid"}';
-  const seconds = String(NOW.getTime() / 1000);
+  const seconds = String(fixedNow.getTime() / 1000);
   const send = (key: string | Buffer): Delivery => {
     const mac = createHmac('sha256', key).update(`msg_1.${seconds}.${body}`).digest('base64');
     const headers = {
@@ -47,7 +47,7 @@ t.test('Polar: a whsec_ signs with its text or with what it encodes, any other w
       'webhook-timestamp': [seconds],
       'webhook-signature': [`v1,${mac}`],
     };
-    return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: NOW };
+    return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: fixedNow };
   };
   const encoded = Buffer.from('0123456789abcdef0123456789abcdef').toString('base64');
   const whsec = makeSource(polar, `whsec_${encoded}`);
@@ -64,7 +64,7 @@ t.test('Polar: a whsec_ signs with its text or with what it encodes, any other w
   const { headers } = signDelivery(whsec, {
     topic: 'order.paid',
     body,
-    now: NOW,
+    now: fixedNow,
     url: 'http://h/',
     id: 'msg_1',
   });
@@ -141,15 +141,15 @@ t.test(
 
 t.test('Twilio: the port may differ from the one configured, and nothing else', async (t) => {
   const sign = (signedUrl: string) => {
-    const mac = createHmac('sha1', SECRET).update(`${signedUrl}CallSidCA1`).digest('base64');
+    const mac = createHmac('sha1', ownSecret).update(`${signedUrl}CallSidCA1`).digest('base64');
     const headers = {
       'content-type': ['application/x-www-form-urlencoded'],
       'x-twilio-signature': [mac],
     };
-    return { method: 'POST', url: '/t', headers, body: Buffer.from('CallSid=CA1'), receivedAt: NOW };
+    return { method: 'POST', url: '/t', headers, body: Buffer.from('CallSid=CA1'), receivedAt: fixedNow };
   };
   const verify = (webhookUrl: string, signedUrl: string) =>
-    reasonOf({ ...makeSource(twilio, SECRET), webhookUrl }, sign(signedUrl));
+    reasonOf({ ...makeSource(twilio, ownSecret), webhookUrl }, sign(signedUrl));
   for (const [configured, signed, expected] of [
     ['https://h.example/t', 'https://h.example:443/t', 'ok'],
     ['https://h.example:443/t?a=1', 'https://h.example/t?a=1', 'ok'],
@@ -171,11 +171,11 @@ t.test(
   'Twilio by GET: the query is the event, and no other kind of delivery can be told as one',
   async (t) => {
     const webhookUrl = 'https://h.example/t?a=1';
-    const source = { ...makeSource(twilio, SECRET), webhookUrl };
+    const source = { ...makeSource(twilio, ownSecret), webhookUrl };
     const get = (query: string, signed = `https://h.example/t?${query}`) => {
-      const mac = createHmac('sha1', SECRET).update(signed).digest('base64');
+      const mac = createHmac('sha1', ownSecret).update(signed).digest('base64');
       const headers = { 'x-twilio-signature': [mac], 'i-twilio-idempotency-token': ['token-1'] };
-      return { method: 'GET', url: `/t?${query}`, headers, body: Buffer.alloc(0), receivedAt: NOW };
+      return { method: 'GET', url: `/t?${query}`, headers, body: Buffer.alloc(0), receivedAt: fixedNow };
     };
     const verify = (delivery: Delivery, from: Source = source) => reasonOf(from, queryAsForm(delivery));
     const call = get('a=1&CallSid=CA1&CallStatus=ringing&From=%2B1500');
@@ -214,7 +214,7 @@ t.test('Mollie: a token takes the bare id of a payment and nothing else', async 
   const token = 'token_0123456789abcdef';
   const source = makeSource(mollie, token, 'mollie-signing-secret-01');
   const send = (body: string, url = `/m?token=${token}`, headers: Delivery['headers'] = {}): Delivery => ({
-    ...{ method: 'POST', url, headers, receivedAt: NOW },
+    ...{ method: 'POST', url, headers, receivedAt: fixedNow },
     body: Buffer.from(body),
   });
   t.equal(await reasonOf(source, send('id=tr_7UhSN1zuXS')), 'ok');
@@ -243,7 +243,7 @@ t.test('Mollie: a token takes the bare id of a payment and nothing else', async 
   const both = { 'x-mollie-signature': [`sha256=${'0'.repeat(64)}`, right] };
   t.equal(await reasonOf(source, send(event, '/m', both)), 'ok');
 
-  const later = { ...send('id=tr_7UhSN1zuXS'), receivedAt: new Date(NOW.getTime() + 60_000) };
+  const later = { ...send('id=tr_7UhSN1zuXS'), receivedAt: new Date(fixedNow.getTime() + 60_000) };
   const changes = [send('id=tr_7UhSN1zuXS'), later].map((delivery) => readEvents(source, delivery)[0]);
   t.match(changes, [{ topic: 'classic.tr' }, { topic: 'classic.tr' }]);
   t.not(changes[0]?.eventId, changes[1]?.eventId, 'each change of a payment is an event');
@@ -255,10 +255,10 @@ t.test('Mollie: a token takes the bare id of a payment and nothing else', async 
 t.test(
   'Mailgun: a mail keeps its id under another token, and its sender cannot say what it is',
   async (t) => {
-    const source = makeSource(mailgun, SECRET);
-    const seconds = NOW.getTime() / 1000;
+    const source = makeSource(mailgun, ownSecret);
+    const seconds = fixedNow.getTime() / 1000;
     const send = (token: string, more: Record<string, string> = {}) => {
-      const signature = createHmac('sha256', SECRET).update(`${seconds}${token}`).digest('hex');
+      const signature = createHmac('sha256', ownSecret).update(`${seconds}${token}`).digest('hex');
       const fields = { recipient: 'a@b.example', 'body-plain': 'Ring', 'Message-Id': '<1@x>', ...more };
       const body = new URLSearchParams({
         ...fields,
@@ -267,7 +267,7 @@ t.test(
         signature,
       }).toString();
       const headers = { 'content-type': ['application/x-www-form-urlencoded'] };
-      return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: NOW };
+      return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: fixedNow };
     };
     const [first, again, other] = [send('t1'), send('t2'), send('t3', { recipient: 'c@d.example' })];
     for (const delivery of [first, again, other]) t.equal(await reasonOf(source, delivery), 'ok');
@@ -398,11 +398,11 @@ t.test(
   'RevenueCat and Buildkite: a signature that was sent has to hold, whatever stands beside it',
   async (t) => {
     for (const [provider, token, value] of [
-      [revenuecat, 'authorization', SECRET],
-      [buildkite, 'x-buildkite-token', SECRET],
+      [revenuecat, 'authorization', ownSecret],
+      [buildkite, 'x-buildkite-token', ownSecret],
     ] as const) {
-      const { delivery } = makeSigned(provider, { key: { secret: SECRET } });
-      const source = makeSource(provider, SECRET);
+      const { delivery } = makeSigned(provider, { key: { secret: ownSecret } });
+      const source = makeSource(provider, ownSecret);
       const body = Buffer.from(delivery.body.toString().replace(/\d/, 'x'));
       t.equal(await reasonOf(source, delivery), 'ok');
       t.equal(await reasonOf(source, { ...delivery, body }), 'wrong_signature', 'another body');
@@ -429,11 +429,11 @@ t.test('Netlify: only a token by HS256 of netlify, for this body; it bears no ti
   const sha256 = createHash('sha256').update(body).digest('hex');
   const send = (claims: object, head: object = { alg: 'HS256' }): Delivery => {
     const signed = `${part(head)}.${part(claims)}`;
-    const token = `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+    const token = `${signed}.${createHmac('sha256', ownSecret).update(signed).digest('base64url')}`;
     const headers = { 'x-webhook-signature': [token] };
-    return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: NOW };
+    return { method: 'POST', url: '/', headers, body: Buffer.from(body), receivedAt: fixedNow };
   };
-  const source = makeSource(netlify, SECRET);
+  const source = makeSource(netlify, ownSecret);
   t.equal(await reasonOf(source, send({ iss: 'netlify', sha256 })), 'ok');
   t.equal(await reasonOf(source, send({ iss: 'netlify', sha256: '0'.repeat(64) })), 'wrong_signature');
   t.equal(await reasonOf(source, send({ iss: 'netlify' })), 'wrong_signature');
@@ -444,15 +444,15 @@ t.test('Netlify: only a token by HS256 of netlify, for this body; it bears no ti
 
 t.test('Segment: a batch, of which the first event alone is signed, is refused', async (t) => {
   const first = '{"messageId":"1","type":"track"}';
-  const signature = createHmac('sha1', SECRET).update(first).digest('hex');
+  const signature = createHmac('sha1', ownSecret).update(first).digest('hex');
   const send = (body: string): Delivery => ({
     method: 'POST',
     url: '/',
     headers: { 'x-signature': [signature] },
     body: Buffer.from(body),
-    receivedAt: NOW,
+    receivedAt: fixedNow,
   });
-  const source = makeSource(segment, SECRET);
+  const source = makeSource(segment, ownSecret);
   t.equal(await reasonOf(source, send(first)), 'ok');
   t.equal(await reasonOf(source, send(`[${first},{"messageId":"2","type":"track"}]`)), 'wrong_signature');
 });

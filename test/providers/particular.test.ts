@@ -9,11 +9,11 @@ import {
   type Verdict,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { makeSigned, makeSource, NOW, withHeaders } from './deliveries.ts';
+import { fixedNow, makeSigned, makeSource, withHeaders } from './deliveries.ts';
 
 const { auth0, hygraph, mailgun, payos, plivo, twitch, zendesk } = providers;
 const xTwitter = providers['x-twitter'];
-const SECRET = 'a-secret-of-sixteen';
+const secret = 'a-secret-of-sixteen';
 
 const reasonOf = (verdict: Verdict | Promise<Verdict>) => {
   const { ok, reason } = verdict as { ok: boolean; reason?: string };
@@ -27,19 +27,19 @@ function delivery(body: string | Buffer, headers: Record<string, string> = {}): 
     url: '/',
     headers: Object.fromEntries(Object.entries(all).map(([name, value]) => [name, [value]])),
     body: Buffer.from(body),
-    receivedAt: NOW,
+    receivedAt: fixedNow,
   };
 }
 
 const facts = (provider: Provider, body: string, headers: Record<string, string> = {}) =>
-  readEvents(makeSource(provider, SECRET), delivery(body, headers)).map(({ eventId, topic, payloadError }) =>
+  readEvents(makeSource(provider, secret), delivery(body, headers)).map(({ eventId, topic, payloadError }) =>
     `${eventId} ${topic} ${payloadError ?? ''}`.trim(),
   );
 
 t.test('payOS: values are signed, so a nested one, which would not be covered, is refused', (t) => {
-  const source = makeSource(payos, SECRET);
+  const source = makeSource(payos, secret);
   const signed = (data: object, text: string) => {
-    const signature = createHmac('sha256', SECRET).update(text).digest('hex');
+    const signature = createHmac('sha256', secret).update(text).digest('hex');
     return verifyDelivery(source, delivery(JSON.stringify({ data, signature })));
   };
   t.equal(reasonOf(signed({ b: 1, a: 'x', c: null, d: true }, 'a=x&b=1&c=&d=true')), 'ok');
@@ -54,13 +54,13 @@ t.test('payOS: values are signed, so a nested one, which would not be covered, i
 t.test('Plivo: the query is sorted, and a signature over the URL alone carries no body', (t) => {
   const nonce = '05429567804466091622';
   const verify = (webhookUrl: string, text: string, body: string, contentType?: string) => {
-    const signature = createHmac('sha256', SECRET).update(`${text}.${nonce}`).digest('base64');
+    const signature = createHmac('sha256', secret).update(`${text}.${nonce}`).digest('base64');
     const headers = {
       'content-type': contentType ?? 'application/x-www-form-urlencoded',
       'x-plivo-signature-v3': `AAAA,${signature}`,
       'x-plivo-signature-v3-nonce': nonce,
     };
-    return reasonOf(verifyDelivery({ ...makeSource(plivo, SECRET), webhookUrl }, delivery(body, headers)));
+    return reasonOf(verifyDelivery({ ...makeSource(plivo, secret), webhookUrl }, delivery(body, headers)));
   };
   const base = 'https://shop.example.com/plivo';
   t.equal(verify(base, `${base}?a1b2`, 'b=2&a=1'), 'ok');
@@ -105,7 +105,7 @@ t.test('Mailgun: the token of a signature is good for one event', (t) => {
   t.same(second?.bodySha256, first?.bodySha256, 'but the second one counts as a replay of the first');
   const [next] = readEvents(source, makeSigned(mailgun).delivery);
   t.notSame(next?.bodySha256, first?.bodySha256);
-  const old = { ...good, receivedAt: new Date(NOW.getTime() + 9 * 3600_000 + 1000) };
+  const old = { ...good, receivedAt: new Date(fixedNow.getTime() + 9 * 3600_000 + 1000) };
   t.equal(
     reasonOf(verifyDelivery(source, old)),
     'too_old',
@@ -123,7 +123,7 @@ t.test('Zendesk: only an event has an id of its own; a trigger goes by its invoc
   t.same(facts(zendesk, '{"id":"123","type":"ticket"}', headers), ['8350205582 ticket']);
   const [first, second] = ['2026-11-23T10:00:00Z', '2026-11-23T10:00:01Z'].map((time) => {
     const all = { ...headers, 'x-zendesk-webhook-signature-timestamp': time };
-    return readEvents(makeSource(zendesk, SECRET), delivery('{"ticket":1}', all))[0];
+    return readEvents(makeSource(zendesk, secret), delivery('{"ticket":1}', all))[0];
   });
   t.notSame(first?.bodySha256, second?.bodySha256, 'equal bodies of two updates are two events');
   t.end();

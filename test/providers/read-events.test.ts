@@ -1,16 +1,16 @@
 // What becomes of validly signed bodies that are odd (reliability.md B18 to B38).
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { MAX_FORM_FIELDS } from '../../src/providers/body/form.ts';
+import { maxFormFields } from '../../src/providers/body/form.ts';
 import {
   type EventDraft,
-  MAX_EVENTS_PER_DELIVERY,
+  maxEventsPerDelivery,
   type Provider,
   providers,
   readEvents,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { cpuMs, makeSigned, makeSource, NOW, secretOf } from './deliveries.ts';
+import { cpuMs, fixedNow, makeSigned, makeSource, secretOf } from './deliveries.ts';
 
 const { github, mailchimp, meta, sendgrid, shopify, slack, standardWebhooks, stripe } = {
   ...providers,
@@ -25,7 +25,13 @@ function read(
   headers: Record<string, string> = {},
 ): EventDraft {
   const distinct = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value]]));
-  const delivery = { method: 'POST', url: '/', headers: distinct, body: Buffer.from(body), receivedAt: NOW };
+  const delivery = {
+    method: 'POST',
+    url: '/',
+    headers: distinct,
+    body: Buffer.from(body),
+    receivedAt: fixedNow,
+  };
   const events = readEvents(source, delivery);
   t.equal(events.length, 1);
   const [event] = events;
@@ -154,7 +160,7 @@ t.test('ids are never cut, folded or rounded', (t) => {
 });
 
 t.test('an unsigned id header that came twice is not used', (t) => {
-  const delivery = { method: 'POST', url: '/', body: Buffer.from('{}'), receivedAt: NOW };
+  const delivery = { method: 'POST', url: '/', body: Buffer.from('{}'), receivedAt: fixedNow };
   const headers = { 'x-github-delivery': ['a', 'b'], 'x-github-event': ['ping'] };
   t.match(readEvents(githubSource, { ...delivery, headers }), [{ eventId: /^sha256:/, topic: 'ping' }]);
   const two = { 'x-shopify-webhook-id': ['a', 'b'], 'shopify-webhook-id': ['c'] };
@@ -242,7 +248,7 @@ t.test('the time for a body of many keys grows with the body at most', (t) => {
 });
 
 function readAll(body: string, provider: Provider = sendgrid): EventDraft[] {
-  const delivery = { method: 'POST', url: '/', headers: {}, body: Buffer.from(body), receivedAt: NOW };
+  const delivery = { method: 'POST', url: '/', headers: {}, body: Buffer.from(body), receivedAt: fixedNow };
   return readEvents(makeSource(provider, 'x'), delivery);
 }
 
@@ -316,8 +322,8 @@ t.test('a batch of a thousand is split; one beyond the cap is stored whole and m
   const batch = (count: number) =>
     JSON.stringify(Array.from({ length: count }, (_, n) => ({ sg_event_id: `e${n}` })));
   t.equal(readAll(batch(1000)).length, 1000);
-  t.equal(readAll(batch(MAX_EVENTS_PER_DELIVERY)).length, MAX_EVENTS_PER_DELIVERY);
-  const over = batch(MAX_EVENTS_PER_DELIVERY + 1);
+  t.equal(readAll(batch(maxEventsPerDelivery)).length, maxEventsPerDelivery);
+  const over = batch(maxEventsPerDelivery + 1);
   const [event] = readAll(over);
   t.equal(event?.payloadText, null);
   t.equal(event?.payloadError, 'too_many');
@@ -345,10 +351,10 @@ t.test('a form of too many fields is read by nobody, and one field may be as lon
   const form = { 'content-type': 'application/x-www-form-urlencoded' };
   const slackSource = makeSource(slack, 'a-secret-of-sixteen');
   const fields = (count: number) => 'a=b&'.repeat(count).slice(0, -1);
-  t.match(read(fields(MAX_FORM_FIELDS), slackSource, form), { payloadError: null });
-  const tooMany = read(fields(MAX_FORM_FIELDS + 1), slackSource, form);
+  t.match(read(fields(maxFormFields), slackSource, form), { payloadError: null });
+  const tooMany = read(fields(maxFormFields + 1), slackSource, form);
   t.match(tooMany, { payloadError: 'too_many', payloadText: null });
-  t.equal(tooMany.rawBody?.length, fields(MAX_FORM_FIELDS + 1).length, 'its bytes are kept: they are signed');
+  t.equal(tooMany.rawBody?.length, fields(maxFormFields + 1).length, 'its bytes are kept: they are signed');
 
   const { mandrill } = providers;
   const events = JSON.stringify([{ _id: '1', event: 'open', ts: 1, msg: { text: 'x&='.repeat(150_000) } }]);
@@ -360,7 +366,7 @@ t.test('a form of too many fields is read by nobody, and one field may be as lon
   t.match(readEvents(source, delivery), [{ eventId: '1:open:1', payloadError: null }]);
   // Signed field by field, so what is not read cannot be proven.
   const flooded = makeSigned(mandrill, { key: secretOf(mandrill, 1) }).delivery;
-  const body = Buffer.concat([flooded.body, Buffer.from('&a'.repeat(MAX_FORM_FIELDS))]);
+  const body = Buffer.concat([flooded.body, Buffer.from('&a'.repeat(maxFormFields))]);
   t.match(await verifyDelivery(source, { ...flooded, body }), {
     ok: false,
     reason: 'missing_header',

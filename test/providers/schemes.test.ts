@@ -9,7 +9,7 @@ import {
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import { parsePublicKey } from '../../src/providers/schemes/public-key.ts';
-import { makeSigned, makeSource, NOW, secretOf, WEBHOOK_URL, withHeaders } from './deliveries.ts';
+import { exampleUrl, fixedNow, makeSigned, makeSource, secretOf, withHeaders } from './deliveries.ts';
 
 const { braintree, cloudinary, discord, gitlab, livekit, postmark, sendgrid, square, twilio, vonage } =
   providers;
@@ -28,43 +28,43 @@ function liveKitToken(head: object, claims: object, secret = 'livekit-secret-012
 t.test('a JWT is believed for its algorithm, issuer, times and body only', (t) => {
   const source = makeSource(livekit, 'APIabc:livekit-secret-0123456789');
   const body = Buffer.from('{"event":"x","id":"1"}');
-  const seconds = NOW.getTime() / 1000;
+  const seconds = fixedNow.getTime() / 1000;
   const sha256 = createHash('sha256').update(body).digest('base64');
   const good = { iss: 'APIabc', exp: seconds + 300, nbf: seconds, sha256 };
-  const HS256 = { alg: 'HS256', typ: 'JWT' };
+  const hs256 = { alg: 'HS256', typ: 'JWT' };
   const reason = (token: string) =>
     reasonOf(source, {
       method: 'POST',
       url: '/',
       headers: { authorization: [token] },
       body,
-      receivedAt: NOW,
+      receivedAt: fixedNow,
     });
-  t.equal(reason(liveKitToken(HS256, good)), 'ok');
+  t.equal(reason(liveKitToken(hs256, good)), 'ok');
   t.equal(reason(liveKitToken({ typ: 'JWT', alg: 'HS256', kid: 'x' }, good)), 'ok');
   const rejections: [string, string][] = [
     [liveKitToken({ alg: 'none' }, good), 'malformed_signature'],
     [`${base64url({ alg: 'none' })}.${base64url(good)}.`, 'malformed_signature'],
     [liveKitToken({ alg: 'HS512' }, good), 'malformed_signature'],
     [liveKitToken({ alg: 'hs256' }, good), 'malformed_signature'],
-    [liveKitToken({ ...HS256, crit: ['x'] }, good), 'malformed_signature'],
-    [`${liveKitToken(HS256, good)}.x`, 'malformed_signature'],
-    [`Bearer ${liveKitToken(HS256, good)}`, 'malformed_signature'],
-    [liveKitToken(HS256, good, 'another-secret-0123456789'), 'wrong_signature'],
-    [liveKitToken(HS256, { ...good, iss: 'APIother' }), 'wrong_signature'],
-    [liveKitToken(HS256, { ...good, iss: undefined }), 'wrong_signature'],
+    [liveKitToken({ ...hs256, crit: ['x'] }, good), 'malformed_signature'],
+    [`${liveKitToken(hs256, good)}.x`, 'malformed_signature'],
+    [`Bearer ${liveKitToken(hs256, good)}`, 'malformed_signature'],
+    [liveKitToken(hs256, good, 'another-secret-0123456789'), 'wrong_signature'],
+    [liveKitToken(hs256, { ...good, iss: 'APIother' }), 'wrong_signature'],
+    [liveKitToken(hs256, { ...good, iss: undefined }), 'wrong_signature'],
     [
-      liveKitToken(HS256, { ...good, sha256: createHash('sha256').update('x').digest('base64') }),
+      liveKitToken(hs256, { ...good, sha256: createHash('sha256').update('x').digest('base64') }),
       'wrong_signature',
     ],
-    [liveKitToken(HS256, { ...good, sha256: undefined }), 'wrong_signature'],
-    [liveKitToken(HS256, { ...good, sha256: [sha256] }), 'wrong_signature'],
-    [liveKitToken(HS256, { ...good, exp: seconds - 11 }), 'too_old'],
-    [liveKitToken(HS256, { ...good, nbf: seconds + 11 }), 'too_new'],
-    [liveKitToken(HS256, { ...good, iat: seconds + 11 }), 'too_new'],
-    [liveKitToken(HS256, { ...good, exp: undefined }), 'malformed_timestamp'],
-    [liveKitToken(HS256, { ...good, exp: String(seconds + 300) }), 'malformed_timestamp'],
-    [liveKitToken(HS256, { ...good, exp: seconds * 1000 }), 'malformed_timestamp'],
+    [liveKitToken(hs256, { ...good, sha256: undefined }), 'wrong_signature'],
+    [liveKitToken(hs256, { ...good, sha256: [sha256] }), 'wrong_signature'],
+    [liveKitToken(hs256, { ...good, exp: seconds - 11 }), 'too_old'],
+    [liveKitToken(hs256, { ...good, nbf: seconds + 11 }), 'too_new'],
+    [liveKitToken(hs256, { ...good, iat: seconds + 11 }), 'too_new'],
+    [liveKitToken(hs256, { ...good, exp: undefined }), 'malformed_timestamp'],
+    [liveKitToken(hs256, { ...good, exp: String(seconds + 300) }), 'malformed_timestamp'],
+    [liveKitToken(hs256, { ...good, exp: seconds * 1000 }), 'malformed_timestamp'],
   ];
   for (const [index, [token, wanted]] of rejections.entries())
     t.equal(reason(token), wanted, `rejection ${index}`);
@@ -76,7 +76,7 @@ t.test('a token without exp is bounded by its iat', (t) => {
   t.equal(reasonOf(source, delivery), 'ok');
   const [, claims = ''] = (delivery.headers.authorization?.[0] ?? '').split('.');
   t.notMatch(JSON.parse(Buffer.from(claims, 'base64url').toString()), { exp: Number });
-  const late = { ...delivery, receivedAt: new Date(NOW.getTime() + 25 * 3600 * 1000) };
+  const late = { ...delivery, receivedAt: new Date(fixedNow.getTime() + 25 * 3600 * 1000) };
   t.equal(reasonOf(source, late), 'too_old');
   t.end();
 });
@@ -122,7 +122,7 @@ t.test('Twilio: a JSON body is tied to the URL by its hash, wherever the URL was
     url: `/api/webhooks/it${query}`,
     headers: { 'content-type': ['application/json'], 'x-twilio-signature': [signature] },
     body,
-    receivedAt: NOW,
+    receivedAt: fixedNow,
   };
   t.equal(reasonOf(source, delivery), 'ok');
   t.equal(reasonOf(source, { ...delivery, body: Buffer.from('{"type":"com.twilio.y"}') }), 'wrong_signature');
@@ -141,13 +141,13 @@ t.test('Twilio: a JSON body is tied to the URL by its hash, wherever the URL was
 
 t.test('Twilio: repeated fields count once each, in order', (t) => {
   const secret = 'twilio-auth-token-0123456789abcdef';
-  const signature = createHmac('sha1', secret).update(`${WEBHOOK_URL}Ba1b2Cx`).digest('base64');
+  const signature = createHmac('sha1', secret).update(`${exampleUrl}Ba1b2Cx`).digest('base64');
   const delivery = (form: string): Delivery => ({
     method: 'POST',
     url: '/',
     headers: { 'content-type': ['application/x-www-form-urlencoded'], 'x-twilio-signature': [signature] },
     body: Buffer.from(form),
-    receivedAt: NOW,
+    receivedAt: fixedNow,
   });
   const source = makeSource(twilio, secret);
   t.equal(
@@ -155,7 +155,7 @@ t.test('Twilio: repeated fields count once each, in order', (t) => {
     'wrong_signature',
     'B sorts before b and before C',
   );
-  const right = createHmac('sha1', secret).update(`${WEBHOOK_URL}B1B2Cxb3`).digest('base64');
+  const right = createHmac('sha1', secret).update(`${exampleUrl}B1B2Cxb3`).digest('base64');
   const sorted = withHeaders(delivery('b=3&C=x&B=2&B=1&B=2'), { 'x-twilio-signature': [right] });
   t.equal(reasonOf(source, sorted), 'ok');
   t.end();
@@ -165,7 +165,7 @@ t.test('a scheme that signs the URL refuses while no URL is configured, or anoth
   const { source, delivery } = makeSigned(square);
   const { webhookUrl: _url, ...without } = source;
   t.equal(reasonOf(without, delivery), 'missing_url');
-  t.equal(reasonOf({ ...source, webhookUrl: `${WEBHOOK_URL}/` }, delivery), 'wrong_signature');
+  t.equal(reasonOf({ ...source, webhookUrl: `${exampleUrl}/` }, delivery), 'wrong_signature');
   t.end();
 });
 
@@ -209,7 +209,13 @@ t.test('Braintree: what its handshake signs for anyone is no payload', (t) => {
   const mac = createHmac('sha1', key).update(challenge).digest('hex');
   const form = new URLSearchParams({ bt_payload: challenge, bt_signature: `integration_public_key|${mac}` });
   const headers = { 'content-type': ['application/x-www-form-urlencoded'] };
-  const delivery = { method: 'POST', url: '/', headers, body: Buffer.from(form.toString()), receivedAt: NOW };
+  const delivery = {
+    method: 'POST',
+    url: '/',
+    headers,
+    body: Buffer.from(form.toString()),
+    receivedAt: fixedNow,
+  };
   t.equal(reasonOf(source, delivery), 'wrong_signature');
   t.end();
 });

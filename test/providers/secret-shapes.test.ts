@@ -78,7 +78,7 @@ t.test('web does not start with secrets of the wrong shape, and names all of the
     },
   });
   t.equal(code, 78);
-  t.match(stderr, /^SVIX_WEBHOOK_SECRET is not whsec_… followed by base64; copy it once more$/m);
+  t.match(stderr, /^SVIX_WEBHOOK_SECRET is not whsec_… followed by base64; copy it again$/m);
   t.match(stderr, /^DISCORD_WEBHOOK_SECRET is a private key; give the public key/m);
   t.match(stderr, /^ADYEN_WEBHOOK_SECRET is not hexadecimal/m);
   t.match(stderr, /^GITHUB_WEBHOOK_SECRET is shorter than 16 bytes/m);

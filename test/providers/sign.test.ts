@@ -7,7 +7,7 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { makeSigned, makeSource, NOW, WEBHOOK_URL } from './deliveries.ts';
+import { exampleUrl, fixedNow, makeSigned, makeSource } from './deliveries.ts';
 
 const { github, mailchimp, slack, stripe } = providers;
 
@@ -29,20 +29,24 @@ t.test('the topic and the id asked for are the ones that are read back', (t) => 
 
 t.test('a secret of the URL is added to the URL, and forms are sent as forms', (t) => {
   const source = makeSource(mailchimp, 'a-secret-of-sixteen');
-  const request = signDelivery(source, { topic: 'subscribe', now: NOW, url: 'http://localhost:3000/hook' });
+  const request = signDelivery(source, {
+    topic: 'subscribe',
+    now: fixedNow,
+    url: 'http://localhost:3000/hook',
+  });
   t.equal(request.url, 'http://localhost:3000/hook?secret=a-secret-of-sixteen');
   t.equal(request.headers['content-type'], 'application/x-www-form-urlencoded');
   const withQuery = signDelivery(source, {
     topic: 'subscribe',
-    now: NOW,
+    now: fixedNow,
     url: 'http://localhost:3000/hook?a=1',
   });
   t.equal(withQuery.url, 'http://localhost:3000/hook?a=1&secret=a-secret-of-sixteen');
   const command = signDelivery(makeSource(slack, 's'), {
     topic: '/x',
     body: 'command=%2Fx',
-    now: NOW,
-    url: WEBHOOK_URL,
+    now: fixedNow,
+    url: exampleUrl,
   });
   t.equal(command.headers['content-type'], 'application/x-www-form-urlencoded');
   t.end();
@@ -52,7 +56,7 @@ t.test('a topic without a sample names those that have one', (t) => {
   const { '*': _any, ...named } = stripe.samples;
   const strict: Provider = { ...stripe, samples: named };
   const sign = () =>
-    signDelivery(makeSource(strict, 'whsec_1'), { topic: 'nope', now: NOW, url: WEBHOOK_URL });
+    signDelivery(makeSource(strict, 'whsec_1'), { topic: 'nope', now: fixedNow, url: exampleUrl });
   t.throws(sign, { message: /no sample for stripe nope.*invoice\.paid/ });
   t.end();
 });

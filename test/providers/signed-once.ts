@@ -13,7 +13,7 @@ import { alterations, singleAlterations } from './alterations.ts';
 import { makeSigned, makeSource, readFixture } from './deliveries.ts';
 
 /** A password or a token is all their proof: whoever has it may send any body, which nobody can tell from a right one. */
-export const BEARERS: ReadonlySet<string> = new Set([
+export const bearers: ReadonlySet<string> = new Set([
   'atlassian-connect',
   'auth0',
   'auth0-events',
@@ -33,7 +33,7 @@ export const BEARERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Where a field's name ends is not signed, so the type can be lost on the way; the event stays the one it was. */
-const RUN_TOGETHER: ReadonlySet<string> = new Set(['plivo']);
+const runTogether: ReadonlySet<string> = new Set(['plivo']);
 
 export interface Known {
   source: Source;
@@ -61,14 +61,14 @@ export async function checkAlterations(
   let accepted = 0;
   for (const { source, delivery } of knownDeliveries(provider)) {
     const known = readEvents(source, delivery);
-    if (!BEARERS.has(provider.name))
+    if (!bearers.has(provider.name))
       for (const altered of singleAlterations(delivery, isSignedInPart)) {
         const problem = await problemOf(source, known, altered);
         if (problem) throw new Error(`${problem}\n${shown(altered)}`);
         if (problem === undefined) accepted++;
       }
     const { failed, counterexample, errorInstance } = await fc.check(
-      fc.asyncProperty(alterations(delivery, BEARERS.has(provider.name)), async (altered) => {
+      fc.asyncProperty(alterations(delivery, bearers.has(provider.name)), async (altered) => {
         const problem = await problemOf(source, known, altered);
         if (problem === undefined) accepted++;
         return typeof problem !== 'string';
@@ -97,7 +97,7 @@ export async function problemOf(
   }
   if (answerHandshake(source, altered, 'verified', verdict.secretIndex)) return null;
   for (const event of readEvents(source, altered))
-    if (!known.some((one) => isSame(one, event, RUN_TOGETHER.has(source.provider.name))))
+    if (!known.some((one) => isSame(one, event, runTogether.has(source.provider.name))))
       return `accepted as another event: ${event.eventId} ${event.topic}, not ${known[0]?.eventId} ${known[0]?.topic}`;
   return undefined;
 }

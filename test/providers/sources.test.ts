@@ -2,8 +2,8 @@
 import t from 'tap';
 import { parseSources, variableOf } from '../../src/providers/sources.ts';
 
-const STRIPE = 'whsec_5f3d1c0a9b8e7f6d5c4b3a2918070605';
-const SHOPIFY = 'shpss_0123456789abcdef';
+const stripeSecret = 'whsec_5f3d1c0a9b8e7f6d5c4b3a2918070605';
+const shopifySecret = 'shpss_0123456789abcdef';
 
 function problemsOf(env: Record<string, string>): string[] {
   const { problems } = parseSources(env);
@@ -15,13 +15,13 @@ function problemsOf(env: Record<string, string>): string[] {
 
 t.test('a source is on when it has a secret', (t) => {
   const { sources, problems } = parseSources({
-    STRIPE_WEBHOOK_SECRET: STRIPE,
+    STRIPE_WEBHOOK_SECRET: stripeSecret,
     PATH: '/bin',
     SLACK_TOKEN: 'x',
   });
   t.strictSame(problems, []);
   t.strictSame([...sources.keys()], ['stripe']);
-  t.match(sources.get('stripe'), { name: 'stripe', secrets: [STRIPE], provider: { name: 'stripe' } });
+  t.match(sources.get('stripe'), { name: 'stripe', secrets: [stripeSecret], provider: { name: 'stripe' } });
   t.equal(sources.get('__proto__'), undefined);
   const { waiting, ...nothing } = parseSources({});
   t.strictSame(nothing, { sources: new Map(), problems: [] });
@@ -35,16 +35,16 @@ t.test('a source is on when it has a secret', (t) => {
 
 t.test('secrets are cut at commas, trimmed, and kept newest first', (t) => {
   const second = 'whsec_000000000000000000000000';
-  const { sources } = parseSources({ STRIPE_WEBHOOK_SECRET: ` ${second} , ${STRIPE}\n` });
-  t.strictSame(sources.get('stripe')?.secrets, [second, STRIPE]);
+  const { sources } = parseSources({ STRIPE_WEBHOOK_SECRET: ` ${second} , ${stripeSecret}\n` });
+  t.strictSame(sources.get('stripe')?.secrets, [second, stripeSecret]);
   t.end();
 });
 
 t.test('further sources are declared, and bear their own variables', (t) => {
   const { sources, problems } = parseSources({
     POSTBELL_SOURCES: 'stripe-eu=stripe, shop-2=shopify,',
-    STRIPE_EU_WEBHOOK_SECRET: STRIPE,
-    SHOP_2_WEBHOOK_SECRET: SHOPIFY,
+    STRIPE_EU_WEBHOOK_SECRET: stripeSecret,
+    SHOP_2_WEBHOOK_SECRET: shopifySecret,
     SHOP_2_VERIFY_TOKEN: ' tok ',
   });
   t.strictSame(problems, []);
@@ -56,7 +56,7 @@ t.test('further sources are declared, and bear their own variables', (t) => {
 });
 
 t.test('the URL is the one typed in, or the public one plus the path', (t) => {
-  const env = { STRIPE_WEBHOOK_SECRET: STRIPE, SHOPIFY_WEBHOOK_SECRET: SHOPIFY };
+  const env = { STRIPE_WEBHOOK_SECRET: stripeSecret, SHOPIFY_WEBHOOK_SECRET: shopifySecret };
   const { sources } = parseSources({
     ...env,
     PUBLIC_URL: 'https://shop.example.com/',
@@ -69,8 +69,8 @@ t.test('the URL is the one typed in, or the public one plus the path', (t) => {
     'character by character',
   );
   t.equal(parseSources(env).sources.get('stripe')?.webhookUrl, undefined);
-  for (const PUBLIC_URL of ['shop.example.com', 'ftp://x', 'https://x/?a=1', 'javascript:alert(1)'])
-    t.match(problemsOf({ ...env, PUBLIC_URL }), [/^PUBLIC_URL must be/], PUBLIC_URL);
+  for (const publicUrl of ['shop.example.com', 'ftp://x', 'https://x/?a=1', 'javascript:alert(1)'])
+    t.match(problemsOf({ ...env, PUBLIC_URL: publicUrl }), [/^PUBLIC_URL must be/], publicUrl);
   t.match(problemsOf({ ...env, STRIPE_WEBHOOK_URL: '/hook' }), [/^STRIPE_WEBHOOK_URL must be the exact URL/]);
   t.end();
 });
@@ -81,9 +81,12 @@ t.test('secrets of the wrong shape are refused, and the source is not on', (t) =
     [{ STRIPE_WEBHOOK_SECRET: '  ' }, /^STRIPE_WEBHOOK_SECRET is empty/],
     [{ STRIPE_WEBHOOK_SECRET: 'whsec_' }, /^STRIPE_WEBHOOK_SECRET is shorter than 16 bytes/],
     [{ STRIPE_WEBHOOK_SECRET: 'sk_live_0123456789abcdef0123' }, /does not begin with whsec_/],
-    [{ STRIPE_WEBHOOK_SECRET: `"${STRIPE}"` }, /stands in quotes/],
-    [{ STRIPE_WEBHOOK_SECRET: `${STRIPE},` }, /^STRIPE_WEBHOOK_SECRET, item 2, is empty.*commas separate/],
-    [{ STRIPE_WEBHOOK_SECRET: `${STRIPE}\n${STRIPE}` }, /line break/],
+    [{ STRIPE_WEBHOOK_SECRET: `"${stripeSecret}"` }, /is in quotes/],
+    [
+      { STRIPE_WEBHOOK_SECRET: `${stripeSecret},` },
+      /^STRIPE_WEBHOOK_SECRET, item 2, is empty.*commas separate/,
+    ],
+    [{ STRIPE_WEBHOOK_SECRET: `${stripeSecret}\n${stripeSecret}` }, /line break/],
     [{ SVIX_WEBHOOK_SECRET: 'whsec_not*base64*at*all*really' }, /^SVIX_WEBHOOK_SECRET is not whsec_/],
     [{ SVIX_WEBHOOK_SECRET: 'whsec_' }, /^SVIX_WEBHOOK_SECRET is not whsec_/],
     [{ SVIX_WEBHOOK_SECRET: 'whsec_c2hvcnQ=' }, /shorter than 16 bytes/],
@@ -104,7 +107,7 @@ t.test('secrets of the wrong shape are refused, and the source is not on', (t) =
 });
 
 t.test('a secret for an unknown source is an error with a suggestion', (t) => {
-  const unknown = (name: string) => problemsOf({ [`${name}_WEBHOOK_SECRET`]: STRIPE });
+  const unknown = (name: string) => problemsOf({ [`${name}_WEBHOOK_SECRET`]: stripeSecret });
   t.match(unknown('STRPIE'), ['STRPIE_WEBHOOK_SECRET belongs to no source; did you mean stripe?']);
   t.match(unknown('STRIPE_EU'), [/declare it with POSTBELL_SOURCES=stripe-eu=stripe$/]);
   t.match(unknown('ACME'), [/declare it with POSTBELL_SOURCES=acme=<provider>$/]);

@@ -2,15 +2,15 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import t from 'tap';
 import { type Delivery, providers, type Source, verifyDelivery } from '../../src/providers/index.ts';
-import { KEYS_FRESH_MS, MIN_REFETCH_MS } from '../../src/providers/schemes/remote-keys.ts';
-import { makeSigned, NOW, withHeaders } from './deliveries.ts';
+import { keysFreshMs, minRefetchMs } from '../../src/providers/schemes/remote-keys.ts';
+import { fixedNow, makeSigned, withHeaders } from './deliveries.ts';
 
 const { fal } = providers;
 const [older, newer] = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')];
 const jwk = (key: KeyObject) => key.export({ format: 'jwk' });
 const jwks = (...keys: KeyObject[]) => JSON.stringify({ keys: keys.map(jwk) });
 
-function signedBy({ privateKey }: { privateKey: KeyObject }, now = NOW): Delivery {
+function signedBy({ privateKey }: { privateKey: KeyObject }, now = fixedNow): Delivery {
   const secret = fal.secret.generate().secret;
   return makeSigned(fal, {
     now,
@@ -53,7 +53,7 @@ t.test(
         '503: asked again soon',
       );
     t.equal(asked.length, 1);
-    const later = new Date(NOW.getTime() + MIN_REFETCH_MS);
+    const later = new Date(fixedNow.getTime() + minRefetchMs);
     t.match(await verifyDelivery(source, signedBy(newer, later)), { ok: true });
     t.equal(asked.length, 2);
   },
@@ -62,7 +62,7 @@ t.test(
 t.test('what is too old or of no form is refused before a key is fetched', async (t) => {
   const { source, asked } = publishing(() => jwks(older.publicKey));
   const delivery = signedBy(older);
-  const old = { ...delivery, receivedAt: new Date(NOW.getTime() + 24 * 3600 * 1000) };
+  const old = { ...delivery, receivedAt: new Date(fixedNow.getTime() + 24 * 3600 * 1000) };
   t.match(await verifyDelivery(source, old), { reason: 'too_old' });
   const odd = withHeaders(delivery, { 'x-fal-webhook-signature': [] });
   t.match(await verifyDelivery(source, odd), { reason: 'missing_header' });
@@ -79,12 +79,12 @@ t.test(
     });
     t.match(await verifyDelivery(source, signedBy(older)), { reason: 'key_unavailable' });
     published = jwks(older.publicKey);
-    const second = new Date(NOW.getTime() + MIN_REFETCH_MS);
+    const second = new Date(fixedNow.getTime() + minRefetchMs);
     t.match(await verifyDelivery(source, signedBy(older, second)), { ok: true });
     published = undefined;
-    const stale = new Date(second.getTime() + KEYS_FRESH_MS + 1);
+    const stale = new Date(second.getTime() + keysFreshMs + 1);
     t.match(await verifyDelivery(source, signedBy(older, stale)), { ok: true });
-    const last = new Date(stale.getTime() + MIN_REFETCH_MS);
+    const last = new Date(stale.getTime() + minRefetchMs);
     t.match(await verifyDelivery(source, signedBy(newer, last)), { reason: 'key_unavailable' });
   },
 );

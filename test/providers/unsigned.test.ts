@@ -7,11 +7,11 @@ import {
   readEvents,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { makeSigned, makeSource, NOW, withHeaders } from './deliveries.ts';
+import { fixedNow, makeSigned, makeSource, withHeaders } from './deliveries.ts';
 
 const { asana, cloudevents, 'microsoft-graph': graph, ups } = providers;
-const SECRET = 'client-state-of-ours-0123';
-const OTHER = 'client-state-of-old-45678';
+const ownState = 'client-state-of-ours-0123';
+const olderState = 'client-state-of-old-45678';
 
 const request = (
   method: string,
@@ -19,26 +19,26 @@ const request = (
   headers: Delivery['headers'] = {},
   body: unknown = '',
 ): Delivery => ({
-  ...{ method, url, headers, receivedAt: NOW },
+  ...{ method, url, headers, receivedAt: fixedNow },
   body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
 });
 
 t.test('Graph: every item must bear a secret of ours, whichever', async (t) => {
-  const source = makeSource(graph, SECRET, OTHER);
+  const source = makeSource(graph, ownState, olderState);
   const verify = (value: unknown) => verifyDelivery(source, request('POST', '/', {}, { value }));
-  t.match(await verify([{ clientState: SECRET }, { clientState: OTHER }]), { ok: true });
-  t.match(await verify([{ clientState: SECRET }, { clientState: `${OTHER}x` }]), {
+  t.match(await verify([{ clientState: ownState }, { clientState: olderState }]), { ok: true });
+  t.match(await verify([{ clientState: ownState }, { clientState: `${olderState}x` }]), {
     reason: 'wrong_signature',
   });
-  t.match(await verify([{ clientState: SECRET }, {}]), { reason: 'missing_header' });
-  t.match(await verify([{ clientState: SECRET }, null]), { reason: 'missing_header' });
-  t.match(await verify([{ clientState: [SECRET] }]), { reason: 'missing_header' });
-  for (const none of [[], {}, SECRET, null, undefined])
+  t.match(await verify([{ clientState: ownState }, {}]), { reason: 'missing_header' });
+  t.match(await verify([{ clientState: ownState }, null]), { reason: 'missing_header' });
+  t.match(await verify([{ clientState: [ownState] }]), { reason: 'missing_header' });
+  for (const none of [[], {}, ownState, null, undefined])
     t.match(await verify(none), { reason: 'missing_header' });
 });
 
 t.test('Graph: the validation token is repeated as plain text, and nothing that could be markup', (t) => {
-  const source = makeSource(graph, SECRET);
+  const source = makeSource(graph, ownState);
   const ask = (query: string, method = 'POST') =>
     answerHandshake(source, request(method, `/api/webhooks/microsoft-graph?${query}`), 'unsigned');
   const token =
@@ -56,30 +56,30 @@ t.test('Graph: the validation token is repeated as plain text, and nothing that 
 });
 
 t.test('Graph: what nothing tells apart is an event of its own, each time', (t) => {
-  const source = makeSource(graph, SECRET);
+  const source = makeSource(graph, ownState);
   const bare = {
-    value: [{ clientState: SECRET, subscriptionId: 's', changeType: 'updated', resource: 'r' }],
+    value: [{ clientState: ownState, subscriptionId: 's', changeType: 'updated', resource: 'r' }],
   };
   const idAt = (receivedAt: Date) =>
     readEvents(source, { ...request('POST', '/', {}, bare), receivedAt })[0]?.eventId;
-  t.not(idAt(NOW), idAt(new Date(NOW.getTime() + 1)));
+  t.not(idAt(fixedNow), idAt(new Date(fixedNow.getTime() + 1)));
   t.end();
 });
 
 t.test('CloudEvents: bearer header or query; a wrong header is not got round by the query', async (t) => {
-  const source = makeSource(cloudevents, SECRET);
+  const source = makeSource(cloudevents, ownState);
   const verify = (url: string, authorization?: string[]) =>
     verifyDelivery(source, request('POST', url, authorization ? { authorization } : {}, '{}'));
-  t.match(await verify('/', [`Bearer ${SECRET}`]), { ok: true });
-  t.match(await verify(`/?access_token=${SECRET}`), { ok: true });
-  t.match(await verify(`/?access_token=${SECRET}`, ['Bearer wrong']), { reason: 'wrong_signature' });
-  t.match(await verify('/', [SECRET]), { reason: 'wrong_signature' });
+  t.match(await verify('/', [`Bearer ${ownState}`]), { ok: true });
+  t.match(await verify(`/?access_token=${ownState}`), { ok: true });
+  t.match(await verify(`/?access_token=${ownState}`, ['Bearer wrong']), { reason: 'wrong_signature' });
+  t.match(await verify('/', [ownState]), { reason: 'wrong_signature' });
   t.match(await verify('/'), { reason: 'missing_header' });
   t.strictSame(cloudevents.scheme.proofParams, ['access_token'], 'never logged');
 });
 
 t.test('CloudEvents: OPTIONS is answered to one host name, and to nothing else', (t) => {
-  const source = makeSource(cloudevents, SECRET);
+  const source = makeSource(cloudevents, ownState);
   const ask = (...origins: string[]) =>
     answerHandshake(source, request('OPTIONS', '/', { 'webhook-request-origin': origins }), 'unsigned');
   t.match(ask('eventemitter.example.com'), {
@@ -97,7 +97,7 @@ t.test('CloudEvents: OPTIONS is answered to one host name, and to nothing else',
 });
 
 t.test('CloudEvents: structured, batched and binary; an array of data is no batch', (t) => {
-  const source = makeSource(cloudevents, SECRET);
+  const source = makeSource(cloudevents, ownState);
   const one = { specversion: '1.0', id: '1', source: '/s', type: 'a', time: '2026-11-23T10:00:00Z' };
   const read = (body: unknown, headers = {}) =>
     readEvents(source, request('POST', '/', headers, body)).map(({ eventId, topic }) => [eventId, topic]);
@@ -150,9 +150,9 @@ t.test('UPS v2: our own URL gives the token to whoever knows the secret, and tak
 t.test(
   'UPS v1: the credential comes back in its header; no id, so a scan told anew is another event',
   async (t) => {
-    const source = makeSource(ups, SECRET);
+    const source = makeSource(ups, ownState);
     const { delivery: signed } = makeSigned(ups, { topic: 'D.FS' });
-    const delivery = withHeaders(signed, { authorization: undefined, credential: [SECRET] });
+    const delivery = withHeaders(signed, { authorization: undefined, credential: [ownState] });
     t.match(await verifyDelivery(source, delivery), { ok: true });
     const other = withHeaders(delivery, { credential: ['another-credential-012'] });
     t.match(await verifyDelivery(source, other), { reason: 'wrong_signature' });

@@ -12,15 +12,15 @@ import {
   type Verdict,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { cpuMs, makeSigned, makeSource, NOW, secretOf, withHeaders } from './deliveries.ts';
+import { cpuMs, fixedNow, makeSigned, makeSource, secretOf, withHeaders } from './deliveries.ts';
 
 const { github, mailchimp, shopify, slack, stripe, svix } = providers;
-const STRIPE_SECRET = 'whsec_5f3d1c0a9b8e7f6d5c4b3a2918070605';
-const stripeSource = makeSource(stripe, STRIPE_SECRET);
+const stripeSecret = 'whsec_5f3d1c0a9b8e7f6d5c4b3a2918070605';
+const stripeSource = makeSource(stripe, stripeSecret);
 const body = Buffer.from('{"id":"evt_1","type":"a.b"}');
-const nowSeconds = NOW.getTime() / 1000;
+const nowSeconds = fixedNow.getTime() / 1000;
 
-function stripeSignature(stamp: string | number, secret = STRIPE_SECRET): string {
+function stripeSignature(stamp: string | number, secret = stripeSecret): string {
   return createHmac('sha256', secret).update(`${stamp}.${body}`).digest('hex');
 }
 
@@ -30,7 +30,7 @@ function stripeDelivery(header: string): Delivery {
     url: '/api/webhooks/stripe',
     headers: { 'stripe-signature': [header] },
     body,
-    receivedAt: NOW,
+    receivedAt: fixedNow,
   };
 }
 

@@ -6,16 +6,16 @@ import { scanJson } from './jsonb.ts';
 import { multipartToObject } from './multipart.ts';
 
 export interface DecodedBody {
-  /** Undefined where nothing could be read. Numbers may be rounded; `exact()` has them as written. */
+  /** Undefined where the body could not be read. Numbers may be rounded; `exact()` keeps them as written. */
   value: unknown;
   /** JSON that jsonb accepts, or null with `error`. */
   text: string | null;
   error: PayloadError | null;
-  /** A number in it may not survive JavaScript. */
+  /** True where JavaScript may change a number of the body. */
   hasInexactNumbers: boolean;
   /** As `value`, but numbers that JavaScript would round are raw JSON objects (see `scalarText`). */
   exact(): unknown;
-  /** Kept in place of the body's own bytes, where something was taken out of it. */
+  /** Replaces the body's own bytes, where credentials were removed. */
   bytes?: Buffer;
 }
 
@@ -23,9 +23,9 @@ interface RawJson {
   readonly rawJSON: string;
 }
 
-const OPENING_BRACE = 123;
-const OPENING_BRACKET = 91;
-const BEFORE_JSON: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf, 32, 9, 10, 13]);
+const openingBrace = 123;
+const openingBracket = 91;
+const beforeJson: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf, 32, 9, 10, 13]);
 
 // TypeScript's library does not know these two yet (ECMAScript "JSON.parse source text access").
 const json = JSON as typeof JSON & { rawJSON(text: string): RawJson; isRawJSON(value: unknown): boolean };
@@ -48,7 +48,7 @@ export function decodeBody(delivery: Delivery, source: Source): DecodedBody {
   return decodeJson(body.toString('utf8', hasBom ? 3 : 0));
 }
 
-/** A delivery by GET as if the fields in its query had been posted as a form. */
+/** Turns a delivery by GET into one whose query fields were posted as a form. */
 export function queryAsForm(delivery: Delivery): Delivery {
   const start = delivery.url.indexOf('?');
   const body = Buffer.from(start < 0 ? '' : delivery.url.slice(start + 1), 'latin1');
@@ -59,10 +59,10 @@ export function queryAsForm(delivery: Delivery): Delivery {
   };
 }
 
-// A memo, not state: handshakes, verifier and reader ask for the fields of one delivery in turn.
+// A cache, not state: handshakes, verifier and reader all need the fields of the same delivery.
 const forms = new WeakMap<Delivery, readonly FormField[] | FormProblem>();
 
-/** The fields of a form-encoded body, or undefined if it is none that can be read. */
+/** The fields of a form-encoded body; undefined if the body is no readable form. */
 export function formFields(delivery: Delivery): readonly FormField[] | undefined {
   const form = looksLikeForm(delivery.body) ? formOf(delivery) : undefined;
   return typeof form === 'string' ? undefined : form;
@@ -102,7 +102,7 @@ function decodeJson(text: string): DecodedBody {
   try {
     value = JSON.parse(text);
   } catch {
-    // Not swallowed: the kind of damage is the answer.
+    // The error is not lost: the result says why the text cannot be read.
     return unreadable(text.includes('\0') ? 'nul' : 'malformed');
   }
   let exact: unknown;
@@ -130,17 +130,17 @@ function decodeFields(value: Record<string, unknown>): DecodedBody {
 }
 
 /**
- * By the bytes alone: no signature covers the content type, and whoever changes it must not change what is read. The JSON
- * texts of providers are objects or arrays, and no form of theirs begins as one.
+ * Decides by the bytes alone: no signature covers the content type, so a changed content type must not change the
+ * payload. Providers' JSON texts are objects or arrays, and none of their forms begins with a bracket.
  */
 function looksLikeForm(body: Buffer): boolean {
   const first = firstMark(body);
-  return first !== undefined && first !== OPENING_BRACE && first !== OPENING_BRACKET;
+  return first !== undefined && first !== openingBrace && first !== openingBracket;
 }
 
-/** The first byte that is neither blank nor of a byte order mark. */
+/** The first byte that is neither a blank nor part of a byte order mark. */
 function firstMark(body: Buffer): number | undefined {
-  for (const byte of body) if (!BEFORE_JSON.has(byte)) return byte;
+  for (const byte of body) if (!beforeJson.has(byte)) return byte;
   return undefined;
 }
 

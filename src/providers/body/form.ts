@@ -1,4 +1,4 @@
-// Form-encoded bodies: read byte for byte, and turned into the object that is stored as their payload.
+// Form-encoded bodies: reads their bytes and makes the object to store as payload.
 import { isUtf8 } from 'node:buffer';
 
 export type FormField = readonly [name: string, value: string];
@@ -6,14 +6,14 @@ export type FormField = readonly [name: string, value: string];
 /** Why a body cannot be read as a form. */
 export type FormProblem = 'utf8' | 'too_many';
 
-/** Anybody can send a form before its signature is proven, and each field costs a microsecond. Providers send dozens. */
-export const MAX_FORM_FIELDS = 10_000;
-const MAX_NESTED_KEYS = 10;
+/** Forms are read before verification, so anybody can send one; each field costs a microsecond. Providers send dozens. */
+export const maxFormFields = 10_000;
+const maxNestedKeys = 10;
 
-const AMPERSAND = 38;
-const EQUALS = 61;
-const PLUS = 43;
-const PERCENT = 37;
+const ampersand = 38;
+const equalsSign = 61;
+const plusSign = 43;
+const percentSign = 37;
 
 /** The fields in the order sent, or why there are none. */
 export function parseForm(body: Buffer): FormField[] | FormProblem {
@@ -22,10 +22,10 @@ export function parseForm(body: Buffer): FormField[] | FormProblem {
   let equals = -1;
   for (let end = 0; end <= body.length; end++) {
     const byte = body[end];
-    if (byte === EQUALS && equals < 0) equals = end;
-    if (byte !== AMPERSAND && byte !== undefined) continue;
+    if (byte === equalsSign && equals < 0) equals = end;
+    if (byte !== ampersand && byte !== undefined) continue;
     if (end > start) {
-      if (fields.length === MAX_FORM_FIELDS) return 'too_many';
+      if (fields.length === maxFormFields) return 'too_many';
       const name = decodePart(body, start, equals < 0 ? end : equals);
       const value = equals < 0 ? '' : decodePart(body, equals + 1, end);
       if (name === undefined || value === undefined) return 'utf8';
@@ -37,7 +37,7 @@ export function parseForm(body: Buffer): FormField[] | FormProblem {
   return fields;
 }
 
-/** A field's value; undefined if it is absent or was sent twice, since readers differ on which one counts. */
+/** A field's value; undefined if absent or sent twice, since readers differ on which of two values counts. */
 export function singleField(fields: readonly FormField[], name: string): string | undefined {
   let found: string | undefined;
   for (const field of fields) {
@@ -48,7 +48,7 @@ export function singleField(fields: readonly FormField[], name: string): string 
   return found;
 }
 
-/** Names and values run together, sorted by name; of a repeated name each value once, sorted. By UTF-16 units. */
+/** Names and values without separators, sorted by name; of a repeated name each value once, sorted. By UTF-16 units. */
 export function sortedFields(fields: readonly FormField[]): string {
   const byName = new Map<string, Set<string>>();
   for (const [name, value] of fields) byName.set(name, (byName.get(name) ?? new Set()).add(value));
@@ -87,8 +87,8 @@ function decodePart(body: Buffer, start: number, end: number): string | undefine
   let length = 0;
   for (let i = start; i < end; i++) {
     let byte = body[i] ?? 0;
-    if (byte === PLUS) byte = 32;
-    else if (byte === PERCENT && i + 2 < end) {
+    if (byte === plusSign) byte = 32;
+    else if (byte === percentSign && i + 2 < end) {
       const high = hexDigit(body[i + 1]);
       const low = hexDigit(body[i + 2]);
       if (high >= 0 && low >= 0) {
@@ -110,12 +110,12 @@ function hexDigit(byte: number | undefined): number {
   return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
-/** `data[merges][EMAIL]` → data, merges, EMAIL; anything irregular or deeper than that stays one key. */
+/** `data[merges][EMAIL]` → data, merges, EMAIL; an irregular or deeper name stays one key. */
 function bracketKeys(name: string): string[] {
   const open = name.indexOf('[');
   if (open <= 0 || !name.endsWith(']')) return [name];
-  const inner = name.slice(open + 1, -1).split('][', MAX_NESTED_KEYS + 1);
-  if (inner.length > MAX_NESTED_KEYS || inner.some((key) => key.includes('[') || key.includes(']')))
+  const inner = name.slice(open + 1, -1).split('][', maxNestedKeys + 1);
+  if (inner.length > maxNestedKeys || inner.some((key) => key.includes('[') || key.includes(']')))
     return [name];
   return [name.slice(0, open), ...inner];
 }

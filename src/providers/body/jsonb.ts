@@ -1,23 +1,23 @@
-// Tells, by one linear scan, whether Postgres' jsonb would take a JSON text that JavaScript takes.
+// Finds in one linear scan whether Postgres' jsonb would reject a JSON text that JavaScript accepts.
 import type { PayloadError } from '../provider.ts';
 
-/** Deeper nesting is refused before any recursive parser sees it. */
-export const MAX_DEPTH = 200;
-/** jsonb keeps numbers as numeric: `1e131071` is seven bytes in and 131,072 digits out. */
-export const MAX_NUMBER_CHARS = 1000;
-export const MAX_EXPONENT = 500;
+/** Deeper nesting is rejected before any recursive parser runs. */
+export const maxJsonDepth = 200;
+/** jsonb stores numbers as numeric: the eight characters `1e131071` become 131,072 digits. */
+export const maxNumberChars = 1000;
+export const maxExponent = 500;
 
 export interface JsonScan {
   problem: PayloadError | null;
-  /** A number is written in a way that JavaScript may not give back (beyond 2^53, `2.00`, exponents). */
+  /** True where JavaScript may write a number differently (beyond 2^53, `2.00`, exponents). */
   hasInexactNumbers: boolean;
 }
 
-const QUOTE = 34;
-const BACKSLASH = 92;
+const quote = 34;
+const backslash = 92;
 
-/** Says nothing about the grammar: that is the parser's task. The text must be well-formed Unicode. */
-export function scanJson(text: string, maxDepth = MAX_DEPTH): JsonScan {
+/** Does not check the JSON grammar: the parser does. The text must be well-formed Unicode. */
+export function scanJson(text: string, maxDepth = maxJsonDepth): JsonScan {
   const hasEscapes = text.includes('\\');
   const length = text.length;
   let depth = 0;
@@ -26,13 +26,13 @@ export function scanJson(text: string, maxDepth = MAX_DEPTH): JsonScan {
   let i = 0;
   while (i < length) {
     const code = text.charCodeAt(i);
-    if (code === QUOTE) {
+    if (code === quote) {
       if (hasEscapes) {
         i++;
         while (i < length) {
           const inner = text.charCodeAt(i);
-          if (inner === QUOTE) break;
-          if (inner !== BACKSLASH) i++;
+          if (inner === quote) break;
+          if (inner !== backslash) i++;
           else if (text.charCodeAt(i + 1) !== 117) i += 2;
           else {
             const found = unicodeEscape(text, i);
@@ -68,7 +68,7 @@ function unicodeEscape(text: string, at: number): { problem: PayloadError | null
   const unit = Number.parseInt(text.slice(at + 2, at + 6), 16);
   if (unit === 0) return { problem: 'nul', length: 6 };
   if (unit < 0xd800 || unit > 0xdfff || Number.isNaN(unit)) return { problem: null, length: 6 };
-  if (unit > 0xdbff || text.charCodeAt(at + 6) !== BACKSLASH || text.charCodeAt(at + 7) !== 117)
+  if (unit > 0xdbff || text.charCodeAt(at + 6) !== backslash || text.charCodeAt(at + 7) !== 117)
     return { problem: 'surrogate', length: 6 };
   const low = Number.parseInt(text.slice(at + 8, at + 12), 16);
   return low >= 0xdc00 && low <= 0xdfff ? { problem: null, length: 12 } : { problem: 'surrogate', length: 6 };
@@ -94,8 +94,8 @@ function isPlainInteger(text: string, start: number, end: number): boolean {
 }
 
 function isAbsurdNumber(text: string, start: number, end: number): boolean {
-  if (end - start > MAX_NUMBER_CHARS) return true;
+  if (end - start > maxNumberChars) return true;
   const token = text.slice(start, end);
   const e = token.search(/[eE]/);
-  return e >= 0 && Math.abs(Number(token.slice(e + 1))) > MAX_EXPONENT;
+  return e >= 0 && Math.abs(Number(token.slice(e + 1))) > maxExponent;
 }

@@ -7,7 +7,7 @@ import { arrival, computed, firstOf, header, json, type Reading, rawBody } from 
 import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const ONCE_PER_OBJECT = ['scheduled', 'order.completed'];
+const oncePerObject = ['scheduled', 'order.completed'];
 
 export const acuity: Provider = {
   name: 'acuity',
@@ -23,12 +23,12 @@ export const acuity: Provider = {
   idIsSigned: true,
   body: { form: 'flat' },
   events: {
-    // The second change of an appointment has the very body of the first, so the time of arrival tells them apart.
+    // Two changes of one appointment have equal bodies, so the time of arrival is the id.
     id: firstOf(computed(idOfSingleEvent), [json('action'), ':', json('id'), ':', arrival]),
     idPerDelivery: true,
     topic: json('action'),
   },
-  retries: 'Wants a 2xx; schedule unknown. A repeated `changed` cannot be told from a second change.',
+  retries: 'Wants a 2xx; schedule unknown. A redelivered `changed` looks like a second change.',
   answers: 'unknown',
   samples: {
     changed: (draft) => appointment(draft),
@@ -41,7 +41,7 @@ export const acuity: Provider = {
 
 function idOfSingleEvent(reading: Reading): string | undefined {
   const action = readText(json('action'), reading) ?? '';
-  return ONCE_PER_OBJECT.includes(action) ? readText([action, ':', json('id')], reading) : undefined;
+  return oncePerObject.includes(action) ? readText([action, ':', json('id')], reading) : undefined;
 }
 
 function appointment({ topic }: SampleDraft): URLSearchParams {

@@ -12,20 +12,20 @@ import { randomId, randomNumber } from './sample.ts';
 
 type Fields = Record<string, unknown>;
 
-const SIGNATURE_PATH = ['additionalData', 'hmacSignature'];
-const MERCHANT_REFERENCE = 'merchantReference';
-const ID_FIELDS = ['pspReference', 'eventCode', 'success'];
-const SIGNED_PATHS = [
+const signaturePath = ['additionalData', 'hmacSignature'];
+const merchantReferenceField = 'merchantReference';
+const idFields = ['pspReference', 'eventCode', 'success'];
+const signedPaths = [
   ['pspReference'],
   ['originalReference'],
   ['merchantAccountCode'],
-  [MERCHANT_REFERENCE],
+  [merchantReferenceField],
   ['amount', 'value'],
   ['amount', 'currency'],
   ['eventCode'],
   ['success'],
 ];
-const MAX_ITEMS = 1_000;
+const maxItems = 1_000;
 
 const platform = hmac({
   key: 'hex',
@@ -59,7 +59,7 @@ export const adyen: Provider = {
   },
   acceptedAnswer: { status: 200, contentType: 'text/plain; charset=utf-8', body: '[accepted]' },
   retries:
-    'Wants a 2xx within 10 s; what failed is queued and sent again with growing gaps for up to 30 days.',
+    'Wants a 2xx within 10 s; failed deliveries are queued and sent again with growing gaps for up to 30 days.',
   sending: { newId: () => randomId().slice(0, 16).toUpperCase() },
   answers: { failure: { '5xx': 'retried' } },
   samples: {
@@ -75,7 +75,7 @@ export const adyen: Provider = {
   },
 };
 
-/** The signature of every item must hold, all by one key: an item without one must not ride along. */
+/** Every item must have a valid signature, all with the same key: an unsigned item rejects the delivery. */
 function perItem(): Scheme {
   return {
     summary: 'HMAC-SHA256 over eight fields in each item',
@@ -88,12 +88,12 @@ function perItem(): Scheme {
       return (delivery): Verdict => {
         const items = itemsOf(decodeBody(delivery, source).value);
         if (!items) return missing('hmacsignature, and notificationItems in the body');
-        if (items.length === 0 || items.length > MAX_ITEMS) return malformed('no items, or too many');
+        if (items.length === 0 || items.length > maxItems) return malformed('no items, or too many');
         const texts: string[] = [];
         for (const item of items) {
           const text = signedText(item);
-          if (text === undefined) return malformed('a field of an item is none that Adyen sends');
-          const signature = valueAt(item, SIGNATURE_PATH);
+          if (text === undefined) return malformed('a field of an item has a form that Adyen never sends');
+          const signature = valueAt(item, signaturePath);
           if (typeof signature !== 'string') return missing('hmacSignature in an item');
           texts.push(text, signature);
         }
@@ -103,7 +103,7 @@ function perItem(): Scheme {
     },
     sign(request, source) {
       const key = decodeKey('hex', source.secrets[0] ?? '');
-      if (!key) throw new Error('the secret is not of the form this provider uses');
+      if (!key) throw new Error('the secret does not have the form that this provider uses');
       const items = paymentItems(request.body) ?? [];
       const signed = items.map((item) => {
         const hmacSignature = macOf(key, signedText(item) ?? '');
@@ -132,19 +132,19 @@ function macOf(key: Buffer, text: string): string {
 }
 
 /**
- * The eight fields joined by `:`, which nothing escapes. Only the merchant's reference may hold one itself: with seven
- * fields that cannot, no text of eight can be cut in two ways.
+ * The eight fields joined by `:`, without escaping. Only the merchant's reference may contain a colon: since the other
+ * seven cannot, every signed text stands for exactly one set of fields.
  */
 function signedText(item: unknown): string | undefined {
   const values: string[] = [];
-  for (const [name = '', ...more] of SIGNED_PATHS) {
+  for (const [name = '', ...more] of signedPaths) {
     const value = valueAt(item, [name, ...more]) ?? '';
-    // `true` is signed like "true", and a number like its rounded text: as an id they would be another or none.
+    // `true` is signed like "true", and a number like its rounded text, but both would give a different id or none.
     if (typeof value !== 'string' && name !== 'amount') return undefined;
     if (typeof value === 'object') return undefined;
     const text = String(value);
-    if (text.includes(':') && name !== MERCHANT_REFERENCE) return undefined;
-    if (text === '' && ID_FIELDS.includes(name)) return undefined;
+    if (text.includes(':') && name !== merchantReferenceField) return undefined;
+    if (text === '' && idFields.includes(name)) return undefined;
     values.push(text);
   }
   return values.join(':');
@@ -152,7 +152,7 @@ function signedText(item: unknown): string | undefined {
 
 function itemsOf(body: unknown): unknown[] | undefined {
   const items = valueAt(body, ['notificationItems']);
-  // An entry of another shape stays what it is: it has no signature, and refuses the delivery.
+  // An entry of another shape stays unchanged: without a signature, it rejects the delivery.
   return Array.isArray(items)
     ? items.map((item) => valueAt(item, ['NotificationRequestItem']) ?? item)
     : undefined;
@@ -162,7 +162,7 @@ function paymentItems(body: Buffer): unknown[] | undefined {
   try {
     return itemsOf(JSON.parse(body.toString('utf8')));
   } catch {
-    // An own body that is no JSON can still be signed as a whole.
+    // A given body that is no JSON can still be signed as a whole.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// Airtable: `hmac-sha256=` hex HMAC over a bare ping, under a base64 key; what changed is then asked of its API.
+// Airtable: `hmac-sha256=` hex HMAC over a bare ping, under a base64 key. The team then reads the changes through Airtable's API.
 import { emptyAnswer } from '../handshake.ts';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -33,7 +33,7 @@ export const airtable: Provider = {
   retries:
     'Wants 200 or 204 without a body; tries again with growing gaps. Hooks expire 7 days after a refresh.',
   answers: { success: [200, 204], failure: { '5xx': 'retried' } },
-  redelivery: 'the delivery says only that something changed: list the payloads from your last cursor on',
+  redelivery: 'the delivery says only that something changed: list the payloads since your last cursor',
   samples: {
     ping: ({ now }) => ({
       base: { id: randomId('app').slice(0, 17) },

@@ -1,4 +1,4 @@
-// Anthropic: Standard Webhooks; `type` is always `event`, what happened is `data.type`.
+// Anthropic: Standard Webhooks; `type` is always `event`; `data.type` names the kind of event.
 
 import type { SampleDraft } from '../provider.ts';
 import { json } from '../template/parts.ts';

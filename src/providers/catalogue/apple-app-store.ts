@@ -6,22 +6,22 @@ import { parseToken } from '../schemes/token.ts';
 import { json, optional } from '../template/parts.ts';
 import { appStoreScheme, parseApp, pinnedKey, signedPayloadOf } from './apple-app-store-signature.ts';
 
-const SAMPLE_BUNDLE = 'com.example.bell';
+const sampleBundle = 'com.example.bell';
 
 const secret: SecretSpec = {
   label: 'Bundle ID and environment',
   format:
-    'com.example.app for Production, com.example.app:Sandbox (no secret: it says whose notifications count); for trials followed by ; and a public key',
+    'com.example.app for Production, com.example.app:Sandbox (no secret: the app whose notifications are accepted); for trials followed by ; and a public key',
   where: 'App Store Connect → your app → App Information → Bundle ID; the URL beneath, Version 2',
   check(text) {
     if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
     const app = parseApp(text);
-    if (!app) return 'is no bundle ID; it looks like com.example.app or com.example.app:Sandbox';
+    if (!app) return 'is no bundle ID; use the form com.example.app or com.example.app:Sandbox';
     return app.pinned !== undefined && !pinnedKey(app.pinned) ? 'has no public key after the ;' : undefined;
   },
   generate() {
     const pair = generateKeyPair('ecdsa-p256', { format: 'spki' });
-    return { ...pair, secret: `${SAMPLE_BUNDLE};${pair.secret}` };
+    return { ...pair, secret: `${sampleBundle};${pair.secret}` };
   },
 };
 
@@ -41,7 +41,7 @@ export const appleAppStore: Provider = {
     occurredAt: { at: json('signedDate'), unit: 'ms' },
   },
   retries:
-    'Wants 200 to 206; tries again 5 times, 1, 12, 24, 48 and 72 h after the try before; in the sandbox never. What is missing can be asked for: Get Notification History.',
+    'Wants 200 to 206; tries again 5 times, 1, 12, 24, 48 and 72 h after the try before; in the sandbox never. Get missing notifications with Get Notification History.',
   sending: { newId: () => crypto.randomUUID() },
   samples: {
     'SUBSCRIBED.INITIAL_BUY': (draft) => notification(draft),
@@ -67,7 +67,7 @@ function notification({ topic, id, now }: SampleDraft): object {
     signedDate: now.getTime(),
     data: {
       appAppleId: 1234567890,
-      bundleId: SAMPLE_BUNDLE,
+      bundleId: sampleBundle,
       bundleVersion: '1.2.3',
       environment: 'Production',
       signedTransactionInfo: 'e30.e30.e30',

@@ -1,4 +1,4 @@
-// Asana: hex HMAC over the body, keyed with a secret that Asana hands over when a webhook is made; a batch of events.
+// Asana: hex HMAC over the body, with a secret that Asana hands over when a webhook is created; a batch of events.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -7,8 +7,8 @@ import { credentialSecret } from '../secrets.ts';
 import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const SIGNATURE = 'x-hook-signature';
-const SECRET = 'x-hook-secret';
+const signatureHeader = 'x-hook-signature';
+const secretHeader = 'x-hook-secret';
 
 export const asana: Provider = {
   name: 'asana',
@@ -16,15 +16,15 @@ export const asana: Provider = {
   docsUrl: 'https://developers.asana.com/docs/webhooks-guide',
   facts:
     'Exchange of X-Hook-Secret, 10 s and 24 h of retries D: developers.asana.com, createwebhook and webhooks guide. Signature T: n8n. Fields of an event D. Empty deliveries as a sign of life M. No id is sent.',
-  scheme: hmac({ message: rawBody, signature: { at: header(SIGNATURE), encoding: 'hex' } }),
+  scheme: hmac({ message: rawBody, signature: { at: header(signatureHeader), encoding: 'hex' } }),
   secret: credentialSecret({
     label: 'X-Hook-Secret',
     where:
-      'Handed over by Asana for each webhook when it is made: run postbell setup asana first; list those of all webhooks',
+      'Asana hands over a secret when a webhook is created: run postbell setup asana first; list the secrets of all webhooks',
   }),
   idIsSigned: true,
   events: {
-    // No id is sent: the hash of an event, which names its time to the millisecond, stands in.
+    // Asana sends no id. The id is the hash of an event, which contains its time in milliseconds.
     topic: [json('resource.resource_type'), '.', json('action')],
     occurredAt: { at: json('created_at'), unit: 'iso' },
     items: (body) => valueAt(body, ['events']),
@@ -32,10 +32,10 @@ export const asana: Provider = {
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerSignOfLife }],
   handover: {
     read: readSecret,
-    answer: (secret) => ({ ...emptyAnswer(), headers: { [SECRET]: secret } }),
+    answer: (secret) => ({ ...emptyAnswer(), headers: { [secretHeader]: secret } }),
     todo: 'POST /api/1.0/webhooks with the resource and target={url}',
   },
-  retries: 'Wants a 2xx within 10 s; tries again for up to 24 h, then gives the webhook up.',
+  retries: 'Wants a 2xx within 10 s; tries again for up to 24 h, then ends the webhook.',
   answers: { failure: { '5xx': 'retried' } },
   samples: {
     'task.changed': (draft) => batch(draft, { change: { field: 'due_at', action: 'changed' } }, {}),
@@ -45,10 +45,10 @@ export const asana: Provider = {
   },
 };
 
-/** Without a signature, or it is a delivery. */
+/** A request with a signature is a delivery, not a handover. */
 function readSecret({ headers }: Delivery): string | undefined {
-  const values = headers[SECRET];
-  return values?.length === 1 && !headers[SIGNATURE] ? values[0] : undefined;
+  const values = headers[secretHeader];
+  return values?.length === 1 && !headers[signatureHeader] ? values[0] : undefined;
 }
 
 function answerSignOfLife(delivery: Delivery): HandshakeAnswer | undefined {

@@ -1,4 +1,4 @@
-// Ashby: `sha256=` hex HMAC over the body, which is all that tells two events apart.
+// Ashby: `sha256=` hex HMAC over the body; two events differ only in the body.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -11,7 +11,7 @@ export const ashby: Provider = {
   title: 'Ashby',
   docsUrl: 'https://developers.ashbyhq.com/docs/authenticating-webhooks',
   facts:
-    'Signature, ping and bodies D: developers.ashbyhq.com, authenticating webhooks, setting up webhooks and ping. Public receivers do not agree whether webhookActionId is sent: the hash of the body holds it or does without. Nothing was found of retries.',
+    'Signature, ping and bodies D: developers.ashbyhq.com, authenticating webhooks, setting up webhooks and ping. Public receivers do not agree whether webhookActionId is sent: the hash of the body holds it or does without. Retries: not found.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('ashby-signature'), encoding: 'hex', prefix: 'sha256=' },
@@ -37,7 +37,7 @@ export const ashby: Provider = {
   },
 };
 
-/** Whether the URL is live. */
+/** Tests whether the URL answers. */
 function answerPing(delivery: Delivery): HandshakeAnswer | undefined {
   return valueAt(smallJsonBody(delivery, '"ping"'), ['action']) === 'ping' ? emptyAnswer() : undefined;
 }

@@ -11,7 +11,7 @@ export const atlassianConnect: Provider = {
   title: 'Atlassian Connect',
   docsUrl: 'https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/',
   facts:
-    'Token and canonical query L: npm atlassian-jwt. Identifier kept over retries T, as for Jira. THE BODY IS NOT SIGNED: whoever sees a token can send another body with it until it expires, so read the object again by the API before anything depends on it.',
+    'Token and canonical query L: npm atlassian-jwt. Identifier kept over retries T, as for Jira. THE BODY IS NOT SIGNED: anybody who sees a token can send another body with it until it expires, so read the object again by the API before anything depends on it.',
   scheme: jwt({
     at: header('authorization'),
     prefix: 'JWT ',
@@ -26,7 +26,7 @@ export const atlassianConnect: Provider = {
       "`sharedSecret` of the installation (your app's `installed` callback); its base URL must have no path",
   }),
   idIsSigned: false,
-  // The next secret, where the app is installed again.
+  // A new installation of the app brings a new secret.
   body: { credentials: ['sharedSecret'] },
   events: {
     id: header('x-atlassian-webhook-identifier'),
@@ -56,10 +56,10 @@ function issueEvent({ topic, now }: SampleDraft): object {
   };
 }
 
-/** `METHOD&path&sorted query`, as their library makes it; the query as received, without a `jwt` in it. */
+/** `METHOD&path&sorted query`, as in Atlassian's library: the received query without `jwt`. */
 function queryHash({ method, url }: Delivery, { webhookUrl }: Source): string {
   const [received = '', query = ''] = url.split('?', 2);
-  // A proxy may have changed the path; what Atlassian was told of has not changed.
+  // A proxy may have changed the received path; Atlassian signs the path of the configured URL.
   const path = webhookUrl === undefined ? received : new URL(webhookUrl).pathname;
   const canonicalPath = path.replaceAll('&', '%26').replace(/(?<=.)\/$/, '');
   const values = Map.groupBy(new URLSearchParams(query), ([name]) => name);

@@ -1,4 +1,4 @@
-// Attio: hex HMAC over the body; the id stands in a header that the signature does not cover.
+// Attio: hex HMAC over the body; the id is in a header that the signature does not cover.
 import { hash } from 'node:crypto';
 import { splitBody } from '../body/batch.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
@@ -6,7 +6,7 @@ import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { computed, header, json, optional, type Reading, rawBody } from '../template/parts.ts';
 
-const ID = 'idempotency-key';
+const idHeader = 'idempotency-key';
 
 export const attio: Provider = {
   name: 'attio',
@@ -14,7 +14,7 @@ export const attio: Provider = {
   docsUrl: 'https://docs.attio.com/rest-api/guides/webhooks',
   facts:
     'Signature, Idempotency-Key kept over retries and redeliveries, and retries D: docs.attio.com, webhooks. The list of events T: several public receivers that agree. Events bear no time: two changes of one attribute have equal bodies, and only the unsigned key tells them apart.',
-  // X-Attio-Signature says the same once more.
+  // X-Attio-Signature repeats the same signature.
   scheme: hmac({ message: rawBody, signature: { at: header('attio-signature'), encoding: 'hex' } }),
   secret: textSecret({
     label: 'Webhook secret',
@@ -23,16 +23,16 @@ export const attio: Provider = {
   }),
   idIsSigned: false,
   events: {
-    id: [header(ID), optional(':', computed(hashOfItem))],
+    id: [header(idHeader), optional(':', computed(hashOfItem))],
     topic: json('events.0.event_type'),
     items: (body) => splitBody(body, 'events'),
   },
-  headers: [ID],
+  headers: [idHeader],
   retries:
     'Wants 200 or 202 within 5 s T; up to 10 tries over about 3 days, then the webhook is marked as degraded.',
   sending: {
     newId: () => crypto.randomUUID(),
-    headers: ({ id }) => ({ [ID]: id }),
+    headers: ({ id }) => ({ [idHeader]: id }),
   },
   answers: { success: [200, 202], failure: { any: 'retried' } },
   setup: { url: 'Attio → Workspace settings → Developers → your integration → Webhooks → Add webhook' },

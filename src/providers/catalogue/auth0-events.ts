@@ -29,7 +29,7 @@ export const auth0Events: Provider = {
     occurredAt: { at: json('time'), unit: 'iso' },
   },
   retries:
-    'Wants a 2xx; 3 more tries after 1, 2 and 4 s, none after a 4xx; 3 failed deliveries in a row, 500 failures or 5,000 in all switch the stream off.',
+    'Wants a 2xx; 3 more tries after 1, 2 and 4 s, none after a 4xx; 3 failed deliveries in a row, 500 failures or 5,000 in total switch the stream off.',
   sending: { newId: () => randomId('evt_') },
   answers: { failure: { '4xx': 'final', any: 'retried' } },
   setup: { url: 'Auth0 Dashboard → Event Streams → Create → Webhook → Endpoint URL' },

@@ -26,7 +26,8 @@ export const auth0: Provider = {
     occurredAt: { at: json('data.date'), unit: 'iso' },
     items: (body) => body,
   },
-  retries: 'Wants a 2xx; three tries, again and again; after 7 days without success the stream is paused.',
+  retries:
+    'Wants a 2xx; rounds of three tries follow one another; after 7 days without success the stream is paused.',
   sending: { newId: () => `900${randomNumber(14)}${randomNumber(14)}` },
   answers: { failure: { '5xx': 'retried' } },
   samples: {
@@ -36,7 +37,7 @@ export const auth0: Provider = {
   },
 };
 
-/** JSON lines become an array; anything else stays what it is. */
+/** JSON lines become an array; any other body stays unchanged. */
 function linesToArray({ body }: Delivery): string | undefined {
   if (!isUtf8(body)) return undefined;
   const text = body.toString('utf8');

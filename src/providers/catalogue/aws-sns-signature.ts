@@ -3,7 +3,7 @@ import { randomUUID, sign, verify } from 'node:crypto';
 import { decodeBody, valueAt } from '../body/body.ts';
 import type { Delivery, OutgoingRequest, Rejection, Scheme, Source, Verdict } from '../provider.ts';
 import { certificateKeys } from '../schemes/certificates.ts';
-import { NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';
+import { noKey, pinnedKey, withKey } from '../schemes/key-source.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { privateKeyOf } from '../schemes/public-key.ts';
 import { decodeBytes } from '../schemes/signature.ts';
@@ -11,21 +11,21 @@ import { isCertificateUrl, isTopicOf, parseTopics, type SnsTopics } from './aws-
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** SNS signs with SHA-1 unless the topic is set to version 2; the version is what the field says, and no other counts. */
-const HASHES: ReadonlyMap<unknown, string> = new Map([
+/** SNS signs with SHA-1 unless the topic is set to version 2. The body's field names the version; only that version counts. */
+const hashes: ReadonlyMap<unknown, string> = new Map([
   ['1', 'sha1'],
   ['2', 'sha256'],
 ]);
-const CONFIRMATION = ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'];
-const SIGNED_FIELDS: Readonly<Record<string, readonly string[]>> = {
+const confirmation = ['Message', 'MessageId', 'SubscribeURL', 'Timestamp', 'Token', 'TopicArn', 'Type'];
+const signedFields: Readonly<Record<string, readonly string[]>> = {
   Notification: ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'],
-  SubscriptionConfirmation: CONFIRMATION,
-  UnsubscribeConfirmation: CONFIRMATION,
+  SubscriptionConfirmation: confirmation,
+  UnsubscribeConfirmation: confirmation,
 };
-/** Left out where it is absent. */
-const OPTIONAL_FIELD = 'Subject';
+/** Not signed where absent. */
+const optionalField = 'Subject';
 /** The only field that may have several lines. */
-const TEXT_FIELD = 'Message';
+const textField = 'Message';
 
 export function snsSignature(): Scheme {
   return perSecret({ scheme: forOneSecret() });
@@ -36,12 +36,12 @@ function forOneSecret(): Scheme {
     summary: 'RSA signature in the body by a certificate of SNS, for one topic or account',
     proofHeaders: [],
     proofParams: [],
-    // The fields are, not the bytes around them.
+    // The signature covers fields of the body, not its bytes.
     signsBody: false,
     signsUrl: false,
     prepare(source) {
       const topics = parseTopics(source.secrets[0] ?? '');
-      if (!topics) return () => NO_KEY.find('', new Date(0), 0) as Rejection;
+      if (!topics) return () => noKey.find('', new Date(0), 0) as Rejection;
       const signersOf = (url: string) => (isCertificateUrl(topics, url) ? topics.signers : []);
       const keys = topics.pinned ? pinnedKey(topics.pinned) : certificateKeys({ signersOf }, source);
       return (delivery): Verdict | Promise<Verdict> => {
@@ -58,11 +58,11 @@ function forOneSecret(): Scheme {
     },
     sign(request, source, { now, privateKey }) {
       const topics = parseTopics(source.secrets[0] ?? '');
-      if (!topics) throw new Error('the secret is not of the form this provider uses');
+      if (!topics) throw new Error('the secret does not have the form that this provider uses');
       const fields = completed(request, topics, now);
       const message = messageOf(fields);
       if (typeof message === 'string') throw new Error(`cannot sign for ${source.name}: no ${message}`);
-      const hash = HASHES.get(fields.SignatureVersion) ?? 'sha256';
+      const hash = hashes.get(fields.SignatureVersion) ?? 'sha256';
       fields.Signature = sign(hash, message, privateKeyOf(privateKey)).toString('base64');
       request.body = Buffer.from(JSON.stringify(fields));
     },
@@ -76,7 +76,7 @@ interface Signed {
   certificateUrl: string;
 }
 
-/** All that can be refused before a certificate is asked for. */
+/** All checks that need no certificate. */
 function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Signed | Rejection {
   if (delivery.headers['x-amz-sns-rawdelivery'])
     return missing('raw message delivery is not signed; switch it off in the subscription');
@@ -93,7 +93,7 @@ function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Sign
   if (!isTopicOf(topics, TopicArn)) return wrong('it is for another topic');
   if (typeof SigningCertURL !== 'string' || !isCertificateUrl(topics, SigningCertURL))
     return malformed('SigningCertURL is not a certificate of SNS in this region');
-  const hash = HASHES.get(SignatureVersion);
+  const hash = hashes.get(SignatureVersion);
   if (!hash) return malformed('SignatureVersion is neither 1 nor 2');
   const signature = decodeBytes(Signature, 'base64');
   if (!signature) return malformed('Signature is no base64');
@@ -103,25 +103,25 @@ function readSigned(topics: SnsTopics, delivery: Delivery, source: Source): Sign
 }
 
 /**
- * What is signed, or the field that is missing or of no form that SNS sends. Names and values stand on lines of their own,
- * and nothing escapes a line break: with one field that may hold some, no text can be cut in two ways.
+ * The signed text, or the field that is missing or has a wrong form. Each name and each value is on its own line, without
+ * escaping. Only one field may contain line breaks, so every signed text stands for exactly one set of fields.
  */
 function messageOf(fields: Fields): Buffer | string {
   const { Type } = fields;
   const names =
-    typeof Type === 'string' && Object.hasOwn(SIGNED_FIELDS, Type) ? SIGNED_FIELDS[Type] : undefined;
+    typeof Type === 'string' && Object.hasOwn(signedFields, Type) ? signedFields[Type] : undefined;
   if (!names) return 'Type that SNS knows';
   let text = '';
   for (const name of names) {
     const value = fields[name];
-    if (value === undefined && name === OPTIONAL_FIELD) continue;
-    if (typeof value !== 'string' || (name !== TEXT_FIELD && !/^[^\r\n]+$/.test(value))) return name;
+    if (value === undefined && name === optionalField) continue;
+    if (typeof value !== 'string' || (name !== textField && !/^[^\r\n]+$/.test(value))) return name;
     text += `${name}\n${value}\n`;
   }
   return Buffer.from(text);
 }
 
-/** An own body that is no message of SNS becomes the text of one. */
+/** A given body that is no SNS message becomes the text of a message. */
 function completed(request: OutgoingRequest, topics: SnsTopics, now: Date): Record<string, unknown> {
   const given = parseMessage(request.body) ?? {
     Type: 'Notification',
@@ -143,7 +143,7 @@ function parseMessage(body: Buffer): Fields | undefined {
     const value: unknown = JSON.parse(body.toString('utf8'));
     return typeof valueAt(value, ['Type']) === 'string' ? (value as Fields) : undefined;
   } catch {
-    // Any text may be a message's.
+    // A body that is no JSON becomes the text of a message.
     return undefined;
   }
 }

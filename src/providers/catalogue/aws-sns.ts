@@ -1,4 +1,4 @@
-// Amazon SNS: an RSA signature over fields of the body, and subscriptions that want to be confirmed.
+// Amazon SNS: an RSA signature over fields of the body, and subscriptions that must be confirmed.
 import { setTimeout as pause } from 'node:timers/promises';
 import { decodeBody, valueAt } from '../body/body.ts';
 import { emptyAnswer } from '../handshake.ts';
@@ -10,25 +10,25 @@ import { snsSignature } from './aws-sns-signature.ts';
 import { isTopicOf, parseTopics } from './aws-sns-topic.ts';
 import { randomId } from './sample.ts';
 
-const TRIAL_ACCOUNT = 'arn:aws:sns:us-east-1:000000000000:';
-const CONFIRM_TRIES = 3;
-const CONFIRM_PAUSE_MS = 2_000;
+const trialAccount = 'arn:aws:sns:us-east-1:000000000000:';
+const confirmTries = 3;
+const confirmPauseMs = 2_000;
 
 const secret: SecretSpec = {
   label: 'Topic ARN',
   format:
-    'arn:aws:sns:<region>:<account>:<topic>, or * as the topic for all of the account (no secret: it says whose messages count); for trials followed by ; and a public key',
+    'arn:aws:sns:<region>:<account>:<topic>, or * as the topic for all of the account (no secret: the topics whose messages are accepted); for trials followed by ; and a public key',
   where:
     'AWS console → SNS → Topics → your topic → ARN; subscribe the URL as HTTPS, without raw message delivery',
   check(text) {
     if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
     return parseTopics(text)
       ? undefined
-      : 'is no ARN of an SNS topic; it looks like arn:aws:sns:eu-west-1:123456789012:orders';
+      : 'is no ARN of an SNS topic; use the form arn:aws:sns:eu-west-1:123456789012:orders';
   },
   generate() {
     const pair = generateKeyPair('rsa-sha256', { format: 'spki' });
-    return { ...pair, secret: `${TRIAL_ACCOUNT}*;${pair.secret}` };
+    return { ...pair, secret: `${trialAccount}*;${pair.secret}` };
   },
 };
 
@@ -43,7 +43,7 @@ export const awsSns: Provider = {
   idIsSigned: true,
   events: {
     id: json('MessageId'),
-    // The type of a message is the topic it was published to; what Type says is the same for all events.
+    // The event's topic is the SNS topic of the message: `Type` is the same for all events.
     topic: computed(topicName),
     occurredAt: { at: json('Timestamp'), unit: 'iso' },
   },
@@ -72,7 +72,7 @@ function topicName(reading: Reading): string | undefined {
   return typeof arn === 'string' ? arn.slice(arn.lastIndexOf(':') + 1) : undefined;
 }
 
-/** Verified before this is asked; whatever is neither kind is an event. */
+/** Called after verification. A message of neither kind is an event. */
 function answerConfirmation(
   delivery: Delivery,
   source: Source,
@@ -81,7 +81,7 @@ function answerConfirmation(
   if (!delivery.body.includes('Confirmation"')) return undefined;
   const body = decodeBody(delivery, source).value;
   const type = valueAt(body, ['Type']);
-  // Nothing to do: the subscription is gone because someone with the right to it wanted that.
+  // Nothing to do: an authorized person removed the subscription.
   if (type === 'UnsubscribeConfirmation') return emptyAnswer();
   if (type !== 'SubscriptionConfirmation') return undefined;
   const topicArn = valueAt(body, ['TopicArn']);
@@ -90,8 +90,8 @@ function answerConfirmation(
   if (!topics || typeof topicArn !== 'string' || typeof token !== 'string' || !isTopicOf(topics, topicArn))
     return emptyAnswer();
   if (topics.pinned) return emptyAnswer();
-  // SubscribeURL is never asked. The same address is put together from the host that the configuration names and the
-  // signed token: no message, however it came to be signed, can send us anywhere else.
+  // Postbell never calls SubscribeURL. The address is built from the configured host and the signed token, so no message,
+  // even a signed one, can choose another host.
   const url = `https://${topics.host}/?Action=ConfirmSubscription&TopicArn=${encodeURIComponent(topicArn)}&Token=${encodeURIComponent(token)}`;
   return { ...emptyAnswer(), afterwards: () => confirm(url, topicArn, source.fetchText ?? fetchText) };
 }
@@ -102,15 +102,15 @@ async function confirm(url: string, topicArn: string, get: typeof fetchText): Pr
       await get(url);
       return `subscribed to ${topicArn}`;
     } catch (error) {
-      if (tries >= CONFIRM_TRIES)
+      if (tries >= confirmTries)
         throw new Error(
-          `${topicArn}: SNS was asked ${tries} times; request the confirmation again in its console`,
+          `${topicArn}: SNS did not confirm in ${tries} tries; request the confirmation again in the SNS console`,
           {
             cause: error,
           },
         );
     }
-    await pause(CONFIRM_PAUSE_MS);
+    await pause(confirmPauseMs);
   }
 }
 
@@ -118,7 +118,7 @@ function notification({ topic, id, now }: SampleDraft, message: object) {
   return {
     Type: 'Notification',
     MessageId: id,
-    TopicArn: TRIAL_ACCOUNT + topic,
+    TopicArn: trialAccount + topic,
     Message: JSON.stringify(message),
     Timestamp: now.toISOString(),
     UnsubscribeURL: 'https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn=trial',

@@ -25,7 +25,7 @@ export const bitbucket: Provider = {
     signature: { at: header('x-hub-signature'), encoding: 'hex', prefix: 'sha256=' },
   }),
   secret: textSecret({ label: 'Secret', where: 'Repository settings → Webhooks → your webhook → Secret' }),
-  // The event's name is outside the signature.
+  // The signature does not cover the event's name.
   idIsSigned: false,
   events: { id: [header('x-event-key'), ':', bodyHash], topic: header('x-event-key') },
   headers: ['x-event-key', 'x-request-uuid', 'x-hook-uuid', 'x-attempt-number'],

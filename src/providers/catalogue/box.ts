@@ -1,4 +1,4 @@
-// Box: base64 HMAC over `body timestamp`, once under each of two keys; one of the two suffices.
+// Box: base64 HMAC over `body timestamp`, once with each of two keys; one valid signature is enough.
 
 import type { Provider, Rejection, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -7,8 +7,8 @@ import { computed, header, json, type Reading, rawBody, timestamp } from '../tem
 import { readPart } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const VERSION = 'box-signature-version';
-const ALGORITHM = 'box-signature-algorithm';
+const versionHeader = 'box-signature-version';
+const algorithmHeader = 'box-signature-algorithm';
 
 export const box: Provider = {
   name: 'box',
@@ -19,7 +19,7 @@ export const box: Provider = {
   scheme: hmac({
     message: [computed(knownKind), rawBody, timestamp],
     signature: { at: { headers: ['box-signature-primary', 'box-signature-secondary'] }, encoding: 'base64' },
-    // Their library lets nothing of the future pass, which a clock that is a second slow would lose.
+    // Box's library rejects all times in the future. A clock one second slow would then reject valid deliveries.
     timestamp: { at: header('box-delivery-timestamp'), unit: 'iso', pastSeconds: 600 },
   }),
   secret: textSecret({
@@ -29,14 +29,14 @@ export const box: Provider = {
   }),
   idIsSigned: true,
   events: { id: json('id'), topic: json('trigger'), occurredAt: { at: json('created_at'), unit: 'iso' } },
-  headers: ['box-delivery-id', 'box-delivery-timestamp', VERSION, ALGORITHM],
+  headers: ['box-delivery-id', 'box-delivery-timestamp', versionHeader, algorithmHeader],
   retries: 'Wants a 2xx within 30 s; up to 12 more tries over 2 h, under the same id in the body.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: () => ({
       'box-delivery-id': crypto.randomUUID(),
-      [VERSION]: '1',
-      [ALGORITHM]: 'HmacSHA256',
+      [versionHeader]: '1',
+      [algorithmHeader]: 'HmacSHA256',
     }),
   },
   answers: { failure: { '5xx': 'retried' } },
@@ -48,11 +48,11 @@ export const box: Provider = {
   },
 };
 
-/** Adds nothing to what is signed; refuses a signature that says to be of another kind. */
+/** Adds nothing to the signed text; rejects a signature of another version or algorithm. */
 function knownKind(reading: Reading): string | Rejection {
   for (const [name, known] of [
-    [VERSION, '1'],
-    [ALGORITHM, 'HmacSHA256'],
+    [versionHeader, '1'],
+    [algorithmHeader, 'HmacSHA256'],
   ] as const) {
     const named = readPart(header(name), reading);
     if (typeof named !== 'string') return named;

@@ -16,8 +16,8 @@ const keyOf = (secret: string) =>
     .update(secret.slice(secret.indexOf(':') + 1))
     .digest();
 
-/** The handshake signs any text of this form for anyone, so no payload may look like one. */
-const CHALLENGE = /^[a-f0-9]{20,32}$/;
+/** The handshake signs any text of this form for anybody, so no payload may have this form. */
+const challengePattern = /^[a-f0-9]{20,32}$/;
 
 export const braintree: Provider = {
   name: 'braintree',
@@ -27,7 +27,7 @@ export const braintree: Provider = {
   scheme: hmac({
     hash: 'sha1',
     key: keyOf,
-    // As their library does: the newline at the end may be lost on the way, but was signed.
+    // As in Braintree's library: a proxy may remove the newline at the end, but the newline was signed.
     message: computed(signedPayload),
     otherMessages: [[computed(signedPayload), '\n']],
     signs: { body: true },
@@ -45,7 +45,7 @@ export const braintree: Provider = {
     where: 'Control panel → Settings → API → API Keys',
   }),
   idIsSigned: true,
-  // Fields may be added to the form outside the signature: the id is the hash of what is signed.
+  // The signature does not cover added form fields, so the id is the hash of the signed payload.
   body: { extractJson, signedText: computed(({ delivery }) => `${payloadOf(delivery)?.trimEnd()}\n`) },
   events: {
     topic: json('kind'),
@@ -57,7 +57,7 @@ export const braintree: Provider = {
   answers: { failure: { '5xx': 'retried' } },
   samples: {
     subscription_charged_successfully: (draft) =>
-      // The lists are always there: their library does not read a subscription without them.
+      // The lists are always present: Braintree's library cannot read a subscription without them.
       notification(
         draft,
         `<subscription><id>${randomId()}</id><status>Active</status><price>19.90</price>${['transactions', 'add-ons', 'discounts'].map((list) => `<${list} type="array"></${list}>`).join('')}</subscription>`,
@@ -75,11 +75,11 @@ function payloadOf(delivery: Delivery): string | undefined {
 
 function signedPayload(reading: Reading): string | Rejection {
   const payload = readPart(formField('bt_payload'), reading);
-  if (typeof payload !== 'string' || !CHALLENGE.test(payload.trim())) return payload;
+  if (typeof payload !== 'string' || !challengePattern.test(payload.trim())) return payload;
   return { ok: false, reason: 'wrong_signature', detail: 'bt_payload is a challenge' };
 }
 
-/** Both fields for the team's own use of Braintree's library, and what we read of the XML. */
+/** Both fields, for handlers that use Braintree's library, and the values that Postbell reads from the XML. */
 function extractJson(delivery: Delivery): string | undefined {
   const fields = formFields(delivery);
   const payload = payloadOf(delivery);
@@ -95,7 +95,7 @@ function extractJson(delivery: Delivery): string | undefined {
 
 function answerChallenge(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
   const challenge = queryParam(delivery, 'bt_challenge');
-  if (challenge === undefined || !CHALLENGE.test(challenge)) return undefined;
+  if (challenge === undefined || !challengePattern.test(challenge)) return undefined;
   const secret = source.secrets[0] ?? '';
   const mac = createHmac('sha1', keyOf(secret)).update(challenge).digest('hex');
   return textAnswer(`${publicKeyOf(secret)}|${mac}`);

@@ -4,6 +4,7 @@ import type { Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
 import { credentialSecret } from '../secrets.ts';
 import { header, json } from '../template/parts.ts';
+import { basicAuthValue } from './basic-auth.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
 export const brevo: Provider = {
@@ -15,8 +16,7 @@ export const brevo: Provider = {
   scheme: credential({
     at: header('authorization'),
     name: 'Bearer token or basic auth',
-    expected: (secret) =>
-      secret.includes(':') ? `Basic ${Buffer.from(secret).toString('base64')}` : `Bearer ${secret}`,
+    expected: (secret) => (secret.includes(':') ? basicAuthValue(secret) : `Bearer ${secret}`),
   }),
   secret: credentialSecret({
     label: 'Token, or user name and password',
@@ -31,7 +31,7 @@ export const brevo: Provider = {
     items: (body) => body,
   },
   retries:
-    'Only 429 and no answer at all are tried again, after 10 min, 1 h, 2 h and 8 h: any other 4xx and every 5xx ends it and the event is lost. So Postbell answers 429 where it answers 503 elsewhere.',
+    'Tries again only after 429 or without any answer, after 10 min, 1 h, 2 h and 8 h: after any other 4xx and every 5xx the event is lost. So Postbell answers 429 in place of 503.',
   answers: { failure: { '4xx': 'final', '5xx': 'final', 429: 'retried' } },
   unavailableStatus: 429,
   samples: {

@@ -1,4 +1,4 @@
-// Buildkite: `timestamp=…,signature=…` over `timestamp.body`, or the token itself in a header: a setting says which.
+// Buildkite: `timestamp=…,signature=…` over `timestamp.body`, or the token itself in a header: a setting at Buildkite decides.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
@@ -8,8 +8,8 @@ import { credentialSecret } from '../secrets.ts';
 import { firstOf, header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const SIGNATURE = 'x-buildkite-signature';
-const EVENT = 'x-buildkite-event';
+const signatureHeader = 'x-buildkite-signature';
+const eventHeader = 'x-buildkite-event';
 
 export const buildkite: Provider = {
   name: 'buildkite',
@@ -19,10 +19,10 @@ export const buildkite: Provider = {
     'Both headers, the token as key, the time as that of the request, event in header and body D: buildkite/docs, pages/apis/webhooks. Dot between time and body, hex, seconds T: four public receivers that agree; 300 s T: two of them. No id is sent: the hash of the body is the id. Retries: not found.',
   scheme: alternatives(
     {
-      headers: [SIGNATURE],
+      headers: [signatureHeader],
       scheme: hmac({
         message: [timestamp, '.', rawBody],
-        signature: { at: header(SIGNATURE), encoding: 'hex', separator: ',', prefix: 'signature=' },
+        signature: { at: header(signatureHeader), encoding: 'hex', separator: ',', prefix: 'signature=' },
         timestamp: { at: item('timestamp'), unit: 's' },
       }),
     },
@@ -30,12 +30,12 @@ export const buildkite: Provider = {
   ),
   secret: credentialSecret({
     label: 'Token',
-    format: 'copied whole; better sent as a signature than as it is',
+    format: 'the whole token; prefer the setting that sends it as a signature',
     where: 'Organization Settings → Notification Services → your webhook → Token',
   }),
   idIsSigned: true,
   events: {
-    topic: firstOf(json('event'), header(EVENT)),
+    topic: firstOf(json('event'), header(eventHeader)),
     occurredAt: {
       at: firstOf(
         json('job.finished_at'),
@@ -47,9 +47,9 @@ export const buildkite: Provider = {
       unit: 'iso',
     },
   },
-  headers: [EVENT, 'x-buildkite-request'],
-  retries: 'Wants a 2xx. Whether it tries again is not known.',
-  sending: { headers: ({ topic }) => ({ [EVENT]: topic }) },
+  headers: [eventHeader, 'x-buildkite-request'],
+  retries: 'Wants a 2xx; retries unknown.',
+  sending: { headers: ({ topic }) => ({ [eventHeader]: topic }) },
   answers: 'unknown',
   samples: {
     'build.finished': (draft) => event(draft, { state: 'passed', finished_at: draft.now.toISOString() }),

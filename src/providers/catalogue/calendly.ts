@@ -14,8 +14,8 @@ export const calendly: Provider = {
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: header('calendly-webhook-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
-    // Whether retries are signed anew is not documented; the id is the body's hash, so an old one is a duplicate. They go
-    // on for 24 h, and an hour more lets the last one in.
+    // Whether retries are signed again is not documented. Retries last 24 h; one hour more accepts the last retry. The id
+    // is the body's hash, so an old delivery is a duplicate.
     timestamp: { at: item('t'), unit: 's', pastSeconds: 25 * 3600 },
   }),
   secret: textSecret({

@@ -15,7 +15,7 @@ export const cashfree: Provider = {
   scheme: hmac({
     message: [timestamp, rawBody],
     signature: { at: header('x-webhook-signature'), encoding: 'base64' },
-    // Their library does not look at the age, and whether retries are signed anew is unknown. The id is the body's
+    // Cashfree's library does not check the age, and whether retries are signed again is unknown. The id is the body's
     // hash, so an old delivery is a duplicate.
     timestamp: { at: header('x-webhook-timestamp'), unit: 'ms', pastSeconds: 24 * 3600 },
   }),

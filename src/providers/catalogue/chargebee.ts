@@ -1,9 +1,8 @@
 // Chargebee: nothing is signed; user name and password of your choice come as basic auth.
 
 import type { Provider, SampleDraft } from '../provider.ts';
-import { credential } from '../schemes/credential.ts';
-import { pairSecret } from '../secrets.ts';
-import { header, json } from '../template/parts.ts';
+import { json } from '../template/parts.ts';
+import { basicAuth } from './basic-auth.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
 export const chargebee: Provider = {
@@ -12,17 +11,9 @@ export const chargebee: Provider = {
   docsUrl: 'https://www.chargebee.com/docs/2.0/webhook_settings.html',
   facts:
     'Basic auth, body, id and retries T: hookdeck/webhook-skills, chargebee. Basic auth L as well: npm chargebee, its handler.',
-  scheme: credential({
-    at: header('authorization'),
-    expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
-    name: 'basic auth',
-  }),
-  secret: pairSecret({
-    label: 'User name and password',
-    names: ['user name', 'password'],
-    where:
-      'Chosen by you: Settings → Configure Chargebee → Webhooks → Protect webhook URL with basic authentication',
-  }),
+  ...basicAuth(
+    'Chosen by you: Settings → Configure Chargebee → Webhooks → Protect webhook URL with basic authentication',
+  ),
   idIsSigned: true,
   events: {
     id: json('id'),

@@ -23,7 +23,7 @@ export const checkoutCom: Provider = {
     topic: json('type'),
     occurredAt: { at: firstOf(json('timestamp'), json('created_on')), unit: 'iso' },
   },
-  retries: 'Wants a 2xx; tries again, on a schedule that is not published here.',
+  retries: 'Wants a 2xx; tries again, schedule unknown.',
   sending: { newId: () => randomId('evt_') },
   answers: { failure: { '5xx': 'retried' } },
   redelivery: 'in the Dashboard or by API, for 90 days',

@@ -10,7 +10,7 @@ export const circleci: Provider = {
   title: 'CircleCI',
   docsUrl: 'https://circleci.com/docs/guides/integration/outbound-webhooks/',
   facts:
-    'Signature with examples, id against duplicates, 10 s and retries, types D: circleci/circleci-docs, jekyll/_cci2/webhooks.adoc and webhooks-reference.adoc. How long it tries again is not said.',
+    'Signature with examples, id against duplicates, 10 s and retries, types D: circleci/circleci-docs, jekyll/_cci2/webhooks.adoc and webhooks-reference.adoc. How long it tries again is not documented.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('circleci-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },

@@ -1,4 +1,4 @@
-// Close: hex HMAC over the time and the body run together, with a hexadecimal key.
+// Close: hex HMAC over the time followed directly by the body, with a hexadecimal key.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -6,19 +6,19 @@ import { encodedSecret } from '../secrets.ts';
 import { header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const TIME = 'close-sig-timestamp';
+const timeHeader = 'close-sig-timestamp';
 
 export const close: Provider = {
   name: 'close',
   title: 'Close',
   docsUrl: 'https://developer.close.com/api/resources/webhooks',
   facts:
-    'Signature, hexadecimal key, body and retries D: developer.close.com, webhooks. Whether a retry is signed anew is not said: 73 h are accepted, and the id is signed, so an old one is a duplicate.',
+    'Signature, hexadecimal key, body and retries D: developer.close.com, webhooks. Whether a retry is signed again is not documented: 73 h are accepted, and the id is signed, so an old one is a duplicate.',
   scheme: hmac({
-    // Only digits before the body, which is an object: the text has one cut.
+    // Only digits may stand before the body, and the body is an object: the boundary between them is certain.
     message: [timestamp, rawBody],
     signature: { at: header('close-sig-hash'), encoding: 'hex' },
-    timestamp: { at: header(TIME), unit: 's', pastSeconds: 73 * 3600 },
+    timestamp: { at: header(timeHeader), unit: 's', pastSeconds: 73 * 3600 },
     key: 'hex',
   }),
   secret: encodedSecret({
@@ -32,9 +32,9 @@ export const close: Provider = {
     topic: [json('event.object_type'), '.', json('event.action')],
     occurredAt: { at: json('event.date_created'), unit: 'iso-utc' },
   },
-  headers: [TIME],
+  headers: [timeHeader],
   retries:
-    'Wants a 2xx; tries again for up to 72 h, at last every 20 min; 3 days without success, or 100,000 waiting events, pause the subscription and drop them.',
+    'Wants a 2xx; tries again for up to 72 h, in the end every 20 min; 3 days without success, or 100,000 waiting events, pause the subscription and drop them.',
   sending: { newId: () => randomId('ev_') },
   answers: { failure: { '4xx': 'retried', '5xx': 'retried' } },
   redelivery: 'not by Close: read the Event Log API, which goes back 30 days',

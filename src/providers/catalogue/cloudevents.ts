@@ -31,7 +31,7 @@ export const cloudevents: Provider = {
     where:
       'Chosen by you: the access token in the settings of the sender, or ?access_token=… at the end of the URL',
   }),
-  // Who has an old delivery has the token; and in binary mode equal bodies may be different events.
+  // A person with an old delivery has the token, too; and in binary mode equal bodies may be different events.
   idIsSigned: true,
   events: {
     id: firstOf([header('ce-source'), ':', header('ce-id')], [json('source'), ':', json('id')]),
@@ -50,13 +50,13 @@ export const cloudevents: Provider = {
   },
 };
 
-/** In binary mode the data may be an array as well: a batch is one of events only. */
+/** In binary mode the data may also be an array; a batch is an array of events only. */
 function batchOf(body: unknown): unknown {
   const isEvent = (item: unknown) => typeof valueAt(item, ['specversion']) === 'string';
   return Array.isArray(body) && body.every(isEvent) ? body : undefined;
 }
 
-/** May they send? They may, as fast as they like; the token decides on each delivery. */
+/** Allows every sender at any rate; the token is checked with each delivery. */
 function answerOptions({ headers }: Delivery): HandshakeAnswer | undefined {
   const origins = headers['webhook-request-origin'] ?? [];
   const [origin = ''] = origins;

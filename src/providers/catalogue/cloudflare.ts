@@ -20,7 +20,7 @@ export const cloudflare: Provider = {
   }),
   idIsSigned: true,
   events: { topic: json('alert_type'), occurredAt: { at: json('ts'), unit: 's' } },
-  retries: 'Wants a 2xx. Whether it tries again is not known.',
+  retries: 'Wants a 2xx; retries unknown.',
   answers: 'unknown',
   samples: {
     http_alert_origin_error: (draft) => alert(draft),

@@ -1,4 +1,4 @@
-// Coinbase Commerce: hex HMAC over the body; the event inside it keeps its id while the envelope's id counts attempts.
+// Coinbase Commerce: hex HMAC over the body; the event in the body keeps its id; the id of the envelope counts the attempts.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

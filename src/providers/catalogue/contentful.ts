@@ -8,17 +8,17 @@ import { bodyHash, computed, firstOf, header, json, type Reading } from '../temp
 import { readPart, readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const SIGNED_HEADERS = 'x-contentful-signed-headers';
-const TIMESTAMP = 'x-contentful-timestamp';
-const TOPIC = 'x-contentful-topic';
-const MAX_SIGNED_HEADERS = 50;
-const SECRET_CHARS = 64;
+const signedHeadersName = 'x-contentful-signed-headers';
+const timestampHeader = 'x-contentful-timestamp';
+const topicHeader = 'x-contentful-topic';
+const maxSignedHeaders = 50;
+const secretChars = 64;
 
 const signature = hmac({
   message: computed(canonicalRequest),
   signature: { at: header('x-contentful-signature'), encoding: 'hex' },
-  // Their library takes 30 s for the limit; a sender's clock may be further off than that.
-  timestamp: { at: header(TIMESTAMP), unit: 'ms' },
+  // Contentful's library allows 30 s; a sender's clock may differ by more.
+  timestamp: { at: header(timestampHeader), unit: 'ms' },
   signs: { body: true },
 });
 
@@ -33,10 +33,10 @@ export const contentful: Provider = {
     ...textSecret({
       label: 'Signing secret',
       format: '64 characters, used as text',
-      minBytes: SECRET_CHARS,
+      minBytes: secretChars,
       where: 'Space → Settings → Webhooks → Settings → Enable request verification',
     }),
-    generate: () => ({ secret: randomBytes(SECRET_CHARS / 2).toString('hex') }),
+    generate: () => ({ secret: randomBytes(secretChars / 2).toString('hex') }),
   },
   idIsSigned: true,
   events: {
@@ -44,11 +44,11 @@ export const contentful: Provider = {
     topic: computed(topicOf),
     occurredAt: { at: firstOf(json('sys.updatedAt'), json('sys.deletedAt')), unit: 'iso' },
   },
-  headers: [TOPIC, 'x-contentful-webhook-name', 'x-contentful-crn', 'x-contentful-event-datetime'],
+  headers: [topicHeader, 'x-contentful-webhook-name', 'x-contentful-crn', 'x-contentful-event-datetime'],
   retries: 'Wants a 2xx within 30 s; tries again twice, 30 s apart, after a 5xx or 429.',
   sending: {
     contentType: 'application/vnd.contentful.management.v1+json',
-    headers: ({ topic }) => ({ [TOPIC]: topic, 'x-contentful-webhook-name': 'Bell' }),
+    headers: ({ topic }) => ({ [topicHeader]: topic, 'x-contentful-webhook-name': 'Bell' }),
   },
   answers: { failure: { 429: 'retried', '5xx': 'retried' } },
   samples: {
@@ -75,29 +75,29 @@ function canonicalRequest(reading: Reading): Buffer | Rejection {
   return Buffer.concat([Buffer.from(head, 'latin1'), delivery.body]);
 }
 
-/** Sorted, as they are signed. The list itself and the time must be on it: else an old list or time could be put in. */
+/** Sorted, as signed. The list must name itself and the time: otherwise a sender could insert an old list or time. */
 function listedHeaders(reading: Reading): string[] | Rejection {
-  const list = readPart(header(SIGNED_HEADERS), reading);
+  const list = readPart(header(signedHeadersName), reading);
   if (typeof list !== 'string') return list;
   const names = list.split(',').map((name) => name.trim().toLowerCase());
   const isSound =
-    names.length <= MAX_SIGNED_HEADERS &&
+    names.length <= maxSignedHeaders &&
     new Set(names).size === names.length &&
-    names.includes(SIGNED_HEADERS) &&
-    names.includes(TIMESTAMP);
+    names.includes(signedHeadersName) &&
+    names.includes(timestampHeader);
   if (!isSound)
     return {
       ok: false,
       reason: 'malformed_signature',
-      detail: `${SIGNED_HEADERS} leaves out what must be signed`,
+      detail: `${signedHeadersName} does not name all headers that must be signed`,
     };
   return names.sort();
 }
 
-/** The topic only where it is signed; else what kind of thing the body says it is. */
+/** The topic header only where signed; otherwise the type that the body names. */
 function topicOf(reading: Reading): string | undefined {
   const names = listedHeaders(reading);
-  if (Array.isArray(names) && names.includes(TOPIC)) return readText(header(TOPIC), reading);
+  if (Array.isArray(names) && names.includes(topicHeader)) return readText(header(topicHeader), reading);
   return readText(json('sys.type'), reading);
 }
 
@@ -106,15 +106,17 @@ function signListed(
   source: Parameters<Scheme['sign']>[1],
   options: Parameters<Scheme['sign']>[2],
 ) {
-  const names = ['content-type', TOPIC, SIGNED_HEADERS, TIMESTAMP].filter(
+  const names = ['content-type', topicHeader, signedHeadersName, timestampHeader].filter(
     (name) =>
-      name.startsWith('x-contentful-signed') || name === TIMESTAMP || request.headers[name] !== undefined,
+      name.startsWith('x-contentful-signed') ||
+      name === timestampHeader ||
+      request.headers[name] !== undefined,
   );
-  request.headers[SIGNED_HEADERS] = names.sort().join(',');
+  request.headers[signedHeadersName] = names.sort().join(',');
   signature.sign(request, source, options);
 }
 
-/** A path as it came may hold what a URL cannot; it is then not the one that was signed. */
+/** A received path may hold characters that no URL can; such a path was not signed. */
 function encodeUri(path: string): string {
   return encodeURI(path.toWellFormed());
 }

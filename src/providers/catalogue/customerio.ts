@@ -15,7 +15,7 @@ export const customerio: Provider = {
   scheme: hmac({
     message: ['v0:', timestamp, ':', rawBody],
     signature: { at: header('x-cio-signature'), encoding: 'hex' },
-    // Retries go on for seven days, maybe with the first attempt's time; the signed event_id makes them duplicates.
+    // Retries last seven days and may carry the first attempt's time; the signed event_id makes them duplicates.
     timestamp: { at: header('x-cio-timestamp'), unit: 's', pastSeconds: 7 * 24 * 3600 },
   }),
   secret: textSecret({
@@ -29,7 +29,7 @@ export const customerio: Provider = {
     occurredAt: { at: json('timestamp'), unit: 's' },
   },
   headers: ['x-cio-timestamp'],
-  retries: 'Wants a 2xx within 4 s; tries again for 7 days, and holds back all later events meanwhile.',
+  retries: 'Wants a 2xx within 4 s; tries again for 7 days, and delays all later events during that time.',
   sending: { newId: () => randomId('01') },
   answers: { failure: { '5xx': 'retried' } },
   samples: {

@@ -14,8 +14,8 @@ export const discord: Provider = {
   title: 'Discord',
   docsUrl: 'https://docs.discord.com/developers/interactions/overview',
   facts:
-    'Signature and interaction PING L: npm discord-interactions. PING, times without a zone (read as UTC) and retries of webhook events D: discord/discord-api-docs, webhook-events.mdx. Whether a retry is signed anew is not said, so its age may be the 10 min of the retries and 5 more.',
-  // Their library does not look at the age; a replayed interaction is refused here by its age and its id.
+    'Signature and interaction PING L: npm discord-interactions. PING, times without a zone (read as UTC) and retries of webhook events D: discord/discord-api-docs, webhook-events.mdx. Whether a retry is signed again is not documented, so its age may be the 10 min of the retries and 5 more.',
+  // Discord's library does not check the age. Postbell rejects a replayed interaction by its age and its id.
   scheme: publicKey({
     kind: 'ed25519',
     key,
@@ -38,12 +38,13 @@ export const discord: Provider = {
   headers: ['x-signature-timestamp'],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerPing }],
   retries:
-    'Wants an answer within 3 s; events are tried again for up to 10 min, and stop where too many fail; interactions are not sent again. A bad signature must get 401.',
+    'Wants an answer within 3 s; events are tried again for up to 10 min, and stop after too many failures; interactions are not sent again. A wrong signature must get 401.',
   acceptedAnswer: answerAccepted,
   sending: { newId: () => String(randomNumber(14)) },
-  // These facts are about webhook events: Discord never sends an interaction again.
+  // These facts concern webhook events: Discord never sends an interaction again.
   answers: {
-    accepted: '204 to an event; to an interaction 200 {"type":5}, 6 or 8, so that the handler can follow up',
+    accepted:
+      '204 to an event; to an interaction 200 {"type":5}, 6 or 8, so that the handler can answer later',
     failure: { '5xx': 'retried' },
   },
   samples: {
@@ -87,8 +88,8 @@ function answerPing(delivery: Delivery): HandshakeAnswer | undefined {
 }
 
 /**
- * An event is answered 204. An interaction wants its own kind of answer within 3 s, and the handler's follow-up later: a
- * command or a modal is deferred (5), a component stays as it is (6), an autocompletion has no choices (8).
+ * The answer to an event is 204. An interaction needs an answer of its kind within 3 s; the handler follows up later.
+ * Command or modal: deferred (5). Component: unchanged (6). Autocompletion: no choices (8).
  */
 function answerAccepted(_delivery: Delivery, [event]: readonly EventDraft[]): HandshakeAnswer {
   switch (event?.topic) {

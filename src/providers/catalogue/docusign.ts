@@ -5,8 +5,8 @@ import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { json, optional, rawBody } from '../template/parts.ts';
 
-/** An account may have up to 100 keys, and sends one signature for each: ours may be any of them. */
-const SIGNATURE_HEADERS = Array.from({ length: 100 }, (_, index) => `x-docusign-signature-${index + 1}`);
+/** An account may have up to 100 keys, and DocuSign sends one signature for each: any of them may match. */
+const signatureHeaders = Array.from({ length: 100 }, (_, index) => `x-docusign-signature-${index + 1}`);
 
 export const docusign: Provider = {
   name: 'docusign',
@@ -14,15 +14,15 @@ export const docusign: Provider = {
   docsUrl: 'https://developers.docusign.com/platform/webhooks/connect/hmac/',
   facts:
     'Header, base64 and SHA-256 D: docusign.com/blog, manually authenticating HMAC signatures. One numbered header per key, and the key as text though it looks like base64 T: technicqa.com, pinter.org. JSON body T: five public listeners that agree. XML bodies are kept as they are. Whether generatedDateTime stays over retries is not documented. Retries T: two pages that differ (10 tries; 45 tries or 7 days).',
-  scheme: hmac({ message: rawBody, signature: { at: { headers: SIGNATURE_HEADERS }, encoding: 'base64' } }),
+  scheme: hmac({ message: rawBody, signature: { at: { headers: signatureHeaders }, encoding: 'base64' } }),
   secret: textSecret({
     label: 'HMAC key',
-    format: 'text (looks like base64, and is used as it stands, with its =)',
+    format: 'text (looks like base64, but is used unchanged, including the =)',
     where: 'Settings → Connect → Connect keys (any of them)',
   }),
   idIsSigned: true,
   events: {
-    // retryCount grows in the body, so its hash would make each retry an event of its own.
+    // retryCount in the body grows with each retry, so a hash of the body would differ for each retry.
     id: [
       json('event'),
       ':',

@@ -1,4 +1,4 @@
-// Dodo Payments: Standard Webhooks; the data are those of the moment of sending, so a retry may differ.
+// Dodo Payments: Standard Webhooks; the data is read at the time of sending, so a retry may differ.
 
 import type { SampleDraft } from '../provider.ts';
 import { json } from '../template/parts.ts';

@@ -1,4 +1,4 @@
-// Doppler: `sha256=` hex HMAC over a body that says that secrets changed, in the same words each time.
+// Doppler: `sha256=` hex HMAC over a body that only says that secrets changed, and is equal each time.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -23,12 +23,12 @@ export const doppler: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // Two changes of one config have equal bodies, as has every payload of your own, which is static.
+    // Two changes of one config have equal bodies. A custom payload is static, so it is equal each time, too.
     id: [arrival, ':', bodyHash],
     idPerDelivery: true,
     topic: firstOf(json('type'), 'webhook'),
   },
-  retries: 'Delivered "generally once"; schedule unknown. A repetition cannot be told from a second change.',
+  retries: 'Delivered "generally once"; schedule unknown. A repeated delivery looks like a second change.',
   answers: 'unknown',
   samples: {
     'config.secrets.update': (draft) => change(draft),

@@ -17,9 +17,9 @@ import { type Computed, computed, firstOf, json, optional, type Reading } from '
 import { readText } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
-const FIELD = 'json';
-/** Anything else counts as a failure there. */
-const ANSWER: HandshakeAnswer = {
+const jsonFieldName = 'json';
+/** Dropbox Sign takes any other answer for a failure. */
+const eventReceivedAnswer: HandshakeAnswer = {
   status: 200,
   contentType: 'text/plain; charset=utf-8',
   body: 'Hello API Event Received',
@@ -35,7 +35,7 @@ export const dropboxSign: Provider = {
   title: 'Dropbox Sign',
   docsUrl: 'https://developers.hellosign.com/docs/events/walkthrough/',
   facts:
-    'Hash L: npm @dropbox/sign, EventCallbackHelper.isValid. Form, answer and retries D: developers.hellosign.com. ONLY TIME AND TYPE ARE SIGNED: whoever saw one event can send any body with its hash, so read the signature request again by the API before anything depends on it.',
+    'Hash L: npm @dropbox/sign, EventCallbackHelper.isValid. Form, answer and retries D: developers.hellosign.com. ONLY TIME AND TYPE ARE SIGNED: anybody who saw one event can send any body with its hash, so read the signature request again by the API before anything depends on it.',
   scheme: { ...signature, sign: signForm } satisfies Scheme,
   secret: textSecret({
     label: 'API key',
@@ -43,11 +43,11 @@ export const dropboxSign: Provider = {
   }),
   idIsSigned: false,
   body: {
-    extractJson: ({ headers, body }) => multipartField({ headers, body }, FIELD),
+    extractJson: ({ headers, body }) => multipartField({ headers, body }, jsonFieldName),
     credentials: ['event.event_hash'],
   },
   events: {
-    // What is signed is the same for all events of a type within a second.
+    // All events of one type within one second have the same signed text.
     id: [
       computed(signedEvent),
       ':',
@@ -58,13 +58,13 @@ export const dropboxSign: Provider = {
       ),
       optional(':', json('event.event_metadata.related_signature_id')),
     ],
-    // The second event of a type within a second looks like a replay and is kept as one: nothing signed tells them apart.
+    // A second event of the same type in the same second looks like a replay, and is stored as a replay.
     signedToken: computed(signedEvent),
     topic: json('event.event_type'),
     occurredAt: { at: json('event.event_time'), unit: 's' },
   },
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerTest }],
-  acceptedAnswer: ANSWER,
+  acceptedAnswer: eventReceivedAnswer,
   retries: 'Wants 200 with its fixed text; tries again with growing gaps for about 3 days.',
   answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
@@ -74,7 +74,7 @@ export const dropboxSign: Provider = {
   },
 };
 
-/** Run together as they are signed; a digit may not change sides. */
+/** Time and type without separator, as signed. The type must not begin with a digit. */
 function signedEvent(reading: Reading): Computed {
   const time = readText(json('event.event_time'), reading);
   const type = readText(json('event.event_type'), reading);
@@ -83,23 +83,25 @@ function signedEvent(reading: Reading): Computed {
   return {
     ok: false,
     reason: 'malformed_signature',
-    detail: 'event_time and event_type are not cut where they meet',
+    detail: 'the boundary between event_time and event_type is not certain',
   };
 }
 
-/** Sent when the URL is typed in. */
+/** Dropbox Sign sends this test when the URL is entered. */
 function answerTest(delivery: Delivery): HandshakeAnswer | undefined {
-  const text = multipartField(delivery, FIELD);
+  const text = multipartField(delivery, jsonFieldName);
   if (text === undefined || !text.includes('"callback_test"')) return undefined;
   try {
-    return valueAt(JSON.parse(text), ['event', 'event_type']) === 'callback_test' ? ANSWER : undefined;
+    return valueAt(JSON.parse(text), ['event', 'event_type']) === 'callback_test'
+      ? eventReceivedAnswer
+      : undefined;
   } catch {
-    // An event then, which is stored as malformed.
+    // No test request: the delivery is an event, stored as malformed.
     return undefined;
   }
 }
 
-/** The hash goes into the JSON, and the JSON into a form, unless an own body is one already. */
+/** Writes the hash into the JSON, and the JSON into a form, unless a given body is a form already. */
 function signForm(request: OutgoingRequest, source: Source): void {
   const { body } = request;
   const given = body[0] === 45 ? formText(body) : body.toString('utf8');
@@ -107,7 +109,7 @@ function signForm(request: OutgoingRequest, source: Source): void {
   const { event_time = '', event_type = '' } = value.event ?? {};
   const mac = createHmac('sha256', source.secrets[0] ?? '').update(`${event_time}${event_type}`);
   const event = { ...value.event, event_hash: mac.digest('hex') };
-  const form = multipartBody(FIELD, JSON.stringify({ ...value, event }));
+  const form = multipartBody(jsonFieldName, JSON.stringify({ ...value, event }));
   request.headers = { ...request.headers, 'content-type': form.contentType };
   request.body = form.body;
 }
@@ -116,7 +118,7 @@ function formText(body: Buffer): string | undefined {
   const boundary = body.toString('latin1', 2, body.indexOf('\r\n'));
   return multipartField(
     { headers: { 'content-type': [`multipart/form-data; boundary=${boundary}`] }, body },
-    FIELD,
+    jsonFieldName,
   );
 }
 

@@ -1,4 +1,4 @@
-// Dropbox: hex HMAC over the body, which only says whose files have changed; a GET wants its challenge back.
+// Dropbox: hex HMAC over the body, which only names the accounts with changed files; a GET expects its challenge as answer.
 import { splitBody } from '../body/batch.ts';
 import { queryParam, textAnswer } from '../handshake.ts';
 import type { Provider } from '../provider.ts';
@@ -15,7 +15,8 @@ export const dropbox: Provider = {
     'Challenge, its two headers, signature, accounts in one notification, 10 s and retries D: dropbox.com, developers, webhooks (its reference and its older documentation).',
   scheme: hmac({ message: rawBody, signature: { at: header('x-dropbox-signature'), encoding: 'hex' } }),
   secret: textSecret({ label: 'App secret', where: 'dropbox.com/developers/apps → your app → App secret' }),
-  // "Something changed for this account", without id or time: each delivery is an event. A replay asks to look again.
+  // The body says "something changed for this account", without id or time: each delivery is an event. A replay only
+  // makes the handler read the changes again.
   idIsSigned: true,
   events: {
     id: firstOf([arrival, ':', json('list_folder.accounts.0')], arrival),
@@ -32,14 +33,14 @@ export const dropbox: Provider = {
   ],
   retries: 'Wants 200 within 10 s; tries again for about ten minutes.',
   answers: { success: [200], failure: { '5xx': 'retried' } },
-  redelivery: 'the delivery says only that something changed: go on from your last cursor',
+  redelivery: 'the delivery says only that something changed: list the changes since your last cursor',
   samples: {
     list_folder: () => ({ list_folder: { accounts: [accountId(), accountId()] } }),
     '*': ({ topic }) => ({ [topic]: { accounts: [accountId()] } }),
   },
 };
 
-/** What to look through; there are file changes only so far. */
+/** The kind of change; Dropbox sends only file changes so far. */
 function topicOf(reading: Reading): string | undefined {
   return Object.keys(reading.item ?? reading.decoded?.value ?? {})[0];
 }

@@ -11,7 +11,7 @@ export const easypost: Provider = {
   title: 'EasyPost',
   docsUrl: 'https://docs.easypost.com/guides/webhooks-guide',
   facts:
-    'Signature L: npm @easypost/api, Utils.validateWebhook (which also mends numbers that a parser changed: with raw bytes there is nothing to mend). 2xx, retries and disabling D: docs.easypost.com. Event id L, shape of Event.',
+    'Signature L: npm @easypost/api, Utils.validateWebhook (which also repairs numbers that a parser changed; raw bytes need no repair). 2xx, retries and disabling D: docs.easypost.com. Event id L, shape of Event.',
   scheme: hmac({
     message: rawBody,
     key: (secret) => (secret === '' ? undefined : Buffer.from(secret.normalize('NFKD'), 'utf8')),
@@ -27,7 +27,7 @@ export const easypost: Provider = {
     topic: json('description'),
     occurredAt: { at: firstOf(json('updated_at'), json('created_at')), unit: 'iso' },
   },
-  retries: 'Wants a 2xx; tries again, and switches webhooks off that keep failing.',
+  retries: 'Wants a 2xx; tries again, and switches off webhooks that keep failing.',
   sending: { newId: () => `evt_${crypto.randomUUID().replaceAll('-', '')}` },
   answers: { failure: { '5xx': 'retried' } },
   samples: {

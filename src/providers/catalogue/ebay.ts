@@ -1,4 +1,4 @@
-// eBay: ECDSA with SHA-1 over the body; the key is asked of eBay's API by the id that the signature names.
+// eBay: ECDSA with SHA-1 over the body; eBay's API returns the key for the id that the signature names.
 import { createHash, sign, verify } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, isChallenge, jsonAnswer, queryParam } from '../handshake.ts';
@@ -16,18 +16,18 @@ import type {
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { fetchText, HttpStatusError } from '../schemes/fetch-text.ts';
 import { type FetchedKey, fetchedKeys, type Untrusted } from '../schemes/fetched-keys.ts';
-import { type KeySource, NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';
+import { type KeySource, noKey, pinnedKey, withKey } from '../schemes/key-source.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { parsePublicKey, privateKeyOf } from '../schemes/public-key.ts';
-import { decodeBytes, MAX_SIGNATURE_CHARS } from '../schemes/signature.ts';
+import { decodeBytes, maxSignatureChars } from '../schemes/signature.ts';
 import { header, json } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const HEADER = 'x-ebay-signature';
+const signatureHeader = 'x-ebay-signature';
 const ecdsa = { kind: 'ecdsa-p256', key: { format: 'spki' } } as const;
-const CREDENTIALS = /^(production|sandbox):([\w-]{10,128}):([\w-]{10,128})$/;
-const SCOPE = 'https://api.ebay.com/oauth/api_scope';
+const credentialsPattern = /^(production|sandbox):([\w-]{10,128}):([\w-]{10,128})$/;
+const tokenScope = 'https://api.ebay.com/oauth/api_scope';
 
 const pinned = publicKeySecret({
   ...ecdsa,
@@ -37,9 +37,9 @@ const pinned = publicKeySecret({
 
 const secret: SecretSpec = {
   ...pinned,
-  format: 'production:<App ID>:<Cert ID> or sandbox:…, by which keys are asked for, or one public key to pin',
+  format: 'production:<App ID>:<Cert ID> or sandbox:… to fetch keys, or one public key to pin',
   check(text) {
-    if (CREDENTIALS.test(text)) return undefined;
+    if (credentialsPattern.test(text)) return undefined;
     return text.includes(':')
       ? 'must be production or sandbox, a colon, the App ID, a colon and the Cert ID'
       : pinned.check(text);
@@ -52,13 +52,13 @@ interface Proof {
 }
 
 const signedByEbay: Scheme = {
-  summary: `ECDSA P-256 with SHA-1 in ${HEADER}, key from api.ebay.com`,
-  proofHeaders: [HEADER],
+  summary: `ECDSA P-256 with SHA-1 in ${signatureHeader}, key from api.ebay.com`,
+  proofHeaders: [signatureHeader],
   proofParams: [],
   signsBody: true,
   signsUrl: false,
   prepare(source) {
-    const keys = keysOf(source.secrets[0] ?? '', source) ?? NO_KEY;
+    const keys = keysOf(source.secrets[0] ?? '', source) ?? noKey;
     return (delivery) => {
       const proof = readProof(delivery, source);
       if ('ok' in proof) return proof;
@@ -74,7 +74,7 @@ const signedByEbay: Scheme = {
   sign(request, _source, { privateKey }) {
     const signature = sign('sha1', request.body, privateKeyOf(privateKey)).toString('base64');
     const proof = { alg: 'ecdsa', kid: 'postbell-send', signature, digest: 'SHA1' };
-    request.headers[HEADER] = Buffer.from(JSON.stringify(proof)).toString('base64');
+    request.headers[signatureHeader] = Buffer.from(JSON.stringify(proof)).toString('base64');
   },
 };
 
@@ -97,7 +97,7 @@ export const ebay: Provider = {
   sending: { newId: () => `${crypto.randomUUID()}_${crypto.randomUUID()}` },
   answers: { failure: { '5xx': 'retried' } },
   setup: {
-    url: 'developer.ebay.com → Application Keys → Notifications → endpoint, and a verification token of yours, which is EBAY_VERIFY_TOKEN here. The URL must be known here as well: PUBLIC_URL or EBAY_WEBHOOK_URL',
+    url: 'developer.ebay.com → Application Keys → Notifications → endpoint, and a verification token of your choice: set EBAY_VERIFY_TOKEN to the same token, and PUBLIC_URL or EBAY_WEBHOOK_URL to the URL',
   },
   samples: {
     MARKETPLACE_ACCOUNT_DELETION: (draft) =>
@@ -111,9 +111,9 @@ export const ebay: Provider = {
 };
 
 function readProof(delivery: Delivery, source: Source): Proof | Rejection {
-  const text = readPart(header(HEADER), startReading(delivery, source));
+  const text = readPart(header(signatureHeader), startReading(delivery, source));
   if (typeof text !== 'string') return text;
-  const bytes = text.length > MAX_SIGNATURE_CHARS ? undefined : decodeBytes(text, 'base64');
+  const bytes = text.length > maxSignatureChars ? undefined : decodeBytes(text, 'base64');
   const proof = bytes && parseProof(bytes.toString('latin1'));
   return proof ?? { ok: false, reason: 'malformed_signature', detail: 'no key id and signature in base64' };
 }
@@ -123,7 +123,7 @@ function parseProof(text: string): Proof | undefined {
   try {
     value = JSON.parse(text);
   } catch {
-    // No JSON, so no proof: the caller says so.
+    // The header holds no JSON and so no proof; the caller reports that.
     return undefined;
   }
   const kid = valueAt(value, ['kid']);
@@ -134,7 +134,7 @@ function parseProof(text: string): Proof | undefined {
 }
 
 function keysOf(text: string, source: Source): KeySource | undefined {
-  const [, environment, clientId, clientSecret] = CREDENTIALS.exec(text) ?? [];
+  const [, environment, clientId, clientSecret] = credentialsPattern.exec(text) ?? [];
   if (environment === undefined) {
     const own = parsePublicKey(text, ecdsa.kind, ecdsa.key);
     return own && pinnedKey(own);
@@ -145,7 +145,7 @@ function keysOf(text: string, source: Source): KeySource | undefined {
     const basic = Buffer.from(`${clientId}:${clientSecret}`).toString('base64');
     const granted = await ask(
       `${api}/identity/v1/oauth2/token`,
-      `grant_type=client_credentials&scope=${encodeURIComponent(SCOPE)}`,
+      `grant_type=client_credentials&scope=${encodeURIComponent(tokenScope)}`,
       { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
     );
     const token = valueAt(JSON.parse(granted), ['access_token']);
@@ -169,7 +169,7 @@ function readKey(text: string): FetchedKey | Untrusted {
   return key ? { key } : { untrusted: 'signed with a key of another kind' };
 }
 
-/** A hash of the challenge, the token and the URL as typed in at eBay. */
+/** A hash of the challenge, the token and the URL as entered at eBay. */
 function answerChallenge(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
   const challenge = queryParam(delivery, 'challenge_code');
   if (challenge === undefined) return undefined;

@@ -1,4 +1,4 @@
-// ElevenLabs: `t=…,v0=…` over `t.body`, believed for half an hour; no id is sent.
+// ElevenLabs: `t=…,v0=…` over `t.body`, accepted for half an hour; no id is sent.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -24,7 +24,7 @@ export const elevenlabs: Provider = {
   idIsSigned: true,
   events: { topic: json('type'), occurredAt: { at: json('event_timestamp'), unit: 's' } },
   retries:
-    'Wants 200; retries only where switched on for the webhook. Ten failures in a row and a week without success switch it off. post_call_audio holds a whole recording and may be over the limit of a body.',
+    'Wants 200; retries only where switched on for the webhook. Ten failures in a row and a week without success switch it off. post_call_audio holds a whole recording and may exceed the body limit.',
   answers: { success: [200], failure: { '5xx': 'if-asked' } },
   samples: {
     post_call_transcription: (draft) =>

@@ -1,4 +1,4 @@
-// Etsy: Standard Webhooks; a thin event of three fields, the rest is asked for at its `resource_url`.
+// Etsy: Standard Webhooks; an event of three fields; the handler reads the rest at `resource_url`.
 
 import type { SampleDraft } from '../provider.ts';
 import { json } from '../template/parts.ts';
@@ -15,7 +15,7 @@ export const etsy = standardSender({
     where: 'etsy.com/developers → Manage your apps → Go to Webhook portal → your endpoint → Signing Secret',
   },
   topic: json('event_type'),
-  retries: 'Wants a 2xx; tries again by itself, for how long is not known.',
+  retries: 'Wants a 2xx; tries again, for an unknown time.',
   answers: 'unknown',
   samples: {
     'order.paid': (draft) => event(draft),

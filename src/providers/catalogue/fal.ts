@@ -1,14 +1,14 @@
-// fal.ai: Ed25519 over request id, user id, time and the hash of the body, one to a line; no request names its key.
+// fal.ai: Ed25519 over request id, user id, time and the hash of the body, each on its own line; no request names its key.
 import { hash } from 'node:crypto';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { publishedKeySecret } from '../public-key-secrets.ts';
 import { publishedKey } from '../schemes/published-key.ts';
 import { computed, header, json, timestamp } from '../template/parts.ts';
 
-const ID = 'x-fal-webhook-request-id';
-const USER = 'x-fal-webhook-user-id';
-const TIME = 'x-fal-webhook-timestamp';
-const JWKS = 'https://rest.fal.ai/.well-known/jwks.json';
+const idHeader = 'x-fal-webhook-request-id';
+const userHeader = 'x-fal-webhook-user-id';
+const timeHeader = 'x-fal-webhook-timestamp';
+const keysUrl = 'https://rest.fal.ai/.well-known/jwks.json';
 const ed25519 = { kind: 'ed25519', key: { format: 'raw-base64' } } as const;
 
 export const fal: Provider = {
@@ -16,14 +16,14 @@ export const fal: Provider = {
   title: 'fal.ai',
   docsUrl: 'https://fal.ai/docs/documentation/model-apis/inference/webhooks',
   facts:
-    'Body, 15 s, and 10 retries in 2 h D: fal.ai/docs, webhooks. Headers, signed text, hex, 5 minutes and keys without a name T: eight public receivers that agree and cite that page; of the two addresses of the keys the newer. Whether a retry is signed anew is not said: 3 h are accepted, and the id is signed, so an old one is a duplicate.',
+    'Body, 15 s, and 10 retries in 2 h D: fal.ai/docs, webhooks. Headers, signed text, hex, 5 minutes and keys without a name T: eight public receivers that agree and cite that page; of the two addresses of the keys the newer. Whether a retry is signed again is not documented: 3 h are accepted, and the id is signed, so an old one is a duplicate.',
   scheme: publishedKey({
     ...ed25519,
-    jwksUrl: JWKS,
+    jwksUrl: keysUrl,
     message: [
-      header(ID),
+      header(idHeader),
       '\n',
-      header(USER),
+      header(userHeader),
       '\n',
       timestamp,
       '\n',
@@ -31,16 +31,16 @@ export const fal: Provider = {
     ],
     signs: { body: true },
     signature: { at: header('x-fal-webhook-signature'), encoding: 'hex' },
-    timestamp: { at: header(TIME), unit: 's', pastSeconds: 3 * 3600 },
+    timestamp: { at: header(timeHeader), unit: 's', pastSeconds: 3 * 3600 },
   }),
-  secret: publishedKeySecret({ ...ed25519, label: 'Public key', where: JWKS }),
+  secret: publishedKeySecret({ ...ed25519, label: 'Public key', where: keysUrl }),
   idIsSigned: true,
-  events: { id: header(ID), topic: json('status') },
-  headers: [ID, USER, TIME],
+  events: { id: header(idHeader), topic: json('status') },
+  headers: [idHeader, userHeader, timeHeader],
   retries: 'Wants a 2xx within 15 s; 10 more tries within 2 h.',
   sending: {
     newId: () => crypto.randomUUID(),
-    headers: ({ id }) => ({ [ID]: id, [USER]: 'github|1234567' }),
+    headers: ({ id }) => ({ [idHeader]: id, [userHeader]: 'github|1234567' }),
   },
   answers: { failure: { '5xx': 'retried' } },
   setup: { url: 'webhook_url of each request to the queue' },

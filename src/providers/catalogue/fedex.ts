@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const SCAN = 'completeTrackResults.0.trackResults.0.scanEvents.0';
+const scanPath = 'completeTrackResults.0.trackResults.0.scanEvents.0';
 
 export const fedex: Provider = {
   name: 'fedex',
@@ -22,8 +22,8 @@ export const fedex: Provider = {
   }),
   idIsSigned: true,
   events: {
-    topic: firstOf(json(`output.${SCAN}.eventType`), json(`${SCAN}.eventType`), json('eventType')),
-    occurredAt: { at: firstOf(json(`output.${SCAN}.date`), json(`${SCAN}.date`)), unit: 'iso' },
+    topic: firstOf(json(`output.${scanPath}.eventType`), json(`${scanPath}.eventType`), json('eventType')),
+    occurredAt: { at: firstOf(json(`output.${scanPath}.date`), json(`${scanPath}.date`)), unit: 'iso' },
   },
   retries:
     'Only 200 or 202 count (204 is a failure); 3 retries within minutes, then kept 7 days for manual replay.',

@@ -23,7 +23,7 @@ export const fingerprint: Provider = {
   idIsSigned: true,
   events: {
     id: firstOf(json('event_id'), json('requestId')),
-    // There is but one kind, and the body does not name it.
+    // Fingerprint sends only one kind of event, and the body does not name it.
     topic: 'identification',
     occurredAt: { at: json('timestamp'), unit: 'ms' },
   },

@@ -22,9 +22,9 @@ export const formstack: Provider = {
     where: 'Your form → Settings → Emails & Actions → WebHook → HMAC key',
   }),
   idIsSigned: true,
-  // The shared secret of older webhooks, which the signature replaced.
+  // Older webhooks send this shared secret in place of a signature.
   body: { form: 'flat', credentials: ['HandshakeKey'] },
-  // There is but one kind, and the body does not name it.
+  // Formstack sends only one kind of event, and the body does not name it.
   events: { id: [json('FormID'), ':', json('UniqueID')], topic: 'submission' },
   retries: 'Wants a 2xx; schedule unknown.',
   answers: 'unknown',

@@ -1,4 +1,4 @@
-// Front: application webhooks sign `time:body` and try the URL out with a challenge; rule webhooks sign the body by SHA-1.
+// Front: application webhooks sign `time:body` and test the URL with a challenge; rule webhooks sign the body with HMAC-SHA1.
 import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -8,7 +8,7 @@ import { textSecret } from '../secrets.ts';
 import { firstOf, header, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const TIME = 'x-front-request-timestamp';
+const timeHeader = 'x-front-request-timestamp';
 const signature = { at: header('x-front-signature'), encoding: 'base64' } as const;
 
 export const front: Provider = {
@@ -19,11 +19,11 @@ export const front: Provider = {
     'Both signatures, milliseconds and the sync request D: dev.frontapp.com, application webhooks and rule webhooks. 5 minutes D: the same, security. The challenge back as JSON, bodies and retries T: several public receivers that agree.',
   scheme: alternatives(
     {
-      headers: [TIME],
+      headers: [timeHeader],
       scheme: hmac({
         message: [timestamp, ':', rawBody],
         signature,
-        timestamp: { at: header(TIME), unit: 'ms' },
+        timestamp: { at: header(timeHeader), unit: 'ms' },
       }),
     },
     { headers: [], scheme: hmac({ message: rawBody, signature, hash: 'sha1' }) },
@@ -38,7 +38,7 @@ export const front: Provider = {
     id: firstOf(json('payload.id'), json('id')),
     topic: json('type'),
   },
-  headers: [TIME],
+  headers: [timeHeader],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerSync }],
   retries: 'Wants a 2xx; application webhooks are tried up to three times more, rule webhooks never.',
   sending: { newId: () => randomId('evt_') },
@@ -51,7 +51,7 @@ export const front: Provider = {
   },
 };
 
-/** Sent whenever the webhook is saved. */
+/** Front sends this request whenever the webhook is saved. */
 function answerSync(delivery: Delivery): HandshakeAnswer | undefined {
   const [challenge, ...more] = delivery.headers['x-front-challenge'] ?? [];
   if (more.length > 0 || !isChallenge(challenge)) return undefined;

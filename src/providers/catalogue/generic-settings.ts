@@ -1,7 +1,7 @@
-// Reads the variables that describe a `generic` source, naming every one that makes no sense.
+// Reads the variables that describe a `generic` source, and names every invalid one.
 
 import type { SettingProblem, TimeUnit } from '../provider.ts';
-import { DEFAULT_TOLERANCE_SECONDS, parseDecimal } from '../schemes/freshness.ts';
+import { defaultToleranceSeconds, parseDecimal } from '../schemes/freshness.ts';
 import type { Encoding } from '../schemes/signature.ts';
 import { mentions } from '../schemes/signed-template.ts';
 import {
@@ -16,7 +16,7 @@ import {
   url,
 } from '../template/parts.ts';
 
-export const GENERIC_SETTINGS = [
+export const genericSettings = [
   'HEADER',
   'ALGORITHM',
   'ENCODING',
@@ -51,14 +51,14 @@ export interface GenericSettings {
   occurredAtUnit: TimeUnit;
 }
 
-const HASHES = { 'hmac-sha256': 'sha256', 'hmac-sha1': 'sha1', 'hmac-sha512': 'sha512' } as const;
-const ALGORITHMS = ['hmac-sha256', 'hmac-sha1', 'hmac-sha512'] as const;
-const ENCODINGS = ['hex', 'base64', 'base64url', 'base64-unpadded'] as const;
-const UNITS = ['s', 'ms', 'iso', 'iso-utc', 'http-date'] as const;
-const KEY_FORMATS = ['text', 'base64', 'hex'] as const;
-const HEADER_NAME = /^[A-Za-z0-9-]{1,100}$/;
+const hashes = { 'hmac-sha256': 'sha256', 'hmac-sha1': 'sha1', 'hmac-sha512': 'sha512' } as const;
+const algorithms = ['hmac-sha256', 'hmac-sha1', 'hmac-sha512'] as const;
+const encodings = ['hex', 'base64', 'base64url', 'base64-unpadded'] as const;
+const units = ['s', 'ms', 'iso', 'iso-utc', 'http-date'] as const;
+const keyFormats = ['text', 'base64', 'hex'] as const;
+const headerNamePattern = /^[A-Za-z0-9-]{1,100}$/;
 
-/** Where a variable is wrong, its default stands in, so that all problems are found in one go. */
+/** A wrong variable is replaced by its default, so that all problems are reported at once. */
 export function readGenericSettings(values: Values): {
   settings: GenericSettings;
   problems: SettingProblem[];
@@ -67,18 +67,18 @@ export function readGenericSettings(values: Values): {
   const timestampHeader = readHeader(values, 'TIMESTAMP_HEADER', problems);
   const settings: GenericSettings = {
     header: readHeader(values, 'HEADER', problems) ?? 'x-signature',
-    hash: HASHES[readChoice(values, 'ALGORITHM', ALGORITHMS, problems)],
-    encoding: readChoice(values, 'ENCODING', ENCODINGS, problems),
+    hash: hashes[readChoice(values, 'ALGORITHM', algorithms, problems)],
+    encoding: readChoice(values, 'ENCODING', encodings, problems),
     prefix: values.PREFIX ?? '',
-    keyFormat: readChoice(values, 'KEY_FORMAT', KEY_FORMATS, problems),
+    keyFormat: readChoice(values, 'KEY_FORMAT', keyFormats, problems),
     message: readMessage(values, timestampHeader !== undefined, problems),
     timestampHeader,
-    timestampUnit: readChoice(values, 'TIMESTAMP_UNIT', UNITS, problems),
+    timestampUnit: readChoice(values, 'TIMESTAMP_UNIT', units, problems),
     toleranceSeconds: readTolerance(values, problems),
     id: readPlace(values, 'ID', problems) ?? json('id'),
     topic: readPlace(values, 'TOPIC', problems) ?? json('type'),
     occurredAt: readPlace(values, 'OCCURRED_AT', problems),
-    occurredAtUnit: readChoice({ OCCURRED_AT_UNIT: 'iso', ...values }, 'OCCURRED_AT_UNIT', UNITS, problems),
+    occurredAtUnit: readChoice({ OCCURRED_AT_UNIT: 'iso', ...values }, 'OCCURRED_AT_UNIT', units, problems),
   };
   if (values.HEADER === undefined)
     problems.push({ name: 'HEADER', problem: 'is missing; name the header that carries the signature' });
@@ -99,7 +99,7 @@ function readChoice<T extends string>(
 
 function readHeader(values: Values, name: string, problems: SettingProblem[]): string | undefined {
   const value = values[name];
-  if (value === undefined || HEADER_NAME.test(value)) return value?.toLowerCase();
+  if (value === undefined || headerNamePattern.test(value)) return value?.toLowerCase();
   problems.push({ name, problem: 'must be the name of a header' });
   return undefined;
 }
@@ -109,7 +109,7 @@ function readPlace(values: Values, name: string, problems: SettingProblem[]): Pa
   const value = values[name];
   if (value === undefined) return undefined;
   const [kind, rest = ''] = splitOnce(value, ':');
-  if (kind === 'header' && HEADER_NAME.test(rest)) return header(rest);
+  if (kind === 'header' && headerNamePattern.test(rest)) return header(rest);
   if (kind === 'body' && rest !== '') return json(rest);
   problems.push({ name, problem: 'must be header:<name> or body:<path>, e.g. body:data.id' });
   return undefined;
@@ -117,13 +117,13 @@ function readPlace(values: Values, name: string, problems: SettingProblem[]): Pa
 
 function readTolerance(values: Values, problems: SettingProblem[]): number {
   const text = values.TOLERANCE_SECONDS;
-  const seconds = text === undefined ? DEFAULT_TOLERANCE_SECONDS : parseDecimal(text);
+  const seconds = text === undefined ? defaultToleranceSeconds : parseDecimal(text);
   if (seconds !== undefined && seconds > 0) return seconds;
   problems.push({ name: 'TOLERANCE_SECONDS', problem: 'must be a whole number of seconds above 0' });
-  return DEFAULT_TOLERANCE_SECONDS;
+  return defaultToleranceSeconds;
 }
 
-/** `{timestamp}.{body}`: what is in braces is a part, the rest stands for itself. */
+/** `{timestamp}.{body}`: parts are in braces; all other text is literal. */
 function readMessage(values: Values, hasTimestamp: boolean, problems: SettingProblem[]): Template {
   const pattern = values.MESSAGE ?? (hasTimestamp ? '{timestamp}.{body}' : '{body}');
   const message = pattern
@@ -145,7 +145,7 @@ function toPart(text: string): Part | undefined {
   if (!text.startsWith('{')) return text;
   const [kind, rest = ''] = splitOnce(text.slice(1, -1), ':');
   if (rest !== '') {
-    if (kind === 'header' && HEADER_NAME.test(rest)) return header(rest);
+    if (kind === 'header' && headerNamePattern.test(rest)) return header(rest);
     return kind === 'query' ? query(rest) : undefined;
   }
   const parts: Record<string, Part> = { body: rawBody, timestamp, method, url };

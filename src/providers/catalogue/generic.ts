@@ -1,4 +1,4 @@
-// A sender that is not in the catalogue: its HMAC scheme is told by variables of the source alone.
+// A sender outside the catalogue: variables of the source describe its HMAC scheme.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { formatTimestamp } from '../schemes/freshness.ts';
@@ -6,9 +6,9 @@ import { hmac } from '../schemes/hmac.ts';
 import type { KeySpec } from '../schemes/key.ts';
 import { encodedSecret, textSecret } from '../secrets.ts';
 import { header, type Part } from '../template/parts.ts';
-import { GENERIC_SETTINGS, type GenericSettings, readGenericSettings } from './generic-settings.ts';
+import { type GenericSettings, genericSettings, readGenericSettings } from './generic-settings.ts';
 
-/** As it stands: hex HMAC-SHA256 of the body in X-Signature. `configure` makes the one that is meant. */
+/** The default: hex HMAC-SHA256 of the body in X-Signature. `configure` builds the described provider. */
 export const generic: Provider = build(readGenericSettings({ HEADER: 'x-signature' }).settings);
 
 function build(settings: GenericSettings): Provider {
@@ -46,7 +46,7 @@ function build(settings: GenericSettings): Provider {
     sending: { headers: (draft) => ({ ...asHeader(id, draft.id), ...asHeader(topic, draft.topic) }) },
     answers: 'unknown',
     samples: { '*': (draft) => sampleBody(settings, draft) },
-    settings: GENERIC_SETTINGS,
+    settings: genericSettings,
     configure(values) {
       const read = readGenericSettings(values);
       return read.problems.length > 0 ? { problems: read.problems } : { provider: build(read.settings) };
@@ -63,7 +63,7 @@ function asHeader(part: Part, value: string): Record<string, string> {
   return name === undefined ? {} : { [name]: value };
 }
 
-/** A body with the values where the settings say that they are read. */
+/** A body with the values at the places that the settings name. */
 function sampleBody({ id, topic, occurredAt, occurredAtUnit }: GenericSettings, draft: SampleDraft): object {
   const body: Record<string, unknown> = { sample: true };
   setAt(body, id, draft.id);

@@ -1,4 +1,4 @@
-// Stream (Chat, Video, Feeds): bare hex HMAC over the body; the id comes in a header that is not signed.
+// Stream (Chat, Video, Feeds): bare hex HMAC over the body; the id is in an unsigned header.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

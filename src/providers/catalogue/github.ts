@@ -21,14 +21,14 @@ export const github: Provider = {
   docsUrl: 'https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries',
   facts:
     'Signature L+D: @octokit/webhooks-methods, docs.github.com. Delivery id kept on redelivery, no automatic retry, and deadlines D: docs.github.com, best practices for using webhooks. Redelivery for 3 days D: handling failed deliveries. 25 MB D: webhook events and payloads.',
-  // X-Hub-Signature (SHA-1) comes beside it and must never be fallen back to.
+  // GitHub also sends X-Hub-Signature (SHA-1), which must never count.
   scheme: hmac({
     message: rawBody,
     signature: { at: header('x-hub-signature-256'), encoding: 'hex', prefix: 'sha256=' },
   }),
   secret: textSecret({ label: 'Secret', where: 'Repository or organisation → Settings → Webhooks → Secret' }),
   idIsSigned: false,
-  // Hooks may be set to `application/x-www-form-urlencoded`: the signature is over the form's bytes.
+  // Webhooks may be set to `application/x-www-form-urlencoded`: the signature then covers the form's bytes.
   body: { form: 'flat', jsonField: 'payload' },
   events: {
     id: header('x-github-delivery'),
@@ -42,7 +42,7 @@ export const github: Provider = {
     'x-github-hook-installation-target-type',
   ],
   retries:
-    'None by itself; wants a 2xx within 10 s (Enterprise Server 30 s). Redeliver by hand or by API, under the same delivery id.',
+    'Wants a 2xx within 10 s (Enterprise Server 30 s); no automatic retries. Redeliver by hand or by API, under the same delivery id.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ topic, id }) => ({
@@ -55,7 +55,7 @@ export const github: Provider = {
   redelivery:
     'by hand (your webhook → Recent deliveries → Redeliver) or by API, for 3 days (Enterprise Server: 7)',
   setup: { url: 'Repository or organisation → Settings → Webhooks → Payload URL' },
-  // GitHub caps payloads at 25 MB, and sends none a second time.
+  // GitHub limits payloads to 25 MB, and does not retry.
   bodyLimitBytes: 26_214_400,
   samples: {
     ping: () => ({ zen: 'Design for failure.', hook_id: randomNumber(9), repository, sender }),

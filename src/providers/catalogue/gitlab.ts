@@ -25,7 +25,7 @@ export const gitlab: Provider = {
   docsUrl: 'https://docs.gitlab.com/user/project/integrations/webhooks/',
   facts:
     'Both schemes and the stable webhook-id D: gitlab.com merge requests 230944 and 231325. Switching off D: gitlab.com merge request 166329.',
-  // A whsec_ secret asks for the signature, and the token that may come beside it is no way round.
+  // A whsec_ secret requires the signature; a token in the same request does not replace it.
   scheme: perSecret(
     { when: isSigningToken, scheme: standardWebhooks('webhook') },
     { scheme: credential({ at: header('x-gitlab-token'), name: 'secret token' }) },
@@ -37,7 +37,7 @@ export const gitlab: Provider = {
   },
   idIsSigned: true,
   events: {
-    // X-Gitlab-Event-UUID is shared by webhooks that set off one another, so it is no id.
+    // Webhooks that cause one another share X-Gitlab-Event-UUID, so it is no id.
     id: firstOf(header('webhook-id'), header('idempotency-key')),
     topic: firstOf(
       [json('object_kind'), optional('.', json('object_attributes.action'))],
@@ -53,7 +53,7 @@ export const gitlab: Provider = {
     'x-gitlab-instance',
   ],
   retries:
-    'Wants a 2xx within 10 s. Four failures in a row of any kind, 401 too, switch the hook off for 1 min, growing to 24 h; 40 for good: a wrong secret for an hour costs more than that hour.',
+    'Wants a 2xx within 10 s. Four failures in a row of any kind, 401 too, switch the webhook off for 1 min, growing to 24 h; 40 failures switch it off for ever: a wrong secret for one hour loses more than one hour.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ id, topic }) => ({

@@ -1,4 +1,4 @@
-// Google's notification channels (Drive, Calendar): a ping without a body; headers say of which channel and what kind.
+// Google's notification channels (Drive, Calendar): a notification without a body; headers name the channel and the kind of change.
 
 import type { Delivery, Provider } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
@@ -6,9 +6,9 @@ import { credentialSecret } from '../secrets.ts';
 import { header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const TOKEN = 'x-goog-channel-token';
-/** Header and member of the payload. */
-const TOLD = [
+const tokenHeader = 'x-goog-channel-token';
+/** Header and its member of the payload. */
+const documentedHeaders = [
   ['x-goog-channel-id', 'channelId'],
   ['x-goog-channel-expiration', 'channelExpiration'],
   ['x-goog-message-number', 'messageNumber'],
@@ -24,7 +24,7 @@ export const googleChannels: Provider = {
   docsUrl: 'https://developers.google.com/workspace/drive/api/guides/push',
   facts:
     'Channel, token and POST D: the page above. Headers, sync with number 1, numbers per channel, exists and not_exists, empty body T: ten public receivers. Codes and retries T: two quotations of developers.google.com/workspace/calendar/api/guides/push. Nothing is signed. The payload is made of the headers, since there is no body.',
-  scheme: credential({ at: header(TOKEN), name: 'token of the channel' }),
+  scheme: credential({ at: header(tokenHeader), name: 'token of the channel' }),
   secret: credentialSecret({
     label: 'Channel token',
     format: 'your own choice of 16 to 256 letters and digits',
@@ -36,9 +36,9 @@ export const googleChannels: Provider = {
     id: [json('channelId'), ':', json('messageNumber')],
     topic: json('resourceState'),
   },
-  headers: TOLD.map(([name]) => name),
+  headers: documentedHeaders.map(([name]) => name),
   retries:
-    'Wants 200, 201, 202, 204 or 102; only after 500, 502, 503 and 504 it tries again, with growing gaps. Some messages never arrive and channels run out: ask for the changes now and then.',
+    'Wants 200, 201, 202, 204 or 102; only after 500, 502, 503 and 504 it tries again, with growing gaps. Some messages never arrive and channels expire: also read the changes regularly.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ topic, id }) => ({
@@ -54,9 +54,9 @@ export const googleChannels: Provider = {
 };
 
 function extractJson({ headers }: Delivery): string {
-  const told = TOLD.flatMap(([name, member]) => {
+  const members = documentedHeaders.flatMap(([name, member]) => {
     const [value] = headers[name] ?? [];
     return value === undefined ? [] : [[member, value]];
   });
-  return JSON.stringify(Object.fromEntries(told));
+  return JSON.stringify(Object.fromEntries(members));
 }

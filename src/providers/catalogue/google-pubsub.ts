@@ -1,4 +1,4 @@
-// Google Pub/Sub push (also Gmail and Google Play): a JWT of Google's says who sends to whom; the body is not in it.
+// Google Pub/Sub push (also Gmail and Google Play): Google's JWT names sender and receiver, but does not cover the body.
 import type { KeyObject } from 'node:crypto';
 import type { Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
 import { generateKeyPair } from '../public-key-secrets.ts';
@@ -10,23 +10,23 @@ import { computed, header, json, type Reading } from '../template/parts.ts';
 import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const KEYS_URL = 'https://www.googleapis.com/oauth2/v3/certs';
-const KEY = { format: 'spki' } as const;
-const EMAIL = /^[^@\s;,]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+$/;
+const keysUrl = 'https://www.googleapis.com/oauth2/v3/certs';
+const keyFormat = { format: 'spki' } as const;
+const emailPattern = /^[^@\s;,]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+$/;
 
 const secret: SecretSpec = {
   label: 'Service account',
   format:
-    'push@your-project.iam.gserviceaccount.com (no secret: it says whose tokens count); for trials followed by ; and a public key',
+    'push@your-project.iam.gserviceaccount.com (no secret: the account whose tokens are accepted); for trials followed by ; and a public key',
   where:
-    'Google Cloud → Pub/Sub → your push subscription → Authentication → Service account; leave Audience empty, or type in the URL',
+    'Google Cloud → Pub/Sub → your push subscription → Authentication → Service account; leave Audience empty, or enter the URL',
   check(text) {
     if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
-    if (!EMAIL.test(emailOf(text))) return 'is no e-mail address of a service account';
+    if (!emailPattern.test(emailOf(text))) return 'is no e-mail address of a service account';
     return text.includes(';') && !ownKeyOf(text) ? 'has no public key after the ;' : undefined;
   },
   generate() {
-    const pair = generateKeyPair('rsa-sha256', KEY);
+    const pair = generateKeyPair('rsa-sha256', keyFormat);
     return { ...pair, secret: `push@trial-project.iam.gserviceaccount.com;${pair.secret}` };
   },
 };
@@ -58,7 +58,7 @@ export const googlePubsub: Provider = {
     occurredAt: { at: json('message.publishTime'), unit: 'iso' },
   },
   retries:
-    'Acknowledged by 200, 201, 202, 204 or 102. Anything else is sent again, with gaps that grow, for as long as the subscription keeps messages (7 days unless you chose otherwise).',
+    'Acknowledged by 200, 201, 202, 204 or 102. After any other answer the message is sent again with growing gaps, as long as the subscription keeps messages (7 days by default).',
   sending: { newId: () => String(randomNumber(14)) },
   answers: { success: [102, 200, 201, 202, 204], failure: { any: 'retried' } },
   samples: {
@@ -80,11 +80,11 @@ function emailOf(text: string): string {
 
 function ownKeyOf(text: string): KeyObject | undefined {
   const at = text.indexOf(';');
-  return at < 0 ? undefined : parsePublicKey(text.slice(at + 1), 'rsa-sha256', KEY);
+  return at < 0 ? undefined : parsePublicKey(text.slice(at + 1), 'rsa-sha256', keyFormat);
 }
 
 function keysOf(text: string, source: Source): KeySource | undefined {
-  if (!text.includes(';')) return remoteKeys(KEYS_URL, source);
+  if (!text.includes(';')) return remoteKeys(keysUrl, source);
   const own = ownKeyOf(text);
   return own && pinnedKey(own);
 }

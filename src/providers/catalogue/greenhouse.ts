@@ -1,4 +1,4 @@
-// Greenhouse Recruiting: `sha256 ` and a hex HMAC over the body; the id stands in a header that is not signed.
+// Greenhouse Recruiting: `sha256 ` and a hex HMAC over the body; the id is in an unsigned header.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { header, json, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const ID = 'greenhouse-event-id';
+const idHeader = 'greenhouse-event-id';
 
 export const greenhouse: Provider = {
   name: 'greenhouse',
@@ -23,11 +23,11 @@ export const greenhouse: Provider = {
     where: 'Greenhouse → Configure → Dev Center → Webhooks → your webhook → Secret key',
   }),
   idIsSigned: false,
-  events: { id: header(ID), topic: json('action') },
-  headers: [ID],
+  events: { id: header(idHeader), topic: json('action') },
+  headers: [idHeader],
   retries:
     'Wants 200; up to 7 more tries over 15 h. A ping that fails when the webhook is saved switches it off.',
-  sending: { newId: () => String(randomNumber(12)), headers: ({ id }) => ({ [ID]: id }) },
+  sending: { newId: () => String(randomNumber(12)), headers: ({ id }) => ({ [idHeader]: id }) },
   answers: { success: [200], failure: { any: 'retried' } },
   setup: { url: 'Greenhouse → Configure → Dev Center → Webhooks → Endpoint URL' },
   samples: {

@@ -1,4 +1,4 @@
-// Help Scout: base64 HMAC-SHA1 over the body; the event's name stands in a header that the signature does not cover.
+// Help Scout: base64 HMAC-SHA1 over the body; the event's name is in an unsigned header.
 import { hash } from 'node:crypto';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -6,14 +6,14 @@ import { textSecret } from '../secrets.ts';
 import { computed, header, rawBody } from '../template/parts.ts';
 import { randomNumber } from './sample.ts';
 
-const EVENT = 'x-helpscout-event';
+const eventHeader = 'x-helpscout-event';
 
 export const helpScout: Provider = {
   name: 'help-scout',
   title: 'Help Scout',
   docsUrl: 'https://developer.helpscout.com/webhooks/',
   facts:
-    'Signature, headers, events and bodies D: developer.helpscout.com, webhooks. Signature T as well: n8n, Activepieces. No id is sent. Nothing was found of retries.',
+    'Signature, headers, events and bodies D: developer.helpscout.com, webhooks. Signature T as well: n8n, Activepieces. No id is sent. Retries: not found.',
   scheme: hmac({
     hash: 'sha1',
     message: rawBody,
@@ -26,12 +26,12 @@ export const helpScout: Provider = {
   }),
   idIsSigned: false,
   events: {
-    id: [header(EVENT), ':', computed(({ delivery }) => hash('sha256', delivery.body, 'hex'))],
-    topic: header(EVENT),
+    id: [header(eventHeader), ':', computed(({ delivery }) => hash('sha256', delivery.body, 'hex'))],
+    topic: header(eventHeader),
   },
-  headers: [EVENT],
+  headers: [eventHeader],
   retries: 'Unknown.',
-  sending: { headers: ({ topic }) => ({ [EVENT]: topic }) },
+  sending: { headers: ({ topic }) => ({ [eventHeader]: topic }) },
   answers: 'unknown',
   setup: { url: 'Help Scout → Manage → Apps → Webhooks → Callback URL' },
   samples: {

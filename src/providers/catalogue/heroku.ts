@@ -1,4 +1,4 @@
-// Heroku app webhooks: base64 HMAC over the body; each attempt has a body of its own, the event's id stays.
+// Heroku app webhooks: base64 HMAC over the body; the body differs between attempts, the event's id stays.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -23,7 +23,7 @@ export const heroku: Provider = {
   events: {
     id: json('id'),
     topic: [json('resource'), '.', json('action')],
-    // Of the event; whether published_at stays over its attempts, nobody says.
+    // The time of the event. Whether published_at stays the same over attempts is not documented.
     occurredAt: { at: json('created_at'), unit: 'iso' },
   },
   retries: 'At the level sync it tries again for up to 72 h; at the level notify never.',

@@ -25,7 +25,7 @@ const v3 = hmac({
   timestamp: { at: header('x-hubspot-request-timestamp'), unit: 'ms' },
 });
 
-/** Of any age, since no time is signed: a repeated one is a duplicate by the ids in its body. */
+/** Accepted at any age, since no time is signed: the ids in the body make a repeated delivery a duplicate. */
 const v1OrV2 = plainHash({
   hashes: ['sha256'],
   message: [secret, computed(jsonBody)],
@@ -92,8 +92,8 @@ export const hubspot: Provider = {
 };
 
 /**
- * A hash with the secret in front can be made longer by anybody who saw one, but never by bytes that are UTF-8; and the
- * method and URL of v2 must not be taken for the beginning of a body of v1.
+ * Anybody who saw a hash with the secret in front can extend the hashed text, but the added bytes are never UTF-8. Also,
+ * method and URL of v2 must not count as the beginning of a v1 body.
  */
 function jsonBody({ delivery: { body } }: Reading): Buffer | Rejection {
   if ((body[0] === 91 || body[0] === 123) && isUtf8(body)) return body;

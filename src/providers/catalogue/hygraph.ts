@@ -8,18 +8,18 @@ import { type Computed, computed, firstOf, header, item, json, type Reading } fr
 import { readPart, readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const SIGNATURE = 'gcms-signature';
+const signatureHeader = 'gcms-signature';
 
 const scheme = hmac({
   message: computed(wrappedBody),
   signature: {
-    at: header(SIGNATURE),
+    at: header(signatureHeader),
     encoding: 'base64',
     separator: ',',
     prefix: 'sign=',
     extraItems: ['env=master'],
   },
-  // Their library does not look at the age, and whether retries are signed anew is not known.
+  // Hygraph's library does not check the age, and whether retries are signed again is unknown.
   timestamp: { at: item('t'), unit: 'ms', pastSeconds: 24 * 3600 },
   signs: { body: true },
 });
@@ -37,13 +37,13 @@ export const hygraph: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // No id is sent, and publishing twice may send one body twice: the signed time tells them apart.
+    // Hygraph sends no id, and publishing twice may send equal bodies: their signed times differ.
     id: computed(timeAndBody),
     idPerDelivery: true,
     topic: firstOf([json('data.__typename'), '.', json('operation')], json('operation')),
   },
   headers: ['gcms-webhook-id'],
-  retries: 'Wants a 2xx; whether it tries again is unknown.',
+  retries: 'Wants a 2xx; retries unknown.',
   answers: 'unknown',
   samples: {
     'Post.publish': (draft) => change(draft, { stage: 'PUBLISHED', title: 'Ring' }),
@@ -56,21 +56,21 @@ function wrappedBody(reading: Reading): Computed {
   const { body } = reading.delivery;
   const environment = readPart(item('env'), reading);
   if (typeof environment !== 'string') return environment;
-  // As text, every broken byte would become the same character: other bodies would have the same signature.
+  // Decoding replaces every invalid byte by the same character, so different bodies would have the same signature.
   if (!isUtf8(body)) return { ok: false, reason: 'wrong_signature', detail: 'the body is not UTF-8' };
   const [bodyText, name] = [body.toString('utf8'), environment].map((text) => JSON.stringify(text));
   return `{"Body":${bodyText},"EnvironmentName":${name},"TimeStamp":${reading.timestamp}}`;
 }
 
-/** Their library wants the three items in one order, with a blank after each comma. */
+/** Hygraph's library expects the three items in this order, with a blank after each comma. */
 function signInTheirOrder(...args: Parameters<Scheme['sign']>): void {
   const [{ headers }] = args;
   scheme.sign(...args);
-  headers[SIGNATURE] = (headers[SIGNATURE] ?? '').split(',').reverse().join(', ');
+  headers[signatureHeader] = (headers[signatureHeader] ?? '').split(',').reverse().join(', ');
 }
 
 function timeAndBody(reading: Reading): string | undefined {
-  const time = /(?:^|,)[ \t]*t=(\d+)/.exec(readText(header(SIGNATURE), reading) ?? '')?.[1];
+  const time = /(?:^|,)[ \t]*t=(\d+)/.exec(readText(header(signatureHeader), reading) ?? '')?.[1];
   return time && `${time}:${hash('sha256', reading.delivery.body)}`;
 }
 

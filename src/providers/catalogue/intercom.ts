@@ -1,4 +1,4 @@
-// Intercom: `sha1=` hex HMAC-SHA1 over the body; a HEAD tries out the URL, a ping without an id the endpoint.
+// Intercom: `sha1=` hex HMAC-SHA1 over the body; a HEAD tests the URL, a ping without an id tests the endpoint.
 import { valueAt } from '../body/body.ts';
 import { bareRequest, emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -20,11 +20,11 @@ export const intercom: Provider = {
   }),
   secret: textSecret({ label: 'Client secret', where: 'Developer Hub → your app → Basic information' }),
   idIsSigned: true,
-  // delivery_attempts and first_sent_at change from try to try; the id does not.
+  // delivery_attempts and first_sent_at differ between attempts; the id does not.
   events: { id: json('id'), topic: json('topic'), occurredAt: { at: json('created_at'), unit: 's' } },
   handshakes: [bareRequest('HEAD'), { method: 'POST', phase: 'verified', answer: answerPing }],
   retries:
-    'Wants a 2xx within 5 s, best within 0.5 s; 429 slows it down for 1 min to 2 h, 1,000 errors in 15 min pause it for 15 min; private apps are suspended after seven days of errors.',
+    'Wants a 2xx within 5 s, best within 0.5 s; 429 slows deliveries down for 1 min to 2 h, 1,000 errors in 15 min pause them for 15 min; private apps are suspended after seven days of errors.',
   sending: { newId: () => `notif_${crypto.randomUUID()}` },
   answers: { failure: { 429: 'retried' } },
   samples: {

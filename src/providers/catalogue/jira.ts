@@ -1,4 +1,4 @@
-// Jira Cloud: `sha256=` hex HMAC over the body in X-Hub-Signature; the id comes in a header that is not signed.
+// Jira Cloud: `sha256=` hex HMAC over the body in X-Hub-Signature; the id is in an unsigned header.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

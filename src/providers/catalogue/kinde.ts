@@ -11,8 +11,8 @@ import { json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'rsa-sha256', key: { format: 'spki' } } as const;
-/** A host and nothing else: whatever stands here decides whose keys are believed. */
-const DOMAIN = /^https:\/\/[a-z0-9-]+(?:\.[a-z0-9-]+)+$/;
+/** A host only: this secret decides whose keys are trusted. */
+const domainPattern = /^https:\/\/[a-z0-9-]+(?:\.[a-z0-9-]+)+$/;
 
 const pinned = publicKeySecret({
   ...key,
@@ -23,9 +23,9 @@ const pinned = publicKeySecret({
 const secret: SecretSpec = {
   ...pinned,
   format:
-    'https://<your_subdomain>.kinde.com (no secret: its keys are fetched and believed), or one public key to pin',
+    'https://<your_subdomain>.kinde.com (no secret: Postbell fetches and trusts the keys of this domain), or one public key to pin',
   check(text) {
-    if (DOMAIN.test(text)) return undefined;
+    if (domainPattern.test(text)) return undefined;
     return text.startsWith('http')
       ? 'must be the domain alone, like https://yourbusiness.kinde.com'
       : pinned.check(text);
@@ -61,7 +61,7 @@ export const kinde: Provider = {
 };
 
 function keysOf(text: string, source: Source): KeySource | undefined {
-  if (DOMAIN.test(text)) return remoteKeys(`${text}/.well-known/jwks.json`, source);
+  if (domainPattern.test(text)) return remoteKeys(`${text}/.well-known/jwks.json`, source);
   const own = parsePublicKey(text, key.kind, key.key);
   return own && pinnedKey(own);
 }

@@ -13,8 +13,8 @@ export const klaviyo: Provider = {
   docsUrl: 'https://developers.klaviyo.com/en/docs/working_with_system_webhooks',
   facts:
     'Headers, hex (of the example), body, external_id and topic D: developers.klaviyo.com, working with system webhooks. Body before timestamp T: Hookdeck and other implementations that agree. Flow webhooks are not signed T. Retries unknown.',
-  // Nothing is said of a tolerance, and genuine headers are reported that are hours off (test data of
-  // nickdnk/klaviyo): the age is not checked. The ids are signed, so an old delivery is a duplicate.
+  // No tolerance is documented, and some genuine headers differ by hours (test data of nickdnk/klaviyo), so the age is
+  // not checked. The ids are signed, so an old delivery is a duplicate.
   scheme: hmac({
     message: [rawBody, computed(timeAfterBody)],
     signs: { body: true },
@@ -29,11 +29,11 @@ export const klaviyo: Provider = {
     id: json('data.0.external_id'),
     topic: json('data.0.topic'),
     occurredAt: { at: json('data.0.payload.data.attributes.timestamp'), unit: 's' },
-    // Which account it was is said beside the events.
+    // The member beside the events names the account.
     items: (body) => splitBody(body, 'data'),
   },
   headers: ['klaviyo-timestamp', 'klaviyo-webhook-id'],
-  retries: 'Wants a 2xx; whether it tries again is unknown.',
+  retries: 'Wants a 2xx; retries unknown.',
   sending: { headers: ({ now }) => ({ 'klaviyo-timestamp': now.toUTCString() }) },
   answers: 'unknown',
   samples: {
@@ -44,7 +44,7 @@ export const klaviyo: Provider = {
   },
 };
 
-/** Nothing stands between body and time: only the last bracket of the JSON says where the body ends. */
+/** The time follows the body without separator: only the last bracket of the JSON marks the end of the body. */
 function timeAfterBody(reading: Reading): string | Rejection {
   const time = readPart(header('klaviyo-timestamp'), reading);
   if (typeof time !== 'string') return time;
@@ -54,7 +54,7 @@ function timeAfterBody(reading: Reading): string | Rejection {
     : {
         ok: false,
         reason: 'malformed_signature',
-        detail: 'body and klaviyo-timestamp are not cut where they meet',
+        detail: 'the boundary between body and klaviyo-timestamp is not certain',
       };
 }
 

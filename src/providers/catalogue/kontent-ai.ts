@@ -18,7 +18,7 @@ export const kontentAi: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // Publishing, unpublishing and publishing again may send equal notifications: the time of arrival tells them apart.
+    // Publishing, unpublishing and publishing again may send equal notifications, so the time of arrival is the id.
     id: [
       arrival,
       ':',
@@ -35,7 +35,7 @@ export const kontentAi: Provider = {
     occurredAt: { at: json('data.system.last_modified'), unit: 'iso' },
     items: (body) => valueAt(body, ['notifications']),
   },
-  retries: 'Wants a 2xx; tries again. A repetition cannot be told from a second change.',
+  retries: 'Wants a 2xx; tries again. A repeated delivery looks like a second change.',
   answers: { failure: { '5xx': 'retried' } },
   samples: {
     'content_item.published': (draft) => batch(draft, [contentItem('en'), contentItem('de')]),

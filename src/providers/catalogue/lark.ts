@@ -12,7 +12,7 @@ const signed = plainHash({
   hashes: ['sha256'],
   message: [timestamp, header('x-lark-request-nonce'), secret, rawBody],
   signature: { at: header('x-lark-signature'), encoding: 'hex' },
-  // Retries end after 7.1 hours, maybe with the first attempt's time; the signed event id makes them duplicates.
+  // Retries end after 7.1 hours and may carry the first attempt's time; the signed event id makes them duplicates.
   timestamp: { at: header('x-lark-request-timestamp'), unit: 's', pastSeconds: 8 * 3600 },
 });
 
@@ -35,7 +35,7 @@ export const lark: Provider = {
     where: 'Developer Console → your app → Events & Callbacks → Encryption Strategy → Encrypt Key',
   }),
   idIsSigned: true,
-  // The verification token, by which receivers without an Encrypt Key go.
+  // The verification token, which receivers without an Encrypt Key check.
   body: { extractJson, credentials: ['header.token', 'token'] },
   events: {
     id: firstOf(json('header.event_id'), json('uuid')),
@@ -64,7 +64,7 @@ export const lark: Provider = {
   },
 };
 
-/** Not signed, but nobody without the key could have encrypted it: it is no open echo. */
+/** The request is not signed, but only a holder of the key can encrypt it, so strangers get no answer. */
 function answerVerification(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
   const cipherText = valueAt(smallJsonBody(delivery, '"encrypt"'), ['encrypt']);
   if (typeof cipherText !== 'string') return undefined;
@@ -74,7 +74,7 @@ function answerVerification(delivery: Delivery, source: Source): HandshakeAnswer
   return jsonAnswer({ challenge });
 }
 
-/** What is not encrypted is left as it is: it was signed all the same. */
+/** A body that is not encrypted stays unchanged: the signature covers it, too. */
 function extractJson(delivery: Delivery, source: Source): string | undefined {
   const text = delivery.body.toString('utf8');
   const cipherText = valueAt(parsed(text), ['encrypt']);
@@ -98,7 +98,7 @@ function decrypted(cipherText: string, keys: readonly string[]): string | undefi
       const text = Buffer.concat([decipher.update(bytes.subarray(16)), decipher.final()]).toString('utf8');
       if (parsed(text) !== undefined) return text;
     } catch {
-      // Another key, or damaged: the next one may fit, and if none does the event is stored as unreadable.
+      // Wrong key or damaged text: the next key may fit. If none fits, the event is stored as unreadable.
     }
   }
   return undefined;
@@ -108,7 +108,7 @@ function parsed(text: string | undefined): unknown {
   try {
     return text === undefined ? undefined : JSON.parse(text);
   } catch {
-    // Not JSON: for the callers that is an answer.
+    // The text is no JSON; the callers expect undefined.
     return undefined;
   }
 }

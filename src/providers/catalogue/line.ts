@@ -1,4 +1,4 @@
-// LINE: base64 HMAC over the body, a batch of events; an empty batch tries out the endpoint.
+// LINE: base64 HMAC over the body, a batch of events; an empty batch tests the endpoint.
 import { splitBody } from '../body/batch.ts';
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
@@ -24,7 +24,7 @@ export const line: Provider = {
     id: json('events.0.webhookEventId'),
     topic: json('events.0.type'),
     occurredAt: { at: json('events.0.timestamp'), unit: 'ms' },
-    // Which of your accounts was meant is said beside the events.
+    // The member beside the events names the account.
     items: (body) => splitBody(body, 'events'),
   },
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerEmptyBatch }],

@@ -1,4 +1,4 @@
-// Linear: bare hex HMAC over the body, which holds the time of sending; the id comes in a header that is not signed.
+// Linear: bare hex HMAC over the body, which holds the time of sending; the id is in an unsigned header.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -15,8 +15,8 @@ export const linear: Provider = {
   scheme: hmac({
     message: rawBody,
     signature: { at: header('linear-signature'), encoding: 'hex' },
-    // Their library refuses after 60 s. Whether a retry (up to 6 h later) is stamped anew is not documented; a
-    // replay of an old body is refused by its hash.
+    // Linear's library rejects deliveries after 60 s. Whether a retry (up to 6 h later) has a new time is not documented.
+    // The body's hash reveals a replay.
     timestamp: { at: json('webhookTimestamp'), unit: 'ms', pastSeconds: 8 * 3600 },
   }),
   secret: textSecret({

@@ -1,4 +1,4 @@
-// Lob: hex HMAC over `time.body`; both stand in headers of their own.
+// Lob: hex HMAC over `time.body`; time and signature are in separate headers.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const TIME = 'lob-signature-timestamp';
+const timeHeader = 'lob-signature-timestamp';
 
 export const lob: Provider = {
   name: 'lob',
@@ -15,7 +15,7 @@ export const lob: Provider = {
   facts:
     'Signature T: MuckRock and six other public receivers agree. Whether the signed time is in seconds or milliseconds they do not agree on, so its age is not checked: the id is signed, and an old delivery is a duplicate. Body T: the same. A 2xx, and retries else D: help.lob.com, using webhooks.',
   scheme: hmac({
-    message: [header(TIME), '.', rawBody],
+    message: [header(timeHeader), '.', rawBody],
     signature: { at: header('lob-signature'), encoding: 'hex' },
   }),
   secret: textSecret({
@@ -28,9 +28,9 @@ export const lob: Provider = {
     topic: json('event_type.id'),
     occurredAt: { at: json('date_created'), unit: 'iso' },
   },
-  headers: [TIME],
+  headers: [timeHeader],
   retries: 'Wants a 2xx; tries again, schedule unknown.',
-  sending: { newId: () => randomId('evt_'), headers: ({ now }) => ({ [TIME]: String(now.getTime()) }) },
+  sending: { newId: () => randomId('evt_'), headers: ({ now }) => ({ [timeHeader]: String(now.getTime()) }) },
   answers: { failure: { any: 'retried' } },
   setup: { url: 'dashboard.lob.com → Webhooks → Create → URL' },
   samples: {

@@ -14,7 +14,7 @@ export const loops = standardSender({
   secret: { where: 'app.loops.so → Settings → Webhooks → Signing secret' },
   topic: json('eventName'),
   occurredAt: { at: json('eventTime'), unit: 's' },
-  retries: 'Wants a 2xx. How long it tries again is not known; its history goes back 30 days.',
+  retries: 'Wants a 2xx; duration of retries unknown; the history goes back 30 days.',
   answers: 'unknown',
   samples: {
     'email.delivered': (draft) =>

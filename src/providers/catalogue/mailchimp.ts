@@ -1,4 +1,4 @@
-// Mailchimp Marketing: nothing is signed; the secret is a parameter of the URL that you type in there.
+// Mailchimp Marketing: nothing is signed; the secret is a parameter of the URL that you enter at Mailchimp.
 import { bareRequest } from '../handshake.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
@@ -16,15 +16,15 @@ export const mailchimp: Provider = {
   secret: credentialSecret({
     label: 'URL secret',
     format: 'your own choice of at least 16 letters and digits',
-    where: 'Chosen by you: end the webhook URL typed in at Mailchimp with ?secret=…',
+    where: 'Chosen by you: end the webhook URL entered at Mailchimp with ?secret=…',
   }),
-  // No id is sent, so the body's hash is the id: a repeated body is the same event anyway.
+  // Mailchimp sends no id, so the body's hash is the id: a repeated body is the same event.
   idIsSigned: true,
   body: { form: 'nested' },
   events: { topic: json('type'), occurredAt: { at: computed(firedAt), unit: 'iso-utc' } },
   handshakes: [bareRequest('GET')],
   retries:
-    'Wants a 2xx within 10 s, then tries again for a while. On saving the hook it sends a GET and wants 200.',
+    'Wants a 2xx within 10 s, then tries again for a while. When the webhook is saved, Mailchimp sends a GET and wants 200.',
   answers: { failure: { '5xx': 'retried' } },
   samples: {
     subscribe: (draft) => form(draft, { ...member(), list_id: 'a6b5da1054', ip_opt: '203.0.113.7' }),

@@ -10,8 +10,8 @@ import { randomNumber } from './sample.ts';
 
 const topic = firstOf(json('type'), json('event'));
 
-/** What can happen to one subscriber again, and is not known to carry a time. */
-const REPEATABLE = [
+/** Events that can happen to one subscriber repeatedly, and of which no time is known. */
+const repeatableTopics = [
   'subscriber.added_to_group',
   'subscriber.removed_from_group',
   'subscriber.automation_triggered',
@@ -30,7 +30,7 @@ export const mailerlite: Provider = {
   secret: textSecret({
     label: 'Secret',
     where: 'From the API: `secret` in GET /api/webhooks, or Integrations → Webhooks',
-    // Theirs have ten characters.
+    // MailerLite's own secrets have ten characters.
     minBytes: 10,
   }),
   idIsSigned: true,
@@ -50,9 +50,9 @@ export const mailerlite: Provider = {
   },
 };
 
-/** The first time a group is joined must not be taken for the second; without an answer the hash is the id. */
+/** Arrival time and hash for an event that can happen again; otherwise undefined, and the hash alone is the id. */
 function idOfRepeatable(reading: Reading): string | undefined {
-  if (!REPEATABLE.includes(readText(topic, reading) ?? '')) return undefined;
+  if (!repeatableTopics.includes(readText(topic, reading) ?? '')) return undefined;
   const { item, delivery } = reading;
   const text = item === undefined ? delivery.body : JSON.stringify(item);
   return `${delivery.receivedAt.toISOString()}:${hash('sha256', text, 'hex')}`;

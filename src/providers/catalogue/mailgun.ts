@@ -1,4 +1,4 @@
-// Mailgun: hex HMAC over `timestamp token`, both in the body beside an event, or a mail, that is not signed at all.
+// Mailgun: hex HMAC over `timestamp token`, both in the body beside an unsigned event or mail.
 import { hash } from 'node:crypto';
 import type { Delivery, Provider, SampleDraft, Scheme } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -7,10 +7,10 @@ import { computed, firstOf, formField, json, type Part, type Reading, timestamp 
 import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-/** Routes post the three as fields of a form, events as one object of a JSON body. */
+/** Routes post timestamp, token and signature as form fields, events as one object of a JSON body. */
 const ofEvent = signedAt((name) => json(`signature.${name}`));
 const ofMail = signedAt(json);
-const INBOUND = 'inbound';
+const inbound = 'inbound';
 
 const scheme: Scheme = {
   ...ofEvent,
@@ -29,7 +29,7 @@ export const mailgun: Provider = {
   title: 'Mailgun (events, and mail of routes)',
   docsUrl: 'https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks',
   facts:
-    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed, so a token is good for one event, as that page advises. id and event T. Retries D: the same, webhook retries. Routes with forward() post the parsed mail as a form, with attachments as a multipart one, signed by fields of their own D: the same, receive-http. That a retry has another token is not said: a mail is known by the hash of all its other fields. The raw MIME of URLs that end with mime is read alike.',
+    'Signature D: documentation.mailgun.com, securing webhooks. The event is not signed, so a token is good for one event, as that page advises. id and event T. Retries D: the same, webhook retries. Routes with forward() post the parsed mail as a form, with attachments as a multipart one, signed by fields of their own D: the same, receive-http. That a retry has another token is not documented: a mail is known by the hash of all its other fields. The raw MIME of URLs that end with mime is read alike.',
   scheme,
   secret: textSecret({
     label: 'HTTP webhook signing key',
@@ -42,19 +42,19 @@ export const mailgun: Provider = {
     signedToken: firstOf(json('signature.token'), json('token')),
     topic: firstOf(
       json('event-data.event'),
-      computed((reading) => mailOf(reading) && INBOUND),
+      computed((reading) => mailOf(reading) && inbound),
     ),
     occurredAt: { at: computed(eventTimeMs), unit: 'ms' },
   },
   retries:
-    'Wants 200; 406 ends it, anything else is tried again for 8 h, after 5, 10 and 15 min, 1, 2 and 4 h (mail: 10, 15 and 30 min, 1, 2 and 4 h).',
+    'Wants 200; no retry after 406, after any other answer it tries again for 8 h, after 5, 10 and 15 min, 1, 2 and 4 h (mail: 10, 15 and 30 min, 1, 2 and 4 h).',
   answers: { success: [200], failure: { 406: 'final', any: 'retried' } },
   samples: {
     delivered: (draft) => event(draft, { 'delivery-status': { code: 250, message: 'OK', 'attempt-no': 1 } }),
     failed: (draft) =>
       event(draft, { severity: 'permanent', reason: 'bounce', 'delivery-status': { code: 550 } }),
     opened: (draft) => event(draft, { ip: '203.0.113.7' }),
-    [INBOUND]: mail,
+    [inbound]: mail,
     '*': (draft) => event(draft, {}),
   },
 };
@@ -63,7 +63,7 @@ function signedAt(at: (name: string) => Part): Scheme {
   return hmac({
     message: [timestamp, at('token')],
     signature: { at: at('signature'), encoding: 'hex' },
-    // No tolerance is documented, and a retry may carry the first attempt's time: they go on for 8 hours.
+    // No tolerance is documented, and a retry may carry the first attempt's time. Retries last 8 hours.
     timestamp: { at: at('timestamp'), unit: 's', pastSeconds: 9 * 3600 },
   });
 }
@@ -78,7 +78,7 @@ function mailOf({ delivery, decoded }: Reading): object | undefined {
   return decoded.value;
 }
 
-/** Its Message-Id is its sender's choice: two mails may bear one, and one mail may come for several recipients. */
+/** The mail's sender chooses the Message-Id: two mails may have the same, and a mail may arrive once per recipient. */
 function mailId(reading: Reading): string | undefined {
   const mail = mailOf(reading);
   if (!mail) return undefined;
@@ -86,7 +86,7 @@ function mailId(reading: Reading): string | undefined {
   return `mail:${hash('sha256', JSON.stringify(kept))}`;
 }
 
-/** Of an event seconds with a fraction, as a number; of a mail the time that is signed. */
+/** For an event, a number of seconds with a fraction; for a mail, the signed time. */
 function eventTimeMs(reading: Reading): string | undefined {
   const at = mailOf(reading) ? json('timestamp') : json('event-data.timestamp');
   const seconds = Number(readText(at, reading));

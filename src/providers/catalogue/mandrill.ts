@@ -9,7 +9,7 @@ import { computed, firstOf, header, json, optional, type Reading, url } from '..
 import { missing } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
-const EVENTS = 'mandrill_events';
+const eventsField = 'mandrill_events';
 
 export const mandrill: Provider = {
   name: 'mandrill',
@@ -28,10 +28,10 @@ export const mandrill: Provider = {
     where: 'mandrillapp.com → Settings → Webhooks → your webhook → Key',
   }),
   idIsSigned: true,
-  body: { form: 'flat', jsonField: EVENTS, signedText: computed(signedEvents) },
+  body: { form: 'flat', jsonField: eventsField, signedText: computed(signedEvents) },
   events: {
-    // All that happens to one message shares its _id, and a scanner may click two links in one second. Changes of
-    // the lists and inbound mail have no _id: the hash of the event stands in.
+    // All events of one message share its _id, and a scanner may click two links in one second. Changes of the lists and
+    // inbound mail have no _id: the hash of the event is the id.
     id: [
       json('_id'),
       ':',
@@ -57,21 +57,22 @@ export const mandrill: Provider = {
 };
 
 /**
- * Names and values are signed run together, so another cut would be another form under the same signature: only the one
- * field that Mandrill sends counts.
+ * Names and values are signed without separators, so different forms could have the same signature. Only the single
+ * field that Mandrill sends is accepted.
  */
 function signedEvents({ delivery }: Reading): string | Rejection {
   const fields = formFields(delivery);
   const [field] = fields ?? [];
-  if (fields?.length !== 1 || field?.[0] !== EVENTS) return missing(`${EVENTS} as the only field of a form`);
+  if (fields?.length !== 1 || field?.[0] !== eventsField)
+    return missing(`${eventsField} as the only field of a form`);
   return field.join('');
 }
 
-/** Sent when a webhook is made, signed with a key that everybody knows: it says nothing, and nothing is stored. */
+/** The test when a webhook is created, signed with a publicly known key. It contains no event, so nothing is stored. */
 function answerEmptyBatch(delivery: Delivery): HandshakeAnswer | undefined {
   if (delivery.body.length > 200) return undefined;
   const fields = formFields(delivery);
-  return fields && singleField(fields, EVENTS) === '[]' ? emptyAnswer() : undefined;
+  return fields && singleField(fields, eventsField) === '[]' ? emptyAnswer() : undefined;
 }
 
 function batch({ topic, now }: SampleDraft, events: readonly object[]): URLSearchParams {
@@ -82,5 +83,5 @@ function batch({ topic, now }: SampleDraft, events: readonly object[]): URLSearc
     msg: { ts, subject: 'Ring', email: 'ada@example.com', state: 'sent', tags: ['bell'] },
     ...one,
   }));
-  return new URLSearchParams({ [EVENTS]: JSON.stringify(all) });
+  return new URLSearchParams({ [eventsField]: JSON.stringify(all) });
 }

@@ -30,10 +30,10 @@ export const mautic: Provider = {
   },
 };
 
-/** Each event becomes a body of Mautic's own shape with one type and one event, so that nothing of it is lost. */
+/** Each event becomes a body of Mautic's own shape with one type and one event, so that no member is lost. */
 function splitTypes(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return undefined;
-  // Older versions are said to send a single event without its list.
+  // Older versions may send a single event without a list.
   return Object.entries(body).flatMap(([type, events]) =>
     [events].flat().map((event: unknown) => ({ [type]: [event] })),
   );

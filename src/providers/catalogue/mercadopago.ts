@@ -33,7 +33,7 @@ const signedIds: readonly Part[] = [
 const signature = hmac({
   message: [...signedIds, 'ts:', timestamp, ';'],
   signature: proof,
-  // Seconds in some products, milliseconds in others, and nowhere said whether a retry has a time of its own.
+  // Seconds in some products, milliseconds in others. Whether a retry has a new time is not documented.
   timestamp: { at: item('ts'), unit: 's', ageUnchecked: true },
   signs: { body: false },
 });
@@ -43,7 +43,7 @@ export const mercadopago: Provider = {
   title: 'Mercado Pago',
   docsUrl: 'https://www.mercadopago.com.br/developers/en/docs/your-integrations/notifications/webhooks',
   facts:
-    'Signature and parts that may be missing L: npm mercadopago, WebhookSignatureValidator; it leaves the lower case of data.id to you T. Ids M. THE BODY IS NOT SIGNED: whoever saw one delivery can send another body with it, so a handler should take only data.id from it and read the object by the API. QR notifications are not signed at all L.',
+    'Signature and parts that may be missing L: npm mercadopago, WebhookSignatureValidator; it leaves the lower case of data.id to you T. Ids M. THE BODY IS NOT SIGNED: anybody who saw one delivery can send another body with it, so a handler should take only data.id from it and read the object by the API. QR notifications are not signed at all L.',
   scheme: { ...signature, sign: signWithQuery } satisfies Scheme,
   secret: textSecret({
     label: 'Secret signature',
@@ -76,13 +76,13 @@ function signedTime({ delivery, source }: Reading): Computed {
   return Array.isArray(candidates) ? readPart(item('ts'), reading) : candidates;
 }
 
-/** As their documentation asks for; only ids of letters and digits are changed by it. */
+/** Lower case, as Mercado Pago's documentation requires; only ids of letters and digits change. */
 function lowerCaseId(reading: Reading): string | Rejection {
   const id = readPart(query('data.id'), reading);
   return typeof id === 'string' ? id.toLowerCase() : id;
 }
 
-/** The object's id and the type stand in the URL, too, where one of them is what is signed. */
+/** The object's id and the type are also in the URL, where the id is signed. */
 function signWithQuery(
   request: OutgoingRequest,
   ...rest: [Parameters<Scheme['sign']>[1], Parameters<Scheme['sign']>[2]]
@@ -100,7 +100,7 @@ function parsed(body: Buffer): { data?: { id?: unknown }; type?: unknown } {
   try {
     return JSON.parse(body.toString('utf8')) ?? {};
   } catch {
-    // An own body that is no JSON is signed without an id.
+    // A given body that is no JSON is signed without an id.
     return {};
   }
 }

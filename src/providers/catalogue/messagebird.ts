@@ -27,7 +27,7 @@ export const messagebird: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // One message goes through several states, each of them an event.
+    // One message passes through several states; each state is an event.
     id: [
       json('message.id'),
       ':',

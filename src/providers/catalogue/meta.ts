@@ -9,18 +9,18 @@ import { computed, firstOf, header, json, optional, type Reading, rawBody } from
 import { readText } from '../template/reading.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
-const CHANGE = 'entry.0.changes.0';
-const MESSAGE = `${CHANGE}.value.messages.0`;
-const STATUS = `${CHANGE}.value.statuses.0`;
-const MESSAGING = 'entry.0.messaging.0';
+const changePath = 'entry.0.changes.0';
+const messagePath = `${changePath}.value.messages.0`;
+const statusPath = `${changePath}.value.statuses.0`;
+const messagingPath = 'entry.0.messaging.0';
 
 export const meta: Provider = {
   name: 'meta',
   title: 'Meta (Facebook, Instagram, WhatsApp)',
   docsUrl: 'https://developers.facebook.com/docs/graph-api/webhooks/getting-started',
   facts:
-    'Signature and handshake T: Trigger.dev, n8n, quotations of the Meta documentation. entry.time is when a notification was sent, and a retry may cut the batch anew T: quotations of its Graph API page; so messages, statuses and postbacks go by their own ids, one event each, and all else by the hash of one change with its entry. Ids and times of WhatsApp messages and statuses D: developers.facebook.com, WhatsApp webhooks, messages and status. Retries T.',
-  // Meta signs the text with \uXXXX escapes: the raw bytes are that text, a decoded body would not be.
+    'Signature and handshake T: Trigger.dev, n8n, quotations of the Meta documentation. entry.time is when a notification was sent, and a retry may divide the batch differently T: quotations of its Graph API page; so messages, statuses and postbacks go by their own ids, one event each, and all else by the hash of one change with its entry. Ids and times of WhatsApp messages and statuses D: developers.facebook.com, WhatsApp webhooks, messages and status. Retries T.',
+  // Meta signs the text with \uXXXX escapes: the raw bytes match, a decoded and re-encoded body would not.
   scheme: hmac({
     message: rawBody,
     signature: { at: header('x-hub-signature-256'), encoding: 'hex', prefix: 'sha256=' },
@@ -32,25 +32,25 @@ export const meta: Provider = {
   idIsSigned: true,
   events: {
     id: firstOf(
-      [json('entry.0.id'), ':', json(`${CHANGE}.field`), ':', json(`${MESSAGE}.id`)],
+      [json('entry.0.id'), ':', json(`${changePath}.field`), ':', json(`${messagePath}.id`)],
       // One message passes through several statuses, in a group for each member.
       [
         json('entry.0.id'),
         ':',
-        json(`${STATUS}.id`),
+        json(`${statusPath}.id`),
         ':',
-        json(`${STATUS}.status`),
+        json(`${statusPath}.status`),
         ':',
-        json(`${STATUS}.timestamp`),
-        optional(':', json(`${STATUS}.recipient_participant_id`)),
+        json(`${statusPath}.timestamp`),
+        optional(':', json(`${statusPath}.recipient_participant_id`)),
       ],
-      [json('entry.0.id'), ':message:', json(`${MESSAGING}.message.mid`), computed(deletedMark)],
+      [json('entry.0.id'), ':message:', json(`${messagingPath}.message.mid`), computed(deletedMark)],
       [
         json('entry.0.id'),
         ':postback:',
-        json(`${MESSAGING}.postback.mid`),
+        json(`${messagingPath}.postback.mid`),
         ':',
-        json(`${MESSAGING}.timestamp`),
+        json(`${messagingPath}.timestamp`),
       ],
     ),
     topic: [json('object'), '.', computed(fieldOf)],
@@ -128,8 +128,8 @@ export const meta: Provider = {
 };
 
 /**
- * Each change becomes a body of Meta's own shape with one entry and one change, and in it one message or status, so that
- * nothing of it is lost and a batch that is cut anew says the same.
+ * Each change becomes a body of Meta's own shape with one entry and one change, and in that one message or status. So no
+ * member is lost, and a batch that a retry divides differently gives the same events.
  */
 function splitEntries(body: unknown): unknown {
   const entries = valueAt(body, ['entry']);
@@ -161,12 +161,14 @@ function splitChange(change: unknown): unknown[] {
   );
 }
 
-/** A message that is taken back is told under the id that it had. */
+/** A deleted message is reported under the message's own id. */
 function deletedMark(reading: Reading): string {
-  return valueAt(reading.item, [...MESSAGING.split('.'), 'message', 'is_deleted']) === true ? ':deleted' : '';
+  return valueAt(reading.item, [...messagingPath.split('.'), 'message', 'is_deleted']) === true
+    ? ':deleted'
+    : '';
 }
 
-/** `feed` of a change; of a message what it is: `message`, `postback`, `delivery`, `read`. */
+/** For a change its field, e.g. `feed`; for a message its kind: `message`, `postback`, `delivery`, `read`. */
 function fieldOf(reading: Reading): string | undefined {
   const field = readText(json('entry.0.changes.0.field'), reading);
   if (field !== undefined) return field;
@@ -178,9 +180,9 @@ function fieldOf(reading: Reading): string | undefined {
 /** Pages send seconds, Messenger milliseconds, WhatsApp only the message's or status's own time. */
 function timeOf(reading: Reading): string | undefined {
   for (const path of [
-    `${MESSAGING}.timestamp`,
-    `${MESSAGE}.timestamp`,
-    `${STATUS}.timestamp`,
+    `${messagingPath}.timestamp`,
+    `${messagePath}.timestamp`,
+    `${statusPath}.timestamp`,
     'entry.0.time',
   ]) {
     const time = Number(readText(json(path), reading));

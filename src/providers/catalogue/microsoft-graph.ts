@@ -3,7 +3,7 @@ import { decodeBody, valueAt } from '../body/body.ts';
 import { sameText } from '../equal.ts';
 import { queryParam } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft, Scheme, Verdict } from '../provider.ts';
-import { MAX_SIGNATURE_CHARS } from '../schemes/signature.ts';
+import { maxSignatureChars } from '../schemes/signature.ts';
 import { credentialSecret } from '../secrets.ts';
 import { arrival, computed, firstOf, json, type Part, type Reading } from '../template/parts.ts';
 import { missing, readText } from '../template/reading.ts';
@@ -26,7 +26,7 @@ export const microsoftGraph: Provider = {
   idIsSigned: true,
   body: { credentials: ['value.*.clientState'] },
   events: {
-    // Without an id or a version nothing tells two changes of one resource apart: then each delivery is an event.
+    // Without an id or a version, two changes of one resource look equal: each delivery is then an event.
     id: firstOf(
       json('id'),
       [
@@ -55,16 +55,23 @@ export const microsoftGraph: Provider = {
     'message.created': (draft) => notification(draft),
     'event.updated': (draft) => notification(draft),
     'lifecycle.reauthorizationRequired': ({ topic, id }) => ({
-      value: [{ id, subscriptionId: SUBSCRIPTION, lifecycleEvent: topic.split('.')[1], tenantId: TENANT }],
+      value: [
+        {
+          id,
+          subscriptionId: sampleSubscription,
+          lifecycleEvent: topic.split('.')[1],
+          tenantId: sampleTenant,
+        },
+      ],
     }),
     '*': (draft) => notification(draft),
   },
 };
 
-const SUBSCRIPTION = '76619225-ff6b-4e47-8c4a-b1f3a2d2b2d5';
-const TENANT = '84bd8158-6d4d-4958-8b9f-9d6445542f95';
+const sampleSubscription = '76619225-ff6b-4e47-8c4a-b1f3a2d2b2d5';
+const sampleTenant = '84bd8158-6d4d-4958-8b9f-9d6445542f95';
 
-/** Several subscriptions may share one POST: each item has to repeat one of our secrets, and none may be without. */
+/** Several subscriptions may share one POST, so every item must repeat one of our secrets. */
 function clientState(): Scheme {
   return {
     summary: 'clientState in every item of the body',
@@ -81,7 +88,7 @@ function clientState(): Scheme {
         for (const item of items) {
           const state = valueAt(item, ['clientState']);
           if (typeof state !== 'string') return missing('clientState in an item');
-          if (state.length > MAX_SIGNATURE_CHARS) return { ok: false, reason: 'malformed_signature' };
+          if (state.length > maxSignatureChars) return { ok: false, reason: 'malformed_signature' };
           secretIndex = source.secrets.findIndex((secret) => secret !== '' && sameText(secret, state));
           if (secretIndex < 0) return { ok: false, reason: 'wrong_signature' };
         }
@@ -104,7 +111,7 @@ function kindOf(reading: Reading): string | undefined {
   return name ? name.charAt(0).toLowerCase() + name.slice(1) : undefined;
 }
 
-/** Their token holds blanks and colons, so it is no challenge of the common kind; nothing that could be markup. */
+/** Graph's token holds blanks and colons, so `isChallenge` does not fit. Characters of markup are rejected. */
 function answerValidation(delivery: Delivery): HandshakeAnswer | undefined {
   const token = queryParam(delivery, 'validationToken');
   if (token === undefined || !/^[\x20-\x3b\x3d\x3f-\x7e]{1,1024}$/.test(token)) return undefined;
@@ -118,16 +125,16 @@ function answerValidation(delivery: Delivery): HandshakeAnswer | undefined {
 
 function notification({ topic, id }: SampleDraft): object {
   const [kind = '', changeType] = topic.split('.');
-  const resource = `Users/${TENANT}/${kind}s/${randomId()}`;
+  const resource = `Users/${sampleTenant}/${kind}s/${randomId()}`;
   return {
     value: [
       {
         id,
-        subscriptionId: SUBSCRIPTION,
+        subscriptionId: sampleSubscription,
         subscriptionExpirationDateTime: '2026-12-01T00:00:00.0000000Z',
         changeType,
         resource,
-        tenantId: TENANT,
+        tenantId: sampleTenant,
         resourceData: {
           '@odata.type': `#Microsoft.Graph.${kind.charAt(0).toUpperCase()}${kind.slice(1)}`,
           '@odata.id': resource,

@@ -1,4 +1,4 @@
-// Mollie: next-generation events are signed; a payment's own webhook is a bare id, told by a token of yours in its URL.
+// Mollie: next-generation events are signed; a payment's own webhook holds only an id, and is proven by a token of your choice in its URL.
 import { isUtf8 } from 'node:buffer';
 import type { Delivery, Provider, SampleDraft, Scheme, SecretSpec } from '../provider.ts';
 import { credential } from '../schemes/credential.ts';
@@ -9,8 +9,8 @@ import { arrival, computed, firstOf, header, json, query, type Reading, rawBody 
 import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const TOKEN_PREFIX = 'token_';
-const TOKEN_WHERE = `chosen by you, beginning with ${TOKEN_PREFIX}: webhookUrl of each payment, …?token=${TOKEN_PREFIX}…`;
+const tokenPrefix = 'token_';
+const tokenWhere = `chosen by you, beginning with ${tokenPrefix}: end the webhookUrl of each payment with ?token=${tokenPrefix}…`;
 
 const signed = hmac({
   message: rawBody,
@@ -25,7 +25,7 @@ const signed = hmac({
 
 const byToken = credential({ at: query('token'), name: 'token of yours' });
 
-/** A token stands in URLs, which logs keep: it lets nothing through but an id, of which the API has to be asked. */
+/** Logs may keep a token in a URL. So a token proves only an id, and the handler must read the object through the API. */
 const classic: Scheme = {
   ...byToken,
   prepare(source) {
@@ -36,18 +36,18 @@ const classic: Scheme = {
         : {
             ok: false,
             reason: 'missing_header',
-            detail: 'missing x-mollie-signature; a token takes forms only',
+            detail: 'missing x-mollie-signature; with a token, only forms are accepted',
           };
   },
 };
 
 const signingSecret = textSecret({
   label: 'Signing secret, or token',
-  format: `the signing secret, used as text; or ${TOKEN_PREFIX}…, for the unsigned webhooks of payments`,
-  where: `Dashboard → Developers → Webhooks → your webhook → Signing secret; or ${TOKEN_WHERE}`,
+  format: `the signing secret, used as text; or ${tokenPrefix}…, for the unsigned webhooks of payments`,
+  where: `Dashboard → Developers → Webhooks → your webhook → Signing secret; or ${tokenWhere}`,
 });
-const token = credentialSecret({ label: 'Token', prefix: TOKEN_PREFIX, where: TOKEN_WHERE });
-const isToken = (secret: string) => secret.startsWith(TOKEN_PREFIX);
+const token = credentialSecret({ label: 'Token', prefix: tokenPrefix, where: tokenWhere });
+const isToken = (secret: string) => secret.startsWith(tokenPrefix);
 const secret: SecretSpec = {
   ...signingSecret,
   check: (text) => (isToken(text) ? token : signingSecret).check(text),
@@ -84,7 +84,7 @@ export const mollie: Provider = {
   },
 };
 
-/** By its bytes alone: nobody signs the content type. */
+/** Decides by the bytes alone: the content type is not signed. */
 function classicId({ body }: Delivery): string | undefined {
   if (body.length > 110) return undefined;
   return /^id=([\w-]{1,100})$/.exec(body.toString('latin1'))?.[1];
@@ -96,12 +96,12 @@ function extractJson(delivery: Delivery): string | undefined {
   return isUtf8(delivery.body) ? delivery.body.toString('utf8') : undefined;
 }
 
-/** The id of a classic webhook is that of the payment: the same at each of its changes. */
+/** A classic webhook holds the payment's id, which is the same for all changes of the payment. */
 function eventId(reading: Reading): string | undefined {
   return classicId(reading.delivery) === undefined ? readText(json('id'), reading) : undefined;
 }
 
-/** `classic.tr` for a payment, by the front of its id. */
+/** `classic.tr` for a payment, by the prefix of its id. */
 function classicTopic({ delivery }: Reading): string | undefined {
   const id = classicId(delivery);
   return id && `classic.${id.split('_', 1)[0]}`;

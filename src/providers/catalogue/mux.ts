@@ -23,7 +23,7 @@ export const mux: Provider = {
   }),
   idIsSigned: true,
   events: { id: json('id'), topic: json('type'), occurredAt: { at: json('created_at'), unit: 'iso' } },
-  retries: 'Wants a 2xx within 5 s; tries again for up to 24 h, the attempts so far listed in the body.',
+  retries: 'Wants a 2xx within 5 s; tries again for up to 24 h; the body lists the earlier attempts.',
   sending: { newId: () => crypto.randomUUID() },
   answers: { failure: { '5xx': 'retried' } },
   samples: {

@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { firstOf, header, json } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const EVENT = 'x-netlify-event';
+const eventHeader = 'x-netlify-event';
 
 export const netlify: Provider = {
   name: 'netlify',
@@ -30,12 +30,12 @@ export const netlify: Provider = {
   // The id is the hash of the signed body; the header that names the topic is outside the signature.
   idIsSigned: false,
   events: {
-    topic: firstOf(header(EVENT), json('state')),
+    topic: firstOf(header(eventHeader), json('state')),
     occurredAt: { at: json('updated_at'), unit: 'iso' },
   },
-  headers: [EVENT],
-  retries: 'Wants a 2xx. Whether it tries again is not known.',
-  sending: { headers: ({ topic }) => ({ [EVENT]: topic }) },
+  headers: [eventHeader],
+  retries: 'Wants a 2xx; retries unknown.',
+  sending: { headers: ({ topic }) => ({ [eventHeader]: topic }) },
   answers: 'unknown',
   samples: {
     deploy_created: (draft) => deploy(draft, 'ready'),

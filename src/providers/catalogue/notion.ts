@@ -1,4 +1,4 @@
-// Notion: `sha256=` hex HMAC over the body, keyed with a token that Notion itself hands over, unsigned, at the start.
+// Notion: `sha256=` hex HMAC over the body, with a token that Notion hands over in a first, unsigned request.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, Provider, SampleDraft } from '../provider.ts';
@@ -7,7 +7,7 @@ import { credentialSecret } from '../secrets.ts';
 import { header, json, rawBody } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
-const SIGNATURE = 'x-notion-signature';
+const signatureHeader = 'x-notion-signature';
 
 export const notion: Provider = {
   name: 'notion',
@@ -17,15 +17,15 @@ export const notion: Provider = {
     'Signature L: npm @notionhq/client, verifyWebhookSignature. Token handed over once, unsigned, and pasted at Notion D: developers.notion.com/reference/webhooks; T: Hookdeck. id, type and timestamp L+D. Retries M.',
   scheme: hmac({
     message: rawBody,
-    signature: { at: header(SIGNATURE), encoding: 'hex', prefix: 'sha256=' },
+    signature: { at: header(signatureHeader), encoding: 'hex', prefix: 'sha256=' },
   }),
   secret: credentialSecret({
     label: 'Verification token',
-    where: 'Handed over by Notion when the subscription is made: run postbell setup notion first',
+    where: 'Notion hands over the token when a subscription is created: run postbell setup notion first',
   }),
   idIsSigned: true,
   events: {
-    // attempt_number grows over the retries of one event, so the body's hash would not do.
+    // attempt_number grows with each retry of an event, so a hash of the body would differ.
     id: json('id'),
     topic: json('type'),
     occurredAt: { at: json('timestamp'), unit: 'iso' },
@@ -48,7 +48,7 @@ export const notion: Provider = {
 
 /** `{"verification_token":"secret_…"}` and nothing else. */
 function readToken(delivery: Delivery): string | undefined {
-  if (delivery.headers[SIGNATURE]) return undefined;
+  if (delivery.headers[signatureHeader]) return undefined;
   const body = smallJsonBody(delivery, '"verification_token"');
   const token = valueAt(body, ['verification_token']);
   return typeof token === 'string' && Object.keys(body as object).length === 1 ? token : undefined;

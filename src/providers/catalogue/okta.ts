@@ -1,4 +1,4 @@
-// Okta event hooks: a static value in Authorization, a batch of log events; a GET wants its challenge back as JSON.
+// Okta event hooks: a static value in Authorization, a batch of log events; a GET expects its challenge as JSON.
 import { splitBody } from '../body/batch.ts';
 import { emptyAnswer, isChallenge, jsonAnswer } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -24,7 +24,7 @@ export const okta: Provider = {
     id: json('data.events.0.uuid'),
     topic: json('data.events.0.eventType'),
     occurredAt: { at: json('data.events.0.published'), unit: 'iso' },
-    // Which org it was is said beside the events.
+    // The member beside the events names the org.
     items: (body) => splitBody(body, 'data.events'),
   },
   handshakes: [{ method: 'GET', phase: 'unsigned', answer: answerVerification }],

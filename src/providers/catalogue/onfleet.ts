@@ -1,4 +1,4 @@
-// Onfleet: hex HMAC-SHA512 over the body under a hexadecimal key; tries an endpoint with GET ?check=….
+// Onfleet: hex HMAC-SHA512 over the body under a hexadecimal key; tests an endpoint with GET ?check=….
 import { queryParam, textAnswer } from '../handshake.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -28,7 +28,7 @@ export const onfleet: Provider = {
     topic: firstOf(json('triggerName'), ['trigger.', json('triggerId')]),
     occurredAt: { at: json('time'), unit: 'ms' },
   },
-  // The value has to come back untouched, as text.
+  // Onfleet expects the unchanged value as text.
   handshakes: [
     {
       method: 'GET',

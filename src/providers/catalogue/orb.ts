@@ -1,4 +1,4 @@
-// Orb: `v1=` HMAC over `v1:time:body`; the time is UTC without saying so.
+// Orb: `v1=` HMAC over `v1:time:body`; the time is in UTC, without a zone.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

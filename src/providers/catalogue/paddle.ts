@@ -12,7 +12,7 @@ export const paddle: Provider = {
   docsUrl: 'https://developer.paddle.com/webhooks/about/signature-verification',
   facts:
     'Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck. Replay D: replay a notification.',
-  // Their library allows 5 s only and believes the last h1 alone: a slow proxy or a rotation would lose deliveries.
+  // Paddle's library allows only 5 s and checks only the last h1: a slow proxy or a secret rotation would lose deliveries.
   scheme: hmac({
     message: [timestamp, ':', rawBody],
     signature: { at: header('paddle-signature'), encoding: 'hex', separator: ';', prefix: 'h1=' },
@@ -25,7 +25,7 @@ export const paddle: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // notification_id differs per destination and per replay: one event keeps its event_id.
+    // notification_id differs per destination and per replay; event_id stays the same.
     id: json('event_id'),
     topic: json('event_type'),
     occurredAt: { at: json('occurred_at'), unit: 'iso' },

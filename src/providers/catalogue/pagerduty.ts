@@ -1,4 +1,4 @@
-// PagerDuty v3: a list of `v1=` hex HMACs over the body, one for each secret in force.
+// PagerDuty v3: a list of `v1=` hex HMACs over the body, one for each active secret.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';

@@ -1,4 +1,4 @@
-// payOS: hex HMAC over the fields of `data`, sorted, as `key=value&…`; the signature stands beside them in the body.
+// payOS: hex HMAC over the fields of `data`, sorted, as `key=value&…`; the signature is beside `data` in the body.
 import { decodeBody, valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -24,17 +24,17 @@ export const payos: Provider = {
   events: {
     // The bank's reference of one transfer; an order may be paid in several.
     id: [json('data.orderCode'), ':', json('data.reference')],
-    // No type is sent; what came of it is in data.code, `00` where it was paid.
+    // payOS sends no type; data.code holds the result, `00` for a paid order.
     topic: 'payment',
   },
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerTestPayment }],
-  retries: 'Wants a 2xx; whether it tries again is unknown.',
+  retries: 'Wants a 2xx; retries unknown.',
   sending: { newId: () => randomId('FT').toUpperCase() },
   answers: 'unknown',
   samples: { payment: (draft) => payment(draft) },
 };
 
-/** The payment that payOS makes up to try out an endpoint, properly signed: nobody has paid it. */
+/** The invented payment by which payOS tests an endpoint: validly signed, but nobody has paid it. */
 function answerTestPayment(delivery: Delivery): HandshakeAnswer | undefined {
   const data = valueAt(smallJsonBody(delivery, '"orderCode"'), ['data']);
   const isTest =
@@ -43,8 +43,8 @@ function answerTestPayment(delivery: Delivery): HandshakeAnswer | undefined {
   return isTest ? emptyAnswer() : undefined;
 }
 
-/** Those of the library's type: nothing is escaped in the signed text, so `&reference=` in a value could be a field. */
-const FIELDS = [
+/** The fields of the library's type. The signed text has no escapes, so `&reference=` in a value could look like a field. */
+const signedFields = [
   'orderCode',
   'amount',
   'description',
@@ -63,12 +63,12 @@ const FIELDS = [
   'virtualAccountNumber',
 ];
 
-/** Values as JavaScript writes them. What could be cut or read in two ways is refused, nested values among it. */
+/** Values as JavaScript writes them. Rejects ambiguous values, including nested ones. */
 function signedData(reading: Reading): Computed {
   reading.decoded ??= decodeBody(reading.delivery, reading.source);
   const data = valueAt(reading.decoded.value, ['data']);
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return missing('data in the body');
-  const names = new Set([...FIELDS, ...Object.keys(data)]);
+  const names = new Set([...signedFields, ...Object.keys(data)]);
   const fields: string[] = [];
   for (const [key, value] of Object.entries(data).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const text = value === null || value === 'null' || value === 'undefined' ? '' : String(value);
@@ -76,7 +76,11 @@ function signedData(reading: Reading): Computed {
       (typeof value !== 'object' || value === null) &&
       (typeof value !== 'number' || Math.abs(value) <= Number.MAX_SAFE_INTEGER);
     if (!isPlain || !/^\w+$/.test(key) || holdsField(text, names))
-      return { ok: false, reason: 'malformed_signature', detail: 'a field of data is none that payOS sends' };
+      return {
+        ok: false,
+        reason: 'malformed_signature',
+        detail: 'data holds a field that payOS never sends',
+      };
     fields.push(`${key}=${text}`);
   }
   return fields.join('&');

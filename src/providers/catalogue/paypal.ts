@@ -12,10 +12,10 @@ import { readPart, startReading } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { format: 'spki' } as const;
-const CERTIFICATE_URL =
+const certificateUrlPattern =
   /^https:\/\/api(?:-m)?\.(sandbox\.)?paypal\.com\/v1\/notifications\/certs\/CERT-[A-Za-z0-9-]{1,100}$/;
-const ALGORITHM = 'SHA256withRSA';
-const SAMPLE_CERTIFICATE = 'https://api.sandbox.paypal.com/v1/notifications/certs/CERT-postbell-send';
+const signatureAlgorithm = 'SHA256withRSA';
+const sampleCertificate = 'https://api.sandbox.paypal.com/v1/notifications/certs/CERT-postbell-send';
 
 const spec: PublicKeySpec = {
   kind: 'rsa-sha256',
@@ -30,7 +30,7 @@ const spec: PublicKeySpec = {
     computed(({ delivery }) => String(crc32(delivery.body))),
   ],
   signature: { at: header('paypal-transmission-sig'), encoding: 'base64' },
-  // Retries go on for 3 days. It is "the time of the HTTP transmission", but that a retry is one of its own is not said.
+  // Retries last 3 days. The time is "the time of the HTTP transmission"; whether a retry has a new time is not documented.
   timestamp: { at: header('paypal-transmission-time'), unit: 'iso', pastSeconds: 3 * 86_400 + 3_600 },
   signs: { body: true },
 };
@@ -38,12 +38,12 @@ const spec: PublicKeySpec = {
 const secret: SecretSpec = {
   label: 'Webhook ID',
   format:
-    'letters and digits (no secret: it says whose events count); for trials followed by ; and a public key',
+    'letters and digits (no secret: the webhook whose events are accepted); for trials followed by ; and a public key',
   where: 'developer.paypal.com → Apps & Credentials → your app → Webhooks → Webhook ID',
   check(text) {
     if (text.trim() === '') return 'is empty; set it, or remove the variable to turn the source off';
     if (!/^[A-Za-z0-9]{10,50}$/.test(webhookIdOf(text)))
-      return 'is no webhook ID; it looks like 8PT597110X687430LKGECATA';
+      return 'is no webhook ID; use the form 8PT597110X687430LKGECATA';
     if (text.includes(';') && !pinnedOf(text)) return 'has no public key after the ;';
     return undefined;
   },
@@ -58,10 +58,10 @@ export const paypal: Provider = {
   title: 'PayPal',
   docsUrl: 'https://developer.paypal.com/api/rest/webhooks/rest/',
   facts:
-    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: whoever saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
+    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: anybody who saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
   scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
   secret,
-  // Of the body only a CRC32 is signed, and whoever wants one can have it: so a transmission is good for one event.
+  // Only a CRC32 of the body is signed, and anybody can make a body with that CRC32. So a transmission proves one event.
   idIsSigned: false,
   events: {
     id: json('id'),
@@ -75,8 +75,8 @@ export const paypal: Provider = {
     newId: () => randomId('WH-').toUpperCase(),
     headers: () => ({
       'paypal-transmission-id': crypto.randomUUID(),
-      'paypal-cert-url': SAMPLE_CERTIFICATE,
-      'paypal-auth-algo': ALGORITHM,
+      'paypal-cert-url': sampleCertificate,
+      'paypal-auth-algo': signatureAlgorithm,
     }),
   },
   answers: { failure: { 404: 'retried', '5xx': 'retried' } },
@@ -92,7 +92,7 @@ export const paypal: Provider = {
   },
 };
 
-/** With a key after the ID, that key; else the one in the certificate, from PayPal's hosts only. */
+/** Uses the key after the ID where present; otherwise the key of the certificate, from PayPal's hosts only. */
 function byCertificate(pinned: Scheme): Scheme {
   const algorithm = publicKeyAlgorithm(spec);
   return {
@@ -105,11 +105,15 @@ function byCertificate(pinned: Scheme): Scheme {
         const reading = startReading(delivery, source);
         const name = readPart(header('paypal-auth-algo'), reading);
         if (typeof name !== 'string') return name;
-        if (name !== ALGORITHM)
-          return { ok: false, reason: 'malformed_signature', detail: `paypal-auth-algo is not ${ALGORITHM}` };
+        if (name !== signatureAlgorithm)
+          return {
+            ok: false,
+            reason: 'malformed_signature',
+            detail: `paypal-auth-algo is not ${signatureAlgorithm}`,
+          };
         const url = readPart(header('paypal-cert-url'), reading);
         if (typeof url !== 'string') return url;
-        if (!CERTIFICATE_URL.test(url))
+        if (!certificateUrlPattern.test(url))
           return {
             ok: false,
             reason: 'malformed_signature',
@@ -124,7 +128,7 @@ function byCertificate(pinned: Scheme): Scheme {
 }
 
 function signersOf(url: string): readonly string[] {
-  const match = CERTIFICATE_URL.exec(url);
+  const match = certificateUrlPattern.exec(url);
   return match ? [`messageverificationcerts.${match[1] ?? ''}paypal.com`] : [];
 }
 

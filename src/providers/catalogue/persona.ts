@@ -1,4 +1,4 @@
-// Persona: `t=…,v1=…` over `t.body`; a second such list after a blank while secrets change.
+// Persona: `t=…,v1=…` over `t.body`; a second list follows after a blank while secrets change.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

@@ -1,9 +1,8 @@
 // Pipedrive webhooks v2: nothing is signed; user name and password of your choice come as basic auth.
 
 import type { Provider, SampleDraft } from '../provider.ts';
-import { credential } from '../schemes/credential.ts';
-import { pairSecret } from '../secrets.ts';
-import { header, json } from '../template/parts.ts';
+import { json } from '../template/parts.ts';
+import { basicAuth } from './basic-auth.ts';
 import { randomId, randomNumber } from './sample.ts';
 
 export const pipedrive: Provider = {
@@ -11,18 +10,10 @@ export const pipedrive: Provider = {
   title: 'Pipedrive (webhooks v2)',
   docsUrl: 'https://pipedrive.readme.io/docs/guide-for-webhooks-v2',
   facts:
-    'Basic auth, meta and its id, retries, ban and deletion D: pipedrive.readme.io, guide for webhooks v2. A merge sends two webhooks D: migration guide; whether they share an id is not said, so the object and the action are part of it. V1 has no event id: its bodies are known by their hash.',
-  scheme: credential({
-    at: header('authorization'),
-    expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
-    name: 'basic auth',
-  }),
-  secret: pairSecret({
-    label: 'User name and password',
-    names: ['user name', 'password'],
-    where:
-      'Chosen by you: Pipedrive → Tools and apps → Webhooks → your webhook → HTTP Auth username and password',
-  }),
+    'Basic auth, meta and its id, retries, ban and deletion D: pipedrive.readme.io, guide for webhooks v2. A merge sends two webhooks D: migration guide; whether they share an id is not documented, so the object and the action are part of it. V1 has no event id: its bodies are known by their hash.',
+  ...basicAuth(
+    'Chosen by you: Pipedrive → Tools and apps → Webhooks → your webhook → HTTP Auth username and password',
+  ),
   idIsSigned: true,
   events: {
     id: [json('meta.entity'), ':', json('meta.entity_id'), ':', json('meta.action'), ':', json('meta.id')],
@@ -30,7 +21,7 @@ export const pipedrive: Provider = {
     occurredAt: { at: json('meta.timestamp'), unit: 'iso' },
   },
   retries:
-    'Wants a 2xx within 10 s; 3 more tries after 3, 30 and 150 s. After 10 failures what comes in 30 min is lost; 3 days without success delete the webhook.',
+    'Wants a 2xx within 10 s; 3 more tries after 3, 30 and 150 s. After 10 failures all events of the next 30 min are lost; 3 days without success delete the webhook.',
   answers: { failure: { any: 'retried' } },
   setup: { url: 'Pipedrive → Tools and apps → Webhooks → Create new webhook → Endpoint URL' },
   samples: {

@@ -1,4 +1,4 @@
-// Plaid: a JWT (ES256) with a hash of the body; the key is asked of Plaid's API by the id that the token names.
+// Plaid: a JWT (ES256) with a hash of the body; Plaid's API returns the key for the id that the token names.
 import { createPublicKey, hash, type JsonWebKeyInput } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft, SecretSpec, Source } from '../provider.ts';
@@ -14,8 +14,8 @@ import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'ecdsa-p256', key: { format: 'spki' } } as const;
-const CREDENTIALS = /^(production|sandbox):([A-Za-z0-9]{10,64}):([A-Za-z0-9]{10,64})$/;
-const NO_SUCH_KEY = 'INVALID_WEBHOOK_VERIFICATION_KEY_ID';
+const credentialsPattern = /^(production|sandbox):([A-Za-z0-9]{10,64}):([A-Za-z0-9]{10,64})$/;
+const noSuchKey = 'INVALID_WEBHOOK_VERIFICATION_KEY_ID';
 const token = header('plaid-verification');
 
 const pinned = publicKeySecret({
@@ -26,10 +26,9 @@ const pinned = publicKeySecret({
 
 const secret: SecretSpec = {
   ...pinned,
-  format:
-    'production:<client_id>:<secret> or sandbox:…, by which keys are asked for, or one public key to pin',
+  format: 'production:<client_id>:<secret> or sandbox:… to fetch keys, or one public key to pin',
   check(text) {
-    if (CREDENTIALS.test(text)) return undefined;
+    if (credentialsPattern.test(text)) return undefined;
     return text.includes(':')
       ? 'must be production or sandbox, a colon, the client_id, a colon and the secret'
       : pinned.check(text);
@@ -56,13 +55,13 @@ export const plaid: Provider = {
   secret,
   idIsSigned: true,
   events: {
-    // SYNC_UPDATES_AVAILABLE of one item is the same body every time: the time of its signature tells two apart.
+    // SYNC_UPDATES_AVAILABLE of one item has the same body every time; two events differ in the time of signing.
     id: computed(bodyAtTime),
     idPerDelivery: true,
     topic: [json('webhook_type'), '.', json('webhook_code')],
   },
   retries:
-    'Wants a 200 within 10 s; tries again after 30 s, then four times as long each time, for up to 24 h; not at all while over 90% were refused.',
+    'Wants a 200 within 10 s; tries again after 30 s, then each gap is four times as long, for up to 24 h; no retries while over 90% were rejected.',
   answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'TRANSACTIONS.SYNC_UPDATES_AVAILABLE': (draft) =>
@@ -73,7 +72,7 @@ export const plaid: Provider = {
 };
 
 function keysOf(text: string, source: Source): KeySource | undefined {
-  const [, environment, clientId, apiSecret] = CREDENTIALS.exec(text) ?? [];
+  const [, environment, clientId, apiSecret] = credentialsPattern.exec(text) ?? [];
   if (environment === undefined) {
     const own = parsePublicKey(text, key.kind, key.key);
     return own && pinnedKey(own);
@@ -87,8 +86,8 @@ function keysOf(text: string, source: Source): KeySource | undefined {
       );
     } catch (error) {
       const code = error instanceof HttpStatusError ? errorCode(error.body) : undefined;
-      if (code === NO_SUCH_KEY) return { untrusted: 'signed with a key that Plaid does not know' };
-      // Wrong credentials, a limit, a failure: whether there is such a key was not said.
+      if (code === noSuchKey) return { untrusted: 'signed with a key that Plaid does not know' };
+      // Wrong credentials, a limit or a failure: the existence of the key stays unknown.
       throw code === undefined ? error : new Error(`Plaid answered ${code}`);
     }
   });

@@ -8,7 +8,7 @@ import { computed, firstOf, header, json, type Reading, url } from '../template/
 import { missing, readPart } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const NONCE = 'x-plivo-signature-v3-nonce';
+const nonceHeader = 'x-plivo-signature-v3-nonce';
 
 export const plivo: Provider = {
   name: 'plivo',
@@ -17,8 +17,8 @@ export const plivo: Provider = {
   facts:
     'Signature L: npm plivo, validateV3Signature. X-Plivo-Signature-MA-V3 with the same nonce for messages T: a receiver that checked it on a real delivery. V2 signs no body and is not accepted. XML as answer D: plivo.com/docs, XML response. Fields M. Retries unknown.',
   scheme: hmac({
-    message: [computed(signedRequest), '.', header(NONCE)],
-    // Calls come under the first, messages under the second (under the token of the main account).
+    message: [computed(signedRequest), '.', header(nonceHeader)],
+    // Calls use the first header, messages the second (signed with the token of the main account).
     signature: {
       at: { headers: ['x-plivo-signature-v3', 'x-plivo-signature-ma-v3'] },
       encoding: 'base64',
@@ -27,7 +27,7 @@ export const plivo: Provider = {
     signs: { body: true, url: true },
   }),
   secret: textSecret({ label: 'Auth token', where: 'console.plivo.com → Overview → Auth Token' }),
-  // No id is sent for a callback, and the steps of one message share its MessageUUID: the body's hash is the id.
+  // Plivo sends no id of a callback, and all steps of a message share its MessageUUID: the body's hash is the id.
   idIsSigned: true,
   body: { form: 'flat', signedText: computed(signedFields) },
   events: {
@@ -38,11 +38,11 @@ export const plivo: Provider = {
       ['message.', json('Type')],
     ),
   },
-  headers: [NONCE],
-  // No instructions: message_url and answer_url want XML.
+  headers: [nonceHeader],
+  // XML without instructions, which message_url and answer_url require.
   acceptedAnswer: xmlAnswer('<Response/>'),
-  retries: 'Wants 200; whether it tries again is unknown.',
-  sending: { headers: () => ({ [NONCE]: randomId() }) },
+  retries: 'Wants 200; retries unknown.',
+  sending: { headers: () => ({ [nonceHeader]: randomId() }) },
   answers: { success: [200] },
   samples: {
     'message.delivered': () =>
@@ -76,7 +76,7 @@ function signedRequest(reading: Reading): string | Rejection {
   return `${base}?${sortedQuery}${sortedQuery === '' ? '' : '.'}${fields}`;
 }
 
-/** Run together: where a name ends is not signed, so the id is the hash of this text, however it is cut. */
+/** Names and values without separators, as signed. Several forms give the same text, so the id is its hash. */
 function signedFields({ delivery }: Reading): string | Rejection {
   const fields = delivery.body.length === 0 ? [] : formFields(delivery);
   return fields ? sorted(fields, '').join('') : missing('a form that can be read');

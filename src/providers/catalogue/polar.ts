@@ -21,7 +21,7 @@ const asText = standardSender({
   key: 'text',
   occurredAt: { at: json('timestamp'), unit: 'iso' },
   retries:
-    'Wants a 2xx within 10 s, no redirect; 10 tries, each signed anew; 10 events in a row that fail switch the endpoint off.',
+    'Wants a 2xx within 10 s, no redirect; 10 tries, each with a new signature; 10 failed events in a row switch the endpoint off.',
   answers: { failure: { '5xx': 'retried' } },
   samples: {
     'order.paid': (draft) => event(draft, { status: 'paid', total_amount: 4200, currency: 'eur' }),

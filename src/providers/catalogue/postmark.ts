@@ -1,9 +1,8 @@
 // Postmark: nothing is signed; user name and password stand in the webhook URL and come as basic auth.
 
 import type { Provider } from '../provider.ts';
-import { credential } from '../schemes/credential.ts';
-import { pairSecret } from '../secrets.ts';
-import { firstOf, header, json } from '../template/parts.ts';
+import { firstOf, json } from '../template/parts.ts';
+import { basicAuth } from './basic-auth.ts';
 import { randomNumber } from './sample.ts';
 
 export const postmark: Provider = {
@@ -12,17 +11,10 @@ export const postmark: Provider = {
   docsUrl: 'https://postmarkapp.com/developer/webhooks/webhooks-overview',
   facts:
     'Basic auth and record types T: Hookdeck. Retries of inbound mail D: postmarkapp.com/support, inbound webhook retries. Sizes D: postmarkapp.com, attachment and email size limits.',
-  scheme: credential({
-    at: header('authorization'),
-    expected: (secret) => `Basic ${Buffer.from(secret).toString('base64')}`,
-    name: 'basic auth',
-  }),
-  secret: pairSecret({
-    label: 'User name and password',
-    names: ['user name', 'password'],
-    where: 'Chosen by you: in Postmark the webhook URL is https://user:password@…, or Basic auth credentials',
-  }),
-  // Opens and clicks of one message share its MessageID, so only the ID of a bounce is one; else the body's hash.
+  ...basicAuth(
+    'Chosen by you: in Postmark the webhook URL is https://user:password@…, or Basic auth credentials',
+  ),
+  // Opens and clicks of one message share its MessageID, so only a bounce's ID is an id; otherwise the body's hash is.
   idIsSigned: true,
   events: {
     id: [json('RecordType'), ':', json('ID')],
@@ -33,7 +25,7 @@ export const postmark: Provider = {
     },
   },
   retries:
-    'Wants 200; inbound mail is tried 10 times in 10.5 h, other events for a shorter time M; 403 stops it at once.',
+    'Wants 200; inbound mail is tried 10 times in 10.5 h, other events for a shorter time M; 403 ends the retries at once.',
   answers: { success: [200], failure: { 403: 'final', any: 'retried' } },
   // Inbound mail: up to 35 MB of attachments, a third longer as base64.
   bodyLimitBytes: 50_331_648,

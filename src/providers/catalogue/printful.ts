@@ -1,4 +1,4 @@
-// Printful API v2: hex HMAC over the body with a hexadecimal key; the count of tries is inside the body.
+// Printful API v2: hex HMAC over the body with a hexadecimal key; the body counts the tries.
 import { hash } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import type { Provider, SampleDraft } from '../provider.ts';

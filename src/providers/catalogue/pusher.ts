@@ -14,7 +14,7 @@ export const pusher: Provider = {
     'Signature, time_ms and events L: npm pusher, WebHook. Their library wants X-Pusher-Key to be yours too: the header is not signed and proves nothing. Names of events T. Deadline and retries D: docs.bird.com, Channels webhook timeouts and retries.',
   scheme: hmac({ message: rawBody, signature: { at: header('x-pusher-signature'), encoding: 'hex' } }),
   secret: textSecret({ label: 'App secret', where: 'dashboard.pusher.com → your app → App Keys → secret' }),
-  // The hash of an event with the time beside it is its id: a channel is occupied again and again.
+  // The id is the hash of the event and the time beside it: a channel may become occupied many times.
   idIsSigned: true,
   events: {
     topic: json('events.0.name'),

@@ -30,7 +30,7 @@ export const qstash: Provider = {
   idIsSigned: false,
   events: {
     id: header('upstash-message-id'),
-    // Each attempt has a token of its own. Schedules send equal bodies: only one under the same token is a replay.
+    // Each attempt has a new token. Schedules send equal bodies: a body is a replay only with the same token.
     signedAt: header('upstash-signature'),
     topic: firstOf(json('type'), header('upstash-topic-name'), 'message'),
   },

@@ -1,4 +1,4 @@
-// Razorpay: hex HMAC over the body; the event id comes in a header that the signature does not cover.
+// Razorpay: hex HMAC over the body; the event id is in an unsigned header.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

@@ -23,7 +23,7 @@ export const recurly: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // `id` is the object's: what happened to it, and when, make the event.
+    // `id` names the object; together with kind and time of the event it makes the event's id.
     id: [json('object_type'), ':', json('id'), ':', json('event_type'), ':', json('event_time')],
     topic: [json('object_type'), '.', json('event_type')],
     occurredAt: { at: json('event_time'), unit: 'iso' },

@@ -1,4 +1,4 @@
-// Render: Standard Webhooks; the event itself is asked for by its id.
+// Render: Standard Webhooks; the handler reads the event through the API by its id.
 
 import type { SampleDraft } from '../provider.ts';
 import { json } from '../template/parts.ts';
@@ -13,7 +13,7 @@ export const render = standardSender({
     "Signature, its headers and the form of the secret L: Render's own examples, render-examples on GitHub, which ask npm standardwebhooks. Type, timestamp and data L: the same. Retries: not found.",
   secret: { where: 'dashboard.render.com → Integrations → Webhooks → your webhook → Signing Secret' },
   occurredAt: { at: json('timestamp'), unit: 'iso' },
-  retries: 'Wants a 2xx. How long it tries again is not known.',
+  retries: 'Wants a 2xx; duration of retries unknown.',
   answers: 'unknown',
   samples: {
     deploy_ended: (draft) => event(draft, { status: 'succeeded' }),

@@ -10,7 +10,7 @@ export const replicate = standardSender({
   title: 'Replicate',
   docsUrl: 'https://replicate.com/docs/topics/webhooks/verify-webhook',
   facts:
-    'Signature L: npm replicate, validateWebhook (which does not look at the age). Body, statuses and retries D: replicate.com/docs, receive webhooks. One secret for all webhooks of an account T: Trigger.dev.',
+    'Signature L: npm replicate, validateWebhook (which does not check the age). Body, statuses and retries D: replicate.com/docs, receive webhooks. One secret for all webhooks of an account T: Trigger.dev.',
   secret: { where: 'From the API: GET /v1/webhooks/default/secret' },
   topic: json('status'),
   occurredAt: {

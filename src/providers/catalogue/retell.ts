@@ -22,7 +22,7 @@ export const retell: Provider = {
     format: 'the API key with the webhook badge, used as text',
     where: 'dashboard.retellai.com → Settings → API Keys',
   }),
-  // No id is sent: the body names the call and what became of it, and its hash is the id.
+  // Retell sends no id: the body names the call and its state, and the body's hash is the id.
   idIsSigned: true,
   events: { topic: json('event') },
   retries: 'Wants a 2xx within 10 s; up to 3 retries.',

@@ -8,21 +8,21 @@ import { textSecret } from '../secrets.ts';
 import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId, randomNumber } from './sample.ts';
 
-const SIGNATURE = 'x-revenuecat-webhook-signature';
+const signatureHeader = 'x-revenuecat-webhook-signature';
 
 export const revenuecat: Provider = {
   name: 'revenuecat',
   title: 'RevenueCat',
   docsUrl: 'https://www.revenuecat.com/docs/integrations/webhooks',
   facts:
-    'Authorization header, retries and that they keep id and time, fields D: RevenueCat/docs, webhooks and event types. Signature (t and v1, hex, seconds, 300 s; several v1 while secrets change) T: seven public receivers that agree; that each attempt is signed anew T: one of them.',
-  // Where a signature was sent it has to hold: the header beside it is no way round.
+    'Authorization header, retries and that they keep id and time, fields D: RevenueCat/docs, webhooks and event types. Signature (t and v1, hex, seconds, 300 s; several v1 while secrets change) T: seven public receivers that agree; that each attempt is signed again T: one of them.',
+  // A received signature must be valid; the header beside it does not replace it.
   scheme: alternatives(
     {
-      headers: [SIGNATURE],
+      headers: [signatureHeader],
       scheme: hmac({
         message: [timestamp, '.', rawBody],
-        signature: { at: header(SIGNATURE), encoding: 'hex', separator: ',', prefix: 'v1=' },
+        signature: { at: header(signatureHeader), encoding: 'hex', separator: ',', prefix: 'v1=' },
         timestamp: { at: item('t'), unit: 's' },
       }),
     },
@@ -40,7 +40,7 @@ export const revenuecat: Provider = {
     occurredAt: { at: json('event.event_timestamp_ms'), unit: 'ms' },
   },
   retries:
-    'Wants 200 and nothing else within 60 s; tries again 5 times, after 5, 10, 20, 40 and 80 min. Then by hand: Retry in the list of its events.',
+    'Wants exactly 200 within 60 s; tries again 5 times, after 5, 10, 20, 40 and 80 min. Afterwards by hand: Retry in the list of events.',
   sending: { newId: () => crypto.randomUUID() },
   answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {

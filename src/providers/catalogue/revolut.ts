@@ -1,4 +1,4 @@
-// Revolut (Merchant and Business): `v1=` hex HMAC over `v1.time.body`, once per secret in force.
+// Revolut (Merchant and Business): `v1=` hex HMAC over `v1.time.body`, once per active secret.
 import { hash } from 'node:crypto';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -6,7 +6,7 @@ import { textSecret } from '../secrets.ts';
 import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
 import { readText } from '../template/reading.ts';
 
-const TIME = 'revolut-request-timestamp';
+const timeHeader = 'revolut-request-timestamp';
 
 export const revolut: Provider = {
   name: 'revolut',
@@ -14,11 +14,11 @@ export const revolut: Provider = {
   docsUrl:
     'https://developer.revolut.com/docs/guides/merchant/monitor-and-observe/webhooks/verify-the-payload-signature',
   facts:
-    'Signature, milliseconds, several signatures, bodies and retries D: developer.revolut.com, verify the payload signature (Merchant and Business), using webhooks, rotate a webhook signing secret. The time is that of the delivery D; whether a retry has another is not said: as long as it retries is accepted. No id is sent. An order can be declined more than once with one body own judgement: the signed time tells ORDER_PAYMENT_… apart.',
+    'Signature, milliseconds, several signatures, bodies and retries D: developer.revolut.com, verify the payload signature (Merchant and Business), using webhooks, rotate a webhook signing secret. The time is that of the delivery D; whether a retry has another is not documented: as long as it retries is accepted. No id is sent. An order can be declined more than once with one body own judgement: the signed time tells ORDER_PAYMENT_… apart.',
   scheme: hmac({
     message: ['v1.', timestamp, '.', rawBody],
     signature: { at: header('revolut-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
-    timestamp: { at: header(TIME), unit: 'ms', pastSeconds: 3600 },
+    timestamp: { at: header(timeHeader), unit: 'ms', pastSeconds: 3600 },
   }),
   secret: textSecret({
     label: 'Signing secret',
@@ -27,13 +27,13 @@ export const revolut: Provider = {
   }),
   idIsSigned: true,
   events: {
-    id: firstOf(computed(idOfSingleEvent), [json('event'), ':', json('order_id'), ':', header(TIME)]),
+    id: firstOf(computed(idOfSingleEvent), [json('event'), ':', json('order_id'), ':', header(timeHeader)]),
     topic: json('event'),
     occurredAt: { at: json('timestamp'), unit: 'iso' },
   },
-  headers: [TIME],
+  headers: [timeHeader],
   retries:
-    'Wants a 2xx; 3 more tries, 10 minutes apart. A repeated ORDER_PAYMENT_… cannot be told from a second one.',
+    'Wants a 2xx; 3 more tries, 10 minutes apart. A repeated ORDER_PAYMENT_… delivery looks like a second event.',
   answers: { failure: { '4xx': 'retried', '5xx': 'retried' } },
   redelivery: 'Business only: by API, Retrieve failed webhook events; Merchant: ask for the order',
   samples: {
@@ -53,7 +53,7 @@ export const revolut: Provider = {
   },
 };
 
-/** Any but a payment's fate comes once for its body. */
+/** Only events of a payment may come several times with equal bodies. */
 function idOfSingleEvent(reading: Reading): string | undefined {
   const event = readText(json('event'), reading) ?? '';
   if (event.startsWith('ORDER_PAYMENT_') && readText(json('order_id'), reading) !== undefined)

@@ -1,4 +1,4 @@
-// Made-up ids and numbers for the sample bodies.
+// Random ids and numbers for the sample bodies.
 import { randomBytes, randomInt } from 'node:crypto';
 
 /** The prefix and 24 letters or digits. */

@@ -1,4 +1,4 @@
-// Sanity: `t=…,v1=…` with base64url HMAC over `t.body`; the body is what your projection makes of a document.
+// Sanity: `t=…,v1=…` with base64url HMAC over `t.body`; the body is a document in the form of your projection.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -16,7 +16,7 @@ import {
 import { readText } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
-const SIGNATURE = header('sanity-webhook-signature');
+const signature = header('sanity-webhook-signature');
 
 export const sanity: Provider = {
   name: 'sanity',
@@ -26,8 +26,8 @@ export const sanity: Provider = {
     'Signature L: npm @sanity/webhook. Headers and that idempotency-key stays over retries T: several receivers that agree. _updatedAt for the order D: sanity.io, webhook best practices. Retries D: its changelog of April 2026.',
   scheme: hmac({
     message: [timestamp, '.', rawBody],
-    signature: { at: SIGNATURE, encoding: 'base64url', separator: ',', prefix: 'v1=' },
-    // Their library does not look at the age, and their guide speaks of delays.
+    signature: { at: signature, encoding: 'base64url', separator: ',', prefix: 'v1=' },
+    // Sanity's library does not check the age, and its guide mentions delays.
     timestamp: { at: item('t'), unit: 'ms', pastSeconds: 24 * 3600 },
   }),
   secret: textSecret({ label: 'Secret', where: 'Chosen by you: sanity.io/manage → API → Webhooks → Secret' }),
@@ -69,7 +69,7 @@ export const sanity: Provider = {
 };
 
 function signedTime(reading: Reading): string | undefined {
-  return /(?:^|,)[ \t]*t=(\d+)/.exec(readText(SIGNATURE, reading) ?? '')?.[1];
+  return /(?:^|,)[ \t]*t=(\d+)/.exec(readText(signature, reading) ?? '')?.[1];
 }
 
 function document({ topic, now }: SampleDraft, more: object): object {

@@ -18,7 +18,7 @@ export const segment: Provider = {
   }),
   secret: textSecret({
     label: 'Shared secret',
-    format: 'text of your choice; turn batching off in the mapping',
+    format: 'text of your choice; switch batching off in the mapping',
     where: 'Chosen by you: Connections → Destinations → Webhooks → Settings → Shared Secret',
   }),
   idIsSigned: true,
@@ -27,7 +27,8 @@ export const segment: Provider = {
     topic: json('type'),
     occurredAt: { at: json('timestamp'), unit: 'iso' },
   },
-  retries: 'Wants a 2xx within 5 s; only 5xx is tried again, for up to 4 h: a wrong secret loses events.',
+  retries:
+    'Wants a 2xx within 5 s; tries again only after a 5xx, for up to 4 h: a wrong secret loses events.',
   sending: { newId: () => `api-${crypto.randomUUID()}` },
   answers: { failure: { '4xx': 'final', '5xx': 'retried' } },
   samples: {

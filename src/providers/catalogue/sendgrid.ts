@@ -14,14 +14,14 @@ export const sendgrid: Provider = {
   docsUrl:
     'https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features',
   facts:
-    'Signature L: npm @sendgrid/eventwebhook. sg_event_id is unique D, and retries for 24 h after the event D: twilio.com/docs, event webhook reference and troubleshooting. Whether a retry is signed anew is not said: an hour more than they last is accepted.',
+    'Signature L: npm @sendgrid/eventwebhook. sg_event_id is unique D, and retries for 24 h after the event D: twilio.com/docs, event webhook reference and troubleshooting. Whether a retry is signed again is not documented: an hour more than they last is accepted.',
   scheme: publicKey({
     kind: 'ecdsa-p256',
     key,
     message: [timestamp, rawBody],
     signature: { at: header('x-twilio-email-event-webhook-signature'), encoding: 'base64' },
-    // Their library does not look at the age. A retry may carry the first attempt's time: a day is its limit, and
-    // an hour more lets the last one in.
+    // SendGrid's library does not check the age. A retry may carry the first attempt's time. Retries last a day; one hour
+    // more accepts the last retry.
     timestamp: { at: header('x-twilio-email-event-webhook-timestamp'), unit: 's', pastSeconds: 25 * 3600 },
   }),
   secret: publicKeySecret({

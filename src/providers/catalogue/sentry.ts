@@ -1,4 +1,4 @@
-// Sentry: hex HMAC over the body; what happened is told by a header and `action` together.
+// Sentry: hex HMAC over the body; a header and `action` together name the kind of event.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -6,14 +6,14 @@ import { textSecret } from '../secrets.ts';
 import { firstOf, header, json, rawBody } from '../template/parts.ts';
 import { randomId, randomNumber, unixSeconds } from './sample.ts';
 
-const RESOURCE = 'sentry-hook-resource';
+const resourceHeader = 'sentry-hook-resource';
 
 export const sentry: Provider = {
   name: 'sentry',
   title: 'Sentry',
   docsUrl: 'https://docs.sentry.io/organization/integrations/integration-platform/webhooks/',
   facts:
-    'Headers, what each is for and the deadline D: docs.sentry.io, integration platform webhooks, and its changelog of 2023-10-03. Signature over the bytes T: Nango, Trigger.dev. Body, and that Request-ID and Sentry-Hook-Timestamp are made anew for each sending L: getsentry/sentry, app_platform_event.py; so the id is the hash of the signed body: an issue that is resolved a second time with nothing new in it counts as the first. Retries L: the same, tasks/sentry_apps.py.',
+    'Headers, what each is for and the deadline D: docs.sentry.io, integration platform webhooks, and its changelog of 2023-10-03. Signature over the bytes T: Nango, Trigger.dev. Body, and that Request-ID and Sentry-Hook-Timestamp are new for each sending L: getsentry/sentry, app_platform_event.py; so the id is the hash of the signed body: an issue that is resolved a second time with nothing new in it counts as the first. Retries L: the same, tasks/sentry_apps.py.',
   scheme: hmac({
     message: rawBody,
     signature: { at: header('sentry-hook-signature'), encoding: 'hex' },
@@ -22,20 +22,20 @@ export const sentry: Provider = {
     label: 'Client secret',
     where: 'Settings → Developer Settings → your integration → Credentials → Client Secret',
   }),
-  // Request-ID names one sending and not the event: a retry has another. The id is the hash of the signed body; the header
-  // that names the topic is outside the signature.
+  // Request-ID differs between retries, so it is no event id. The id is the hash of the signed body; the header that names
+  // the topic is not signed.
   idIsSigned: false,
   events: {
-    topic: firstOf([header(RESOURCE), '.', json('action')], header(RESOURCE)),
+    topic: firstOf([header(resourceHeader), '.', json('action')], header(resourceHeader)),
     occurredAt: { at: header('sentry-hook-timestamp'), unit: 's' },
   },
-  headers: ['request-id', RESOURCE, 'sentry-hook-timestamp'],
+  headers: ['request-id', resourceHeader, 'sentry-hook-timestamp'],
   retries:
     'Wants a 2xx within 1 s; up to three more tries, 5 min apart, after 503, 504 and timeouts; 1,000 timeouts in 24 h end the subscription.',
   sending: {
     headers: ({ topic, now }) => ({
       'request-id': randomId(),
-      [RESOURCE]: topic.split('.')[0] ?? topic,
+      [resourceHeader]: topic.split('.')[0] ?? topic,
       'sentry-hook-timestamp': String(unixSeconds(now)),
     }),
   },

@@ -1,4 +1,4 @@
-// Shippo: `t=…,v1=…` over `t.body` where Shippo has set it up on request, else a token of yours in the URL.
+// Shippo: `t=…,v1=…` over `t.body` where Shippo has set it up on request, otherwise a token of your choice in the URL.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
@@ -11,8 +11,8 @@ import { randomId, randomNumber } from './sample.ts';
 const signed = hmac({
   message: [timestamp, '.', rawBody],
   signature: { at: header('shippo-auth-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
-  // Whether and how long it tries again, and whether that is signed anew, is not documented; the id is the body's hash,
-  // so an old one is a duplicate.
+  // Retries, their duration and their signatures are not documented. The id is the body's hash, so an old delivery is a
+  // duplicate.
   timestamp: { at: item('t'), unit: 's', pastSeconds: 25 * 3600 },
 });
 

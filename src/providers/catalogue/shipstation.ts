@@ -31,7 +31,7 @@ export const shipstation: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // The body only names what changed, so two changes of one resource look alike: the signed time tells them apart.
+    // The body only names the changed resource, so two changes have equal bodies: their signed times differ.
     id: [json('resource_type'), ':', json('resource_url'), ':', header('x-shipengine-timestamp')],
     idPerDelivery: true,
     topic: json('resource_type'),

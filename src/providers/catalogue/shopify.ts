@@ -1,4 +1,4 @@
-// Shopify: base64 HMAC over the body; id and topic come in headers that the signature does not cover.
+// Shopify: base64 HMAC over the body; id and topic are in unsigned headers.
 
 import type { Provider, SampleDraft, Scheme } from '../provider.ts';
 import { alternatives } from '../schemes/alternatives.ts';
@@ -28,9 +28,9 @@ export const shopify: Provider = {
   }),
   idIsSigned: false,
   events: {
-    // X-Shopify-Webhook-Id is per event and subscription and stays over retries. X-Shopify-Event-Id is shared by
-    // all subscriptions on the event: where two topics of one source fire for one change (orders/updated and
-    // orders/paid), it would take the second for a duplicate and lose it.
+    // X-Shopify-Webhook-Id belongs to one event and subscription, and stays the same over retries. All subscriptions on an
+    // event share X-Shopify-Event-Id: where one change causes two topics of one source (orders/updated and orders/paid),
+    // the second event would be lost as a duplicate.
     id: firstOf(
       header('x-shopify-webhook-id'),
       header('shopify-webhook-id'),

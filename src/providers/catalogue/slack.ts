@@ -18,21 +18,21 @@ export const slack: Provider = {
   }),
   secret: textSecret({ label: 'Signing secret', where: 'api.slack.com/apps → your app → Basic Information' }),
   idIsSigned: true,
-  // The verification token of old: whoever has it passes at receivers that still go by it.
+  // The older verification token: some receivers still accept it as proof.
   body: { form: 'flat', jsonField: 'payload', credentials: ['token'] },
   events: {
-    // Commands and interactions have no id that is promised to stay: the hash of the body stands in.
+    // Slack promises no stable id for commands and interactions: the hash of the body is the id.
     id: json('event_id'),
     topic: firstOf(json('event.type'), json('command'), json('type')),
     occurredAt: { at: json('event_time'), unit: 's' },
   },
   headers: ['x-slack-request-timestamp', 'x-slack-retry-num', 'x-slack-retry-reason'],
   handshakes: [signedChallenge({ path: 'type', is: 'url_verification' }, 'challenge')],
-  // A modal takes any body for instructions, and tells its user of a failure that was none.
+  // A modal takes any body for instructions, and would show its user an error.
   acceptedAnswer: emptyAnswer(),
   retries: 'Wants a 2xx within 3 s; 3 retries, counted in X-Slack-Retry-Num.',
   sending: { newId: () => randomId('Ev') },
-  // These facts are about events: Slack does not send commands and interactions again.
+  // These facts concern events: Slack does not send commands and interactions again.
   answers: { failure: { any: 'retried' } },
   setup: { url: 'api.slack.com/apps → your app → Event Subscriptions → Request URL' },
   samples: {

@@ -1,4 +1,4 @@
-// Smartcar: hex HMAC over the body under the application management token; VERIFY wants its challenge keyed alike.
+// Smartcar: hex HMAC over the body under the application management token; VERIFY expects an HMAC of its challenge.
 import { createHmac } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, smallJsonBody } from '../handshake.ts';
@@ -13,7 +13,7 @@ export const smartcar: Provider = {
   title: 'Smartcar',
   docsUrl: 'https://smartcar.com/docs/integrations/webhooks/overview',
   facts:
-    'Signature and keyed answer L: npm smartcar, verifyPayload (which hashes the body written anew) and hashChallenge. VERIFY of versions 4.0 and 2.0, the answer to it and 15 s D: smartcar.com, VERIFY event. That VERIFY is signed, that eventId stays over retries, and the body T: Hookdeck.',
+    'Signature and keyed answer L: npm smartcar, verifyPayload (which hashes the re-encoded body) and hashChallenge. VERIFY of versions 4.0 and 2.0, the answer to it and 15 s D: smartcar.com, VERIFY event. That VERIFY is signed, that eventId stays over retries, and the body T: Hookdeck.',
   scheme: hmac({ message: rawBody, signature: { at: header('sc-signature'), encoding: 'hex' } }),
   secret: textSecret({
     label: 'Application management token',
@@ -21,7 +21,7 @@ export const smartcar: Provider = {
   }),
   idIsSigned: true,
   events: { id: json('eventId'), topic: firstOf(json('eventType'), json('eventName')) },
-  // Only once it is verified: who gets any text keyed gets a signature for a body of his own.
+  // Answers only after verification: an HMAC of any text would be a valid signature for that text as body.
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerVerify }],
   retries: 'Wants a 2xx within 15 s; tries again with growing gaps.',
   sending: { newId: () => crypto.randomUUID() },

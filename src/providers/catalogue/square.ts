@@ -11,7 +11,7 @@ export const square: Provider = {
   title: 'Square',
   docsUrl: 'https://developer.squareup.com/docs/webhooks/step3validate',
   facts: 'Signature L: npm square, WebhooksHelper.verifySignature. Event id and retries M.',
-  // x-square-signature (SHA-1) may come beside it and must not count.
+  // Square may also send x-square-signature (SHA-1), which must not count.
   scheme: hmac({
     message: [url, rawBody],
     signature: { at: header('x-square-hmacsha256-signature'), encoding: 'base64' },

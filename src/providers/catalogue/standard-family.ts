@@ -1,4 +1,4 @@
-// Providers that follow Standard Webhooks to the letter: signed id, `type` in the body, one secret format.
+// Providers that follow Standard Webhooks exactly: signed id, `type` in the body, one secret format.
 
 import type { EventSpec, Provider, Sample } from '../provider.ts';
 import type { KeySpec } from '../schemes/key.ts';

@@ -6,7 +6,7 @@ import { perSecret } from '../schemes/per-secret.ts';
 import {
   standardWebhooks as standardWebhooksV1,
   standardWebhooksV1a,
-  V1A_KEY,
+  v1aKey,
 } from '../schemes/standard-webhooks.ts';
 import { encodedSecret } from '../secrets.ts';
 import { header, json } from '../template/parts.ts';
@@ -14,8 +14,8 @@ import { randomId } from './sample.ts';
 
 const text = { label: 'Signing secret', where: "The sender's webhook settings, beside the endpoint" };
 const symmetric = encodedSecret({ ...text, key: { base64: 'whsec_' } });
-const asymmetric = publicKeySecret({ ...text, kind: 'ed25519', key: V1A_KEY });
-const isPublicKey = (secret: string) => secret.startsWith(V1A_KEY.prefix);
+const asymmetric = publicKeySecret({ ...text, kind: 'ed25519', key: v1aKey });
+const isPublicKey = (secret: string) => secret.startsWith(v1aKey.prefix);
 
 export const standardWebhooks: Provider = {
   name: 'standard-webhooks',

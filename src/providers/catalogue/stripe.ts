@@ -14,7 +14,7 @@ export const stripe: Provider = {
   docsUrl: 'https://docs.stripe.com/webhooks',
   facts:
     'Signature L: npm stripe, webhooks.constructEvent. Id, type and created, in seconds or, of a thin event, as ISO time L: npm stripe, types of Event and V2.Core.Event. Retries M.',
-  // v0 must never count. Stripe's own library lets the future pass; we do not.
+  // v0 must never count. Stripe's own library accepts times in the future; Postbell does not.
   scheme: hmac({
     message: [timestamp, '.', rawBody],
     signature: { at: header('stripe-signature'), encoding: 'hex', separator: ',', prefix: 'v1=' },
@@ -27,7 +27,7 @@ export const stripe: Provider = {
   }),
   idIsSigned: true,
   events: { id: json('id'), topic: json('type'), occurredAt: { at: computed(timeOf), unit: 'ms' } },
-  retries: 'Up to about three days with growing gaps until a 2xx.',
+  retries: 'Wants a 2xx; tries again for up to about three days with growing gaps.',
   sending: { newId: () => randomId('evt_') },
   answers: { failure: { any: 'retried' } },
   redelivery: 'by API: List Events with delivery_success=false, for 30 days',
@@ -93,7 +93,7 @@ function paymentIntent(status: string): object {
   };
 }
 
-/** Seconds; in a thin event, which names its object and holds none of it, an ISO time. */
+/** Seconds; an ISO time in a thin event, which names its object without its data. */
 function timeOf(reading: Reading): string | undefined {
   const created = readText(json('created'), reading) ?? '';
   const ms = parseTimestamp(created, /^\d+$/.test(created) ? 's' : 'iso');

@@ -6,10 +6,11 @@ import { standardWebhooks } from '../schemes/standard-webhooks.ts';
 import { encodedSecret } from '../secrets.ts';
 import { firstOf, header, json } from '../template/parts.ts';
 
-const ID = 'webhook-id';
-const VERSION = 'v1,';
+const idHeader = 'webhook-id';
+const versionPrefix = 'v1,';
 const key = { base64: 'whsec_' };
-const bare = (secret: string) => (secret.startsWith(VERSION) ? secret.slice(VERSION.length) : secret);
+const bare = (secret: string) =>
+  secret.startsWith(versionPrefix) ? secret.slice(versionPrefix.length) : secret;
 const symmetric = encodedSecret({
   label: 'Hook secret',
   where: 'Dashboard → Authentication → Hooks → your hook (HTTPS) → Generate secret',
@@ -27,22 +28,22 @@ export const supabase: Provider = {
     ...symmetric,
     format: 'v1,whsec_… of base64',
     check: (secret) => symmetric.check(bare(secret)),
-    generate: () => ({ secret: VERSION + symmetric.generate().secret }),
+    generate: () => ({ secret: versionPrefix + symmetric.generate().secret }),
   },
   idIsSigned: true,
   events: {
-    id: firstOf(json('metadata.uuid'), header(ID)),
+    id: firstOf(json('metadata.uuid'), header(idHeader)),
     topic: json('metadata.name'),
     occurredAt: { at: json('metadata.time'), unit: 'iso' },
   },
-  headers: [ID, 'webhook-timestamp'],
-  // Supabase reads the answer as the hook's output: that of the hooks that an inbox can serve has no fields.
+  headers: [idHeader, 'webhook-timestamp'],
+  // Supabase reads the answer as the hook's output. For the hooks that an inbox can serve, the output has no fields.
   acceptedAnswer: jsonAnswer({}),
   retries:
-    'Wants 200, 202 or 204 with JSON; 5 s for all attempts together; up to 3 attempts, after a 429 or 503 only with Retry-After. The user waits meanwhile.',
+    'Wants 200, 202 or 204 with JSON; 5 s for all attempts together; up to 3 attempts, after a 429 or 503 only with Retry-After. The user waits during that time.',
   sending: {
     newId: () => crypto.randomUUID(),
-    headers: () => ({ [ID]: crypto.randomUUID() }),
+    headers: () => ({ [idHeader]: crypto.randomUUID() }),
   },
   answers: {
     success: [200, 202, 204],

@@ -12,9 +12,9 @@ export const svix: Provider = {
   title: 'Svix',
   docsUrl: 'https://docs.svix.com/receiving/verifying-payloads/how-manual',
   facts:
-    'Signature and id L: npm svix. That each attempt is stamped anew and Retry-After heeded L: svix/svix-webhooks, worker.rs; the steps M. Recovery D: docs.svix.com, replaying messages. Svix gives bodies no shape: `type` or `eventType` is usual.',
-  // Any svix-… header chooses the svix-… set: a foreign svix-id beside a signed webhook-… set is refused, and
-  // the id that is read below is therefore always the one that was signed.
+    'Signature and id L: npm svix. That each attempt has a new time and Retry-After is followed L: svix/svix-webhooks, worker.rs; the steps M. Recovery D: docs.svix.com, replaying messages. Svix gives bodies no shape: `type` or `eventType` is usual.',
+  // Any svix-… header selects the svix-… headers: a foreign svix-id beside signed webhook-… headers rejects the delivery.
+  // So the id read below is always the signed id.
   scheme: alternatives(
     { headers: ['svix-id', 'svix-timestamp', 'svix-signature'], scheme: scheme('svix') },
     { headers: ['webhook-id'], scheme: scheme('webhook') },

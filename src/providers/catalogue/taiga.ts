@@ -27,7 +27,7 @@ export const taiga: Provider = {
     topic: [json('type'), '.', json('action')],
     occurredAt: { at: json('date'), unit: 'iso' },
   },
-  retries: 'None by itself; a delivery can be sent again by hand, with the same body.',
+  retries: 'No automatic retries; a delivery can be sent again by hand, with the same body.',
   answers: { failure: { any: 'final' } },
   redelivery: 'by hand, with the same body',
   samples: {

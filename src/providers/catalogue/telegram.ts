@@ -45,7 +45,7 @@ export const telegram: Provider = {
     },
   },
   retries:
-    'Wants a 2xx; anything else is sent again after Retry-After (at most 1 h), else with doubled gaps, for 24 h, and holds up the later updates of that chat. Only 410 for 23 h ends the webhook. Our answer holds no `method`, so it is never taken for a call.',
+    'Wants a 2xx; after any other answer it tries again, after Retry-After (at most 1 h) or with doubled gaps, for 24 h, and delays the later updates of that chat. Only 410 for 23 h ends the webhook. Our answer holds no `method`, so Telegram never takes it for a call.',
   sending: { newId: () => String(randomNumber(9)) },
   answers: { failure: { 410: 'switches-off', any: 'retried' } },
   samples: {

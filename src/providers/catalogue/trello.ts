@@ -1,4 +1,4 @@
-// Trello: base64 HMAC-SHA1 over the body and then the callback URL; a HEAD tries out the URL.
+// Trello: base64 HMAC-SHA1 over the body and then the callback URL; a HEAD tests the URL.
 import { bareRequest } from '../handshake.ts';
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';

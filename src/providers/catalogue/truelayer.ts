@@ -13,7 +13,7 @@ import type {
 import { publicKeySecret } from '../public-key-secrets.ts';
 import { checkAge, formatTimestamp, freshnessOf, type TimestampSpec } from '../schemes/freshness.ts';
 import { malformedToken, readToken } from '../schemes/jwt.ts';
-import { type KeySource, NO_KEY, pinnedKey, withKey } from '../schemes/key-source.ts';
+import { type KeySource, noKey, pinnedKey, withKey } from '../schemes/key-source.ts';
 import { perSecret } from '../schemes/per-secret.ts';
 import { parsePublicKey, privateKeyOf } from '../schemes/public-key.ts';
 import { remoteKeys } from '../schemes/remote-keys.ts';
@@ -23,16 +23,16 @@ import { readPart, startReading } from '../template/reading.ts';
 import { randomId } from './sample.ts';
 
 const key = { kind: 'ecdsa-p521', key: { format: 'spki' } } as const;
-const SIGNATURE_HEADER = 'tl-signature';
-const TIME_HEADER = 'X-Tl-Webhook-Timestamp';
-const MAX_SIGNED_HEADERS = 20;
-/** Pinned: what a token says of its jku must be the one of the source. */
-const JWKS: Readonly<Record<string, string>> = {
+const signatureHeader = 'tl-signature';
+const timeHeader = 'X-Tl-Webhook-Timestamp';
+const maxSignedHeaders = 20;
+/** The pinned addresses of keys: a token's `jku` must equal the address of the source. */
+const keysUrls: Readonly<Record<string, string>> = {
   published: 'https://webhooks.truelayer.com/.well-known/jwks',
   'published-sandbox': 'https://webhooks.truelayer-sandbox.com/.well-known/jwks',
 };
-// Retries go on for 72 h. The time is that of sending; whether of each attempt or of the first is not said.
-const timestamp: TimestampSpec = { at: header(TIME_HEADER), unit: 'iso', pastSeconds: 73 * 3600 };
+// Retries last 72 h. The time is the time of sending; whether each attempt has a new time is not documented.
+const timestamp: TimestampSpec = { at: header(timeHeader), unit: 'iso', pastSeconds: 73 * 3600 };
 
 const pinned = publicKeySecret({
   ...key,
@@ -70,10 +70,10 @@ export const truelayer: Provider = {
 function detachedToken(): Scheme {
   return {
     summary: 'detached JWS ES512 over method, path, headers and body in tl-signature',
-    proofHeaders: [SIGNATURE_HEADER],
+    proofHeaders: [signatureHeader],
     proofParams: [],
     signsBody: true,
-    // The path only.
+    // Signs only the path of the URL.
     signsUrl: false,
     freshness: freshnessOf(timestamp),
     prepare(source) {
@@ -82,13 +82,13 @@ function detachedToken(): Scheme {
       const keys = keysOf(text, jku, source);
       return (delivery): Verdict | Promise<Verdict> => {
         const reading = startReading(delivery, source);
-        const token = readToken({ at: header(SIGNATURE_HEADER) }, reading);
+        const token = readToken({ at: header(signatureHeader) }, reading);
         if ('ok' in token) return token;
         const { head, parts } = token;
         if (head.alg !== 'ES512' || head.tl_version !== '2' || parts[1] !== '')
           return malformedToken('no detached token of version 2 by ES512');
         if (typeof head.kid !== 'string') return malformedToken('the token names no key');
-        if (jku !== undefined && head.jku !== jku) return malformedToken('jku is not the pinned one');
+        if (jku !== undefined && head.jku !== jku) return malformedToken('jku is not the pinned address');
         const signedHeaders = renderHeaders(head.tl_headers, reading);
         if (typeof signedHeaders !== 'string') return signedHeaders;
         const stamp = readPart(timestamp.at, reading);
@@ -107,33 +107,33 @@ function detachedToken(): Scheme {
     sign(request, source, { now, privateKey }) {
       const signer = privateKeyOf(privateKey);
       const stamp = formatTimestamp(now, 'iso');
-      request.headers[TIME_HEADER.toLowerCase()] = stamp;
-      const jku = jwksOf(source.secrets[0] ?? '') ?? JWKS['published-sandbox'];
+      request.headers[timeHeader.toLowerCase()] = stamp;
+      const jku = jwksOf(source.secrets[0] ?? '') ?? keysUrls['published-sandbox'];
       const kid = 'postbell-send';
-      const head = encodeJson({ alg: 'ES512', kid, tl_version: '2', tl_headers: TIME_HEADER, jku });
+      const head = encodeJson({ alg: 'ES512', kid, tl_version: '2', tl_headers: timeHeader, jku });
       const path = new URL(source.webhookUrl ?? request.url).pathname;
-      const payload = payloadOf(request, path, `${TIME_HEADER}: ${stamp}\n`);
-      request.headers[SIGNATURE_HEADER] = `${head}..${signToken('ES512', signer, `${head}.${payload}`)}`;
+      const payload = payloadOf(request, path, `${timeHeader}: ${stamp}\n`);
+      request.headers[signatureHeader] = `${head}..${signToken('ES512', signer, `${head}.${payload}`)}`;
     },
   };
 }
 
 function jwksOf(text: string): string | undefined {
-  return Object.hasOwn(JWKS, text) ? JWKS[text] : undefined;
+  return Object.hasOwn(keysUrls, text) ? keysUrls[text] : undefined;
 }
 
 function keysOf(text: string, jku: string | undefined, source: Source): KeySource {
   if (jku !== undefined) return remoteKeys(jku, source);
   const own = parsePublicKey(text, key.kind, key.key);
-  return own ? pinnedKey(own) : NO_KEY;
+  return own ? pinnedKey(own) : noKey;
 }
 
-/** The headers that the token lists, under the names it gives them. The time must be among them. */
+/** The headers that the token lists, with the spelling of the token. The time must be among them. */
 function renderHeaders(listed: unknown, reading: Reading): string | Rejection {
   const names = typeof listed === 'string' ? listed.split(',').filter((name) => name !== '') : [];
-  if (names.length > MAX_SIGNED_HEADERS) return malformedToken('too many headers in tl_headers');
-  if (!names.some((name) => name.toLowerCase() === TIME_HEADER.toLowerCase()))
-    return malformedToken(`${TIME_HEADER} is not signed`);
+  if (names.length > maxSignedHeaders) return malformedToken('too many headers in tl_headers');
+  if (!names.some((name) => name.toLowerCase() === timeHeader.toLowerCase()))
+    return malformedToken(`${timeHeader} is not signed`);
   let text = '';
   for (const name of names) {
     const value = readPart(header(name), reading);
@@ -143,7 +143,7 @@ function renderHeaders(listed: unknown, reading: Reading): string | Rejection {
   return text;
 }
 
-/** As their library: with or without a slash at the end. */
+/** With or without a slash at the end, as in TrueLayer's library. */
 function pathsOf(delivery: Delivery, { webhookUrl }: Source): string[] {
   const path =
     webhookUrl === undefined ? (delivery.url.split('?', 1)[0] ?? '') : new URL(webhookUrl).pathname;

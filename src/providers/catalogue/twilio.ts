@@ -24,7 +24,7 @@ export const twilio: Provider = {
     signs: { body: true, url: true },
   }),
   secret: textSecret({ label: 'Auth token', where: 'console.twilio.com → Account Info → Auth Token' }),
-  // The token is outside the signature; what is inside it (MessageSid) is shared by the steps of one message.
+  // The token is not signed. The signed MessageSid is the same for all steps of a message.
   idIsSigned: false,
   body: { form: 'flat', signedText: sortedForm },
   sendsByGet: true,
@@ -38,9 +38,9 @@ export const twilio: Provider = {
     ),
   },
   headers: ['i-twilio-idempotency-token'],
-  // No instructions: to other types than XML a message is error 12300, and a call ends with an announcement.
+  // XML without instructions: another type causes error 12300 for a message, and ends a call with an announcement.
   acceptedAnswer: xmlAnswer('<Response/>'),
-  retries: 'Wants an answer within 15 s; none by itself, unless the URL asks for it (#rc=…).',
+  retries: 'Wants an answer within 15 s; no retries, unless the URL asks for them (#rc=…).',
   sending: { newId: () => crypto.randomUUID(), headers: ({ id }) => ({ 'i-twilio-idempotency-token': id }) },
   answers: { failure: { any: 'if-asked' } },
   samples: {
@@ -66,8 +66,8 @@ export const twilio: Provider = {
 };
 
 /**
- * A JSON delivery is told by bodySHA256 in the query that Twilio adds to the URL as configured; by GET it adds all fields
- * to it. Any other body must be a form and is signed field by field: a signature over the URL alone must not carry one.
+ * For a JSON delivery, Twilio adds bodySHA256 to the query of the configured URL; for a GET, all fields. Any other body
+ * must be a form, whose fields are signed: a signature over the URL alone must not prove a body.
  */
 function signedText(reading: Reading, spelled: (configured: string) => string): string | Rejection {
   const { delivery } = reading;
@@ -82,16 +82,20 @@ function signedText(reading: Reading, spelled: (configured: string) => string): 
     const isAdded = received === query || received.startsWith(query === '?' ? query : `${query}&`);
     if (isAdded && bodySha256 === undefined && delivery.body.equals(queryAsForm(delivery).body))
       return base + received;
-    return { ok: false, reason: 'wrong_signature', detail: 'no fields were added to the URL as configured' };
+    return {
+      ok: false,
+      reason: 'wrong_signature',
+      detail: 'the URL has no fields besides the configured ones',
+    };
   }
   if (bodySha256 === undefined)
     return readPart(delivery.body.length === 0 ? configured : [configured, sortedForm], reading);
   if (!sameText(hash('sha256', delivery.body, 'hex'), bodySha256))
-    return { ok: false, reason: 'wrong_signature', detail: 'the body is not the one that bodySHA256 names' };
+    return { ok: false, reason: 'wrong_signature', detail: 'bodySHA256 belongs to another body' };
   return base + received;
 }
 
-/** Without the port, or with the standard one where there is none: Twilio signs both, by product. */
+/** The URL without its port, or with the standard port where absent: Twilio's products sign one or the other. */
 function withOtherPort(configured: string): string {
   const [, scheme = '', host = '', port, rest = ''] =
     /^(https?:\/\/)((?:[^/?#@]*@)?(?:\[[^\]]*\]|[^/?#:]*))(:\d*)?(.*)$/is.exec(configured) ?? [];

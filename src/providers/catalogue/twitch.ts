@@ -8,9 +8,9 @@ import { textSecret } from '../secrets.ts';
 import { computed, firstOf, header, json, type Reading, rawBody, timestamp } from '../template/parts.ts';
 import { readText } from '../template/reading.ts';
 
-const ID = 'twitch-eventsub-message-id';
-const TIME = 'twitch-eventsub-message-timestamp';
-const TYPE = 'twitch-eventsub-message-type';
+const idHeader = 'twitch-eventsub-message-id';
+const timeHeader = 'twitch-eventsub-message-timestamp';
+const typeHeader = 'twitch-eventsub-message-type';
 
 export const twitch: Provider = {
   name: 'twitch',
@@ -19,9 +19,9 @@ export const twitch: Provider = {
   facts:
     'Message types, nanoseconds, and that duplicates bear one message id D: dev.twitch.tv, handling webhook events and EventSub. Signature, 10 minutes, bare challenge and batches L: npm @twurple/eventsub-http (community). Deadline D, retries M.',
   scheme: hmac({
-    message: [header(ID), timestamp, rawBody],
+    message: [header(idHeader), timestamp, rawBody],
     signature: { at: header('twitch-eventsub-message-signature'), encoding: 'hex', prefix: 'sha256=' },
-    timestamp: { at: header(TIME), unit: 'iso', pastSeconds: 600 },
+    timestamp: { at: header(timeHeader), unit: 'iso', pastSeconds: 600 },
   }),
   secret: textSecret({
     label: 'Secret',
@@ -30,20 +30,26 @@ export const twitch: Provider = {
   }),
   idIsSigned: true,
   events: {
-    id: firstOf(json('events.0.id'), header(ID)),
+    id: firstOf(json('events.0.id'), header(idHeader)),
     topic: computed(topicOf),
-    occurredAt: { at: header(TIME), unit: 'iso' },
+    occurredAt: { at: header(timeHeader), unit: 'iso' },
     // drop.entitlement.grant may come in batches.
     items: (body) => splitBody(body, 'events'),
   },
-  headers: [ID, TIME, TYPE, 'twitch-eventsub-message-retry', 'twitch-eventsub-subscription-type'],
+  headers: [
+    idHeader,
+    timeHeader,
+    typeHeader,
+    'twitch-eventsub-message-retry',
+    'twitch-eventsub-subscription-type',
+  ],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerChallenge }],
   retries: 'Wants a 2xx within a few seconds; tries again, and revokes subscriptions that fail too often.',
   sending: {
     newId: () => crypto.randomUUID(),
     headers: ({ id, topic }) => ({
-      [ID]: id,
-      [TYPE]: topic === 'revocation' ? topic : 'notification',
+      [idHeader]: id,
+      [typeHeader]: topic === 'revocation' ? topic : 'notification',
     }),
   },
   answers: { failure: { '5xx': 'retried' } },
@@ -55,7 +61,7 @@ export const twitch: Provider = {
   },
 };
 
-/** Told by the body: the header that says the same is not signed. */
+/** Decided by the body: the header of the same meaning is not signed. */
 function answerChallenge(delivery: Delivery): HandshakeAnswer | undefined {
   const body = smallJsonBody(delivery, '"webhook_callback_verification_pending"');
   const status = valueAt(body, ['subscription', 'status']);
@@ -64,7 +70,7 @@ function answerChallenge(delivery: Delivery): HandshakeAnswer | undefined {
     : undefined;
 }
 
-/** The subscription's type; where Twitch has ended the subscription, `revocation`: it brings no event. */
+/** The subscription's type; `revocation` where Twitch has ended the subscription and sends no event. */
 function topicOf(reading: Reading): string | undefined {
   const value = reading.item ?? reading.decoded?.value;
   const hasEvent = valueAt(value, ['event']) !== undefined || valueAt(value, ['events']) !== undefined;

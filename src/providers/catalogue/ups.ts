@@ -1,4 +1,4 @@
-// UPS Track Alert: nothing is signed. v2 sends a token that it asks us for; v1 a credential of each subscription.
+// UPS Track Alert: nothing is signed. v2 fetches a token from Postbell and sends it; v1 sends a credential of each subscription.
 import { createHmac } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import { jsonAnswer } from '../handshake.ts';
@@ -8,10 +8,11 @@ import { credential } from '../schemes/credential.ts';
 import { credentialSecret, pairSecret, type SecretText } from '../secrets.ts';
 import { computed, header, json, type Reading } from '../template/parts.ts';
 import { readText } from '../template/reading.ts';
+import { basicAuthValue } from './basic-auth.ts';
 import { randomNumber } from './sample.ts';
 
-/** UPS then asks again; the token itself is good as long as its secret is. */
-const TOKEN_SECONDS = 3_600;
+/** UPS then fetches a new token; a token itself stays valid as long as its secret. */
+const tokenSeconds = 3_600;
 
 const secretText: SecretText = {
   label: 'Client ID and secret',
@@ -25,7 +26,7 @@ export const ups: Provider = {
   title: 'UPS Track Alert',
   docsUrl: 'https://developer.ups.com/api/reference/trackalert',
   facts:
-    'v2 asks a token URL of yours by client credentials, with basic auth, and sends the token as Bearer; body, times and status; v1 and its credential header: D: UPS-API/api-documentation, UPSTrackAlert.yaml of both versions. Our own URL is that token URL. That a v2 without OAuth exists D: the same, what it sends is not said. Retries D: events are lost while the endpoint is not reached. No id is sent, and the same scan may be told again with a photo or another date: the hash of the body is the id.',
+    'v2 asks a token URL of yours by client credentials, with basic auth, and sends the token as Bearer; body, times and status; v1 and its credential header: D: UPS-API/api-documentation, UPSTrackAlert.yaml of both versions. Our own URL is that token URL. That a v2 without OAuth exists D: the same, what it sends is not documented. Retries D: events are lost while the endpoint is not reached. No id is sent, and the same scan may be told again with a photo or another date: the hash of the body is the id.',
   scheme: alternatives(
     {
       headers: ['authorization'],
@@ -47,7 +48,8 @@ export const ups: Provider = {
     occurredAt: { at: computed(activityTime), unit: 'iso' },
   },
   handshakes: [{ method: 'POST', phase: 'unsigned', answer: answerTokenRequest }],
-  retries: 'Wants 200. None that is known: what does not arrive is lost, so ask the Track API now and then.',
+  retries:
+    'Wants 200; no known retries: an event that does not arrive is lost, so also read the Track API regularly.',
   answers: { success: [200], failure: { any: 'final' } },
   redelivery: 'no; ask the Track API for the shipment',
   samples: {
@@ -57,12 +59,12 @@ export const ups: Provider = {
   },
 };
 
-/** A token that nobody has to keep: whoever knows the secret can make it, and it does not tell the secret. */
+/** A token that needs no storage: computed from the secret, without revealing the secret. */
 function tokenOf(secret: string): string {
   return createHmac('sha256', secret).update('postbell: UPS access token').digest('hex');
 }
 
-/** OAuth's client credentials; anything that is not exactly right goes on, as a delivery that will be refused. */
+/** Answers a correct OAuth client-credentials request. Any other request is treated as a delivery and rejected. */
 function answerTokenRequest(delivery: Delivery, source: Source): HandshakeAnswer | undefined {
   if (
     delivery.body.length > 1_024 ||
@@ -71,11 +73,9 @@ function answerTokenRequest(delivery: Delivery, source: Source): HandshakeAnswer
     return undefined;
   const [asked, second] = delivery.headers.authorization ?? [];
   if (asked === undefined || second !== undefined) return undefined;
-  const known = source.secrets.find((secret) =>
-    sameText(`Basic ${Buffer.from(secret).toString('base64')}`, asked),
-  );
+  const known = source.secrets.find((secret) => sameText(basicAuthValue(secret), asked));
   if (known === undefined) return undefined;
-  return jsonAnswer({ access_token: tokenOf(known), token_type: 'Bearer', expires_in: TOKEN_SECONDS });
+  return jsonAnswer({ access_token: tokenOf(known), token_type: 'Bearer', expires_in: tokenSeconds });
 }
 
 /** `20240423` and `135004`, GMT. */

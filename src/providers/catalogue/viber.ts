@@ -1,4 +1,4 @@
-// Viber: hex HMAC over the body under the bot's token; setting the webhook sends an event of its own.
+// Viber: hex HMAC over the body under the bot's token; setting the webhook causes a special event.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -23,7 +23,7 @@ export const viber: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // delivered and seen bear the token of the message they are about, once for each user.
+    // `delivered` and `seen` carry the token of their message, once for each user.
     id: [json('event'), ':', json('message_token'), optional(':', json('user_id'))],
     topic: json('event'),
     occurredAt: { at: json('timestamp'), unit: 'ms' },

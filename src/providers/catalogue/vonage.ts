@@ -15,7 +15,7 @@ export const vonage: Provider = {
     prefix: 'Bearer ',
     bodyHash: { claim: 'payload_hash', encoding: 'hex' },
     leewaySeconds: 300,
-    // Tokens need not carry exp, and a retry may carry the first attempt's token.
+    // Tokens may lack exp, and a retry may carry the first attempt's token.
     lifetimeSeconds: 24 * 3600,
     expires: false,
   }),
@@ -34,7 +34,7 @@ export const vonage: Provider = {
     ),
     occurredAt: { at: json('timestamp'), unit: 'iso' },
   },
-  // An NCCO without actions, as a call asks for one; to a message any body will do.
+  // An NCCO without actions, which a call requires; for a message any body is accepted.
   acceptedAnswer: jsonAnswer([]),
   retries: 'Wants a 2xx; tries again for up to 24 h.',
   sending: { newId: () => crypto.randomUUID() },

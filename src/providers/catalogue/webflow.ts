@@ -15,7 +15,7 @@ export const webflow: Provider = {
   scheme: hmac({
     message: [timestamp, ':', rawBody],
     signature: { at: header('x-webflow-signature'), encoding: 'hex' },
-    // Whether retries are signed anew is not known. The id is the body's hash, so an old delivery is a duplicate.
+    // Whether retries are signed again is unknown. The id is the body's hash, so an old delivery is a duplicate.
     timestamp: { at: header('x-webflow-timestamp'), unit: 'ms', pastSeconds: 3600 },
   }),
   secret: textSecret({

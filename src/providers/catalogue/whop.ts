@@ -17,7 +17,8 @@ export const whop = standardSender({
   },
   key: 'text',
   occurredAt: { at: json('timestamp'), unit: 'iso' },
-  retries: 'Wants a 2xx; tries again after 10, 20 and 40 s, then never: longer outages of yours lose events.',
+  retries:
+    'Wants a 2xx; tries again after 10, 20 and 40 s, then never: your endpoint loses events in a longer outage.',
   answers: 'unknown',
   samples: {
     'payment.succeeded': (draft) => event(draft, { status: 'paid', total: 42, currency: 'usd' }),

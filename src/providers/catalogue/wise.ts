@@ -14,7 +14,7 @@ export const wise: Provider = {
   title: 'Wise',
   docsUrl: 'https://docs.wise.com/guides/developer/webhooks/event-handling',
   facts:
-    'Signature, keys, headers, common fields, deadline and retries D: docs.wise.com, event handling. Signature L: transferwise/digital-signatures-examples. Whether a retry keeps X-Delivery-Id and sent_at is not said: an event is known by all that it says but sent_at.',
+    'Signature, keys, headers, common fields, deadline and retries D: docs.wise.com, event handling. Signature L: transferwise/digital-signatures-examples. Whether a retry keeps X-Delivery-Id and sent_at is not documented: an event is known by all that it says but sent_at.',
   scheme: publicKey({
     ...rsa,
     message: rawBody,

@@ -1,4 +1,4 @@
-// WooCommerce: base64 HMAC over the body; id and topic come in headers that the signature does not cover.
+// WooCommerce: base64 HMAC over the body; id and topic are in unsigned headers.
 import { emptyAnswer } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -22,7 +22,7 @@ export const woocommerce: Provider = {
   }),
   idIsSigned: false,
   events: {
-    // The delivery id is a hash of webhook and second: two orders of one second share it, so the body is added.
+    // The delivery id is a hash of webhook and second. Two orders in one second share it, so the id also includes the body.
     id: [header('x-wc-webhook-delivery-id'), ':', bodyHash],
     topic: header('x-wc-webhook-topic'),
     occurredAt: { at: firstOf(json('date_modified_gmt'), json('date_created_gmt')), unit: 'iso-utc' },
@@ -36,7 +36,7 @@ export const woocommerce: Provider = {
     'x-wc-webhook-event',
   ],
   handshakes: [{ method: 'POST', phase: 'unsigned', answer: answerPing }],
-  retries: 'None; wants a 2xx within 60 s, and switches the webhook off after more than 5 failures in a row.',
+  retries: 'Wants a 2xx within 60 s; no retries; more than 5 failures in a row switch the webhook off.',
   sending: {
     newId: () => randomId(),
     headers: ({ topic, id }) => ({

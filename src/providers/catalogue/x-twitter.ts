@@ -1,4 +1,4 @@
-// X (Twitter): `sha256=` and a base64 HMAC over the body; a GET from time to time wants a token keyed in the same way.
+// X (Twitter): `sha256=` and a base64 HMAC over the body; a regular GET expects an HMAC of its token with the same key.
 import { createHmac } from 'node:crypto';
 import { splitBody } from '../body/batch.ts';
 import { valueAt } from '../body/body.ts';
@@ -10,7 +10,7 @@ import { type Computed, computed, json, type Reading } from '../template/parts.t
 import { readText } from '../template/reading.ts';
 import { randomNumber } from './sample.ts';
 
-const OPENING_BRACE = 123;
+const openingBrace = 123;
 
 export const xTwitter: Provider = {
   name: 'x-twitter',
@@ -20,7 +20,7 @@ export const xTwitter: Provider = {
     'Signature, challenge and its answer D: docs.x.com, webhooks quickstart. The header …-OAuth2 under the client secret, and the shape of X Activity, T: several receivers of 2026 that agree. Shape of Account Activity T: several receivers. Retries D: developer.x.com, Account Activity API, activity retries (enterprise).',
   scheme: hmac({
     message: computed(objectBody),
-    // The one under the OAuth 2.0 client secret, and the older one under the consumer secret: either proves.
+    // One header is signed with the OAuth 2.0 client secret, the older with the consumer secret: either is enough.
     signature: {
       at: { headers: ['x-twitter-webhooks-signature-oauth2', 'x-twitter-webhooks-signature'] },
       encoding: 'base64',
@@ -60,11 +60,11 @@ export const xTwitter: Provider = {
 };
 
 /**
- * Whoever asks gets a text of his own signed: that is what the challenge is. So a body counts only if it is an object,
- * and what begins like one is no challenge; neither can pass for the other.
+ * The challenge signs any text for anybody. So a body counts only if it is a JSON object, and a text that begins like
+ * an object is no challenge: neither can be used as the other.
  */
 function objectBody({ delivery }: Reading): Computed {
-  if (delivery.body[0] === OPENING_BRACE) return delivery.body;
+  if (delivery.body[0] === openingBrace) return delivery.body;
   return { ok: false, reason: 'wrong_signature', detail: 'the body is no JSON object' };
 }
 
@@ -87,7 +87,7 @@ function splitLists(body: unknown): unknown {
   return name === undefined ? undefined : splitBody(body, name);
 }
 
-/** One post concerns several of your accounts, each of which is told. What has no id goes by its hash. */
+/** A post may concern several of your accounts, and X notifies each of them. Events without an id use their hash. */
 function objectId(reading: Reading): string | undefined {
   const name = listName(reading.item);
   const account = readText(json('for_user_id'), reading);

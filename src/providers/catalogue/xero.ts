@@ -1,4 +1,4 @@
-// Xero: base64 HMAC over the body, a batch of events; tries an endpoint with right and wrong signatures.
+// Xero: base64 HMAC over the body, a batch of events; Xero tests an endpoint with right and wrong signatures.
 import { valueAt } from '../body/body.ts';
 import { emptyAnswer, smallJsonBody } from '../handshake.ts';
 import type { Delivery, HandshakeAnswer, Provider, SampleDraft } from '../provider.ts';
@@ -16,7 +16,7 @@ export const xero: Provider = {
   scheme: hmac({ message: rawBody, signature: { at: header('x-xero-signature'), encoding: 'base64' } }),
   secret: textSecret({
     label: 'Webhooks key',
-    format: 'text (looks like base64, and is used as it stands)',
+    format: 'text (looks like base64, but is used unchanged)',
     where: 'developer.xero.com → your app → Webhooks → Webhooks key',
   }),
   idIsSigned: true,
@@ -37,7 +37,7 @@ export const xero: Provider = {
     items: (body) => valueAt(body, ['events']),
   },
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerIntent }],
-  // Xero wants no body and no cookies in the answer.
+  // Xero expects no body and no cookies in the answer.
   acceptedAnswer: emptyAnswer(),
   retries:
     'Wants 200 without a body within 5 s, and 401 to a wrong signature; tries again for 24 h, then switches the webhook off.',
@@ -50,7 +50,7 @@ export const xero: Provider = {
   },
 };
 
-/** Intent to receive: signed and without events. A wrong signature has got its 401 before this. */
+/** "Intent to receive": signed, without events. A wrong signature has already got its 401. */
 function answerIntent(delivery: Delivery): HandshakeAnswer | undefined {
   const events = valueAt(smallJsonBody(delivery, '"entropy"'), ['events']);
   return Array.isArray(events) && events.length === 0 ? emptyAnswer() : undefined;

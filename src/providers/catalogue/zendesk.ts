@@ -1,4 +1,4 @@
-// Zendesk: base64 HMAC over `timestamp body`; events of Zendesk's own shape, and triggers with a body of yours.
+// Zendesk: base64 HMAC over `timestamp body`; events of Zendesk's own shape, and triggers with your own body.
 
 import type { Provider, SampleDraft } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
@@ -7,8 +7,8 @@ import { computed, firstOf, header, json, type Reading, rawBody, timestamp } fro
 import { readText } from '../template/reading.ts';
 import { randomId, randomNumber } from './sample.ts';
 
-const INVOCATION = 'x-zendesk-webhook-invocation-id';
-const TIME = 'x-zendesk-webhook-signature-timestamp';
+const invocationHeader = 'x-zendesk-webhook-invocation-id';
+const timeHeader = 'x-zendesk-webhook-signature-timestamp';
 
 export const zendesk: Provider = {
   name: 'zendesk',
@@ -19,27 +19,27 @@ export const zendesk: Provider = {
   scheme: hmac({
     message: [timestamp, rawBody],
     signature: { at: header('x-zendesk-webhook-signature'), encoding: 'base64' },
-    // No tolerance is documented; whether retries are signed anew is not known.
-    timestamp: { at: header(TIME), unit: 'iso', pastSeconds: 3600 },
+    // No tolerance is documented; whether retries are signed again is unknown.
+    timestamp: { at: header(timeHeader), unit: 'iso', pastSeconds: 3600 },
   }),
   secret: textSecret({
     label: 'Signing secret',
     where: 'Admin Center → Apps and integrations → Webhooks → your webhook → Reveal secret',
   }),
-  // True of the events; the invocation that stands in for the id of a trigger is in a header, outside the signature.
+  // Signed for events only: a trigger's id is the invocation id, which is in an unsigned header.
   idIsSigned: false,
   body: { form: 'flat' },
   events: {
-    id: firstOf(computed(eventId), header(INVOCATION)),
-    // A trigger's body is a template of yours: two updates of one ticket may well be equal.
-    signedAt: header(TIME),
+    id: firstOf(computed(eventId), header(invocationHeader)),
+    // A trigger's body comes from your template: two updates of one ticket may have equal bodies.
+    signedAt: header(timeHeader),
     topic: firstOf(json('type'), 'trigger'),
     occurredAt: { at: json('time'), unit: 'iso' },
   },
-  headers: [INVOCATION, TIME, 'x-zendesk-webhook-id', 'x-zendesk-account-id'],
+  headers: [invocationHeader, timeHeader, 'x-zendesk-webhook-id', 'x-zendesk-account-id'],
   retries:
     'Wants a 2xx within about 10 s; tries again after some errors, and stops for a while after many (70%, or 1,000 in 5 min).',
-  sending: { headers: () => ({ [INVOCATION]: randomId('01').toUpperCase() }) },
+  sending: { headers: () => ({ [invocationHeader]: randomId('01').toUpperCase() }) },
   answers: 'unknown',
   samples: {
     'zen:event-type:ticket.created': (draft) => event(draft, { current: 'NEW' }),
@@ -49,7 +49,7 @@ export const zendesk: Provider = {
   },
 };
 
-/** `id` is an event's only in an event: in a trigger's body it may be anything, a ticket's number for one. */
+/** Reads `id` only from an event: in a trigger's body, `id` may have any meaning, e.g. a ticket's number. */
 function eventId(reading: Reading): string | undefined {
   return readText(json('zendesk_event_version'), reading) && readText(json('id'), reading);
 }

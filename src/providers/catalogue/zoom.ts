@@ -1,4 +1,4 @@
-// Zoom: `v0=` hex HMAC over `v0:timestamp:body`, and a handshake that wants an HMAC of its token.
+// Zoom: `v0=` hex HMAC over `v0:timestamp:body`, and a handshake that expects an HMAC of its token.
 import { createHmac } from 'node:crypto';
 import { valueAt } from '../body/body.ts';
 import { isChallenge, jsonAnswer, smallJsonBody } from '../handshake.ts';
@@ -16,7 +16,7 @@ export const zoom: Provider = {
   scheme: hmac({
     message: ['v0:', timestamp, ':', rawBody],
     signature: { at: header('x-zm-signature'), encoding: 'hex', prefix: 'v0=' },
-    // Their library does not look at the age. A retry may carry the first attempt's time.
+    // Zoom's library does not check the age. A retry may carry the first attempt's time.
     timestamp: { at: header('x-zm-request-timestamp'), unit: 's', pastSeconds: 24 * 3600 },
   }),
   secret: textSecret({
@@ -27,7 +27,7 @@ export const zoom: Provider = {
   events: { topic: json('event'), occurredAt: { at: json('event_ts'), unit: 'ms' } },
   headers: ['x-zm-request-timestamp', 'x-zm-trackingid'],
   handshakes: [{ method: 'POST', phase: 'verified', answer: answerValidation }],
-  retries: 'Wants 200 or 204 within 3 s; tries three times more, after 5, 20 and 60 min.',
+  retries: 'Wants 200 or 204 within 3 s; three retries, after 5, 20 and 60 min.',
   answers: { success: [200, 204], failure: { '5xx': 'retried' } },
   samples: {
     'meeting.started': (draft) => meeting(draft),

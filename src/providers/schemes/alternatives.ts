@@ -1,15 +1,15 @@
-// One provider, several ways of signing: the headers that were sent say which one has to hold.
+// One provider, several ways of signing: the received headers decide which signature must be valid.
 import type { Freshness, Scheme } from '../provider.ts';
 
 export interface Alternative {
-  /** This scheme counts as soon as one of these headers is there, complete or not. */
+  /** One of these headers is enough to select this scheme, even where its other headers are missing. */
   headers: readonly string[];
   scheme: Scheme;
 }
 
 /**
- * The first alternative with one of its headers present decides, with no way back: a failed stronger scheme
- * must not be got round by sending a weaker one beside it. Without any of the headers, the last one decides.
+ * The first alternative with one of its headers present decides. If its check fails, no other alternative is tried:
+ * otherwise a sender could add a weaker proof. Without any of the headers, the last alternative decides.
  */
 export function alternatives(...choices: readonly [Alternative, ...Alternative[]]): Scheme {
   const schemes = choices.map((choice) => choice.scheme);

@@ -1,4 +1,4 @@
-// Asks an X.509 certificate whether it bears an extension: Node's own class does not say.
+// Checks whether an X.509 certificate has an extension: Node's own class cannot.
 import type { X509Certificate } from 'node:crypto';
 
 interface Field {
@@ -7,30 +7,30 @@ interface Field {
   end: number;
 }
 
-const SEQUENCE = 0x30;
-const OBJECT_ID = 0x06;
+const sequenceTag = 0x30;
+const objectIdTag = 0x06;
 /** `[3]` of a TBSCertificate: its extensions. */
-const EXTENSIONS = 0xa3;
+const extensionsTag = 0xa3;
 
 /**
- * Read by the structure, and not by searching for the bytes: those could stand in a name or a key that its owner chose.
+ * Reads the structure instead of searching for the bytes: a certificate's owner could put them into a name or a key.
  * @param objectId the DER content of the identifier, in hexadecimal digits
  */
 export function hasExtension(certificate: X509Certificate, objectId: string): boolean {
   const [whole] = fieldsOf(certificate.raw);
   const [toBeSigned] = whole ? fieldsOf(whole.content) : [];
   if (!toBeSigned) return false;
-  const extensions = fieldsOf(toBeSigned.content).find(({ tag }) => tag === EXTENSIONS);
+  const extensions = fieldsOf(toBeSigned.content).find(({ tag }) => tag === extensionsTag);
   const [list] = extensions ? fieldsOf(extensions.content) : [];
   return list !== undefined && fieldsOf(list.content).some((extension) => isNamed(extension, objectId));
 }
 
 function isNamed({ tag, content }: Field, objectId: string): boolean {
-  const [name] = tag === SEQUENCE ? fieldsOf(content) : [];
-  return name?.tag === OBJECT_ID && name.content.toString('hex') === objectId;
+  const [name] = tag === sequenceTag ? fieldsOf(content) : [];
+  return name?.tag === objectIdTag && name.content.toString('hex') === objectId;
 }
 
-/** The fields that stand one after another in the bytes. Node parsed the certificate before: it is sound DER. */
+/** The consecutive fields in the bytes. Node has parsed the certificate before, so the DER is valid. */
 function fieldsOf(bytes: Buffer): Field[] {
   const fields: Field[] = [];
   for (let at = 0; at + 2 <= bytes.length; ) {

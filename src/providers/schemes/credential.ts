@@ -1,14 +1,14 @@
-// A static credential: whoever repeats it is believed. Nothing is signed.
+// A static credential: every request that repeats it is accepted. Nothing is signed.
 import { sameText } from '../equal.ts';
 import type { Scheme, Verdict } from '../provider.ts';
 import type { Part } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
-import { MAX_SIGNATURE_CHARS, placeName, placeValue, proofHeadersOf } from './signature.ts';
+import { maxSignatureChars, placeName, placeValue, proofHeadersOf } from './signature.ts';
 
 export interface CredentialSpec {
   /** A header, a query parameter or a field of the body. */
   at: Part;
-  /** What it must say for a secret; by default the secret itself. */
+  /** The expected value for a secret; by default the secret itself. */
   expected?: (secret: string) => string;
   /** For people, e.g. `basic auth`. */
   name?: string;
@@ -27,7 +27,7 @@ export function credential(spec: CredentialSpec): Scheme {
       return (delivery): Verdict => {
         const text = readPart(spec.at, startReading(delivery, source));
         if (typeof text !== 'string') return text;
-        if (text.length > MAX_SIGNATURE_CHARS) return { ok: false, reason: 'malformed_signature' };
+        if (text.length > maxSignatureChars) return { ok: false, reason: 'malformed_signature' };
         const secretIndex = wanted.findIndex((secret) => secret !== '' && sameText(secret, text));
         return secretIndex < 0 ? { ok: false, reason: 'wrong_signature' } : { ok: true, secretIndex };
       };

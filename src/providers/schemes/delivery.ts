@@ -1,4 +1,4 @@
-// Turns a request that we made into the delivery that a receiver would see.
+// Turns a request that Postbell built into the delivery that a receiver would get.
 import type { Delivery, OutgoingRequest } from '../provider.ts';
 
 export function asDelivery(request: OutgoingRequest, receivedAt: Date): Delivery {

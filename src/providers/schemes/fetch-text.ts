@@ -1,15 +1,15 @@
-// The only way out of a scheme: one bounded HTTPS request to an address that our code or the configuration chose.
-export const FETCH_TIMEOUT_MS = 3_000;
-export const MAX_KEY_BYTES = 256 * 1024;
-const MAX_ERROR_BYTES = 4 * 1024;
+// The only outgoing request of a scheme: one limited HTTPS request to an address from our code or the configuration.
+export const fetchTimeoutMs = 3_000;
+export const maxKeyBytes = 256 * 1024;
+const maxErrorBytes = 4 * 1024;
 
 /**
- * Answers the text of a URL; with a body it is asked by POST, as JSON unless the headers say otherwise. Rejects with
- * `HttpStatusError` or whatever went wrong.
+ * Resolves to the text at a URL. With a body, the request is a POST, as JSON unless the headers say otherwise. Rejects
+ * with `HttpStatusError` for a status that is no 2xx, or with the network error.
  */
 export type FetchText = (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
 
-/** An answer that is no 2xx. The beginning of its body says more, and must not be shown. */
+/** An answer that is no 2xx. Its body (the first part) may hold the reason, and must never be shown. */
 export class HttpStatusError extends Error {
   readonly status: number;
   readonly body: string;
@@ -21,17 +21,17 @@ export class HttpStatusError extends Error {
   }
 }
 
-/** No redirects: where a key comes from is decided here, not by an answer. */
+/** Follows no redirects: an answer must not choose where a key comes from. */
 export const fetchText: FetchText = async (url, body, headers = {}) => {
-  if (!url.startsWith('https://')) throw new Error('only HTTPS is asked');
+  if (!url.startsWith('https://')) throw new Error('only https:// URLs are fetched');
   const response = await fetch(url, {
     redirect: 'error',
-    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+    signal: AbortSignal.timeout(fetchTimeoutMs),
     ...(body === undefined
       ? { headers }
       : { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } }),
   });
-  const text = await boundedText(response, response.ok ? MAX_KEY_BYTES : MAX_ERROR_BYTES);
+  const text = await boundedText(response, response.ok ? maxKeyBytes : maxErrorBytes);
   if (!response.ok) throw new HttpStatusError(response.status, text);
   return text;
 };

@@ -1,5 +1,4 @@
-// Keys that are fetched one by one, each under the id that a request names: cached, bounded, and never one fetch per
-// forged id.
+// Keys fetched one by one under the id that a request names: cached, limited, and never one fetch per forged id.
 import type { KeyObject } from 'node:crypto';
 import { describeError } from '../../errors.ts';
 import type { Rejection } from '../provider.ts';
@@ -12,32 +11,32 @@ import {
   unpublishedKey,
 } from './key-source.ts';
 
-/** A key is asked for again after so long, and used on while that fails. */
-export const KEY_FRESH_MS = 6 * 3600 * 1000;
-/** The provider said that there is no such key: it is not asked again for so long. */
-export const ABSENT_MS = 10 * 60_000;
-/** A fetch failed: no new one for that id for so long. */
-export const FAILED_MS = 10_000;
+/** After this time a key is fetched again. While the fetch fails, the old key stays in use. */
+export const keyFreshMs = 6 * 3600 * 1000;
+/** The provider answered that a key does not exist: that id is not fetched again during this time. */
+export const absentMs = 10 * 60_000;
+/** A fetch failed: that id is not fetched again during this time. */
+export const failedMs = 10_000;
 /**
- * Ids that are new to us: so many fetches at once, and one more each `FETCH_EVERY_MS` on average. Nothing tells a
- * forged id from a new one of the provider's, so under a flood a genuine delivery has its share of them (503 until then,
- * tried again): beside 50 forged ids a second about every tenth is asked for. Its first success ends the wait of all,
- * and a key that is here needs no share.
+ * The limit of fetches for unknown ids: a burst of `fetchBurst`, then one each `fetchEveryMs` on average. A forged id
+ * looks like a new id of the provider. Beside 50 forged ids a second, about every tenth attempt of a genuine delivery
+ * gets a fetch; the others get 503 and are sent again. The first success serves all waiting deliveries. A cached key
+ * needs no fetch.
  */
-export const FETCH_BURST = 20;
-export const FETCH_EVERY_MS = 100;
-const MAX_KEYS = 50;
-const MAX_REMEMBERED = 1_000;
-const MAX_ID_CHARS = 1_000;
+export const fetchBurst = 20;
+export const fetchEveryMs = 100;
+const maxKeys = 50;
+const maxRemembered = 1_000;
+const maxIdChars = 1_000;
 
 export interface FetchedKey {
   key: KeyObject;
-  /** Not before and not after these instants. */
+  /** The key is valid between these times. */
   validFromMs?: number;
   validToMs?: number;
 }
 
-/** There is no such key, or none to be believed; said to the operator. */
+/** There is no such key, or the key is not trusted. The text is for the operator. */
 export interface Untrusted {
   untrusted: string;
 }
@@ -46,23 +45,23 @@ interface CachedKey extends FetchedKey {
   fetchedAtMs: number;
 }
 
-/** @param load rejects where it could not be found out whether there is such a key */
+/** @param load rejects where the fetch failed, so that the existence of the key stays unknown */
 export function fetchedKeys(load: (id: string, nowMs: number) => Promise<FetchedKey | Untrusted>): KeySource {
   const keys = new Map<string, CachedKey>();
-  /** Rejections that hold until an instant. */
-  const refused = new Map<string, { rejection: Rejection; untilMs: number }>();
+  /** Rejections by id, each valid until `untilMs`. */
+  const rejections = new Map<string, { rejection: Rejection; untilMs: number }>();
   const underWay = new Map<string, Promise<KeyOrRejection>>();
   const waitForKey = createKeyWaits();
-  let fetchesLeft = FETCH_BURST;
+  let fetchesLeft = fetchBurst;
   let nextFetchAtMs = 0;
 
   function mayFetch(nowMs: number): boolean {
-    while (fetchesLeft < FETCH_BURST && nowMs >= nextFetchAtMs) {
+    while (fetchesLeft < fetchBurst && nowMs >= nextFetchAtMs) {
       fetchesLeft++;
       nextFetchAtMs += untilNextFetchMs();
     }
     if (fetchesLeft < 1) return false;
-    if (fetchesLeft === FETCH_BURST) nextFetchAtMs = nowMs + untilNextFetchMs();
+    if (fetchesLeft === fetchBurst) nextFetchAtMs = nowMs + untilNextFetchMs();
     fetchesLeft--;
     return true;
   }
@@ -71,17 +70,17 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
     try {
       const found = await load(id, nowMs);
       if ('key' in found) {
-        remember(keys, id, { ...found, fetchedAtMs: nowMs }, MAX_KEYS);
-        refused.delete(id);
+        remember(keys, id, { ...found, fetchedAtMs: nowMs }, maxKeys);
+        rejections.delete(id);
         return judge(found, nowMs);
       }
       keys.delete(id);
       const rejection: Rejection = { ok: false, reason: 'wrong_signature', detail: found.untrusted };
-      remember(refused, id, { rejection, untilMs: nowMs + ABSENT_MS }, MAX_REMEMBERED);
+      remember(rejections, id, { rejection, untilMs: nowMs + absentMs }, maxRemembered);
       return rejection;
     } catch (error) {
       const rejection = unfetchedKey(describeError(error).text);
-      remember(refused, id, { rejection, untilMs: nowMs + FAILED_MS }, MAX_REMEMBERED);
+      remember(rejections, id, { rejection, untilMs: nowMs + failedMs }, maxRemembered);
       const old = keys.get(id);
       return old ? judge(old, nowMs) : rejection;
     }
@@ -89,16 +88,16 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
 
   return {
     find(id, now, heldBytes) {
-      if (id.length > MAX_ID_CHARS) return unpublishedKey();
+      if (id.length > maxIdChars) return unpublishedKey();
       const nowMs = now.getTime();
       const cached = keys.get(id);
-      if (cached && nowMs - cached.fetchedAtMs < KEY_FRESH_MS) return judge(cached, nowMs);
+      if (cached && nowMs - cached.fetchedAtMs < keyFreshMs) return judge(cached, nowMs);
       const pending = underWay.get(id);
       if (pending) return cached ? judge(cached, nowMs) : waitForKey(pending.then(unlessAbsent), heldBytes);
-      const known = refused.get(id);
+      const known = rejections.get(id);
       if (known && nowMs < known.untilMs)
         return cached ? judge(cached, nowMs) : unlessAbsent(known.rejection);
-      if (!cached && !mayFetch(nowMs)) return unfetchedKey('too many unknown keys were named');
+      if (!cached && !mayFetch(nowMs)) return unfetchedKey('requests named too many unknown keys');
       const fetching = fetchKey(id, nowMs).finally(() => underWay.delete(id));
       underWay.set(id, fetching);
       return waitForKey(fetching, heldBytes);
@@ -106,14 +105,14 @@ export function fetchedKeys(load: (id: string, nowMs: number) => Promise<Fetched
   };
 }
 
-/** Only the delivery for which the provider was asked is told that there is no such key. */
+/** "No such key" rejects only the delivery that caused the fetch. The others are asked to come again. */
 function unlessAbsent(answer: KeyOrRejection): KeyOrRejection {
   return 'key' in answer || answer.reason === 'key_unavailable' ? answer : unaskedKey(answer.detail);
 }
 
-/** Uneven: a flood in step with even gaps would be there first each time. */
+/** A random gap: with even gaps, a flood in the same rhythm could take every fetch. */
 function untilNextFetchMs(): number {
-  return 2 * FETCH_EVERY_MS * Math.random();
+  return 2 * fetchEveryMs * Math.random();
 }
 
 function judge({ key, validFromMs = 0, validToMs = Number.POSITIVE_INFINITY }: FetchedKey, nowMs: number) {
@@ -125,7 +124,7 @@ function judge({ key, validFromMs = 0, validToMs = Number.POSITIVE_INFINITY }: F
   } as const;
 }
 
-/** The oldest goes first. */
+/** Adds an entry; a full map drops its oldest. */
 function remember<T>(map: Map<string, T>, id: string, value: T, max: number): void {
   map.delete(id);
   map.set(id, value);

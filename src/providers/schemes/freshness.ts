@@ -6,19 +6,19 @@ import type { Template } from '../template/parts.ts';
 export interface TimestampSpec {
   at: Template;
   unit: TimeUnit;
-  /** Default 300 each; exactly that old is still accepted. */
+  /** Default 300 each; a timestamp exactly at the limit is still accepted. */
   pastSeconds?: number;
   futureSeconds?: number;
-  /** True where retries carry the first attempt's time: the timestamp is signed but its age says nothing. */
+  /** True where retries carry the first attempt's time: the timestamp is signed, but its age proves nothing. */
   ageUnchecked?: boolean;
 }
 
-export const DEFAULT_TOLERANCE_SECONDS = 300;
+export const defaultToleranceSeconds = 300;
 
-const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$/;
-const HTTP_DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
+const isoPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$/;
+const httpDatePattern = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
 
-/** Milliseconds since 1970, or undefined where the text is not exactly of the unit's form. */
+/** Milliseconds since 1970; undefined where the text does not match the unit's form exactly. */
 export function parseTimestamp(text: string, unit: TimeUnit): number | undefined {
   let ms: number;
   if (unit === 's' || unit === 'ms') {
@@ -26,14 +26,14 @@ export function parseTimestamp(text: string, unit: TimeUnit): number | undefined
     if (value === undefined) return undefined;
     ms = unit === 's' ? value * 1000 : value;
   } else if (text.length > 40) return undefined;
-  else if (unit === 'http-date') ms = HTTP_DATE.test(text) ? Date.parse(text) : Number.NaN;
+  else if (unit === 'http-date') ms = httpDatePattern.test(text) ? Date.parse(text) : Number.NaN;
   else {
-    const match = ISO.exec(text);
+    const match = isoPattern.exec(text);
     const zone = match?.[1];
     if (!match || (zone === undefined && unit === 'iso')) return undefined;
     ms = Date.parse(zone === undefined ? `${text}Z` : text);
   }
-  // Beyond the range of Date there is no instant to speak of.
+  // Date cannot represent a time beyond this range.
   return Number.isNaN(ms) || Math.abs(ms) > 8.64e15 ? undefined : ms;
 }
 
@@ -46,12 +46,12 @@ export function formatTimestamp(at: Date, unit: TimeUnit): string {
 
 export function freshnessOf(spec: TimestampSpec): Freshness {
   return {
-    pastSeconds: spec.pastSeconds ?? DEFAULT_TOLERANCE_SECONDS,
-    futureSeconds: spec.futureSeconds ?? DEFAULT_TOLERANCE_SECONDS,
+    pastSeconds: spec.pastSeconds ?? defaultToleranceSeconds,
+    futureSeconds: spec.futureSeconds ?? defaultToleranceSeconds,
   };
 }
 
-/** Undefined if the text, as sent, is a time near enough to the arrival. */
+/** Undefined if the text, as sent, is a time close enough to the arrival. */
 export function checkAge(text: string, spec: TimestampSpec, receivedAt: Date): Rejection | undefined {
   const sentMs = parseTimestamp(text, spec.unit);
   if (sentMs === undefined) return { ok: false, reason: 'malformed_timestamp' };
@@ -60,7 +60,7 @@ export function checkAge(text: string, spec: TimestampSpec, receivedAt: Date): R
   return checkAgeMs(sentMs, spec.unit !== 'ms', receivedAt, pastSeconds, futureSeconds);
 }
 
-/** `wholeSeconds`: the sender cut its clock to seconds, so ours is cut too before the two are compared. */
+/** `wholeSeconds`: the sender cut its time to seconds, so ours is cut too before the comparison. */
 export function checkAgeMs(
   sentMs: number,
   wholeSeconds: boolean,
@@ -77,7 +77,7 @@ export function checkAgeMs(
   return undefined;
 }
 
-/** Digits only, no sign, no leading zero, at most 15 of them: nothing that `Number` would guess at. */
+/** At most 15 digits, no sign, no leading zero: stricter than `Number`, which accepts other forms. */
 export function parseDecimal(text: string): number | undefined {
   if (text.length === 0 || text.length > 15 || (text.length > 1 && text.charCodeAt(0) === 48))
     return undefined;

@@ -1,19 +1,19 @@
-// HMAC over a template of parts: the scheme of three providers in four.
+// HMAC over a template of parts: the most common scheme.
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import type { Scheme } from '../provider.ts';
-import { type Piece, SECRET_PLACE } from '../template/parts.ts';
+import { type Piece, secretPlace } from '../template/parts.ts';
 import { decodeKey, type KeySpec } from './key.ts';
 import { type Encoding, encodeBytes } from './signature.ts';
 import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 
 export interface HmacSpec extends SignedTemplateSpec {
   hash?: 'sha256' | 'sha1' | 'sha512';
-  /** Default `text`. Of a list, each that the secret can be read by counts; we sign with the first of them. */
+  /** Default `text`. With a list, each form that fits the secret counts; signing uses the first of them. */
   key?: KeySpec | readonly KeySpec[];
 }
 
-export const HASH_BYTES = { sha1: 20, sha256: 32, sha512: 64 } as const;
+export const hashBytes = { sha1: 20, sha256: 32, sha512: 64 } as const;
 
 export function hmac(spec: HmacSpec): Scheme {
   const hash = spec.hash ?? 'sha256';
@@ -28,7 +28,7 @@ export function hmac(spec: HmacSpec): Scheme {
   };
   return signedTemplate(spec, {
     name: `HMAC-${hash.toUpperCase()}`,
-    byteLength: HASH_BYTES[hash],
+    byteLength: hashBytes[hash],
     prepareKey: toKeys,
     matches(keys, pieces, candidates) {
       let isMatch = false;
@@ -40,7 +40,7 @@ export function hmac(spec: HmacSpec): Scheme {
     },
     sign(secret, pieces) {
       const [key] = toKeys(secret) ?? [];
-      if (!key) throw new Error('the secret is not of the form this provider uses');
+      if (!key) throw new Error('the secret does not have the form that this provider uses');
       return digest(hash, key, pieces, encoding);
     },
   });
@@ -50,7 +50,7 @@ function digest(hash: string, key: KeyObject, pieces: readonly Piece[], encoding
   const mac = createHmac(hash, key);
   for (const piece of pieces) {
     if (typeof piece === 'string') mac.update(piece, 'latin1');
-    else if (piece !== SECRET_PLACE) mac.update(piece);
+    else if (piece !== secretPlace) mac.update(piece);
   }
   return encoding === 'base64-unpadded' ? encodeBytes(mac.digest(), encoding) : mac.digest(encoding);
 }

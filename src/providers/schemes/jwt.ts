@@ -1,19 +1,19 @@
-// A JSON Web Token by a shared secret: HS256 only, with the claims that tie it to this delivery.
+// A JSON Web Token signed with a shared secret: HS256 only, with claims that bind the token to the delivery.
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { Rejection, Scheme, Verdict } from '../provider.ts';
 import type { Part, Reading } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
-import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
+import { maxSignatureChars, placeValue, proofHeadersOf } from './signature.ts';
 import { encodeJson, isSigned, parseToken, signToken, type Token } from './token.ts';
 import { type ClaimRules, checkClaims, freshnessOfClaims, makeClaims } from './token-claims.ts';
 
 export interface JwtSpec extends ClaimRules {
   at: Part;
-  /** Must stand before the token, e.g. `Bearer `. */
+  /** The text before the token, e.g. `Bearer `. */
   prefix?: string;
   /** The part of the secret that is the key; default all of it. */
   keyOf?: (secret: string) => string;
-  /** What `iss` must be. */
+  /** The expected `iss`. */
   issuerOf?: (secret: string) => string;
 }
 
@@ -38,7 +38,7 @@ export function jwt(spec: JwtSpec): Scheme {
     },
     sign(request, source, { now }) {
       const key = prepareKey(spec, source.secrets[0] ?? '');
-      if (!key) throw new Error('the secret is not of the form this provider uses');
+      if (!key) throw new Error('the secret does not have the form that this provider uses');
       const issuer = key.issuer === undefined ? {} : { iss: key.issuer };
       const claims = { ...issuer, ...makeClaims(spec, request, source, now) };
       const signed = `${encodeJson({ alg: 'HS256', typ: 'JWT' })}.${encodeJson(claims)}`;
@@ -64,20 +64,20 @@ function verifyToken(spec: JwtSpec, keys: readonly (JwtKey | undefined)[], readi
   if (secretIndex < 0) return { ok: false, reason: 'wrong_signature' };
   const issuer = keys[secretIndex]?.issuer;
   if (issuer !== undefined && claims.iss !== issuer)
-    return { ok: false, reason: 'wrong_signature', detail: 'iss is another' };
+    return { ok: false, reason: 'wrong_signature', detail: 'iss names another issuer' };
   return checkClaims(spec, claims, reading.delivery, reading.source) ?? { ok: true, secretIndex };
 }
 
-/** The token where the scheme has it, cut apart. */
+/** Reads the token at the scheme's place and splits it into its parts. */
 export function readToken(
   { at, prefix = '' }: Pick<JwtSpec, 'at' | 'prefix'>,
   reading: Reading,
-  maxChars = MAX_SIGNATURE_CHARS,
+  maxChars = maxSignatureChars,
 ): Token | Rejection {
   const text = readPart(at, reading);
   if (typeof text !== 'string') return text;
   if (text.length > maxChars || !text.startsWith(prefix)) return malformedToken('no token');
-  return parseToken(text.slice(prefix.length)) ?? malformedToken('not three parts of a token');
+  return parseToken(text.slice(prefix.length)) ?? malformedToken('the token does not have three parts');
 }
 
 export function malformedToken(detail: string): Rejection {

@@ -1,4 +1,4 @@
-// Where a scheme's public keys come from: one that is pinned, or many that are looked up by the id a request names.
+// Sources of public keys: one pinned key, or many keys found by the id that a request names.
 import type { KeyObject } from 'node:crypto';
 import type { Rejection } from '../provider.ts';
 
@@ -6,8 +6,8 @@ export type KeyOrRejection = { key: KeyObject } | Rejection;
 
 export interface KeySource {
   /**
-   * At once if the key is at hand; a promise if it has to be fetched. Never rejects.
-   * @param heldBytes of the delivery, which stays in memory until then
+   * The key itself if it is in memory; a promise if it must be fetched. The promise never rejects.
+   * @param heldBytes size of the delivery, which stays in memory until then
    */
   find(id: string, now: Date, heldBytes: number): KeyOrRejection | Promise<KeyOrRejection>;
 }
@@ -16,11 +16,11 @@ export function pinnedKey(key: KeyObject): KeySource {
   return { find: () => ({ key }) };
 }
 
-export const NO_KEY: KeySource = {
-  find: () => ({ ok: false, reason: 'key_unavailable', detail: 'the secret is not of the right form' }),
+export const noKey: KeySource = {
+  find: () => ({ ok: false, reason: 'key_unavailable', detail: 'the secret does not have the right form' }),
 };
 
-/** The key goes on to `check`, with a promise only where the look-up needed one. */
+/** Calls `check` with the key; returns a promise only where the key is fetched. */
 export function withKey<T>(
   found: KeyOrRejection | Promise<KeyOrRejection>,
   check: (key: KeyObject) => T,
@@ -29,23 +29,23 @@ export function withKey<T>(
   return found instanceof Promise ? found.then(next) : next(found);
 }
 
-/** What may wait for the keys of one source: nothing of it is proven, and anybody can send it. */
-export const MAX_WAITING_BYTES = 32 * 1_048_576;
-/** A body may take such a part of the room that is left: however many large ones come, small ones find some. */
-const LARGEST_PART = 4;
+/** The limit of bytes that wait for keys of one source: these deliveries are unverified, and anybody can send them. */
+export const maxWaitingBytes = 32 * 1_048_576;
+/** A body may take at most a quarter of the remaining bytes, so that many large bodies leave space for small ones. */
+const largestPart = 4;
 
-/** Lets a delivery wait for a fetch, or refuses it for now where too much waits. One per key source. */
+/** Lets a delivery wait for a fetch, or rejects it where too many bytes wait already. One per key source. */
 export type WaitForKey = <T>(
   fetching: Promise<T | Rejection>,
   heldBytes: number,
 ) => Promise<T | Rejection> | Rejection;
 
-export function createKeyWaits(maxBytes = MAX_WAITING_BYTES): WaitForKey {
+export function createKeyWaits(maxBytes = maxWaitingBytes): WaitForKey {
   let waitingBytes = 0;
   return (fetching, heldBytes) => {
-    // The first may always: a body may be larger than any part.
-    if (waitingBytes > 0 && heldBytes * LARGEST_PART > maxBytes - waitingBytes)
-      return unfetchedKey('too many deliveries wait for one');
+    // The first delivery may always wait: its body may be larger than a quarter.
+    if (waitingBytes > 0 && heldBytes * largestPart > maxBytes - waitingBytes)
+      return unfetchedKey('too many deliveries wait for a key');
     waitingBytes += heldBytes;
     return fetching.finally(() => {
       waitingBytes -= heldBytes;
@@ -61,15 +61,15 @@ export function unpublishedKey(): Rejection {
   };
 }
 
-/** The sender should try again: whether the signature is right cannot be said now. */
-export function unfetchedKey(why: string): Rejection {
-  return { ok: false, reason: 'key_unavailable', detail: `the provider's keys cannot be fetched: ${why}` };
+/** The sender should send again: the signature cannot be checked now. */
+export function unfetchedKey(reason: string): Rejection {
+  return { ok: false, reason: 'key_unavailable', detail: `the provider's keys cannot be fetched: ${reason}` };
 }
 
 /**
- * The provider had no such key when it was last asked, for an earlier delivery, and may not be asked again so soon. It
- * may have published the key since then: to say no would lose an event at senders that take a 4xx for the last word.
+ * The provider had no such key at the last fetch, which was for an earlier delivery, and the next fetch must wait. The
+ * provider may have published the key since then: a 4xx would lose the event at senders that do not retry after a 4xx.
  */
 export function unaskedKey(answer = 'it was not published'): Rejection {
-  return unfetchedKey(`${answer} when last asked for, and is asked for again soon`);
+  return unfetchedKey(`${answer} at the last fetch; the next fetch follows soon`);
 }

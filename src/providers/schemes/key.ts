@@ -1,10 +1,10 @@
-// Turns the secret as configured into the bytes of the key.
+// Turns a configured secret into the bytes of the key.
 import { createHash } from 'node:crypto';
 import { decodeBytes } from './signature.ts';
 
 /**
- * `text`: the characters are the key, prefix and all. `{ base64: 'whsec_' }`: decoded, after that prefix if it
- * is there. The same prefix means one thing at Stripe and another at Svix, so each provider says which.
+ * `text`: the characters are the key, including any prefix. `{ base64: 'whsec_' }`: base64 after that optional prefix.
+ * The same prefix has different meanings at Stripe and Svix, so each provider states its own.
  */
 export type KeySpec =
   | 'text'
@@ -13,7 +13,7 @@ export type KeySpec =
   | { base64: string }
   | ((secret: string) => Buffer | undefined);
 
-/** Undefined where the secret is not of that form: a leniently decoded key would be a short one. */
+/** Undefined where the secret does not have that form: lenient decoding would give a shorter key. */
 export function decodeKey(spec: KeySpec, secret: string): Buffer | undefined {
   if (typeof spec === 'function') return spec(secret);
   if (spec === 'text') return secret === '' ? undefined : Buffer.from(secret, 'utf8');
@@ -23,7 +23,7 @@ export function decodeKey(spec: KeySpec, secret: string): Buffer | undefined {
   return decodeBase64Key(text);
 }
 
-/** With or without padding; stray bits in the last character are forgiven, as the providers' libraries do. */
+/** With or without padding; unused bits in the last character are ignored, as in the providers' libraries. */
 function decodeBase64Key(text: string): Buffer | undefined {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return undefined;
   const bare = text.replace(/=+$/, '').length;

@@ -1,13 +1,13 @@
-// One provider, several kinds of secrets: the shape of a secret says which scheme it belongs to.
+// One provider, several kinds of secrets: the form of a secret selects its scheme.
 import type { Scheme, Verdict, Verifier } from '../provider.ts';
 
 export interface SecretChoice {
-  /** The last choice needs none: it takes what is left. */
+  /** True if the secret belongs to this scheme. The last choice has no `when`: it takes all other secrets. */
   when?: (secret: string) => boolean;
   scheme: Scheme;
 }
 
-/** Each secret is tried under its own scheme; a delivery that holds under any of them is accepted. */
+/** Tries each secret with its own scheme, and accepts a delivery that is valid for any of them. */
 export function perSecret(...choices: readonly [SecretChoice, ...SecretChoice[]]): Scheme {
   const schemes = choices.map((choice) => choice.scheme);
   const [first] = schemes as [Scheme];
@@ -35,7 +35,7 @@ export function perSecret(...choices: readonly [SecretChoice, ...SecretChoice[]]
   };
 }
 
-/** Acceptance by any; else that one of them could not be asked; else what says more than that a header is missing. */
+/** Accepts if any verdict accepts. Otherwise prefers `key_unavailable`, then any reason but `missing_header`. */
 function combined(verdicts: readonly Verdict[]): Verdict {
   const secretIndex = verdicts.findIndex((verdict) => verdict.ok);
   if (secretIndex >= 0) return { ok: true, secretIndex };

@@ -1,27 +1,27 @@
-// A plain hash with the secret as one of the hashed parts: weaker than an HMAC, but what some providers send.
+// A plain hash with the secret among the hashed parts: weaker than an HMAC, but used by some providers.
 import { createHash } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import type { Scheme } from '../provider.ts';
-import { type Piece, SECRET_PLACE } from '../template/parts.ts';
-import { HASH_BYTES } from './hmac.ts';
+import { type Piece, secretPlace } from '../template/parts.ts';
+import { hashBytes } from './hmac.ts';
 import { type Encoding, encodeBytes } from './signature.ts';
 import { type SignedTemplateSpec, signedTemplate } from './signed-template.ts';
 
-type Hash = keyof typeof HASH_BYTES;
+type Hash = keyof typeof hashBytes;
 
 export interface PlainHashSpec extends SignedTemplateSpec {
-  /** Accepted ones, by the account's setting; we sign with the first. */
+  /** The accepted hashes, since the account's setting decides; signing uses the first. */
   hashes: readonly [Hash, ...Hash[]];
 }
 
-/** The message must hold the part `secret`. */
+/** The template `message` must contain the part `secret`. */
 export function plainHash(spec: PlainHashSpec): Scheme {
   const { hashes } = spec;
   const { encoding } = spec.signature;
   const names = hashes.map((hash) => hash.toUpperCase()).join(' or ');
   return signedTemplate(spec, {
     name: `plain ${names} with the secret inside`,
-    ...(hashes.length === 1 ? { byteLength: HASH_BYTES[hashes[0]] } : {}),
+    ...(hashes.length === 1 ? { byteLength: hashBytes[hashes[0]] } : {}),
     prepareKey: (secret) => (secret === '' ? undefined : secret),
     matches(secret, pieces, candidates) {
       let isMatch = false;
@@ -38,7 +38,7 @@ export function plainHash(spec: PlainHashSpec): Scheme {
 function digest(hash: Hash, secret: string, pieces: readonly Piece[], encoding: Encoding): string {
   const hasher = createHash(hash);
   for (const piece of pieces) {
-    if (piece === SECRET_PLACE) hasher.update(secret, 'utf8');
+    if (piece === secretPlace) hasher.update(secret, 'utf8');
     else if (typeof piece === 'string') hasher.update(piece, 'latin1');
     else hasher.update(piece);
   }

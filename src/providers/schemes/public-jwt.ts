@@ -1,32 +1,32 @@
-// A JSON Web Token by a private key that only the provider holds; the public one is found by the token's `kid`.
+// A JSON Web Token signed with the provider's private key; the token's `kid` names the public key.
 
 import type { Scheme, Source, Verdict } from '../provider.ts';
 import type { Part } from '../template/parts.ts';
 import { startReading } from '../template/reading.ts';
 import { malformedToken, readToken } from './jwt.ts';
-import { type KeySource, NO_KEY, withKey } from './key-source.ts';
+import { type KeySource, noKey, withKey } from './key-source.ts';
 import { perSecret } from './per-secret.ts';
 import { privateKeyOf } from './public-key.ts';
-import { MAX_SIGNATURE_CHARS, placeValue, proofHeadersOf } from './signature.ts';
+import { maxSignatureChars, placeValue, proofHeadersOf } from './signature.ts';
 import { encodeJson, isSigned, signToken, type TokenAlgorithm } from './token.ts';
 import { type ClaimRules, checkClaims, freshnessOfClaims, makeClaims } from './token-claims.ts';
 
 export interface PublicJwtSpec {
   /** `rawBody`: the body is the token, and its claims are the event. */
   at: Part;
-  /** Must stand before the token, e.g. `Bearer `. */
+  /** The text before the token, e.g. `Bearer `. */
   prefix?: string;
   algorithm: Exclude<TokenAlgorithm, 'HS256'>;
-  /** What ties the token to the delivery; without it the body must be the token. */
+  /** The rules that bind the token to the delivery; without them the body must be the token. */
   rules?: ClaimRules;
-  /** Claims that must be exactly these for a secret, e.g. who sends. */
+  /** The required claims for a secret, e.g. the sender. */
   claimsOf?(secret: string): Readonly<Record<string, string | boolean>>;
-  /** The keys that a secret stands for; undefined where it is not of that form. */
+  /** The keys that belong to a secret; undefined where the secret does not have that form. */
   keysOf(secret: string, source: Source): KeySource | undefined;
 }
 
-/** A body may be as long as the server lets it be. */
-const MAX_BODY_TOKEN_CHARS = 32 * 1024 * 1024;
+/** Above every configurable body limit: the server's own limit applies. */
+const maxBodyTokenChars = 32 * 1024 * 1024;
 
 export function publicJwt(spec: PublicJwtSpec): Scheme {
   return perSecret({ scheme: forOneSecret(spec) });
@@ -45,22 +45,28 @@ function forOneSecret({ at, prefix = '', algorithm, rules, claimsOf, keysOf }: P
     ...(rules ? { freshness: freshnessOfClaims(rules) } : {}),
     prepare(source) {
       const secret = source.secrets[0] ?? '';
-      const keys = keysOf(secret, source) ?? NO_KEY;
+      const keys = keysOf(secret, source) ?? noKey;
       const expected = Object.entries(claimsOf?.(secret) ?? {});
       return (delivery): Verdict | Promise<Verdict> => {
-        const maxChars = isBody ? MAX_BODY_TOKEN_CHARS : MAX_SIGNATURE_CHARS;
+        const maxChars = isBody ? maxBodyTokenChars : maxSignatureChars;
         const token = readToken({ at, prefix }, startReading(delivery, source), maxChars);
         if ('ok' in token) return token;
         const { head, claims: read, parts } = token;
-        if (head.alg !== algorithm || !read) return malformedToken(`not a token by ${algorithm}`);
+        if (head.alg !== algorithm || !read)
+          return malformedToken(`the token is not signed with ${algorithm}`);
         if (typeof head.kid !== 'string') return malformedToken('the token names no key');
-        // Of a token that is the body, the claims may take many times its bytes: they do not wait with it for a key.
+        // Parsed claims may need many times the bytes of a token that is the body: they are not kept while it waits for a key.
         const bound = rules && { rules, claims: read };
         const other = expected.find(([name, value]) => read[name] !== value);
         return withKey(keys.find(head.kid, delivery.receivedAt, delivery.body.length), (key): Verdict => {
           if (!isSigned(algorithm, key, `${parts[0]}.${parts[1]}`, parts[2]))
             return { ok: false, reason: 'wrong_signature' };
-          if (other) return { ok: false, reason: 'wrong_signature', detail: `${other[0]} is another` };
+          if (other)
+            return {
+              ok: false,
+              reason: 'wrong_signature',
+              detail: `the claim ${other[0]} has another value`,
+            };
           const rejection = bound && checkClaims(bound.rules, bound.claims, delivery, source);
           return rejection ?? { ok: true, secretIndex: 0 };
         });
@@ -80,7 +86,7 @@ function forOneSecret({ at, prefix = '', algorithm, rules, claimsOf, keysOf }: P
   };
 }
 
-/** An own body that is a token already is signed anew. */
+/** The claims of a body that is a token already; `sign` signs them again. */
 function claimsOfBody(body: string): string | undefined {
   return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(body) ? body.split('.')[1] : undefined;
 }

@@ -1,4 +1,4 @@
-// A public-key signature whose key is published: the provider's JWKS holds it, and the request names it or any may fit.
+// A public-key signature with a key from the provider's JWKS: the request names the key, or every key is tried.
 import type { Scheme, Verdict } from '../provider.ts';
 import type { Template } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
@@ -10,17 +10,17 @@ import { verifySigned } from './signed-template.ts';
 
 export interface PublishedKeySpec extends PublicKeySpec {
   jwksUrl: string;
-  /** Absent where the request names no key: each that is published is tried. */
+  /** Absent where the request names no key: every published key is then tried. */
   keyId?: Template;
 }
 
-/** As a secret: use the provider's published keys. Any other secret is a public key, pinned. */
-export const PUBLISHED_KEYS = 'published';
+/** This secret means: use the provider's published keys. Any other secret is a pinned public key. */
+export const publishedKeys = 'published';
 
 export function publishedKey(spec: PublishedKeySpec): Scheme {
   const pinned = publicKey(spec);
   return perSecret(
-    { scheme: pinned, when: (secret) => secret !== PUBLISHED_KEYS },
+    { scheme: pinned, when: (secret) => secret !== publishedKeys },
     { scheme: spec.keyId === undefined ? byAnyKey(spec, pinned) : byKeyId(spec, spec.keyId, pinned) },
   );
 }
@@ -44,7 +44,7 @@ function byKeyId(spec: PublishedKeySpec, keyId: Template, pinned: Scheme): Schem
   };
 }
 
-/** A signature that holds under none of the keys at hand makes us look once for new ones, as an unknown id does. */
+/** Where a signature fits none of the keys in memory, the keys are fetched once more, as for an unknown id. */
 function byAnyKey(spec: PublishedKeySpec, pinned: Scheme): Scheme {
   const algorithm = publicKeyAlgorithm(spec);
   return {
@@ -55,7 +55,7 @@ function byAnyKey(spec: PublishedKeySpec, pinned: Scheme): Scheme {
       return (delivery) => {
         const check = (found: KeysOrRejection): Verdict =>
           'ok' in found ? found : verifySigned(spec, algorithm, found, startReading(delivery, source));
-        // What is not even of the form, or too old, is refused before any key is fetched.
+        // Malformed or too old deliveries are rejected before any key is fetched.
         const form = check([]);
         if (!form.ok && form.reason !== 'key_unavailable') return form;
         return after(keys.all(delivery.receivedAt, false, delivery.body.length), (found) => {

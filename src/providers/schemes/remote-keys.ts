@@ -1,5 +1,5 @@
-// Public keys that a provider publishes: fetched from the one address it names, cached, and never on demand of a
-// flood of forged key ids.
+// Public keys that a provider publishes at one fixed address: fetched and cached. A flood of forged key ids causes no
+// flood of fetches.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { describeError } from '../../errors.ts';
 import type { Rejection, Source } from '../provider.ts';
@@ -13,19 +13,19 @@ import {
   unpublishedKey,
 } from './key-source.ts';
 
-/** Kept so long; after that they are fetched anew, and used on while that fails. */
-export const KEYS_FRESH_MS = 6 * 3600 * 1000;
-/** An unknown key id makes us look again, but not more often than this. */
-export const MIN_REFETCH_MS = 30_000;
+/** After this time the keys are fetched again. While the fetch fails, the old keys stay in use. */
+export const keysFreshMs = 6 * 3600 * 1000;
+/** An unknown key id causes a new fetch, but not more often than this. */
+export const minRefetchMs = 30_000;
 
 export type KeysOrRejection = readonly KeyObject[] | Rejection;
 
 export interface RemoteKeys extends KeySource {
-  /** Every key, for senders that name none. `anew`: those at hand did not fit, as with an unknown id. Never rejects. */
-  all(now: Date, anew: boolean, heldBytes: number): KeysOrRejection | Promise<KeysOrRejection>;
+  /** All keys, for senders that name none. `mustRefetch`: the keys in memory did not fit. The promise never rejects. */
+  all(now: Date, mustRefetch: boolean, heldBytes: number): KeysOrRejection | Promise<KeysOrRejection>;
 }
 
-/** The keys of a JWKS document by their `kid`. One per source: it is made when the source is prepared. */
+/** The keys of a JWKS document by their `kid`. One per source, made when the source is prepared. */
 export function remoteKeys(url: string, source: Source): RemoteKeys {
   const fetchJwks = source.fetchText ?? fetchText;
   let keys = new Map<string, KeyObject>();
@@ -42,12 +42,12 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
       fetchedAtMs = nowMs;
       failure = undefined;
     } catch (error) {
-      // The keys that we have stay in force; a delivery that needs another one says why it is not there.
+      // The old keys stay in use. A delivery that needs another key is rejected with this reason.
       failure = describeError(error).text;
     }
   }
 
-  /** @param absent what to say where the keys that were fetched hold no such id */
+  /** @param absent the rejection where the fetched keys do not contain the id */
   function answer(id: string, absent: () => Rejection): KeyOrRejection {
     const key = keys.get(id);
     if (key) return { key };
@@ -65,26 +65,26 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
   return {
     find(id, now, heldBytes) {
       const nowMs = now.getTime();
-      if (keys.has(id) && nowMs - fetchedAtMs < KEYS_FRESH_MS) return answer(id, unaskedKey);
-      if (underWay ? keys.has(id) : nowMs - triedAtMs < MIN_REFETCH_MS) return answer(id, unaskedKey);
-      // Only a fetch that began after the delivery came can tell that nobody published its key.
+      if (keys.has(id) && nowMs - fetchedAtMs < keysFreshMs) return answer(id, unaskedKey);
+      if (underWay ? keys.has(id) : nowMs - triedAtMs < minRefetchMs) return answer(id, unaskedKey);
+      // Only a fetch that began after the arrival proves that the key is not published.
       const absent = underWay ? unaskedKey : unpublishedKey;
       return waitForKey(
         fetchOnce(nowMs).then(() => answer(id, absent)),
         heldBytes,
       );
     },
-    all(now, anew, heldBytes) {
+    all(now, mustRefetch, heldBytes) {
       const nowMs = now.getTime();
       const atHand = (): KeysOrRejection =>
         keys.size > 0 ? [...keys.values()] : unfetchedKey(failure ?? 'none is published');
-      if (!anew && keys.size > 0 && nowMs - fetchedAtMs < KEYS_FRESH_MS) return atHand();
-      if (!underWay && nowMs - triedAtMs < MIN_REFETCH_MS) return anew ? unaskedKey() : atHand();
-      // As in `find`: a fetch that began before the delivery came cannot tell that no published key fits.
-      const isTooEarly = anew && underWay !== undefined;
+      if (!mustRefetch && keys.size > 0 && nowMs - fetchedAtMs < keysFreshMs) return atHand();
+      if (!underWay && nowMs - triedAtMs < minRefetchMs) return mustRefetch ? unaskedKey() : atHand();
+      // As in `find`: a fetch that began before the arrival does not prove that no published key fits.
+      const isTooEarly = mustRefetch && underWay !== undefined;
       return waitForKey(
         fetchOnce(nowMs).then((): KeysOrRejection => {
-          if (anew && failure !== undefined) return unfetchedKey(failure);
+          if (mustRefetch && failure !== undefined) return unfetchedKey(failure);
           return isTooEarly ? unaskedKey() : atHand();
         }),
         heldBytes,
@@ -94,14 +94,14 @@ export function remoteKeys(url: string, source: Source): RemoteKeys {
 }
 
 /**
- * Keys that Node cannot read are left out: a provider may publish other kinds beside its own. One without a `kid` gets its
- * place for an id, which is of use only to `all`.
+ * Skips keys that Node cannot read: a provider may publish keys of other kinds, too. A key without a `kid` gets its
+ * position as id, which only `all` can use.
  */
 export function parseJwks(text: string): Map<string, KeyObject> {
   const document: unknown = JSON.parse(text);
   const list: unknown =
     typeof document === 'object' && document !== null ? Reflect.get(document, 'keys') : undefined;
-  if (!Array.isArray(list)) throw new Error('no JWKS: it has no list of keys');
+  if (!Array.isArray(list)) throw new Error('the answer is no JWKS: its list of keys is missing');
   const keys = new Map<string, KeyObject>();
   for (const [place, jwk] of list.entries()) {
     const kid = jwk?.kid === undefined ? `#${place}` : jwk.kid;
@@ -109,7 +109,7 @@ export function parseJwks(text: string): Map<string, KeyObject> {
     try {
       keys.set(kid, createPublicKey({ key: jwk, format: 'jwk' }));
     } catch {
-      // Left out, see above.
+      // Skipped, see above.
     }
   }
   return keys;

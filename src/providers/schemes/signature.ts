@@ -1,4 +1,4 @@
-// Where signatures stand in a request and how they are written: found in it, and put into it.
+// Reads signatures from a request, and writes them into a request.
 import { valueAt } from '../body/body.ts';
 import type { OutgoingRequest, Rejection } from '../provider.ts';
 import type { Part, Reading, Template } from '../template/parts.ts';
@@ -7,43 +7,43 @@ import { missing, readPart } from '../template/reading.ts';
 export type Encoding = 'hex' | 'base64' | 'base64url' | 'base64-unpadded';
 
 export interface SignatureSpec {
-  /** `headers`: any of several; each one that was sent counts (a doubled one refuses the request). */
+  /** `headers`: any of several; each received header counts, and a header sent twice rejects the request. */
   at: Part | { headers: readonly string[] };
   encoding: Encoding;
-  /** Cuts the value into items; blanks around an item do not count, line breaks do. */
+  /** Splits the value into items. Blanks around an item are ignored, line breaks are not. */
   separator?: ',' | ', ' | ';' | ' ' | '&';
-  /** Further lists of the kind may follow after a blank, one for each secret in force; what all of them say counts once. */
+  /** Further lists may follow after a blank, one for each active secret. Equal items of all lists count once. */
   repeatsList?: true;
-  /** Must stand before a signature: `sha256=`, `v1,`, `v1=`. Items without it are something else. */
+  /** The text before a signature: `sha256=`, `v1,`, `v1=`. Items without it are no signatures. */
   prefix?: string;
-  /** A signature may come without the prefix, too. */
+  /** True where a signature may also come without the prefix. */
   prefixOptional?: true;
-  /** What stands before this in an item is a label (Braintree: the public key), the signature follows it. */
+  /** Separates a label in an item (Braintree: the public key) from the signature after it. */
   after?: string;
-  /** The label that we write before `after` when we sign. */
+  /** The label to write before `after` when signing. */
   labelOf?(secret: string): string;
-  /** So many items at the front are something else (Recurly's timestamp). */
+  /** The number of items at the beginning that are no signatures (Recurly's timestamp). */
   skip?: number;
-  /** Further items that are put in front when we sign, e.g. Hygraph's `env=…`. */
+  /** Items to write before the signature when signing, e.g. Hygraph's `env=…`. */
   extraItems?: readonly string[];
-  /** True where the provider sends the header once per secret while secrets change: each of them counts. */
+  /** True where the provider sends the header once per secret while secrets change: each header counts. */
   repeats?: true;
 }
 
-/** A longer header holds no signature we know of. */
-export const MAX_SIGNATURE_CHARS = 8192;
-/** More signatures than this, or than headers that carry them, are not looked at: each costs a comparison. */
-export const MAX_CANDIDATES = 10;
-const MAX_ITEMS = 64;
+/** No known signature header is longer. */
+export const maxSignatureChars = 8192;
+/** Further signatures are ignored, since each costs a comparison; where more headers carry one, their number is the limit. */
+export const maxCandidates = 10;
+const maxItems = 64;
 
 /** The signatures without prefix, still encoded; sets `reading.items`. Never an empty list. */
 export function readSignatures(spec: SignatureSpec, reading: Reading): string[] | Rejection {
   const texts = readPlaces(spec, reading);
   if (!Array.isArray(texts)) return texts;
   const found: string[] = [];
-  const maxFound = Math.max(MAX_CANDIDATES, texts.length);
+  const maxFound = Math.max(maxCandidates, texts.length);
   for (const text of texts) {
-    if (text.length > MAX_SIGNATURE_CHARS) return malformed('too long');
+    if (text.length > maxSignatureChars) return malformed('too long');
     const items = readItems(spec, text);
     reading.items = items;
     for (let i = spec.skip ?? 0; i < items.length && found.length < maxFound; i++) {
@@ -57,13 +57,13 @@ export function readSignatures(spec: SignatureSpec, reading: Reading): string[] 
   return found.length > 0 ? found : malformed(`no signature of the form ${spec.prefix ?? ''}…`);
 }
 
-/** True if the text could be a signature of that many bytes: what else was sent is malformed, not wrong. */
+/** True if the text could be a signature of that many bytes: any other text is malformed, not wrong. */
 export function isEncoded(text: string, encoding: Encoding, byteLength?: number): boolean {
   const bytes = decodeBytes(text, encoding);
   return bytes !== undefined && (byteLength === undefined || bytes.length === byteLength);
 }
 
-/** Strict: only the one spelling that encodes to the same text again (no capital hex, no stray bits). */
+/** Strict: accepts only text that encodes to the same text again (no capital hex, no unused bits). */
 export function decodeBytes(text: string, encoding: Encoding): Buffer | undefined {
   const bytes = Buffer.from(text, encoding === 'base64-unpadded' ? 'base64' : encoding);
   return bytes.length > 0 && encodeBytes(bytes, encoding) === text ? bytes : undefined;
@@ -74,20 +74,20 @@ export function encodeBytes(bytes: Buffer, encoding: Encoding): string {
   return bytes.toString('base64').replace(/=+$/, '');
 }
 
-/** The value to send: the signature with its prefix, after the timestamp where that is an item of the list. */
+/** The value to send: the signature with its prefix, after the timestamp where the list contains one. */
 export function composeSignature(
   spec: SignatureSpec,
   secret: string,
-  stampItem: string | undefined,
+  timeItem: string | undefined,
   encoded: string,
 ): string {
   const items = [...(spec.extraItems ?? [])];
-  if (stampItem !== undefined) items.unshift(stampItem);
+  if (timeItem !== undefined) items.unshift(timeItem);
   const label = spec.after === undefined ? '' : `${spec.labelOf?.(secret) ?? ''}${spec.after}`;
   return [...items, `${label}${spec.prefix ?? ''}${encoded}`].join(spec.separator ?? ',');
 }
 
-/** Puts a value where a part would read it: a header, the query, a field of a JSON or form body. */
+/** Writes a value to the place that a part reads: a header, the query, a field of a JSON or form body. */
 export function placeValue(
   request: OutgoingRequest,
   at: SignatureSpec['at'] | Template,
@@ -108,7 +108,7 @@ export function placeValue(
     const key = place.path.at(-1) ?? '';
     const parent = valueAt(body, place.path.slice(0, -1)) as Record<string, unknown> | undefined;
     if (!parent) throw new Error(`the body has no ${place.path.slice(0, -1).join('.')} to sign into`);
-    // A number stays one: receivers look at its type (Linear's library does).
+    // A number stays a number: receivers check its type (Linear's library does).
     parent[key] = typeof parent[key] === 'number' ? Number(value) : value;
     request.body = Buffer.from(JSON.stringify(body));
   } else throw new Error(`a ${place.kind} can only be read`);
@@ -134,7 +134,7 @@ export function placeName(at: SignatureSpec['at']): string {
 function readPlaces(spec: SignatureSpec, reading: Reading): string[] | Rejection {
   if (spec.repeats && typeof spec.at === 'object' && 'kind' in spec.at && spec.at.kind === 'header') {
     const values = reading.delivery.headers[spec.at.name] ?? [];
-    return values.length > 0 ? values.slice(0, MAX_CANDIDATES) : missing(spec.at.name);
+    return values.length > 0 ? values.slice(0, maxCandidates) : missing(spec.at.name);
   }
   if (typeof spec.at === 'string' || !('headers' in spec.at)) {
     const text = readPart(spec.at, reading);
@@ -154,13 +154,13 @@ function readItems({ separator, repeatsList }: SignatureSpec, text: string): str
   if (!separator) return [text];
   if (!repeatsList) return splitItems(text, separator);
   const items = splitItems(text, ' ').flatMap((list) => splitItems(list, separator));
-  return [...new Set(items)].slice(0, MAX_ITEMS);
+  return [...new Set(items)].slice(0, maxItems);
 }
 
 function splitItems(text: string, separator: string): string[] {
   const items: string[] = [];
   let start = 0;
-  while (start <= text.length && items.length < MAX_ITEMS) {
+  while (start <= text.length && items.length < maxItems) {
     let end = text.indexOf(separator, start);
     if (end < 0) end = text.length;
     const piece = trimBlanks(text.slice(start, end));
@@ -170,7 +170,7 @@ function splitItems(text: string, separator: string): string[] {
   return items;
 }
 
-/** Only blanks and tabs: a line break after a form field's signature is an alteration. */
+/** Trims only blanks and tabs: a line break after a form field's signature is an alteration. */
 function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;

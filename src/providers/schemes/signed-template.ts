@@ -1,4 +1,4 @@
-// The common course of every scheme that signs a text made of parts: find, check the age, render, compare.
+// The steps common to every scheme that signs a text made of parts: read the signature, check the age, render, compare.
 
 import type { OutgoingRequest, Rejection, Scheme, SigningOptions, Source, Verdict } from '../provider.ts';
 import type { Piece, Reading, Template } from '../template/parts.ts';
@@ -21,14 +21,14 @@ export interface SignedTemplateSpec {
   /** Further texts that the same sender may have signed instead, tried in order. */
   otherMessages?: readonly Template[];
   timestamp?: TimestampSpec;
-  /** What is covered, where computed parts hide it. */
+  /** The signed contents, where computed parts hide them. */
   signs?: { body?: boolean; url?: boolean };
 }
 
-/** What differs between HMAC, plain hash and public-key signatures. */
+/** The differences between HMAC, plain hash and public-key signatures. */
 export interface Algorithm<Key> {
   name: string;
-  /** Length of a signature, where it is fixed. */
+  /** Length of a signature, where fixed. */
   byteLength?: number;
   /** Undefined where the secret is no key of this kind. */
   prepareKey(secret: string): Key | undefined;
@@ -54,23 +54,23 @@ export function signedTemplate<Key>(spec: SignedTemplateSpec, algorithm: Algorit
       return (delivery) => verifySigned(spec, algorithm, keys, startReading(delivery, source));
     },
     sign(request, source, options) {
-      const stamp = timestamp && formatTimestamp(options.now, timestamp.unit);
-      const stampItem = timestamp && stamp ? placeStamp(request, timestamp, stamp) : undefined;
+      const sentAt = timestamp && formatTimestamp(options.now, timestamp.unit);
+      const timeItem = timestamp && sentAt ? placeTimestamp(request, timestamp, sentAt) : undefined;
       const reading = startReading(asDelivery(request, options.now), withUrl(source, request));
-      reading.timestamp = stamp;
-      reading.items = [...(stampItem === undefined ? [] : [stampItem]), ...(spec.signature.extraItems ?? [])];
+      reading.timestamp = sentAt;
+      reading.items = [...(timeItem === undefined ? [] : [timeItem]), ...(spec.signature.extraItems ?? [])];
       const pieces: Piece[] = [];
       const rejection = renderMessage(spec.message, reading, pieces);
       if (rejection)
         throw new Error(`cannot sign for ${source.name}: ${rejection.detail ?? rejection.reason}`);
       const secret = source.secrets[0] ?? '';
       const encoded = algorithm.sign(secret, pieces, options);
-      placeValue(request, spec.signature.at, composeSignature(spec.signature, secret, stampItem, encoded));
+      placeValue(request, spec.signature.at, composeSignature(spec.signature, secret, timeItem, encoded));
     },
   };
 }
 
-/** `keys` in the order of the secrets; undefined where a secret is no key. */
+/** @param keys in the order of the secrets; undefined where a secret is no key */
 export function verifySigned<Key>(
   spec: SignedTemplateSpec,
   algorithm: Algorithm<Key>,
@@ -80,11 +80,11 @@ export function verifySigned<Key>(
   const candidates = readSignatures(spec.signature, reading);
   if (!Array.isArray(candidates)) return candidates;
   if (spec.timestamp) {
-    const stamp = readPart(spec.timestamp.at, reading);
-    if (typeof stamp !== 'string') return stamp;
-    const rejection = checkAge(stamp, spec.timestamp, reading.delivery.receivedAt);
+    const sentAt = readPart(spec.timestamp.at, reading);
+    if (typeof sentAt !== 'string') return sentAt;
+    const rejection = checkAge(sentAt, spec.timestamp, reading.delivery.receivedAt);
     if (rejection) return rejection;
-    reading.timestamp = stamp;
+    reading.timestamp = sentAt;
   }
   let unrendered: Rejection | undefined;
   let hasKey = false;
@@ -101,7 +101,7 @@ export function verifySigned<Key>(
     }
   }
   if (unrendered) return unrendered;
-  if (!hasKey) return { ok: false, reason: 'key_unavailable', detail: 'no secret is of the right form' };
+  if (!hasKey) return { ok: false, reason: 'key_unavailable', detail: 'no secret has the right form' };
   const { encoding } = spec.signature;
   const isPlausible = candidates.some((text) => isEncoded(text, encoding, algorithm.byteLength));
   return { ok: false, reason: isPlausible ? 'wrong_signature' : 'malformed_signature' };
@@ -111,21 +111,21 @@ function messagesOf(spec: SignedTemplateSpec): readonly Template[] {
   return spec.otherMessages ? [spec.message, ...spec.otherMessages] : [spec.message];
 }
 
-/** Puts the timestamp into the request, or answers the list item that will carry it. */
-function placeStamp(request: OutgoingRequest, spec: TimestampSpec, stamp: string): string | undefined {
+/** Writes the timestamp into the request, or returns it as the list item that will carry it. */
+function placeTimestamp(request: OutgoingRequest, spec: TimestampSpec, sentAt: string): string | undefined {
   const { at } = spec;
-  if (typeof at === 'object' && 'kind' in at && at.kind === 'item') return at.name + stamp;
-  if (typeof at === 'object' && 'kind' in at && at.kind === 'itemAt') return stamp;
-  placeValue(request, at, stamp);
+  if (typeof at === 'object' && 'kind' in at && at.kind === 'item') return at.name + sentAt;
+  if (typeof at === 'object' && 'kind' in at && at.kind === 'itemAt') return sentAt;
+  placeValue(request, at, sentAt);
   return undefined;
 }
 
-/** What is signed is the URL the receiver was told of; without one, the URL we send to. */
+/** Signs the receiver's configured URL; without one, the URL of the request. */
 function withUrl(source: Source, request: OutgoingRequest): Source {
   return source.webhookUrl === undefined ? { ...source, webhookUrl: request.url } : source;
 }
 
-/** True if a part of this kind is somewhere in the template. */
+/** True if the template contains a part of this kind. */
 export function mentions(template: Template | readonly Template[], kind: string): boolean {
   if (typeof template === 'string') return false;
   if (Array.isArray(template)) return template.some((part: Template) => mentions(part, kind));

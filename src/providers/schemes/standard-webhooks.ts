@@ -9,12 +9,12 @@ import { publicKey } from './public-key.ts';
 import type { SignatureSpec } from './signature.ts';
 import type { SignedTemplateSpec } from './signed-template.ts';
 
-/** The form of the public keys of v1a. */
-export const V1A_KEY = { format: 'raw-base64', prefix: 'whpk_' } as const;
+/** The form of v1a public keys. */
+export const v1aKey = { format: 'raw-base64', prefix: 'whpk_' } as const;
 
 /**
  * v1, HMAC. `webhook` reads webhook-id, webhook-timestamp and webhook-signature; `svix` the svix-… ones.
- * @param separator of several signatures; the specification wants a blank
+ * @param separator of several signatures; a blank in the specification
  */
 export function standardWebhooks(
   family: string,
@@ -25,9 +25,9 @@ export function standardWebhooks(
   return hmac({ key, ...spec, signature: { ...spec.signature, separator } });
 }
 
-/** v1a, Ed25519. One key for all of a sender's customers lets one of them replay to another: v1 is better. */
+/** v1a, Ed25519. With one key for all customers of a sender, a customer could replay to another: v1 is better. */
 export function standardWebhooksV1a(family: string): Scheme {
-  return publicKey({ kind: 'ed25519', key: V1A_KEY, ...signedAs(family, 'v1a,') });
+  return publicKey({ kind: 'ed25519', key: v1aKey, ...signedAs(family, 'v1a,') });
 }
 
 function signedAs(family: string, prefix: string): SignedTemplateSpec {
@@ -44,13 +44,13 @@ function signedAs(family: string, prefix: string): SignedTemplateSpec {
   };
 }
 
-/** Only dots part id, time and body: with a time in the id, one text would be two deliveries. */
+/** Only dots separate id, time and body. With a time in the id, two deliveries could have the same signed text. */
 function idBeforeTime(name: string): Part {
   return computed((reading) => {
     const id = readPart(header(name), reading);
     if (typeof id !== 'string') return id;
     if (/\.\d{10}(?:\.|$)/.test(id))
-      return { ok: false, reason: 'malformed_signature', detail: `${name} holds a time` };
+      return { ok: false, reason: 'malformed_signature', detail: `${name} contains a time` };
     return Buffer.from(id, 'latin1');
   });
 }

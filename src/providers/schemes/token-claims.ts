@@ -1,4 +1,4 @@
-// The claims that tie a token to one delivery: its time, a hash of the body, the URL, whatever else a provider puts in.
+// The claims that bind a token to one delivery: time, hash of the body, URL, or another claim of the provider.
 import { hash, randomUUID } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import type { Delivery, Freshness, OutgoingRequest, Rejection, Source } from '../provider.ts';
@@ -16,15 +16,15 @@ export interface ClaimRules {
   };
   /** The claim that holds the configured URL, or its hash. */
   url?: { claim: string; encoding: Encoding | 'text' };
-  /** A claim that must be what we make of the request's line, e.g. Atlassian's `qsh`. */
+  /** A claim that must equal a value computed from method and URL, e.g. Atlassian's `qsh`. */
   computed?: { claim: string; value(delivery: Delivery, source: Source): string };
-  /** Clocks may differ by so much. */
+  /** The allowed difference between the clocks. */
   leewaySeconds: number;
-  /** From `iat`; also what we put into `exp`. */
+  /** From `iat`; signing sets `exp` to this time. */
   lifetimeSeconds: number;
   /**
-   * False where genuine tokens carry no `exp`: then `iat` alone bounds the age. `timeless` where they bear no time at
-   * all: then nothing is checked, and what was signed once is right for ever.
+   * False where genuine tokens carry no `exp`: then `iat` alone limits the age. `timeless` where they carry no time at
+   * all: then no age is checked, and a signature stays valid for ever.
    */
   expires: boolean | 'timeless';
 }
@@ -42,7 +42,7 @@ export function checkClaims(
   return checkTimes(rules, claims, delivery) ?? checkContent(rules, claims, delivery, source);
 }
 
-/** Those that a provider would put into a token for this request. */
+/** The claims that a provider would put into a token for this request. */
 export function makeClaims(
   rules: ClaimRules,
   request: OutgoingRequest,
@@ -86,22 +86,22 @@ function checkContent(
   delivery: Delivery,
   source: Source,
 ): Rejection | undefined {
-  if (bodyHash && !holds(claims[bodyHash.claim], hashed(delivery.body, bodyHash.encoding))) {
+  if (bodyHash && !equalsClaim(claims[bodyHash.claim], hashed(delivery.body, bodyHash.encoding))) {
     const isLeftOut = claims[bodyHash.claim] === undefined && delivery.body.length === 0;
     if (!bodyHash.absentIfEmpty || !isLeftOut)
-      return { ...wrong('the body is not the one that was signed'), mismatch: 'body' };
+      return { ...wrong('the signature is for another body'), mismatch: 'body' };
   }
-  if (computed && !holds(claims[computed.claim], computed.value(delivery, source)))
-    return { ...wrong(`${computed.claim} is not that of this request`), mismatch: 'url' };
+  if (computed && !equalsClaim(claims[computed.claim], computed.value(delivery, source)))
+    return { ...wrong(`${computed.claim} belongs to another request`), mismatch: 'url' };
   if (!url) return undefined;
   if (source.webhookUrl === undefined)
     return { ok: false, reason: 'missing_url', detail: 'the URL is signed' };
-  const isSame = holds(claims[url.claim], urlClaim(url.encoding, source.webhookUrl));
-  return isSame ? undefined : { ...wrong('the URL is not the one that was signed'), mismatch: 'url' };
+  const isSame = equalsClaim(claims[url.claim], urlClaim(url.encoding, source.webhookUrl));
+  return isSame ? undefined : { ...wrong('the signature is for another URL'), mismatch: 'url' };
 }
 
-/** Padding or none: both spellings of base64url are sent. */
-function holds(claimed: unknown, expected: string): boolean {
+/** Ignores padding: providers send base64url with and without. */
+function equalsClaim(claimed: unknown, expected: string): boolean {
   return (
     typeof claimed === 'string' &&
     sameText(expected, expected.endsWith('=') ? claimed : claimed.replace(/=+$/, ''))

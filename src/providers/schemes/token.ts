@@ -1,4 +1,4 @@
-// The compact form of a JSON Web Token: cut apart strictly, put together, signed and checked by a pinned algorithm.
+// The compact form of a JSON Web Token: parsed strictly, built, signed and verified with a fixed algorithm.
 import { createHmac, type KeyObject, sign, verify } from 'node:crypto';
 import { sameText } from '../equal.ts';
 import { isOfKind, type PublicKeyKind } from './public-key.ts';
@@ -14,19 +14,19 @@ export interface Token {
   parts: readonly [header: string, payload: string, signature: string];
 }
 
-/** What a scheme accepts; what a token itself says of its algorithm decides nothing. */
+/** The algorithm that a scheme accepts. The token's own `alg` never selects it. */
 export type TokenAlgorithm = 'HS256' | 'RS256' | 'ES256' | 'ES512';
 
 /** The kind of key that the algorithm needs. */
-export const KEY_KINDS = {
+export const keyKinds = {
   RS256: 'rsa-sha256',
   ES256: 'ecdsa-p256',
   ES512: 'ecdsa-p521',
 } as const satisfies Partial<Record<TokenAlgorithm, PublicKeyKind>>;
 
-const DIGESTS = { RS256: 'sha256', ES256: 'sha256', ES512: 'sha512' } as const;
+const digests = { RS256: 'sha256', ES256: 'sha256', ES512: 'sha512' } as const;
 
-/** Undefined where the text is no token, or one whose `crit` asks for something that we do not know. */
+/** Undefined where the text is no token, or the token has `crit`, which asks for unknown extensions. */
 export function parseToken(text: string): Token | undefined {
   const parts = text.split('.', 4);
   const [header = '', payload = '', signature = ''] = parts;
@@ -43,21 +43,21 @@ export function isSigned(
   signature: string,
 ): boolean {
   if (algorithm === 'HS256') return sameText(macOf(key, signed), signature);
-  if (!isOfKind(key, KEY_KINDS[algorithm])) return false;
+  if (!isOfKind(key, keyKinds[algorithm])) return false;
   const bytes = decodeBytes(signature, 'base64url');
-  return bytes !== undefined && verify(DIGESTS[algorithm], Buffer.from(signed), withEncoding(key), bytes);
+  return bytes !== undefined && verify(digests[algorithm], Buffer.from(signed), withEncoding(key), bytes);
 }
 
 export function signToken(algorithm: TokenAlgorithm, key: KeyObject, signed: string): string {
   if (algorithm === 'HS256') return macOf(key, signed);
-  return sign(DIGESTS[algorithm], Buffer.from(signed), withEncoding(key)).toString('base64url');
+  return sign(digests[algorithm], Buffer.from(signed), withEncoding(key)).toString('base64url');
 }
 
 export function encodeJson(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** Tokens hold the two numbers of an ECDSA signature side by side, not in DER; for RSA this says nothing. */
+/** Tokens hold the two numbers of an ECDSA signature without DER. The option has no effect for RSA. */
 function withEncoding(key: KeyObject) {
   return { key, dsaEncoding: 'ieee-p1363' } as const;
 }
@@ -75,7 +75,7 @@ function parseObject(part: string): Claims | undefined {
       ? (value as Claims)
       : undefined;
   } catch {
-    // No token then, which is what the caller says.
+    // The text is no token; the caller reports that.
     return undefined;
   }
 }

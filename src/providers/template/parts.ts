@@ -1,4 +1,4 @@
-// The parts that signed texts, ids and topics are made of.
+// The parts of signed texts, ids and topics.
 import { hash } from 'node:crypto';
 import type { DecodedBody } from '../body/body.ts';
 import type { Delivery, Rejection, Source } from '../provider.ts';
@@ -23,14 +23,14 @@ export const rawBody: Part = { kind: 'rawBody' };
 /** The timestamp of the scheme, as sent. */
 export const timestamp: Part = { kind: 'timestamp' };
 export const method: Part = { kind: 'method' };
-/** The URL as typed in at the provider, never the one a proxy made of it. */
+/** The URL as entered at the provider, never a URL that a proxy changed. */
 export const url: Part = { kind: 'url' };
 /**
- * The time of arrival, in an id only: where bodies repeat ("something changed") and nothing signed tells two events
- * apart, each delivery is an event, since a hash of the body would take all later ones for duplicates.
+ * The time of arrival, for ids only. Use it where bodies repeat ("something changed") and no signed value differs
+ * between two events: each delivery is then an event. With the body's hash as id, all later events would be duplicates.
  */
 export const arrival: Part = { kind: 'arrival' };
-/** For plain hashes: the secret stands here. */
+/** For plain hashes: the position of the secret. */
 export const secret: Part = { kind: 'secret' };
 /** Exactly one header of this name, not empty. */
 export const header = (name: string): Part => ({ kind: 'header', name: name.toLowerCase() });
@@ -46,22 +46,22 @@ export const item = (name: string): Part => ({ kind: 'item', name: `${name}=` })
 export const itemAt = (index: number): Part => ({ kind: 'itemAt', index });
 /** A string or number of the body; in a batch, of the event's item. `data.object.id`, `events.0.id`. */
 export const json = (path: string): Part => ({ kind: 'json', path: path.split('.') });
-/** As `json`, but of the whole body also in a batch. */
+/** As `json`, but in a batch the path starts at the whole body. */
 export const root = (path: string): Part => ({ kind: 'root', path: path.split('.') });
-/** All of these, or nothing where one of them is absent. */
+/** All of these parts, or an empty text where one of them is absent. */
 export const optional = (...parts: Part[]): Part => ({ kind: 'optional', parts });
-/** The first of these that is there. */
+/** The first of these parts that is present. */
 export const firstOf = (...choices: Template[]): Part => ({ kind: 'firstOf', choices });
-/** For what no part above can say. A returned rejection rejects the delivery. */
+/** A part computed by a function, where no other part fits. A returned rejection rejects the delivery. */
 export const computed = (compute: (reading: Reading) => Computed): Part => ({ kind: 'computed', compute });
-/** SHA-256 of the body, in hex: for ids only, where the body is all that tells two events apart. */
+/** SHA-256 of the body, in hex: for ids only, where two events differ in nothing but the body. */
 export const bodyHash: Part = computed(({ delivery }) => hash('sha256', delivery.body, 'hex'));
 
-/** Stands for the secret in a rendered message. */
-export const SECRET_PLACE = Symbol('secret');
-export type Piece = string | Buffer | typeof SECRET_PLACE;
+/** The position of the secret in a rendered message. */
+export const secretPlace = Symbol('secret');
+export type Piece = string | Buffer | typeof secretPlace;
 
-/** One delivery while it is read; made by the verifier and by `readEvents`. */
+/** The state of reading one delivery; made by the verifier and by `readEvents`. */
 export interface Reading {
   readonly delivery: Delivery;
   readonly source: Source;
@@ -70,6 +70,6 @@ export interface Reading {
   timestamp: string | undefined;
   /** The event of a batch; the body's value otherwise. */
   item: unknown;
-  /** The body's value once it was needed. */
+  /** The decoded body; undefined until first used. */
   decoded: DecodedBody | undefined;
 }

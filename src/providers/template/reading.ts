@@ -2,15 +2,15 @@
 import { decodeBody, formFields, scalarText, valueAt } from '../body/body.ts';
 import { singleField, sortedFields } from '../body/form.ts';
 import type { Delivery, Rejection, Source } from '../provider.ts';
-import { type Computed, type Part, type Piece, type Reading, SECRET_PLACE, type Template } from './parts.ts';
+import { type Computed, type Part, type Piece, type Reading, secretPlace, type Template } from './parts.ts';
 
 export function startReading(delivery: Delivery, source: Source): Reading {
   return { delivery, source, items: [], timestamp: undefined, item: undefined, decoded: undefined };
 }
 
 /**
- * Adds the template's bytes to `pieces`. Strings among them are latin1, as Node hands out headers, so that a
- * byte of a header stays that byte. Answers why it cannot be done.
+ * Adds the template's bytes to `pieces`. Strings among them are latin1, as Node gives header values, so that header
+ * bytes stay unchanged. Returns a rejection where a part is missing or invalid.
  */
 export function renderMessage(template: Template, reading: Reading, pieces: Piece[]): Rejection | undefined {
   if (isList(template)) {
@@ -25,7 +25,7 @@ export function renderMessage(template: Template, reading: Reading, pieces: Piec
     case 'rawBody':
       return void pieces.push(reading.delivery.body);
     case 'secret':
-      return void pieces.push(SECRET_PLACE);
+      return void pieces.push(secretPlace);
     case 'optional':
     case 'firstOf':
       return renderChoice(
@@ -55,7 +55,7 @@ export function readText(template: Template, reading: Reading): string | undefin
   return typeof text === 'string' ? text : undefined;
 }
 
-/** The template as text, or why not. */
+/** The template as text, or the reason why it cannot be read. */
 export function readPart(template: Template, reading: Reading): string | Rejection {
   if (typeof template === 'string') return template;
   if (isList(template)) {
@@ -136,7 +136,7 @@ function singleQuery(delivery: Delivery, name: string): string | Rejection {
   return values[0] || missing(`the query parameter ${name}`);
 }
 
-/** Two items of one name would let the sender choose which one we believe. */
+/** Rejects two items of one name: otherwise the sender could choose which item counts. */
 function singleItem(items: readonly string[], start: string): string | Rejection {
   let found: string | undefined;
   for (const candidate of items) {
@@ -158,9 +158,9 @@ function readPath(kind: 'json' | 'root', path: readonly string[], reading: Readi
   return scalarText(value) ?? missing(`${path.join('.')} in the body`);
 }
 
-/** Only absence moves on to the next choice: a doubled header must not be got round by leaving it out. */
+/** Tries the next choice only where a part is absent. A header sent twice rejects the delivery. */
 function readChoice(choices: readonly Template[], reading: Reading): string | Rejection {
-  let result: string | Rejection = missing('all of the choices');
+  let result: string | Rejection = missing('every alternative');
   for (const choice of choices) {
     result = readPart(choice, reading);
     if (typeof result === 'string' || result.reason !== 'missing_header') return result;
