@@ -87,7 +87,7 @@ t.test('--database-url works, with a warning', async (t) => {
   t.match(result, {
     code: 0,
     stdout: '{"sources":[]}\n',
-    stderr: /--database-url can be seen by every user/,
+    stderr: /every user of this machine can read --database-url/,
   });
   t.match(await cli.inside(['status', '--database-url', 'sesame-open']), {
     code: 78,
