@@ -1,17 +1,17 @@
-// The Prometheus metrics of `web`; label sets are closed, so that no caller can grow them.
+// The Prometheus metrics of `web`. No label has a value that a caller chooses.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from '../database/database.ts';
 import type { Receiver } from '../receive/receiver.ts';
 import type { DuplicateAnomaly } from '../receive/store.ts';
 
 export interface Metrics {
-  /** One per request: accepted, duplicate, invalid_signature, too_large, unavailable, … */
+  /** Call it once per request. Outcomes: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
   countSignatureFailure(source: string, reason: string): void;
   /** Deliveries that resemble a stored event: `body_conflict`, `suspected_replay`, `replay_flood`. */
   countDuplicateAnomalies(source: string, anomaly: DuplicateAnomaly, count: number): void;
   observeAck(source: string, seconds: number): void;
-  /** The text that GET /metrics answers. */
+  /** The response of GET /metrics. */
   render(): Promise<{ contentType: string; text: string }>;
 }
 
@@ -21,24 +21,26 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const requests = new Counter({
-    name: 'postbell_requests_total',
-    help: 'Requests on webhook routes, by source and outcome',
-    labelNames: ['source', 'outcome'] as const,
-    registers,
-  });
-  const signatureFailures = new Counter({
-    name: 'postbell_signature_failures_total',
-    help: 'Rejected requests, by source and reason',
-    labelNames: ['source', 'reason'] as const,
-    registers,
-  });
-  const duplicateAnomalies = new Counter({
-    name: 'postbell_odd_duplicates_total',
-    help: 'Deliveries that resemble a stored event: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id: IGNORED), replay_flood (too many of these: 503)',
-    labelNames: ['source', 'oddity'] as const,
-    registers,
-  });
+  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+    new Counter({ name, help, labelNames, registers });
+  const requests = counter(
+    'postbell_requests_total',
+    'Requests on webhook routes, by source and outcome',
+    'source',
+    'outcome',
+  );
+  const signatureFailures = counter(
+    'postbell_signature_failures_total',
+    'Rejected requests, by source and reason',
+    'source',
+    'reason',
+  );
+  const duplicateAnomalies = counter(
+    'postbell_odd_duplicates_total',
+    'Deliveries that resemble a stored event: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id: IGNORED), replay_flood (too many of these: 503)',
+    'source',
+    'oddity',
+  );
   const ack = new Histogram({
     name: 'postbell_ack_duration_seconds',
     help: 'From the arrival of a request to its answer',
