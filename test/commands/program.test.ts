@@ -62,7 +62,7 @@ t.test('a database that cannot be reached is one line, without its password', as
   const { code, stdout, stderr } = await cli(['status'], { env: { DATABASE_URL: unreachable } });
   t.equal(code, 1);
   t.equal(stdout, '');
-  t.match(stderr, /^the database: nothing listens .*; start Postgres, or correct DATABASE_URL\n$/);
+  t.match(stderr, /^the database: no server listens .*; start Postgres, or correct DATABASE_URL\n$/);
   t.notMatch(stderr, 'sesame-open');
 });
 
