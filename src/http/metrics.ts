@@ -21,26 +21,24 @@ export function createMetrics(): Metrics & { watch(database: Database, receiver?
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
-  const counter = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
-    new Counter({ name, help, labelNames, registers });
-  const requests = counter(
-    'postbell_requests_total',
-    'Requests on webhook routes, by source and outcome',
-    'source',
-    'outcome',
-  );
-  const signatureFailures = counter(
-    'postbell_signature_failures_total',
-    'Rejected requests, by source and reason',
-    'source',
-    'reason',
-  );
-  const duplicateAnomalies = counter(
-    'postbell_odd_duplicates_total',
-    'Deliveries that resemble a stored event: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id: IGNORED), replay_flood (too many of these: 503)',
-    'source',
-    'oddity',
-  );
+  const requests = new Counter({
+    name: 'postbell_requests_total',
+    help: 'Requests on webhook routes, by source and outcome',
+    labelNames: ['source', 'outcome'] as const,
+    registers,
+  });
+  const signatureFailures = new Counter({
+    name: 'postbell_signature_failures_total',
+    help: 'Rejected requests, by source and reason',
+    labelNames: ['source', 'reason'] as const,
+    registers,
+  });
+  const duplicateAnomalies = new Counter({
+    name: 'postbell_odd_duplicates_total',
+    help: 'Deliveries that resemble a stored event: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id: IGNORED), replay_flood (too many of these: 503)',
+    labelNames: ['source', 'oddity'] as const,
+    registers,
+  });
   const ack = new Histogram({
     name: 'postbell_ack_duration_seconds',
     help: 'From the arrival of a request to its answer',
