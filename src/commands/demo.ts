@@ -39,8 +39,8 @@ const countingTimeoutMs = 10_000;
 const standstillMs = 60_000;
 
 /**
- * Plays the day in a database of its own (embedded Postgres, or a fresh one beside DATABASE_URL's) and leaves nothing
- * behind. @returns the exit code: 0 only when the ledger balances before and after the replay
+ * Plays the day in a new database (of an embedded Postgres, or on DATABASE_URL's server), which it deletes at the end.
+ * @returns the exit code: 0 only when the ledger balances before and after the replay
  */
 export async function runDemo(env: Environment, options: DemoOptions): Promise<number> {
   const { output, json = false } = options;
@@ -52,7 +52,7 @@ export async function runDemo(env: Environment, options: DemoOptions): Promise<n
   try {
     await using stage = await openStage(env, say, stop);
     const playing = play(stage, { ...options, out, say, signal: stop.signal });
-    playing.catch(() => {}); // after a stop it still fails, since its database is gone
+    playing.catch(() => {}); // after a stop it still fails, since its database was deleted
     const { lines, isBalanced } = await Promise.race([playing, stop.stopped, stage.broken]);
     if (json) printJson(output, { isBalanced, seconds: Number(seconds()), ledger: lines });
     say(

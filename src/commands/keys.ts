@@ -5,7 +5,7 @@ import { CommandError } from '../errors.ts';
 import { variableOf } from '../providers/sources.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
-import { findOrRefuse } from './providers.ts';
+import { requireProvider } from './providers.ts';
 
 export interface KeysOptions extends CommonOptions {
   /** Name of the source; default: the provider's name. */
@@ -16,7 +16,7 @@ export interface KeysOptions extends CommonOptions {
 
 /** Prints lines for a `.env` file. */
 export async function runKeys(io: CommandIo, providerName: string, options: KeysOptions): Promise<number> {
-  const provider = findOrRefuse(providerName);
+  const provider = requireProvider(providerName);
   const { secret, privateKey = null } = provider.secret.generate();
   const source = options.source ?? provider.name;
   const variable = `${variableOf(source)}_WEBHOOK_SECRET`;

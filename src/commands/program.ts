@@ -165,7 +165,7 @@ const usageExitCode = 2;
 
 /**
  * Runs one command line. @returns its exit code; undefined where the process keeps running (web, worker)
- * @throws whatever the verb threw
+ * @throws the verb's error
  */
 export async function runProgram(args: readonly string[], io: CommandIo): Promise<number | undefined> {
   let outcome: number | undefined;

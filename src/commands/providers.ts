@@ -19,7 +19,7 @@ export async function runProviders(
   name: string | undefined,
   { json }: CommonOptions,
 ): Promise<number> {
-  const chosen = name === undefined ? Object.values<Provider>(providers) : [findOrRefuse(name)];
+  const chosen = name === undefined ? Object.values<Provider>(providers) : [requireProvider(name)];
   if (json) for (const provider of chosen) printJson(out, describe(provider));
   else if (name === undefined) {
     printTable(out, chosen, [
@@ -33,7 +33,7 @@ export async function runProviders(
   return 0;
 }
 
-export function findOrRefuse(name: string): Provider {
+export function requireProvider(name: string): Provider {
   const provider = findProvider(name);
   if (!provider) throw new CommandError(`there is no provider ${name}; all of them: postbell providers`);
   return provider;

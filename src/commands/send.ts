@@ -42,7 +42,7 @@ export async function runSend(
   options: SendOptions,
 ): Promise<number> {
   const { config, sources } = loadSettings(io.env);
-  const source = sources.get(sourceName) ?? refuseSource(sourceName, [...sources.keys()]);
+  const source = sources.get(sourceName) ?? throwUnknownSource(sourceName, [...sources.keys()]);
   const url = endpointOf(options.url ?? `http://127.0.0.1:${config.PORT}`, sourceName);
   const body = options.data === undefined ? undefined : await readBody(io, options.data);
   const wish = {
@@ -69,7 +69,7 @@ export async function runSend(
   return notAccepted === 0 ? 0 : 1;
 }
 
-function refuseSource(name: string, on: readonly string[]): never {
+function throwUnknownSource(name: string, on: readonly string[]): never {
   const others = on.length > 0 ? `; sources that are on: ${on.join(', ')}` : '';
   const provider = findProvider(name);
   const remedy =

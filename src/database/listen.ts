@@ -54,7 +54,7 @@ export function listen(
       isClosed = true;
       clearTimeout(retry);
       clearInterval(check);
-      await client?.end().catch(() => {}); // already gone
+      await client?.end().catch(() => {}); // the connection was lost already
     },
   };
 }

@@ -56,7 +56,7 @@ export class Session {
 
 export class SessionPool {
   readonly pool: pg.Pool;
-  // The error listener is attached at connect. Between checkout and first use nobody else listens, and an unheard 'error'
+  // The error listener is attached at connect. Between checkout and first use there is no other listener, and an unheard 'error'
   // (the last answer and the end of the session may come in one packet) ends the process.
   readonly #lost = new WeakMap<pg.PoolClient, Error>();
   // Sessions whose COMMIT is written and sent at the end of this turn of the event loop.

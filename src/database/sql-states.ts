@@ -16,7 +16,7 @@ export interface SqlStateRow {
   meaning: string;
   /** Default: unavailable. */
   reaction?: Exclude<Reaction, 'unavailable'>;
-  /** Our checks should have rejected the value before Postgres: logged as a bug, whatever the response is. */
+  /** Our checks should have rejected the value before Postgres: logged as a bug, in addition to the response. */
   isBug?: true;
   /** For a command whose query failed because of the address, the rights or the schema. */
   problem?: { message: string; remedy: string };

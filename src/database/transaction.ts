@@ -83,7 +83,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   }
 
   query<R extends Row = Row>(statement: string | Statement, values?: unknown[]): Promise<QueryResult<R>> {
-    return this.#state === 'open' ? this.#run<R>(statement, values) : refuseLate();
+    return this.#state === 'open' ? this.#run<R>(statement, values) : rejectLate();
   }
 
   savepoint(name: string): Promise<unknown> {
@@ -212,7 +212,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   }
 
   #run<R extends Row>(statement: string | Statement, values?: unknown[]): Promise<QueryResult<R>> {
-    if (this.#state === 'released') return refuseLate();
+    if (this.#state === 'released') return rejectLate();
     if (this.unanswered++ === 0) this.aliveAt = performance.now();
     const answer = this.#session.client.query<R>({
       query_timeout: this.#timeoutMs,
@@ -235,7 +235,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   };
 }
 
-function refuseLate(): Promise<never> {
+function rejectLate(): Promise<never> {
   return Promise.reject(new Error('the transaction is over'));
 }
 

@@ -33,7 +33,7 @@ export interface ShopEvents {
   impossibleRefund(paymentIntent: string, amount: number, created: Date): ShopEvent;
   /** In EUR; customer 0 is a guest. */
   order(customerId: number, cents: number): ShopEvent;
-  /** In a currency without a loyalty rate: its handler throws every time, until somebody adds the rate. */
+  /** In a currency without a loyalty rate: its handler throws every time, until an operator adds the rate. */
   poisonOrder(customerId: number, cents: number, maxAttempts: number): ShopEvent;
   scan(trackingNumber: string, at: Date, code: string, description: string): ShopEvent;
   /** Of a topic without a handler. */

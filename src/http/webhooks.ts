@@ -64,7 +64,7 @@ export async function webhooks(app: FastifyInstance, deps: WebhookDeps): Promise
     answerHandover: createHandovers(deps),
   };
   const limitOf = (request: FastifyRequest) => bodyLimitOfSource(parts, sourceOf(parts, request));
-  // Verification needs the raw bytes, whatever the content type is.
+  // Verification needs the raw bytes of every content type.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', createBodyReader(deps.bodyLimitBytes, undefined, limitOf));
   app.setErrorHandler((error, request, reply) => handleError(parts, error, request, reply));
