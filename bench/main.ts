@@ -42,7 +42,7 @@ async function main(options: Options): Promise<void> {
     await measureRounds(session, systems, options, results);
     await measureOnce(session, systems, options, results);
   });
-  if (has(options, 'c') || has(options, 'd')) {
+  if (has(options, 'latency') || has(options, 'flood')) {
     await withSession({ ...options, systems, watches: true, say }, (session) =>
       measureWatched(session, systems, options, results),
     );
@@ -75,26 +75,26 @@ function chooseSystems(options: Options, results: Results): System[] {
 /** Interleaved: every round runs every system, so that a slower quarter of an hour hits all of them. */
 async function measureRounds(session: Session, systems: System[], options: Options, results: Results) {
   const burst = { ...options, connections: usualConnections(options) };
-  if (!has(options, 'a') && !has(options, 'b') && !has(options, 'h')) return;
+  if (!has(options, 'accept') && !has(options, 'process') && !has(options, 'burst')) return;
   for (let round = 1; round <= options.repeat; round++) {
     if (round > 1 && minutes() > roundsEndMinutes) {
       results.notes.push(`only ${round - 1} of ${options.repeat} rounds: the time was up`);
       return;
     }
-    say(`round ${round} of ${options.repeat}: ${has(options, 'a') ? 'accepting' : ''}`);
+    say(`round ${round} of ${options.repeat}: ${has(options, 'accept') ? 'accepting' : ''}`);
     for (const system of systems) {
-      if (has(options, 'a')) results.accept.push(...(await measureAccept(session, system, options)));
+      if (has(options, 'accept')) results.accept.push(...(await measureAccept(session, system, options)));
     }
-    if (has(options, 'b')) say(`round ${round} of ${options.repeat}: processing`);
+    if (has(options, 'process')) say(`round ${round} of ${options.repeat}: processing`);
     for (const system of systems) {
-      for (const variant of has(options, 'b') ? system.workers : []) {
+      for (const variant of has(options, 'process') ? system.workers : []) {
         const events = options.queueEvents;
         results.process.push(await measureProcess(session, system, variant, { ...options, events }));
       }
     }
-    if (has(options, 'h')) say(`round ${round} of ${options.repeat}: a burst`);
+    if (has(options, 'burst')) say(`round ${round} of ${options.repeat}: a burst`);
     for (const system of systems) {
-      for (const variant of has(options, 'h') ? system.workers : []) {
+      for (const variant of has(options, 'burst') ? system.workers : []) {
         results.burst.push(await measureBurst(session, system, variant, burst));
       }
     }
@@ -106,15 +106,15 @@ async function measureRounds(session: Session, systems: System[], options: Optio
 const usualConnections = ({ connections }: Options) => (connections.includes(256) ? 256 : connections[0]!);
 
 async function measureOnce(session: Session, systems: System[], options: Options, results: Results) {
-  if (has(options, 'f')) {
+  if (has(options, 'footprint')) {
     say('start and memory');
     for (const system of systems) results.footprint.push(...(await measureFootprint(session, system)));
   }
-  if (has(options, 'g')) {
+  if (has(options, 'floor')) {
     say('the floor');
     results.floor = await measureFloor(session, postbell, options);
   }
-  if (has(options, 'e')) {
+  if (has(options, 'growth')) {
     say('full tables');
     results.growth = await measureGrowth(session, postbell, {
       ...options,
@@ -126,14 +126,14 @@ async function measureOnce(session: Session, systems: System[], options: Options
 
 /** On a Postgres that keeps the times of commits and counts statements, which costs it a little. */
 async function measureWatched(session: Session, systems: System[], options: Options, results: Results) {
-  if (has(options, 'c')) {
+  if (has(options, 'latency')) {
     say('latency at 200/s');
     for (const system of systems) {
       const variant = system.workers[0];
       if (variant) results.latency.push(await measureLatency(session, system, variant, options));
     }
   }
-  if (has(options, 'd')) {
+  if (has(options, 'flood')) {
     say('a flood of forgeries');
     for (const system of [postbell, verifyOnly]) {
       if (systems.includes(system)) results.flood.push(await measureFlood(session, system, options));

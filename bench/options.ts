@@ -1,16 +1,17 @@
 // The command line of `npm run bench`.
 import { parseArgs } from 'node:util';
 
+/** The measures by name; the letter is a short form for `--only`. */
 export const measures = {
-  a: 'accepted a second, p50 and p99',
-  b: 'processed a second',
-  c: 'receive → committed latency at 200/s',
-  d: 'a flood of forgeries',
-  e: 'a and b with full tables',
-  f: 'memory and start of each process',
-  g: 'the floor: the rows alone',
-  h: 'a burst, accepted and processed at once',
-};
+  accept: { letter: 'a', title: 'accepted a second, p50 and p99' },
+  process: { letter: 'b', title: 'processed a second' },
+  latency: { letter: 'c', title: 'from the request to the commit, at 200/s' },
+  flood: { letter: 'd', title: 'a flood of forgeries' },
+  growth: { letter: 'e', title: 'accept and process with full tables' },
+  footprint: { letter: 'f', title: 'memory and start of each process' },
+  floor: { letter: 'g', title: 'the rows alone, without HTTP' },
+  burst: { letter: 'h', title: 'a burst, accepted and processed at once' },
+} as const;
 export type Measure = keyof typeof measures;
 
 export interface Options {
@@ -21,7 +22,7 @@ export interface Options {
   seconds: number;
   warmUpSeconds: number;
   repeat: number;
-  /** Events filled in for (b). */
+  /** Events in the queue of `process`. */
   queueEvents: number;
   growth: { pending: number; finished: number };
   isQuick: boolean;
@@ -35,9 +36,9 @@ export interface Options {
 export const usage = `Usage: npm run bench -- [options]
 
   --quick           short runs and small tables: shows that the program works; its figures mean nothing
-  --only a,b        only these measures:
+  --only accept,process   only these measures, by name or letter:
 ${Object.entries(measures)
-  .map(([key, title]) => `                      ${key}  ${title}`)
+  .map(([name, { letter, title }]) => `                      ${name.padEnd(9)}  ${letter}  ${title}`)
   .join('\n')}
   --systems x,y     only these beside Postbell: verify-only, insert, bullmq, graphile-worker,
                     pg-boss (all; quick: verify-only,bullmq)
@@ -70,16 +71,13 @@ export function parseOptions(args: string[]): Options | undefined {
   });
   if (values.help) return undefined;
   const isQuick = values.quick;
-  const chosen = list('only', values.only) ?? Object.keys(measures);
-  for (const key of chosen) {
-    if (!Object.hasOwn(measures, key)) throw new Error(`--only: there is no measure ${key}\n\n${usage}`);
-  }
+  const chosen = list('only', values.only)?.map(measureOf) ?? (Object.keys(measures) as Measure[]);
   const from = values.from ?? (isQuick ? 'src' : 'dist');
   if (from !== 'src' && from !== 'dist') throw new Error('--from must be src or dist');
   const seconds = positive('seconds', values.seconds, isQuick ? 1 : 5);
   const isWhole = !isQuick && !values.only && !values.systems;
   return {
-    measures: chosen as Measure[],
+    measures: chosen,
     systems: list('systems', values.systems) ?? (isQuick ? ['verify-only', 'bullmq'] : undefined),
     connections:
       list('connections', values.connections)?.map((text) => positive('connections', text, 0)) ??
@@ -99,7 +97,15 @@ export function parseOptions(args: string[]): Options | undefined {
   };
 }
 
-/** @throws Error where nothing is chosen: a run of nothing would pass */
+/** @throws Error for a text that is neither a name nor a letter */
+function measureOf(text: string): Measure {
+  const names = Object.keys(measures) as Measure[];
+  const found = names.find((name) => name === text || measures[name].letter === text);
+  if (!found) throw new Error(`--only: there is no measure ${text}\n\n${usage}`);
+  return found;
+}
+
+/** @throws Error for an empty list: a run without a measure would pass */
 function list(name: string, text: string | undefined): string[] | undefined {
   const items = text
     ?.split(',')

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Checks which Node this is, before anything is loaded that an older one cannot parse or run.
+// Checks the version of Node before loading code that an older Node cannot parse.
 import { nodeProblem } from './supported-node.ts';
 
 const problem = nodeProblem(process.versions.node);

@@ -1,4 +1,4 @@
-// The settings, read once from the environment: the only owner of process.env.
+// Reads the settings once from the environment. The only module that uses process.env.
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError } from './errors.ts';

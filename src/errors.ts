@@ -1,4 +1,4 @@
-// The errors that steer the flow, and the only way an error's text is kept for operators.
+// The errors that decide what happens to an event, and the safe text of any error for logs and `last_error`.
 import { postgresErrorText, withoutNumbers } from './postgres-errors.ts';
 
 /** Thrown at start with every problem of the configuration at once. Holds no secret. */
@@ -13,7 +13,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** A command's own rejection with its remedy; shown without a stack, exit code 1. */
+/** The reason why a command failed, with its remedy; printed without a stack, exit code 1. */
 export class CommandError extends Error {
   constructor(message: string) {
     super(message);
@@ -21,11 +21,11 @@ export class CommandError extends Error {
   }
 }
 
-// Registered, so that they are the same in every copy of this module: `dist/` beside `src/`, a bundle, a second installation.
+// Symbol.for: the same symbols in every copy of this module (`dist/` beside `src/`, a bundle, a second installation).
 const permanentMark: unique symbol = Symbol.for('postbell.PermanentError');
 const laterMark: unique symbol = Symbol.for('postbell.Later');
 
-/** Thrown by a handler: never try this event again. It becomes a dead letter at once. */
+/** Thrown by a handler: a retry cannot succeed. The event becomes a dead letter at once. */
 export class PermanentError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -37,11 +37,11 @@ export class PermanentError extends Error {
   }
 }
 
-/** Thrown by a handler: not yet. The event comes back, which costs no failure, up to MAX_DEFERRALS. */
+/** Thrown by a handler: defers the event. It runs again later without a failure, up to MAX_DEFERRALS times. */
 export class Later extends Error {
   readonly afterSeconds: number;
   /**
-   * @param options.afterSeconds when to come back, 1 s to 30 days; default 60. @param options.reason for the log.
+   * @param options.afterSeconds pause before the next run, 1 s to 30 days; default 60. @param options.reason for the log.
    * @throws RangeError for another afterSeconds
    */
   constructor(options: { afterSeconds?: number; reason?: string } = {}) {
@@ -63,19 +63,19 @@ function checkedSeconds(seconds: unknown): number {
   throw new RangeError(`Later: afterSeconds is ${found}; use 1 to ${maxLaterSeconds}`);
 }
 
-/** Whether it is a PermanentError of whichever copy of the package. */
+/** True for a PermanentError of any copy of the package. */
 export function isPermanent(thrown: unknown): thrown is PermanentError {
   return read(thrown, permanentMark) === true;
 }
 
-/** Whether it is a Later of whichever copy of the package. Its `afterSeconds` is input: see `readLater`. */
+/** True for a Later of any copy of the package. Its `afterSeconds` is unchecked input: see `readLater`. */
 export function isLater(thrown: unknown): thrown is Later {
   return read(thrown, laterMark) === true;
 }
 
 /**
- * A Later of another copy becomes one of this copy.
- * @returns anything else as it is; for a wrong `afterSeconds` the RangeError that `Later` throws itself, an ordinary failure
+ * Converts a Later of another copy of the package into this copy's.
+ * @returns any other thrown value unchanged; for a wrong `afterSeconds` the RangeError of `Later`, an ordinary failure
  */
 export function readLater(thrown: unknown): unknown {
   if (!isLater(thrown)) return thrown;
@@ -109,24 +109,24 @@ export class CommitUnconfirmedError extends Error {
 
 const maxTextLength = 2_000;
 const maxStackLength = 4_000;
-/** Characters that are read of one message: a message of 50 MB must cost nothing. */
+/** Characters that are read of one message: a message of 50 MB must not take time. */
 const maxReadLength = 10_000;
-/** An error with its causes, and theirs. */
-const maxErrorsTold = 8;
-/** Characters of the text that the causes may take. */
+/** Most errors in one text: an error, its causes, and their causes. */
+const maxErrorsDescribed = 8;
+/** Most characters for all causes. */
 const maxCausesLength = 1_200;
 
-/** Safe to store and to log: our own strings, no enumerable properties, no value that Postgres quotes, no NUL. Never throws. */
+/** Safe to store and to log: no enumerable properties, no value that Postgres quotes, no NUL. */
 export interface ErrorText {
   /** `Name: message (code); cause: Name: message (code) …`, at most 2,000 characters. */
   text: string;
-  /** Frames only, of the error itself, at most 4,000 characters. */
+  /** Only the frames of the error itself, at most 4,000 characters. */
   stack: string | null;
 }
 
-/** The text for operators: an error and its causes (`cause`, and `errors` of an AggregateError). */
+/** The text for operators: an error and its causes (`cause`, and `errors` of an AggregateError). Never throws. */
 export function describeError(thrown: unknown): ErrorText {
-  const { own, behind } = tell(thrown, new Set());
+  const { own, behind } = describe(thrown, new Set());
   const causes = behind
     .map((text) => `; ${text}`)
     .join('')
@@ -137,15 +137,16 @@ export function describeError(thrown: unknown): ErrorText {
   };
 }
 
-interface Told {
+interface Description {
   /** The error without its causes. */
   own: string;
+  /** The causes, each with its label. */
   behind: string[];
-  /** Messages of Postgres in it: wrappers quote them. */
+  /** Postgres' messages among the causes, which wrappers quote: the full text and the safe one. */
   quotable: { raw: string; safe: string }[];
 }
 
-function tell(thrown: unknown, seen: Set<unknown>): Told {
+function describe(thrown: unknown, seen: Set<unknown>): Description {
   if (!isObject(thrown)) {
     return {
       own: withoutCredentials(`thrown value: ${String(thrown).slice(0, 3_000)}`),
@@ -155,12 +156,12 @@ function tell(thrown: unknown, seen: Set<unknown>): Told {
   }
   seen.add(thrown);
   const behind: string[] = [];
-  const quotable: Told['quotable'] = [];
+  const quotable: Description['quotable'] = [];
   for (const { label, error } of causesOf(thrown)) {
-    if (seen.has(error) || seen.size >= maxErrorsTold) continue;
-    const told = tell(error, seen);
-    behind.push(`${label}: ${told.own}`, ...told.behind);
-    quotable.push(...told.quotable);
+    if (seen.has(error) || seen.size >= maxErrorsDescribed) continue;
+    const described = describe(error, seen);
+    behind.push(`${label}: ${described.own}`, ...described.behind);
+    quotable.push(...described.quotable);
   }
   const { words, raw } = wordsOf(thrown);
   if (raw) quotable.push({ raw, safe: words });
@@ -176,15 +177,15 @@ function tell(thrown: unknown, seen: Set<unknown>): Told {
 function causesOf(thrown: object): { label: string; error: unknown }[] {
   const cause = read(thrown, 'cause');
   const errors = read(thrown, 'errors');
-  const list = Array.isArray(errors) ? errors.slice(0, maxErrorsTold) : [];
+  const list = Array.isArray(errors) ? errors.slice(0, maxErrorsDescribed) : [];
   return [
     ...(cause === undefined || cause === null ? [] : [{ label: 'cause', error: cause }]),
-    // Lists of other things bear that name, too: of a validation's issues the message says enough.
+    // Lists of other things have this name as well: a validation's issues are in its message already.
     ...list.filter(isError).map((error, index) => ({ label: `error ${index + 1} of ${list.length}`, error })),
   ];
 }
 
-/** The message with its code. `raw`: Postgres' own message, which they are told without. */
+/** The message with its code. `raw`: Postgres' full message, whose quoted values are not in `words`. */
 function wordsOf(thrown: object): { words: string; raw?: string } {
   const message = readText(thrown, 'message').slice(0, maxReadLength);
   const state = sqlState(thrown);
@@ -201,15 +202,15 @@ function wordsOf(thrown: object): { words: string; raw?: string } {
   return { words: message ? `${message} (${code})` : `(${code})` };
 }
 
-/** Cuts from a wrapper's message Postgres' words that it repeats, and the values that Drizzle lists behind its statement. */
-function withoutQuotes(message: string, quotable: Told['quotable']): string {
+/** Replaces Postgres' message inside a wrapper's message, and cuts the values that Drizzle lists after its statement. */
+function withoutQuotes(message: string, quotable: Description['quotable']): string {
   let text = message.replace(
     /(Failed query: )([\s\S]*?)(\nparams:)[\s\S]*/,
     (_all, start, statement, params) => `${start}${withoutLiterals(statement)}${params} …`,
   );
   for (const { raw, safe } of quotable) {
     text = text.replaceAll(raw, () => safe);
-    // Cut off somewhere, by its length or by whoever quotes it.
+    // The wrapper, or our own limit, may have cut the message.
     const begin = raw.slice(0, 200);
     const at = raw.length > begin.length ? text.indexOf(begin) : -1;
     if (at !== -1) text = `${text.slice(0, at)}${safe}`;
@@ -217,7 +218,7 @@ function withoutQuotes(message: string, quotable: Told['quotable']): string {
   return text;
 }
 
-/** A statement with its placeholders; what was written into it may be a value. */
+/** A statement without its literals, which may be values; placeholders stay. */
 function withoutLiterals(statement: string): string {
   return withoutNumbers(statement.replaceAll(/'(?:[^']|'')*(?:'|$)/g, '…'));
 }
@@ -225,7 +226,7 @@ function withoutLiterals(statement: string): string {
 function stackOf(thrown: unknown): string | null {
   const stack = readText(thrown, 'stack').slice(-60_000);
   const message = readText(thrown, 'message');
-  // A message of several lines may look like frames.
+  // A message of several lines may contain text that looks like frames.
   const at = message && message.length < 60_000 ? stack.indexOf(message) : -1;
   const frames = (at === -1 ? stack : stack.slice(at + message.length))
     .split('\n')
@@ -235,12 +236,12 @@ function stackOf(thrown: unknown): string | null {
   return frames ? storable(frames, maxStackLength) : null;
 }
 
-// A NUL or a lone surrogate is refused by Postgres' text type and would wedge the recording of the failure.
+// Postgres' text type rejects a NUL and a lone surrogate: the failure could not be recorded.
 function storable(text: string, maxLength: number): string {
   return text.slice(0, maxLength).replaceAll('\0', '').toWellFormed();
 }
 
-// Connection strings are the one secret that drivers and fetch wrappers put into messages themselves.
+// Drivers and fetch wrappers put connection strings, with their passwords, into messages.
 function withoutCredentials(text: string): string {
   return text.replaceAll(/\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@]{1,500}@/gi, '$1***@');
 }
@@ -257,7 +258,7 @@ function read(thrown: unknown, property: string | symbol): unknown {
   try {
     return (thrown as Record<string | symbol, unknown>)[property];
   } catch {
-    return undefined; // nothing was thrown, or a getter throws: there is nothing to keep
+    return undefined; // `throw undefined`, or a getter that throws
   }
 }
 
@@ -269,6 +270,6 @@ function readText(thrown: unknown, property: string): string {
 /** The SQLSTATE of a Postgres error, or undefined for anything else. */
 export function sqlState(thrown: unknown): string | undefined {
   const code = readText(thrown, 'code');
-  // Node's own codes begin with E (EPIPE, EPERM), no SQLSTATE does; and each has a digit.
+  // Node's codes begin with E (EPIPE, EPERM); no SQLSTATE does, and every SQLSTATE has a digit.
   return /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) && /\d/.test(code) ? code : undefined;
 }

@@ -1,4 +1,4 @@
-// Named places where a test can kill, stop, fail or delay this process; outside NODE_ENV=test they do nothing.
+// Named places where a test can kill, stop, fail or delay this process. They do nothing unless NODE_ENV is test.
 import { setTimeout as delay } from 'node:timers/promises';
 import { processEnvironment } from './config.ts';
 
@@ -62,7 +62,7 @@ export const isArmed: boolean = armed !== undefined;
 
 export const isArmedAt = (site: FailpointSite): boolean => armed?.site === site;
 
-/** To be awaited where a test may want this process to end, stop, fail or wait. */
+/** Await it at a named place; a test arms one place by POSTBELL_FAILPOINT. */
 export const failpoint: (site: FailpointSite) => Promise<void> | undefined = armed
   ? (site) => (site === armed.site ? pass(armed) : undefined)
   : () => undefined;

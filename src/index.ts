@@ -1,4 +1,4 @@
-// The public API of the package: what a team's handlers need.
+// The public API of the package, for the team's handlers.
 import { nodeProblem } from './supported-node.ts';
 
 export { Later, PermanentError } from './errors.ts';

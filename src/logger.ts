@@ -5,7 +5,7 @@ import { printableJson } from './printable.ts';
 
 export type { Logger } from 'pino';
 
-// Bodies are never logged at all; this is the net below that rule.
+// Bodies are never logged. Redaction is a second protection.
 const redactedPaths = [
   'authorization',
   'password',
@@ -32,11 +32,11 @@ const redactedPaths = [
 ];
 
 /**
- * JSON lines on stdout; readable ones on a terminal when pino-pretty is installed (development).
+ * Writes JSON lines to standard output; on a terminal readable lines, if pino-pretty is installed (development).
  * @param level as LOG_LEVEL
- * @param name which process, e.g. `web`
- * @param options.isJson JSON lines on a terminal too
- * @param options.toStandardError where standard output belongs to something else; written at once
+ * @param name of the process, e.g. `web`
+ * @param options.isJson writes JSON lines on a terminal as well
+ * @param options.toStandardError writes to standard error, synchronously: for commands that print their result
  */
 export function createLogger(
   level: string,
@@ -48,9 +48,9 @@ export function createLogger(
     name,
     base: { pid: process.pid },
     redact: { paths: redactedPaths, censor: '[redacted]' },
-    // A topic or an id may hold what turns a reader's terminal around; pino leaves C1 and bidi marks as they are.
+    // A topic or an id may contain characters that control the reader's terminal; pino does not escape C1 and bidi marks.
     hooks: { streamWrite: printableJson, logMethod: withErrorText },
-    serializers: { err: tellError, error: tellError },
+    serializers: { err: describeIfError, error: describeIfError },
   } satisfies LoggerOptions;
   if (toStandardError) return pino(options, pino.destination({ dest: 2, sync: true }));
   if (process.stdout.isTTY && !isJson && hasPrettyPrinter()) {
@@ -59,12 +59,12 @@ export function createLogger(
   return pino(options, writtenInGroups());
 }
 
-/** A handler's log, too, tells an error without its enumerable properties: Postgres' `detail` is a customer's row. */
-function tellError(value: unknown): unknown {
+/** For handlers' logs as well: an error's enumerable properties may hold data, e.g. Postgres' `detail` a customer's row. */
+function describeIfError(value: unknown): unknown {
   return value instanceof Error ? describeError(value) : value;
 }
 
-/** Without a text of its own pino would make the error's message the line's. */
+/** A line without a text gets the safe text of its error; pino would take the error's own message. */
 const withErrorText: NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod']> = function (args, method) {
   const [first, text] = args as [unknown, ...unknown[]];
   const error = first instanceof Error ? first : (first as { err?: unknown } | null | undefined)?.err;
@@ -77,17 +77,17 @@ const withErrorText: NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod'
 const groupMs = 10;
 const maxGroupChars = 65_536;
 
-/** Lines that wait for a reader; beyond it they are dropped, since they would take the memory of the process. */
+/** Bytes that wait for a slow reader; further lines are dropped, so that the memory stays bounded. */
 const maxWaitingBytes = 16 * 1_048_576;
 
 /**
- * Lines leave together after a moment: a system call each would cost more than the lines. Through Node's own stream, which
- * writes at once while the reader keeps up, so that the last line is out when the process ends, and waits without
- * blocking while he does not: with a synchronous write no request would be answered, and nothing could end.
+ * Writes lines in groups: one system call per line would cost more than the line. Node's own stream writes at once while
+ * the reader keeps up, so the last line is written when the process ends. While the reader is slow the stream waits
+ * without blocking; a synchronous write would stop all requests.
  */
 function writtenInGroups(): DestinationStream {
   const { stdout } = process;
-  stdout.on('error', () => {}); // the reader is gone: there is nobody to tell
+  stdout.on('error', () => {}); // the reader has gone: no log can be written
   let lines = '';
   const flushSync = () => {
     const text = lines;
@@ -101,14 +101,14 @@ function writtenInGroups(): DestinationStream {
       lines += line;
       if (lines.length > maxGroupChars) flushSync();
     },
-    // What pino calls after a fatal line; the type does not know of it.
+    // pino calls it after a fatal line; the type DestinationStream lacks it.
     ...{ flushSync },
   };
 }
 
 /**
- * For the one line per delivery or attempt: without the net of redaction, which costs more than the line itself.
- * Only fields that we name ourselves may go there, nothing of a body or a header.
+ * For the line per delivery or attempt: without redaction, which costs more than the line itself.
+ * Log only fields that our code names, nothing from a body or a header.
  */
 export function createUnredactedLogger(log: Logger): Logger {
   return log.child({}, { redact: [] });

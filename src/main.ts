@@ -5,12 +5,12 @@ import { loadEnvFile, processEnvironment } from './config.ts';
 import type { CommandIo } from './terminal/io.ts';
 import { reportError } from './terminal/report-error.ts';
 
-/** Runs the command line; ends the process, unless its verb goes on. */
+/** Runs the command line. Ends the process, unless the verb keeps running (web, worker). */
 export async function runMain(): Promise<void> {
   endWhenNobodyReads();
   const exitCode = await runCommandLine();
   if (exitCode === undefined) return;
-  // A team's module that doctor loaded may hold timers and connections: end once everything is written.
+  // The team's module, loaded by doctor, may hold timers and connections: exit explicitly, after the output is written.
   process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
 }
 
@@ -36,7 +36,7 @@ async function runCommandLine(): Promise<number | undefined> {
   }
 }
 
-// `postbell events | head`: whoever reads has seen enough. Without a reader of errors, the exit code still tells.
+// `postbell events | head`: the reader has closed the pipe. Without a reader of errors the exit code remains.
 function endWhenNobodyReads(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);

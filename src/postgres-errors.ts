@@ -1,6 +1,6 @@
-// How an error of Postgres is told: by its SQLSTATE and by names of the schema, never by a value that it quotes.
+// Describes an error of Postgres by its SQLSTATE and by names of the schema, never by a value that the message quotes.
 
-/** Parts of an error of Postgres; an empty text: not given. */
+/** Fields of an error of Postgres; empty if missing. */
 export interface PostgresError {
   /** SQLSTATE. */
   code: string;
@@ -8,13 +8,13 @@ export interface PostgresError {
   table: string;
   column: string;
   constraint: string;
-  /** Where in the statement, counted in characters from 1. */
+  /** Position in the statement, in characters from 1. */
   position: string;
   /** The function of the server that reported it. */
   routine: string;
 }
 
-// Postgres' own phrases, so that they can be searched for. Its message goes on with the value, in any language.
+// Postgres' own phrases, so that a search finds them. The full message may be translated, and contains the value.
 const phrases: Record<string, string> = {
   '22': 'a value is not acceptable',
   '22001': 'value too long',
@@ -38,7 +38,7 @@ const phrases: Record<string, string> = {
   '23P01': 'conflicting key value violates exclusion constraint',
 };
 
-/** Classes in whose messages Postgres quotes names: of relations, columns, roles. A syntax error quotes the statement. */
+/** Classes whose messages quote names of relations, columns, roles. (A syntax error quotes the statement.) */
 const quotesNames = /^(?!4260)(0A|2[5-8BD]|3[4BDF]|4[024]|5[3578])/;
 
 const quoteSigns = `"'\`«»„“”‘’‹›「」『』`;
@@ -60,14 +60,14 @@ export function postgresErrorText(error: PostgresError): string {
 
 function wordsOf({ code, message, routine }: PostgresError): string {
   const text = message.slice(0, 1_000);
-  // Words of the team, by RAISE with whatever SQLSTATE: whatever they quote is a value.
+  // The team's own text, by RAISE with any SQLSTATE: every quoted part may be a value.
   const isRaised = code.startsWith('P0') || /^exec_stmt_(raise|assert)$/.test(routine);
   const phrase = phrases[code] ?? phrases[code.slice(0, 2)];
   if (phrase && !isRaised) return `${phrase}${typeNamedIn(text)}`;
   return withoutNumbers(withoutQuoted(text, !isRaised && quotesNames.test(code)));
 }
 
-/** The type stands before the value, or at the message's end. */
+/** The name of the type, which is before the value or at the end of the message. */
 function typeNamedIn(message: string): string {
   const name = '[a-z][a-z0-9_ ]{0,62}';
   const found =
@@ -77,7 +77,7 @@ function typeNamedIn(message: string): string {
   return found ? ` for type ${found[1]}` : '';
 }
 
-/** What is quoted is cut, from the first sign to the last: a value may hold some of its own. */
+/** Cuts from the first quotation mark to the last: a value may contain quotation marks. */
 function withoutQuoted(text: string, keepsNames: boolean): string {
   const values = keepsNames ? text.replaceAll(quotedName, '') : text;
   if (values.search(quoteSign) === -1) return text;
@@ -86,7 +86,7 @@ function withoutQuoted(text: string, keepsNames: boolean): string {
   return `${text.slice(0, signs[0])}…${text.slice(end)}`;
 }
 
-/** Amounts, dates, ids and addresses; `$1` and the digits of a name stay. */
+/** Cuts amounts, dates, ids and addresses; keeps `$1` and digits inside a name. */
 export function withoutNumbers(text: string): string {
   return text.replaceAll(/(?<![\w$])[-+]?\d[^\s(),;]*/g, '…').replaceAll(/[^\s"']{1,200}@[^\s"']+/g, '…');
 }

@@ -1,4 +1,4 @@
-// Ends a process whose event loop is blocked. Nothing inside that loop could: a thread of its own listens for its beat.
+// Ends a process whose event loop is blocked. A separate thread watches a counter that the event loop increments.
 import { writeSync } from 'node:fs';
 import inspector from 'node:inspector';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
@@ -7,8 +7,8 @@ import type { Logger } from './logger.ts';
 
 export interface Watchdog {
   /**
-   * Names something that runs from now on, for the last words of a blocked process: an attempt, a batch.
-   * @returns to be called when it has ended
+   * Registers a running attempt or batch, for the last log line of a blocked process.
+   * @returns a function to call at its end
    */
   enter(what: string): () => void;
 }
@@ -18,15 +18,15 @@ interface ThreadData {
   shared: SharedArrayBuffer;
   sliceMs: number;
   timeoutMs: number;
-  /** The process's, as in its other log lines. */
+  /** Name of the process, as in its other log lines. */
   name: string;
 }
 
-/** The time is counted in so many slices: a process that was frozen as a whole (SIGSTOP) has missed one, not all. */
+/** The time-out is divided into this number of slices: a process frozen as a whole (SIGSTOP) misses one slice, not all. */
 const slices = 10;
 const shownNames = 20;
 const namesBytes = 4_096;
-/** Of the shared numbers; nobody ever wakes whoever waits at `sleep`. */
+/** Indexes of the shared numbers. `sleep` is only waited on: no thread wakes it. */
 const cells = { beat: 0, sleep: 1, namesLength: 2 };
 const namesOffset = 16;
 
@@ -44,7 +44,7 @@ export function startWatchdog(options: { timeoutMs: number; name: string; log: L
   const encoder = new TextEncoder();
   const sliceMs = timeoutMs / slices;
   const data: ThreadData = { kind: 'postbell watchdog', shared, sliceMs, timeoutMs, name };
-  // The same module is the thread's: a path of its own would differ between source and build.
+  // The thread loads this module: the path of a second module would differ between source and build.
   const thread = new Worker(new URL(import.meta.url), {
     workerData: data,
     name: 'watchdog',
@@ -55,13 +55,13 @@ export function startWatchdog(options: { timeoutMs: number; name: string; log: L
   thread.on('error', (error) =>
     log.warn(
       { error: describeError(error).text },
-      'the watchdog does not run: a blocked event loop goes unseen',
+      'the watchdog does not run: a blocked event loop is not noticed',
     ),
   );
   const beating = setInterval(() => Atomics.add(numbers, cells.beat, 1), sliceMs / 2);
   beating.unref();
 
-  // At each change, not when it is asked for: a blocked loop cannot be asked.
+  // Writes the names at each change: a blocked event loop could not answer later.
   const note = () => {
     const newest = [...running].slice(-shownNames).reverse();
     const { written } = encoder.encodeInto(newest.map(({ what }) => what).join('\n'), names);
@@ -97,10 +97,10 @@ function watch({ shared, sliceMs, timeoutMs, name }: ThreadData): void {
     pid: process.pid,
     name,
     running: text === '' ? [] : text.split('\n'),
-    msg: `the event loop was blocked for ${timeoutMs / 1_000} s (WATCHDOG_SECONDS): the process is ended; what ran counts as lost`,
+    msg: `the event loop was blocked for ${timeoutMs / 1_000} s (WATCHDOG_SECONDS): the process is ended; running attempts count as lost`,
   };
   try {
-    // The logger writes in the blocked loop.
+    // Not through the logger, which needs the blocked event loop.
     writeSync(1, `${JSON.stringify(line)}\n`);
   } finally {
     process.kill(process.pid, 'SIGKILL');

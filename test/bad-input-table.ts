@@ -1,6 +1,5 @@
 // The table in docs/bad-input.md, made from the rows of test/bad-input/. `node test/bad-input-table.ts` writes it;
 // test/readme.test.ts checks that it is current.
-import { readFileSync, writeFileSync } from 'node:fs';
 import { bodyRows } from './bad-input/body-rows.ts';
 import { commandRows } from './bad-input/command-rows.ts';
 import { exposureRows } from './bad-input/exposure-rows.ts';
@@ -8,9 +7,7 @@ import { framingRows } from './bad-input/framing-rows.ts';
 import { httpRows } from './bad-input/http-rows.ts';
 import { type BadInput, rowCount } from './bad-input/rows.ts';
 import { signatureRows } from './bad-input/signature-rows.ts';
-
-const page = new URL('../docs/bad-input.md', import.meta.url);
-const region = /(<!-- bad-input -->\n)[\s\S]*?(<!-- \/bad-input -->)/;
+import { type GeneratedRegion, writeRegion } from './support/generated-region.ts';
 
 const files: Readonly<Record<string, readonly BadInput[]>> = {
   'signature-rows': signatureRows,
@@ -22,7 +19,7 @@ const files: Readonly<Record<string, readonly BadInput[]>> = {
 };
 
 /** A row per bad input, in the order of the numbers. */
-export function badInputTable(): string {
+export function badInputTable(): GeneratedRegion {
   const rows = Object.entries(files)
     .flatMap(([file, inputs]) => inputs.map((input) => ({ file, ...input })))
     .sort((a, b) => numberOf(a) - numberOf(b))
@@ -32,24 +29,15 @@ export function badInputTable(): string {
       notApplicable ? `not applicable: ${notApplicable}` : `[${file}.ts](../test/bad-input/${file}.ts)`,
     ]);
   if (rows.length !== rowCount) throw new Error(`${rows.length} rows instead of ${rowCount}`);
-  return [['', 'bad input', 'test'], ['---', '---', '---'], ...rows]
+  const text = [['', 'bad input', 'test'], ['---', '---', '---'], ...rows]
     .map(
       (cells) =>
         `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('<', '&lt;')).join(' | ')} |\n`,
     )
     .join('');
+  return { file: new URL('../docs/bad-input.md', import.meta.url), name: 'bad-input', text };
 }
 
 const numberOf = ({ id }: Pick<BadInput, 'id'>) => Number(id.slice(1));
 
-export function writtenBadInputTable(): string {
-  return region.exec(readFileSync(page, 'utf8'))?.[0].split('\n').slice(1, -1).join('\n').concat('\n') ?? '';
-}
-
-if (import.meta.main) {
-  const text = readFileSync(page, 'utf8');
-  writeFileSync(
-    page,
-    text.replace(region, (_, start: string, end: string) => `${start}${badInputTable()}${end}`),
-  );
-}
+if (import.meta.main) writeRegion(badInputTable());

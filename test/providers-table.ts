@@ -1,6 +1,5 @@
 // The number of providers in README.md and their list in docs/providers.md, made from the registry.
 // `node test/providers-table.ts` writes both; test/readme.test.ts checks that they are current.
-import { readFileSync, writeFileSync } from 'node:fs';
 import {
   describeProvider,
   type Provider,
@@ -9,25 +8,16 @@ import {
   usualAnswer,
 } from '../src/providers/index.ts';
 import { variableOf } from '../src/providers/sources.ts';
+import { type GeneratedRegion, writeRegion } from './support/generated-region.ts';
 
-const region = /(<!-- providers -->\n)[\s\S]*?(<!-- \/providers -->)/;
 const all = Object.values<Provider>(providers).sort((a, b) => (a.name < b.name ? -1 : 1));
 
-export interface GeneratedTable {
-  file: URL;
-  text: string;
-}
-
-/** The text between the markers of each file. */
-export function providerTables(): GeneratedTable[] {
+export function providerTables(): GeneratedRegion[] {
+  const name = 'providers';
   return [
-    { file: new URL('../README.md', import.meta.url), text: summary() },
-    { file: new URL('../docs/providers.md', import.meta.url), text: details() },
+    { file: new URL('../README.md', import.meta.url), name, text: summary() },
+    { file: new URL('../docs/providers.md', import.meta.url), name, text: details() },
   ];
-}
-
-export function regionOf(file: URL): string | undefined {
-  return region.exec(readFileSync(file, 'utf8'))?.[0].split('\n').slice(1, -1).join('\n').concat('\n');
 }
 
 /** One line: the list itself is in docs/providers.md. */
@@ -130,11 +120,4 @@ function tableLines([head = [], ...rows]: readonly (readonly string[])[]): strin
   return [line(head), line(head.map(() => '---')), ...rows.map(line)];
 }
 
-if (import.meta.main)
-  for (const { file, text } of providerTables()) {
-    const before = readFileSync(file, 'utf8');
-    writeFileSync(
-      file,
-      before.replace(region, (_, start: string, end: string) => start + text + end),
-    );
-  }
+if (import.meta.main) for (const region of providerTables()) writeRegion(region);

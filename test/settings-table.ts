@@ -1,10 +1,8 @@
 // The table of settings in docs/settings.md, made from the comments and defaults of src/config.ts. `node test/settings-table.ts`
 // writes it; test/readme.test.ts checks that it is current.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { parseConfig } from '../src/config.ts';
-
-const page = new URL('../docs/settings.md', import.meta.url);
-const region = /(<!-- settings -->\n)[\s\S]*?(<!-- \/settings -->)/;
+import { type GeneratedRegion, writeRegion } from './support/generated-region.ts';
 
 /** Settings that the schema does not list, because their names depend on the sources. */
 const ofSources: readonly (readonly [string, string, string])[] = [
@@ -28,26 +26,17 @@ const ofSources: readonly (readonly [string, string, string])[] = [
   ],
 ];
 
-export function settingsTable(): string {
+export function settingsTable(): GeneratedRegion {
   const source = readFileSync(new URL('../src/config.ts', import.meta.url), 'utf8');
   const { config } = parseConfig({});
   const rows = [...source.matchAll(/^ {2}\/\*\* (.+?) \*\/\n {2}([A-Z_]+): /gm)].map(([, meaning, name]) => {
     const fallback = config?.[name as keyof typeof config];
     return [`\`${name}\``, fallback === undefined ? '' : `\`${fallback}\``, meaning!] as const;
   });
-  return [['setting', 'default', 'meaning'], ['---', '---', '---'], ...rows, ...ofSources]
+  const text = [['setting', 'default', 'meaning'], ['---', '---', '---'], ...rows, ...ofSources]
     .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`)
     .join('');
+  return { file: new URL('../docs/settings.md', import.meta.url), name: 'settings', text };
 }
 
-export function writtenSettingsTable(): string {
-  return region.exec(readFileSync(page, 'utf8'))?.[0].split('\n').slice(1, -1).join('\n').concat('\n') ?? '';
-}
-
-if (import.meta.main) {
-  const text = readFileSync(page, 'utf8');
-  writeFileSync(
-    page,
-    text.replace(region, (_, start: string, end: string) => `${start}${settingsTable()}${end}`),
-  );
-}
+if (import.meta.main) writeRegion(settingsTable());

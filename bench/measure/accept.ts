@@ -1,4 +1,4 @@
-// (a) Accepted a second, and how long a sender waits, at several numbers of connections.
+// Accepted a second, and how long a sender waits, at several numbers of connections.
 import { type LoadResult, runLoad } from '../load/load.ts';
 import type { Usage } from '../machine/process.ts';
 import type { Run, Session, System } from '../systems/system.ts';

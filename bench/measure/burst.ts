@@ -1,4 +1,4 @@
-// (h) A burst as it comes in life: web and worker share the machine, and it is over when the last event is handled.
+// A burst as it comes in life: web and worker share the machine, and it is over when the last event is handled.
 import { setTimeout as delay } from 'node:timers/promises';
 import { runLoad } from '../load/load.ts';
 import type { RunningProgram } from '../machine/process.ts';

@@ -1,4 +1,4 @@
-// (d) Forgeries as fast as they come: how many are refused, what SQL they cause, what valid traffic feels.
+// Forgeries as fast as they come: how many are refused, what SQL they cause, what valid traffic feels.
 import { setTimeout as delay } from 'node:timers/promises';
 import { type LoadResult, runLoad } from '../load/load.ts';
 import { runPaced } from '../load/paced.ts';

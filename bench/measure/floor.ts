@@ -1,4 +1,4 @@
-// (g) The floor: Postbell's own rows and jobs, inserted in groups without HTTP, Node or a signature in the way.
+// The floor: Postbell's own rows and jobs, inserted in groups without HTTP, Node or a signature in the way.
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

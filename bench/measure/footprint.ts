@@ -1,4 +1,4 @@
-// (f) How long each process takes to start, and the memory it has then.
+// How long each process takes to start, and the memory it has then.
 import type { Session, System } from '../systems/system.ts';
 import { withRun, withWeb, withWorker } from './stage.ts';
 

@@ -1,4 +1,4 @@
-// (e) Accepting and processing with a million events waiting, and with five million finished.
+// Accepting and processing with a million events waiting, and with five million finished.
 import { cloneFinished, clonePending } from '../systems/clone-events.ts';
 import type { Session, System } from '../systems/system.ts';
 import { type AcceptResult, acceptOn, measureAccept } from './accept.ts';

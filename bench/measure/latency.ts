@@ -1,4 +1,4 @@
-// (c) At a calm 200 events a second: until the answer, and until the handler's row is committed.
+// At a calm 200 events a second: until the answer, and until the handler's row is committed.
 import { setTimeout as delay } from 'node:timers/promises';
 import { runPaced } from '../load/paced.ts';
 import { percentile } from '../load/percentile.ts';

@@ -1,4 +1,4 @@
-// (b) Events processed a second from a full queue, by a handler that writes one row.
+// Events processed a second from a full queue, by a handler that writes one row.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Usage } from '../machine/process.ts';
 import type { Run, Session, System, WorkerVariant } from '../systems/system.ts';

@@ -114,7 +114,7 @@ function acceptSection(results: Results, systems: readonly System[]): string {
   const verdict = problems.length
     ? `Not all went well:\n\n${problems.join('\n')}`
     : 'Every event that was answered 2xx was found in its table or queue afterwards (Postbell: with its job); none was refused.';
-  return `## (a) Accepted a second\n\n${rates}\n\n${waits}\n\n${verdict}`;
+  return `## Accepted a second\n\n${rates}\n\n${waits}\n\n${verdict}`;
 }
 
 /** How Postbell's two ways compare with a row that is not its own. */
@@ -147,7 +147,7 @@ function processSection(results: Results, systems: readonly System[]): string {
     'Postgres + Redis',
     'RSS MB after',
   ];
-  return `## (b) Processed a second\n\n${table(head, rows)}`;
+  return `## Processed a second\n\n${table(head, rows)}`;
 }
 
 function latencySection({ latency }: Results, systems: readonly System[]): string {
@@ -170,7 +170,7 @@ function latencySection({ latency }: Results, systems: readonly System[]): strin
     'sent',
     'missing',
   ];
-  return `## (c) From the request to the handler's commit\n\n${table(head, rows)}`;
+  return `## From the request to the handler's commit\n\n${table(head, rows)}`;
 }
 
 function floodSection({ flood }: Results, systems: readonly System[]): string {
@@ -198,7 +198,7 @@ function floodSection({ flood }: Results, systems: readonly System[]): string {
   const why = texts.length
     ? `Postbell's statements during the flood (a sample of the rejections, at most one row a second, whatever the flood's rate):\n\n${list}`
     : '';
-  return `## (d) A flood of forgeries\n\n${table(head, rows)}\n\n${why}`;
+  return `## A flood of forgeries\n\n${table(head, rows)}\n\n${why}`;
 }
 
 function growthSection({ growth }: Results, systems: readonly System[]): string {
@@ -226,7 +226,7 @@ function growthSection({ growth }: Results, systems: readonly System[]): string 
     'against empty',
     ...variants.flatMap(({ name }) => [`processed/s, ${name}`, 'against empty']),
   ];
-  return `## (e) Full tables\n\n${table(head, rows)}\n\nThe empty tables come first and last: how far they lie apart is the machine's own noise.`;
+  return `## Full tables\n\n${table(head, rows)}\n\nThe empty tables come first and last: how far they lie apart is the machine's own noise.`;
 }
 
 function footprintSection({ footprint }: Results, systems: readonly System[]): string {
@@ -237,13 +237,13 @@ function footprintSection({ footprint }: Results, systems: readonly System[]): s
     integer(row.readyMs),
     whole(row.rssMb),
   ]);
-  return `## (f) Start and memory\n\n${table(['', 'listening after ms', 'ready after ms', 'RSS MB at the start'], rows)}`;
+  return `## Start and memory\n\n${table(['', 'listening after ms', 'ready after ms', 'RSS MB at the start'], rows)}`;
 }
 
 function floorSection({ floor }: Results): string {
   if (floor.length === 0) return '';
   const rows = floor.map(({ name, rowsPerSecond }) => [name, integer(rowsPerSecond)]);
-  return `## (g) The floor: the same rows without HTTP\n\n${table(['', 'events/s'], rows)}`;
+  return `## The floor: the same rows without HTTP\n\n${table(['', 'events/s'], rows)}`;
 }
 
 function burstSection(results: Results, systems: readonly System[]): string {
@@ -270,7 +270,7 @@ function burstSection(results: Results, systems: readonly System[]): string {
     'CPU µs per event: web + worker + Postgres and Redis',
     'never handled',
   ];
-  return `## (h) A burst, accepted and processed at once\n\n${table(head, rows)}`;
+  return `## A burst, accepted and processed at once\n\n${table(head, rows)}`;
 }
 
 function titleOf(systems: readonly System[], name: string): string {

@@ -1,4 +1,4 @@
-// `postbell demo`: a shop's day of webhooks over real HTTP into real processes, and books that must balance.
+// `postbell demo`: plays a shop's day of webhooks over real HTTP against real processes, and checks the ledger.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
@@ -6,7 +6,7 @@ import { type BookLine, type Found, makeBooks, unbalancedLines } from '../demo/b
 import { createClient } from '../demo/client.ts';
 import { playDay } from '../demo/day.ts';
 import {
-  countUnsettled,
+  countUnfinished,
   readDeadLetters,
   readEventFigures,
   replayBySql,
@@ -29,7 +29,7 @@ export interface DemoOptions {
   output: OutputStream;
   /** One document at the end instead of lines. */
   json?: boolean;
-  /** Between the day's end and its ledger. Whatever it changes in the tables, the books must not balance. */
+  /** Runs between the end of the day and the ledger. A test changes tables here: the ledger must then not balance. */
   beforeBooks?: (database: Database) => Promise<unknown>;
 }
 
@@ -39,8 +39,8 @@ const countingTimeoutMs = 10_000;
 const standstillMs = 60_000;
 
 /**
- * Plays the day in a database of its own (embedded Postgres, or a fresh one beside DATABASE_URL's) and leaves nothing
- * behind. @returns the exit code: 0 only when the books balance, before and after the replay
+ * Plays the day in a new database (of an embedded Postgres, or on DATABASE_URL's server), which it deletes at the end.
+ * @returns the exit code: 0 only when the ledger balances before and after the replay
  */
 export async function runDemo(env: Environment, options: DemoOptions): Promise<number> {
   const { output, json = false } = options;
@@ -52,13 +52,15 @@ export async function runDemo(env: Environment, options: DemoOptions): Promise<n
   try {
     await using stage = await openStage(env, say, stop);
     const playing = play(stage, { ...options, out, say, signal: stop.signal });
-    playing.catch(() => {}); // when it was stopped, it fails later on what is gone then
+    playing.catch(() => {}); // after a stop it still fails, since its database was deleted
     const { lines, isBalanced } = await Promise.race([playing, stop.stopped, stage.broken]);
     if (json) printJson(output, { isBalanced, seconds: Number(seconds()), ledger: lines });
-    say(isBalanced ? 'the books balance: every event once, every effect once' : 'THE BOOKS DO NOT BALANCE');
+    say(
+      isBalanced ? 'the ledger balances: every event once, every effect once' : 'THE LEDGER DOES NOT BALANCE',
+    );
     return isBalanced ? exitCodes.balanced : exitCodes.unbalanced;
   } catch (error) {
-    // Ctrl-C reaches the child processes as well: whatever that broke, it was wanted.
+    // Ctrl-C reaches the child processes as well: an error after it is its consequence.
     if (!stop.signal.aborted) throw error;
     say(stop.signal.reason.message);
     return exitCodes.interrupted;
@@ -77,7 +79,7 @@ async function play(stage: Stage, { out, say, signal, beforeBooks }: Play) {
   const client = createClient({ webUrl, sources, journal, signal });
   const patience = createPatience(standstillMs);
   const poison = await playDay({ client, database, maxAttempts, patience, say });
-  await patience.waitForNone(() => countUnsettled(database, journal.acknowledged()));
+  await patience.waitForNone(() => countUnfinished(database, journal.acknowledged()));
   await beforeBooks?.(database);
   const lines = await balance(stage, journal);
 
@@ -101,7 +103,7 @@ async function play(stage: Stage, { out, say, signal, beforeBooks }: Play) {
   return { lines: after, isBalanced: unbalancedLines(after).length === 0 };
 }
 
-/** Reads all figures; duplicates of an event that was just locked are counted a moment later. */
+/** Reads all figures, for some seconds until they balance: duplicates of a locked event are counted a moment later. */
 async function balance(stage: Stage, journal: Journal): Promise<BookLine[]> {
   const deadline = performance.now() + countingTimeoutMs;
   for (;;) {
@@ -116,13 +118,13 @@ async function balance(stage: Stage, journal: Journal): Promise<BookLine[]> {
   }
 }
 
-/** The cause is fixed, then the event is replayed as an operator would: by SQL. */
+/** Fixes the cause, then replays the event by SQL, as an operator would. */
 async function replay(database: Database, poison: ShopEvent, say: (text: string) => void): Promise<void> {
-  say(`somebody fixes the cause of a dead letter: ${await addLoyaltyRate(database)}`);
+  say(`an operator fixes the cause of a dead letter: ${await addLoyaltyRate(database)}`);
   await replayBySql(database, poison);
   say(`and replays it: ${statementFor(poison)}`);
-  await createPatience(standstillMs).waitForNone(() => countUnsettled(database, [poison]));
-  poison.fate = 'PROCESSED'; // if it is not, the ledger says so
+  await createPatience(standstillMs).waitForNone(() => countUnfinished(database, [poison]));
+  poison.fate = 'PROCESSED'; // expected from now on; the ledger compares
 }
 
 function statementFor({ source, eventId }: ShopEvent): string {
@@ -136,7 +138,10 @@ function reportUnbalanced(out: OutputStream, lines: readonly BookLine[]): void {
 }
 
 function printSqlToTry(out: OutputStream): void {
-  printLine(out, '\nThe demo is gone when it ends. To look around: npm run dev, send an event, and in psql:');
+  printLine(
+    out,
+    '\nThe demo deletes its database at the end. To try SQL yourself: npm run dev, send an event, and in psql:',
+  );
   for (const statement of statementsToTry) printLine(out, `  ${statement};`);
   printLine(out);
 }

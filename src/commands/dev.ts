@@ -1,4 +1,4 @@
-// `postbell dev`: Postgres, web and worker on this machine, kept running, with reload of handlers.
+// `postbell dev`: runs Postgres, web and worker on this machine and reloads the handlers.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
@@ -24,11 +24,11 @@ export interface DevOptions extends CommonOptions {
   yes?: boolean;
 }
 
-const interruptedExitCode = 0; // Ctrl-C is how it is meant to end
-const usualPort = 3_000;
+const interruptedExitCode = 0; // Ctrl-C is the usual end of dev
+const defaultPort = 3_000;
 
 /**
- * Runs until Ctrl-C, and then ends everything it started. `io.folder` is the project's.
+ * Runs until Ctrl-C, then ends every process that it started. `io.folder` is the project's folder.
  * @throws ConfigError, CommandError
  */
 export async function runDev(io: CommandIo, { json = false, yes = false }: DevOptions): Promise<number> {
@@ -85,23 +85,23 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     else printWelcome(output, { ...up, handlersModule, folder });
     return await Promise.race([web.broken, stop.stopped]);
   } catch (error) {
-    // Ctrl-C reaches the child processes as well: whatever that broke, it was wanted.
+    // Ctrl-C reaches the child processes as well: an error after it is its consequence.
     if (!stop.signal.aborted) throw error;
     say('stopping');
     return interruptedExitCode;
   }
 }
 
-/** The usual one, or another where it is taken. */
+/** The default port; 0 (any free port) where another program uses it. */
 async function freePort(say: (text: string) => void): Promise<number> {
   const server = createServer();
   try {
-    server.listen(usualPort, '127.0.0.1');
+    server.listen(defaultPort, '127.0.0.1');
     await once(server, 'listening');
-    return usualPort;
+    return defaultPort;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    say(`port ${usualPort} is taken: another one is used (set PORT to choose)`);
+    say(`port ${defaultPort} is in use: dev takes another port (set PORT to choose)`);
     return 0;
   } finally {
     if (server.listening) {

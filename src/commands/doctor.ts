@@ -1,4 +1,4 @@
-// `postbell doctor`: checks everything that can be wrong, and says how to fix it.
+// `postbell doctor`: checks configuration, database, queue and inbox, and says how to fix each problem.
 import type { Environment } from '../config.ts';
 import type { Check, CheckContext } from '../doctor/check.ts';
 import { fail } from '../doctor/check.ts';
@@ -18,7 +18,7 @@ import { printJson, printLine } from '../terminal/print.ts';
 const maxConnections = 2;
 const statementTimeoutMs = 30_000;
 
-/** @param only a source whose rejected requests are listed @returns 1 when a check failed; warnings do not count */
+/** @param only name of a source: lists its rejected requests @returns 1 when a check failed; warnings do not count */
 export async function runDoctor(
   io: CommandIo,
   only: string | undefined,
@@ -73,13 +73,13 @@ async function runChecks(
     await attempt('dead letters', () => checkDeadLetters(context), add);
     await attempt('storage', () => checkStorage(context), add);
     if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);
-    await attempt('refused requests', () => checkRejections(context, only), add);
+    await attempt('rejected requests', () => checkRejections(context, only), add);
   } finally {
     await database.close();
   }
 }
 
-/** A check that cannot be made has failed (undefined), and the others go on. */
+/** A check that throws counts as failed; the other checks still run. @returns undefined when it threw */
 async function attempt(
   name: string,
   check: () => Promise<Check[]>,
@@ -92,7 +92,7 @@ async function attempt(
   } catch (error) {
     const { message, remedy } = databaseProblem(error) ?? {
       message: describeError(firstOf(error)).text,
-      remedy: 'run it again; with LOG_LEVEL=debug it tells more',
+      remedy: 'run doctor again with LOG_LEVEL=debug: the log has details',
     };
     add([fail(name, message, remedy)]);
     return undefined;

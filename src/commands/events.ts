@@ -1,4 +1,4 @@
-// `postbell events`: the events that a filter chooses, newest first.
+// `postbell events`: lists the events that match a filter, newest first.
 import { type EventSummary, listEvents } from '../events/queries.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
@@ -30,10 +30,11 @@ function printEvents({ out, err }: CommandIo, events: readonly EventSummary[], l
     { title: 'TRIES', value: (event) => String(event.attempts), isNumber: true },
     { title: 'WHY', value: why },
   ]);
-  if (events.length === limit) printLine(err, `the newest ${limit}; there may be more: --limit, or a filter`);
+  if (events.length === limit)
+    printLine(err, `these are the newest ${limit}; for others use --limit or a filter`);
 }
 
-/** An older error of an event that was PROCESSED in the end is history, which `show` tells. */
+/** The errors of an event that is PROCESSED now are in `show`. */
 function why({ status, ignoredReason, lastError }: EventSummary): string {
   if (status === 'IGNORED') return ignoredReason ?? '';
   return status === 'PROCESSED' ? '' : (lastError ?? '');

@@ -5,18 +5,18 @@ import { CommandError } from '../errors.ts';
 import { variableOf } from '../providers/sources.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
-import { findOrRefuse } from './providers.ts';
+import { requireProvider } from './providers.ts';
 
 export interface KeysOptions extends CommonOptions {
-  /** The source that it is for; default: the provider's own. */
+  /** Name of the source; default: the provider's name. */
   source?: string;
-  /** File for the private half of a key pair. */
+  /** File for the private key of a key pair. */
   privateKey?: string;
 }
 
 /** Prints lines for a `.env` file. */
 export async function runKeys(io: CommandIo, providerName: string, options: KeysOptions): Promise<number> {
-  const provider = findOrRefuse(providerName);
+  const provider = requireProvider(providerName);
   const { secret, privateKey = null } = provider.secret.generate();
   const source = options.source ?? provider.name;
   const variable = `${variableOf(source)}_WEBHOOK_SECRET`;
@@ -33,7 +33,9 @@ export async function runKeys(io: CommandIo, providerName: string, options: Keys
 
 function savePrivateKey({ folder, err }: CommandIo, privateKey: string, path: string | undefined): void {
   if (path === undefined) {
-    throw new CommandError('it signs with a key pair: say where the private half goes, --private-key <file>');
+    throw new CommandError(
+      'this provider signs with a key pair: name a file for the private key, --private-key <file>',
+    );
   }
   try {
     writeFileSync(resolve(folder, path), privateKey, { mode: 0o600, flag: 'wx' });
@@ -41,5 +43,5 @@ function savePrivateKey({ folder, err }: CommandIo, privateKey: string, path: st
     const { code } = error as NodeJS.ErrnoException;
     throw new CommandError(`${path} cannot be written (${code})`);
   }
-  printLine(err, `private half written to ${path}; use it with: postbell send --private-key ${path}`);
+  printLine(err, `private key written to ${path}; use it with: postbell send --private-key ${path}`);
 }

@@ -1,4 +1,4 @@
-// `postbell migrate`: brings the database to the schema this code needs. For the release phase.
+// `postbell migrate`: updates the database to the schema that this code needs. Runs in a platform's release phase.
 import type { Environment } from '../config.ts';
 import { migrateDatabase } from '../migrations/migrate.ts';
 import { tablesFileOf } from '../migrations/tables-file.ts';
@@ -9,14 +9,14 @@ import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
 
 export interface Migration {
-  /** Files of sql/. */
+  /** Names of the migrations. */
   applied: string[];
   schema: number;
   queueSchema: number;
 }
 
 /**
- * Ours, pg-boss's, and `tables.sql` beside the handlers if there is one.
+ * Applies Postbell's migrations, pg-boss's, and `tables.sql` beside the handlers if it exists.
  * @throws ConfigError, CommandError
  */
 export async function runMigrate(env: Environment, folder = process.cwd()): Promise<Migration> {

@@ -28,7 +28,7 @@ const worker: Verb = {
 
 const dev: Verb<DevOptions> = {
   name: 'dev',
-  summary: 'web and worker in one, with a Postgres of its own',
+  summary: 'run web and worker with an embedded Postgres, and reload the handlers',
   examples: ['postbell dev'],
   flags: [['-y, --yes', 'do not ask before the database of DATABASE_URL is migrated']],
   run: async (io, options) => (await import('./dev.ts')).runDev(io, options),
@@ -36,21 +36,21 @@ const dev: Verb<DevOptions> = {
 
 const demo: Verb = {
   name: 'demo',
-  summary: "a shop's day of webhooks, played and balanced",
+  summary: "play a shop's day of webhooks and compare the result with the expected one",
   examples: ['postbell demo'],
   run: async ({ env, out }, options) => (await import('./demo.ts')).runDemo(env, { ...options, output: out }),
 };
 
 const migrate: Verb = {
   name: 'migrate',
-  summary: 'bring the database to the schema this version needs',
+  summary: 'update the database to the schema that this version needs',
   examples: ['postbell migrate'],
   run: async (io, options) => (await import('./migrate.ts')).runMigrateVerb(io, options),
 };
 
 const status: Verb = {
   name: 'status',
-  summary: 'how many events are in which status',
+  summary: 'count the events by source and status',
   examples: ['postbell status'],
   findsRunningDev: true,
   run: async (io, options) => (await import('./status.ts')).runStatus(io, options),
@@ -67,17 +67,17 @@ const events: Verb<EventsOptions> = {
 
 const show: Verb<ShowOptions> = {
   name: 'show',
-  summary: 'one event in full: payload, headers, failed attempts',
+  summary: 'show one event: payload, headers, failed attempts',
   examples: ['postbell show evt_1NG8Du2eZvKYlo2C'],
   arguments: [['<id>', 'the event id']],
-  flags: [['--source <name>', 'where several sources have that id']],
+  flags: [['--source <name>', 'needed if several sources have this id']],
   findsRunningDev: true,
   run: async (io, options, [id = '']) => (await import('./show.ts')).runShow(io, id, options),
 };
 
 const replay: Verb<ReplayOptions> = {
   name: 'replay',
-  summary: 'run events again: one by its id, or all that a filter chooses (default: FAILED)',
+  summary: 'run events again: one by its id, or all that match a filter (default: FAILED)',
   examples: [
     'postbell replay evt_1NG8Du2eZvKYlo2C',
     'postbell replay --source stripe --error ECONNREFUSED --since 1d --yes',
@@ -90,7 +90,7 @@ const replay: Verb<ReplayOptions> = {
 
 const send: Verb<SendOptions> = {
   name: 'send',
-  summary: 'deliver a correctly signed event, as the provider would',
+  summary: 'send a correctly signed delivery, as the provider would',
   examples: [
     'postbell send stripe payment_intent.succeeded',
     'postbell send stripe invoice.paid --data invoice.json --url https://staging.example.com',
@@ -101,7 +101,7 @@ const send: Verb<SendOptions> = {
   ],
   flags: [
     ['--data <file>', "the body; '-' reads standard input (default: a sample of the topic)"],
-    ['--id <id>', 'event id, for samples and where it travels in a header'],
+    ['--id <id>', 'event id, for samples and for providers that send the id in a header'],
     ['--url <url>', 'server or endpoint (default: http://127.0.0.1:$PORT)'],
     ['--count <n>', 'number of different events', wholeNumber(1, 1_000_000), 1],
     ['--repeat <n>', 'further deliveries of each event', wholeNumber(0, 1_000), 0],
@@ -115,7 +115,7 @@ const send: Verb<SendOptions> = {
 
 const doctor: Verb = {
   name: 'doctor',
-  summary: 'check everything that can be wrong, and say how to fix it',
+  summary: 'check configuration, database, queue and inbox; name causes and remedies',
   examples: ['postbell doctor', 'postbell doctor stripe'],
   arguments: [['[source]', 'list its rejected requests one by one']],
   findsRunningDev: true,
@@ -124,7 +124,7 @@ const doctor: Verb = {
 
 const setup: Verb<SetupOptions> = {
   name: 'setup',
-  summary: 'wait for the secret of a provider that hands it over on first contact',
+  summary: 'wait for a provider that sends its secret on first contact, and print the secret',
   examples: ['postbell setup notion --minutes 10'],
   arguments: [['<source>', 'e.g. notion, asana']],
   flags: [['--minutes <n>', 'how long to wait', wholeNumber(1, 120), 10]],
@@ -134,7 +134,7 @@ const setup: Verb<SetupOptions> = {
 
 const providers: Verb = {
   name: 'providers',
-  summary: 'all providers: scheme, handshake, where the secret is found',
+  summary: 'list all providers: scheme, handshake, place of the secret',
   examples: ['postbell providers stripe'],
   arguments: [['[provider]', 'only this one, with its sample topics']],
   usesDatabase: false,
@@ -143,12 +143,12 @@ const providers: Verb = {
 
 const keys: Verb<KeysOptions> = {
   name: 'keys',
-  summary: 'make a secret for trials',
+  summary: 'make a secret or a key pair for trials',
   examples: ['postbell keys stripe >> .env'],
   arguments: [['<provider>', 'e.g. stripe']],
   flags: [
-    ['--source <name>', 'for a source of that name'],
-    ['--private-key <file>', 'where the private half of a key pair goes'],
+    ['--source <name>', "name of the source (default: the provider's name)"],
+    ['--private-key <file>', 'file for the private key of a key pair'],
   ],
   usesDatabase: false,
   run: async (io, options, [name = '']) => (await import('./keys.ts')).runKeys(io, name, options),
@@ -164,8 +164,8 @@ const verbs: readonly Verb[] = [
 const usageExitCode = 2;
 
 /**
- * Runs one command line. @returns its exit code, or undefined where the process goes on by itself
- * @throws whatever the verb threw
+ * Runs one command line. @returns its exit code; undefined where the process keeps running (web, worker)
+ * @throws the verb's error
  */
 export async function runProgram(args: readonly string[], io: CommandIo): Promise<number | undefined> {
   let outcome: number | undefined;
@@ -180,7 +180,7 @@ export async function runProgram(args: readonly string[], io: CommandIo): Promis
     return outcome;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    // Help that was asked for ends with 0; help because something was missing is a usage error.
+    // Requested help ends with 0; help because an argument is missing is a usage error.
     return error.exitCode === 0 ? 0 : usageExitCode;
   }
 }
@@ -197,11 +197,11 @@ function createProgram(io: CommandIo): Command {
       getErrHelpWidth: () => io.err.columns ?? 100,
     })
     .showSuggestionAfterError()
-    .showHelpAfterError('(add --help for how it is used)')
-    .addHelpText('after', '\nSettings come from the environment and from .env; all of them: .env.example');
+    .showHelpAfterError('(--help explains the usage)')
+    .addHelpText('after', '\nSettings come from the environment and from .env; .env.example lists all');
 }
 
-/** package.json is beside src/ as it is beside dist/. */
+/** package.json is beside src/ and beside dist/. */
 function readVersion(): string {
   const file = new URL('../../package.json', import.meta.url);
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;

@@ -1,4 +1,4 @@
-// `postbell providers`: all providers, how each proves its requests, and where its secret is found.
+// `postbell providers`: lists all providers, how each proves its requests, and where to find its secret.
 import { CommandError } from '../errors.ts';
 import { printable } from '../printable.ts';
 import {
@@ -13,13 +13,13 @@ import { variableOf } from '../providers/sources.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine, printTable } from '../terminal/print.ts';
 
-/** @throws CommandError for a name that is none */
+/** @throws CommandError for an unknown name */
 export async function runProviders(
   { out }: CommandIo,
   name: string | undefined,
   { json }: CommonOptions,
 ): Promise<number> {
-  const chosen = name === undefined ? Object.values<Provider>(providers) : [findOrRefuse(name)];
+  const chosen = name === undefined ? Object.values<Provider>(providers) : [requireProvider(name)];
   if (json) for (const provider of chosen) printJson(out, describe(provider));
   else if (name === undefined) {
     printTable(out, chosen, [
@@ -33,7 +33,7 @@ export async function runProviders(
   return 0;
 }
 
-export function findOrRefuse(name: string): Provider {
+export function requireProvider(name: string): Provider {
   const provider = findProvider(name);
   if (!provider) throw new CommandError(`there is no provider ${name}; all of them: postbell providers`);
   return provider;
@@ -48,24 +48,24 @@ function printOne(out: CommandIo['out'], provider: Provider): void {
   const fields: [string, string | null][] = [
     ['provider', `${shown.name} (${shown.title})`],
     ['URL', shown.url],
-    ['paste it', shown.urlWhere],
+    ['URL goes to', shown.urlWhere],
     ['signs URL', shown.signsUrl ? 'yes: set PUBLIC_URL or <SOURCE>_WEBHOOK_URL' : 'no'],
     ['variable', shown.secretVariable],
     ['secret', `${shown.secretLabel}: ${shown.secretFormat}`],
-    ['where', shown.secretWhere],
+    ['secret is at', shown.secretWhere],
     ['events', shown.events],
     ['handshake', shown.handshakes.join(', ') || 'none'],
     ['scheme', shown.scheme],
     ['event id', shown.eventId],
     ['accepted', shown.accepted],
-    ['refused', `${shown.rejected.status}: ${shown.rejected.meaning}`],
-    ['not now', `${shown.unavailable.status}: ${shown.unavailable.meaning}`],
+    ['rejected', `${shown.rejected.status}: ${shown.rejected.meaning}`],
+    ['unavailable', `${shown.unavailable.status}: ${shown.unavailable.meaning}`],
     ['retries', shown.retries],
-    ['again', shown.redelivery],
+    ['redelivery', shown.redelivery],
     ['bodies', shown.bodyLimitBytes === null ? null : `up to ${shown.bodyLimitBytes} bytes`],
     ['samples', shown.sampleTopics.join(', ')],
     ['docs', shown.docsUrl],
   ];
   for (const [name, value] of fields)
-    if (value !== null) printLine(out, `${name.padEnd(10)} ${printable(value)}`);
+    if (value !== null) printLine(out, `${name.padEnd(12)} ${printable(value)}`);
 }

@@ -1,4 +1,4 @@
-// `postbell replay`: sets events to PENDING, one by its id or many by a filter, which is counted first.
+// `postbell replay`: sets events to PENDING: one by its id, or all that match a filter, after counting them.
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import type { EventStatus } from '../events/event.ts';
@@ -17,7 +17,7 @@ export interface ReplayOptions extends FilterOptions, CommonOptions {
 
 const interruptedExitCode = 130;
 const eraseLine = '\r\x1b[K';
-/** Events that already took effect are never replayed by accident. */
+/** Without PROCESSED: their effect happened already. */
 const defaultForMany: readonly EventStatus[] = ['FAILED'];
 const defaultForOne: readonly EventStatus[] = ['FAILED', 'IGNORED'];
 
@@ -52,7 +52,7 @@ export async function runReplay(
   });
 }
 
-/** An id that stands for none or for several events is refused before anything is touched. */
+/** Nothing is replayed if several sources have the id, or if the event has another status. @throws CommandError */
 async function checkOne(
   database: Database,
   eventId: string,
@@ -84,7 +84,7 @@ async function replayAll(
   { json }: ReplayOptions,
 ): Promise<number> {
   const signal = interrupted();
-  signal.addEventListener('abort', () => printLine(err, 'stopping after the batch in hand'));
+  signal.addEventListener('abort', () => printLine(err, 'stopping after the current batch'));
   const isWatched = !json && err.isTTY && matched > 1;
   const replayed = await replay(database, filter, {
     signal,
@@ -94,15 +94,15 @@ async function replayAll(
   });
   if (isWatched) err.write(eraseLine);
   if (json) printJson(out, { matched, replayed, ...(signal.aborted ? { interrupted: true } : {}) });
-  else printLine(out, `${countText(replayed, 'event')} set to PENDING; a running worker takes over at once`);
+  else printLine(out, `${countText(replayed, 'event')} set to PENDING; a running worker runs them at once`);
   if (signal.aborted) {
-    printLine(err, `interrupted: ${countText(Math.max(0, matched - replayed), 'event')} left as before`);
+    printLine(err, `interrupted: ${countText(Math.max(0, matched - replayed), 'event')} unchanged`);
     return interruptedExitCode;
   }
   if (replayed >= matched) return 0;
   printLine(
     err,
-    `${matched - replayed} were locked or changed by somebody else meanwhile: look at them again`,
+    `${countText(matched - replayed, 'event')} not replayed, because another session locked or changed them: check them, and run replay again`,
   );
   return 1;
 }

@@ -24,11 +24,11 @@ export interface SendOptions extends CommonOptions {
   data?: string;
   id?: string;
   url?: string;
-  /** Different events. */
+  /** Number of different events. */
   count: number;
-  /** How often each is delivered once more. */
+  /** Number of further deliveries of each event. */
   repeat: number;
-  /** File with the private half, for schemes whose secret is a public key. */
+  /** File with the private key, for schemes whose secret is a public key. */
   privateKey?: string;
 }
 
@@ -42,23 +42,23 @@ export async function runSend(
   options: SendOptions,
 ): Promise<number> {
   const { config, sources } = loadSettings(io.env);
-  const source = sources.get(sourceName) ?? refuseSource(sourceName, [...sources.keys()]);
+  const source = sources.get(sourceName) ?? throwUnknownSource(sourceName, [...sources.keys()]);
   const url = endpointOf(options.url ?? `http://127.0.0.1:${config.PORT}`, sourceName);
   const body = options.data === undefined ? undefined : await readBody(io, options.data);
-  const wish = {
+  const signing = {
     topic,
     url,
     ...(body === undefined ? {} : { body }),
     ...(options.id === undefined ? {} : { id: options.id }),
     ...(options.privateKey === undefined ? {} : { privateKey: readBytes(io, options.privateKey).toString() }),
   };
-  let refused = 0;
+  let notAccepted = 0;
   for (let number = 1; number <= options.count; number++) {
-    const request = sign(source, { ...wish, now: new Date() });
+    const request = sign(source, { ...signing, now: new Date() });
     const event = readEvents(source, asDelivery(request, new Date()))[0];
     for (let delivery = 0; delivery <= options.repeat; delivery++) {
       const answer = await deliver(request);
-      if (answer.status < 200 || answer.status > 299) refused++;
+      if (answer.status < 200 || answer.status > 299) notAccepted++;
       const { eventId = null, topic: readTopic = topic } = event ?? {};
       const shown = { ...answer, body: answer.body.slice(0, shownBodyChars) };
       if (options.json) printJson(io.out, { source: sourceName, topic: readTopic, eventId, url, ...shown });
@@ -66,20 +66,20 @@ export async function runSend(
         printLine(io.out, `${answer.status} ${printable(shown.body)}  ${printable(eventId ?? '')}`.trimEnd());
     }
   }
-  return refused === 0 ? 0 : 1;
+  return notAccepted === 0 ? 0 : 1;
 }
 
-function refuseSource(name: string, on: readonly string[]): never {
-  const others = on.length > 0 ? `; on are: ${on.join(', ')}` : '';
+function throwUnknownSource(name: string, on: readonly string[]): never {
+  const others = on.length > 0 ? `; sources that are on: ${on.join(', ')}` : '';
   const provider = findProvider(name);
   const remedy =
     provider && !provider.configure
       ? `set ${variableOf(name)}_WEBHOOK_SECRET (for a trial: postbell keys ${name})`
-      : `name it in POSTBELL_SOURCES=${name}=<provider>; all providers: postbell providers`;
+      : `declare it with POSTBELL_SOURCES=${name}=<provider>; all providers: postbell providers`;
   throw new CommandError(`the source ${name} is not on: ${remedy}${others}`);
 }
 
-/** An address without a path means our own route on it. */
+/** An address without a path gets the path of our own route. */
 function endpointOf(address: string, sourceName: string): string {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (!url || !/^https?:$/.test(url.protocol)) {
@@ -102,7 +102,7 @@ function readBytes(io: CommandIo, path: string): Buffer {
   }
 }
 
-/** Its errors name a missing sample or key and the remedy. */
+/** @throws CommandError that names a missing sample or key, and the remedy */
 function sign(source: Source, options: DeliveryOptions): OutgoingRequest {
   try {
     return signDelivery(source, options);

@@ -1,4 +1,4 @@
-// `postbell setup <source>`: waits for a provider that hands its secret over on first contact, and prints it once.
+// `postbell setup <source>`: waits for a provider that sends its secret on first contact, and prints the secret once.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
@@ -20,7 +20,7 @@ export interface SetupOptions extends CommonOptions {
   minutes: number;
 }
 
-const lookIntervalMs = 500;
+const pollIntervalMs = 500;
 const interruptedExitCode = 130;
 
 /** @returns 1 when nothing was handed over in time, 130 when it was interrupted; the window is closed in any case */
@@ -29,7 +29,7 @@ export async function runSetup(io: CommandIo, sourceName: string, options: Setup
   const { handover } = provider;
   if (!handover) {
     throw new CommandError(
-      `${provider.title} does not hand its secret over; you find it here: ${provider.secret.where}`,
+      `${provider.title} does not send its secret; you find the secret here: ${provider.secret.where}`,
     );
   }
   return withDatabase(io.env, 'setup', async ({ database }) => {
@@ -39,7 +39,7 @@ export async function runSetup(io: CommandIo, sourceName: string, options: Setup
       announce(io, provider, handover, window, options.minutes);
       const secret = await waitForSecret(database, window, interrupted);
       if (secret === undefined) return interruptedExitCode;
-      tell(io, provider, sourceName, secret, options);
+      printSecret(io, provider, sourceName, secret, options);
       return 0;
     } finally {
       await closeSetupWindow(database, window);
@@ -47,7 +47,7 @@ export async function runSetup(io: CommandIo, sourceName: string, options: Setup
   });
 }
 
-/** On already, where a further secret is set up, or waiting for its first. */
+/** The source may be on already (and gets a further secret) or wait for its first secret. */
 function providerOf({ env }: CommandIo, name: string): Provider {
   const { sources, waiting } = loadSettings(env);
   const provider = sources.get(name)?.provider ?? waiting.get(name) ?? findProvider(name);
@@ -70,11 +70,11 @@ function announce(
   printLine(err, `now, at ${title}: ${todo.replace('{url}', url)}`);
   printLine(
     err,
-    'with all of this URL, also what follows the ?: a secret that comes without it is not taken',
+    'use the whole URL, with the part after the ?: a secret sent to another URL is not accepted',
   );
 }
 
-/** Undefined when it was interrupted. @throws CommandError when the time is over */
+/** @returns undefined when interrupted @throws CommandError when the window has closed */
 async function waitForSecret(
   database: Database,
   window: SetupWindow,
@@ -84,17 +84,17 @@ async function waitForSecret(
     const found = await readSetupWindow(database, window);
     if (found.state === 'handed over') return found.secret;
     if (found.state === 'replaced')
-      throw new CommandError('another postbell setup of this source has taken over');
+      throw new CommandError('another postbell setup of this source was started and replaces this one');
     if (found.state === 'expired')
       throw new CommandError(
-        'nothing was handed over: does web run on this database, and does the provider reach it? Then try again',
+        'no secret arrived: check that web uses this database and that the provider reaches it, then try again',
       );
-    await delay(lookIntervalMs, undefined, { signal: interrupted }).catch(() => undefined);
+    await delay(pollIntervalMs, undefined, { signal: interrupted }).catch(() => undefined);
   }
   return undefined;
 }
 
-function tell(
+function printSecret(
   { out, err }: CommandIo,
   { title }: Provider,
   source: string,
@@ -107,13 +107,10 @@ function tell(
     return;
   }
   printLine(out, `${variable}=${secret}`);
+  printLine(err, 'Postbell keeps no copy. Put the secret into the environment of web, and restart web.');
+  printLine(err, `If ${variable} has a value already, put the new secret before it, with a comma.`);
   printLine(
     err,
-    'It is kept nowhere else: put it into the environment of web and restart it; where there is one',
+    `If ${title} reports a failure now, another sender sent this secret: do not use it; run setup again.`,
   );
-  printLine(
-    err,
-    `already, in front of it, with a comma. If ${title} tells of a failure now, the request was somebody`,
-  );
-  printLine(err, "else's: do not use it, and run this again.");
 }

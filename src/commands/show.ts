@@ -1,4 +1,4 @@
-// `postbell show <id>`: one event whole, with its payload and every failed attempt.
+// `postbell show <id>`: prints one event with its payload and every failed attempt.
 import { type EventDetail, findEvents } from '../events/queries.ts';
 import { findTombstones, type Tombstone } from '../events/retention.ts';
 import { printable, printableJson } from '../printable.ts';
@@ -10,7 +10,7 @@ export interface ShowOptions extends CommonOptions {
   source?: string;
 }
 
-/** An event id is unique per source: where several have it, all are shown. @returns 1 when nothing was found */
+/** Several sources may have the same id: all their events are printed. @returns 1 when nothing was found */
 export async function runShow(io: CommandIo, eventId: string, options: ShowOptions): Promise<number> {
   const { events, tombstones } = await withDatabase(io.env, 'show', async ({ database }) => ({
     events: await findEvents(database, eventId, options.source),
@@ -41,7 +41,7 @@ function describe({ source, eventId, processedOn, purgedOn }: Tombstone): string
   return `${source} ${eventId} was ${end} and purged on ${purgedOn} (PAYLOAD_RETENTION_DAYS)`;
 }
 
-/** The payload goes in as text: JavaScript would round its large numbers. */
+/** Inserts the payload as text: JavaScript would round its large numbers. */
 function printDocument(out: OutputStream, { payloadText, rawBody, ...event }: EventDetail): void {
   const rest = JSON.stringify({ ...event, rawBody: rawBody?.toString('base64') ?? null });
   printLine(out, printableJson(`${rest.slice(0, -1)},"payload":${payloadText ?? 'null'}}`));
@@ -60,7 +60,7 @@ function printEvent(out: OutputStream, event: EventDetail): void {
     ['processed', event.processedAt && timeText(event.processedAt)],
     ['entity', event.entity],
     ['attempts', String(event.attempts)],
-    ['put off', event.deferrals ? countText(event.deferrals, 'time') : null],
+    ['deferred', event.deferrals ? countText(event.deferrals, 'time') : null],
     ['duplicates', String(event.duplicates)],
     ['job', event.jobId],
     ['body sha256', event.bodySha256],
@@ -103,7 +103,7 @@ const exactJson = JSON as unknown as {
   rawJSON(text: string): unknown;
 };
 
-/** Indented for people, numbers as they are written. */
+/** Indents JSON and keeps the numbers as written. */
 function indented(json: string): string {
   const value = exactJson.parse(json, (_key, item, { source }) =>
     typeof item === 'number' && source !== undefined ? exactJson.rawJSON(source) : item,

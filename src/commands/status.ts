@@ -1,4 +1,4 @@
-// `postbell status`: how many events each source has in each status, and how long the oldest waits.
+// `postbell status`: counts the events of each source by status, and prints the age of the oldest PENDING event.
 
 import type { EventStatus } from '../events/event.ts';
 import { countByStatus, type StatusCount } from '../events/queries.ts';
@@ -65,5 +65,5 @@ function printStatus({ out }: CommandIo, sources: readonly SourceStatus[]): void
     },
   ]);
   const failed = sources.reduce((sum, row) => sum + row.failed, 0);
-  if (failed > 0) printLine(out, '\nwhy they failed: postbell events --status FAILED');
+  if (failed > 0) printLine(out, '\nthe causes of the failures: postbell events --status FAILED');
 }

@@ -1,4 +1,4 @@
-// A verb of the command line as data, and the commander command that is made of it.
+// A verb of the command line as data, and the commander command made from it.
 import { type Command, InvalidArgumentError } from 'commander';
 import { readRunningDev } from '../dev/dev-folder.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
@@ -8,7 +8,7 @@ import { printLine } from '../terminal/print.ts';
 /** An argument as commander takes it, `<required>` or `[optional]`, and its description. */
 export type Argument = readonly [name: string, description: string];
 
-/** An option as commander takes it, its description, and for values other than texts a parser and a default. */
+/** An option as commander takes it, and its description; for values that are not text, a parser and a default. */
 export type Flag = readonly [
   flags: string,
   description: string,
@@ -23,15 +23,15 @@ export interface Verb<O extends CommonOptions = CommonOptions> {
   /** Whole command lines, for `--help`. */
   examples: readonly string[];
   arguments?: readonly Argument[];
-  /** Beside `--json` and, where the verb uses the database, `--database-url`. */
+  /** In addition to `--json` and, where the verb uses the database, `--database-url`. */
   flags?: readonly Flag[];
-  /** False: it has no `--database-url`. Default: true. */
+  /** False: the verb has no `--database-url`. Default: true. */
   usesDatabase?: boolean;
-  /** A person types it beside a running `postbell dev`: it takes that one's secrets, port and database. */
+  /** True: the verb uses the secrets, port and database of a `postbell dev` that runs in this folder. */
   findsRunningDev?: boolean;
   /**
-   * Imports the verb's module, so that the others are not loaded. (A method, so that every `Verb<O>` is a `Verb`.)
-   * @returns the exit code; anything else: the process goes on by itself
+   * Imports the verb's module, so that no other verb is loaded. (A method, so that every `Verb<O>` is a `Verb`.)
+   * @returns the exit code; another value: the process keeps running
    */
   run(io: CommandIo, options: O, args: readonly (string | undefined)[]): Promise<unknown>;
 }
@@ -45,11 +45,11 @@ export function addVerb(
 ): void {
   const command = program.command(verb.name).description(verb.summary);
   for (const [name, description] of verb.arguments ?? []) command.argument(name, description);
-  command.option('--json', 'for machines: JSON, one document per line');
+  command.option('--json', 'print JSON, one document per line');
   if (verb.usesDatabase ?? true)
     command.option(
       '--database-url <url>',
-      'instead of DATABASE_URL; every user of this machine sees it in ps',
+      'instead of DATABASE_URL; every user of this machine can read it with ps',
     );
   for (const [flags, description, parse, defaultValue] of verb.flags ?? []) {
     if (parse) command.option(flags, description, asArgument(parse), defaultValue);
@@ -68,7 +68,7 @@ export function addVerb(
   });
 }
 
-/** Commander puts the option's name before the sentence of the parser. */
+/** Gives commander the parser's sentence; commander puts the option's name before it. */
 function asArgument(parse: (text: string) => unknown): (text: string) => unknown {
   return (text) => {
     try {
@@ -91,13 +91,13 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-/** Settings of the environment win; without a running dev in the folder, nothing changes. */
+/** Settings of the environment override dev's; without a running dev in the folder, nothing changes. */
 function withRunningDev(io: CommandIo): CommandIo {
   return { ...io, env: { ...readRunningDev(io.folder), ...io.env } };
 }
 
 function withDatabaseUrl(io: CommandIo, databaseUrl: string | undefined): CommandIo {
   if (databaseUrl === undefined) return io;
-  printLine(io.err, '--database-url can be seen by every user of this machine (ps); better set DATABASE_URL');
+  printLine(io.err, 'every user of this machine can read --database-url with ps: set DATABASE_URL instead');
   return { ...io, env: { ...io.env, DATABASE_URL: databaseUrl } };
 }

@@ -1,4 +1,4 @@
-// `postbell web`: the receiver. Listens at once and answers 503 until the database is there.
+// `postbell web`: the receiver. Listens at once, and answers 503 until it has reached the database.
 import type { Config, Environment } from '../config.ts';
 import { CommandError } from '../errors.ts';
 import { createMetrics } from '../http/metrics.ts';
@@ -92,15 +92,18 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
 }
 
 function listenProblem({ code }: NodeJS.ErrnoException, { PORT, HOST }: Config): CommandError | undefined {
-  if (code === 'EADDRINUSE') return new CommandError(`port ${PORT} is taken: set PORT, or end what holds it`);
+  if (code === 'EADDRINUSE')
+    return new CommandError(`port ${PORT} is in use: set PORT, or end the program that uses it`);
   if (code === 'EACCES')
-    return new CommandError(`port ${PORT} needs rights that we lack: set PORT above 1023`);
+    return new CommandError(`port ${PORT} needs rights that this user lacks: set PORT above 1023`);
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return new CommandError(`HOST ${HOST} is no address of this machine: leave it unset for all`);
+    return new CommandError(
+      `HOST ${HOST} is no address of this machine: unset HOST to listen on all addresses`,
+    );
   return undefined;
 }
 
-/** Until the database was reached there is no receiver: deliveries are answered 503. */
+/** Stands in for the receiver until the database was reached: deliveries are answered 503. */
 function createLateReceiver(receiver: () => Receiver | undefined): Receiver {
   return {
     submit: (events, body) =>

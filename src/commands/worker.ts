@@ -1,4 +1,4 @@
-// `postbell worker`: runs the handlers, and keeps rows and jobs together.
+// `postbell worker`: runs the handlers, and the background tasks that keep rows and jobs consistent.
 import type { Config, Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
@@ -17,7 +17,7 @@ import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
 import { startWorker } from '../worker/worker.ts';
 
-/** Of the time to shut down, kept for rolling back and handing back. */
+/** The part of the shutdown time that is reserved for rollbacks and requeues. */
 const shutdownReserveMs = 4_000;
 
 /** @throws ConfigError, CommandError */
@@ -99,7 +99,7 @@ async function startWorkerParts({
   if (config.DATABASE_POOLER)
     log.warn(
       { pollSeconds: config.POLL_SECONDS },
-      'no LISTEN behind a transaction pooler: new jobs are polled for',
+      'no LISTEN behind a transaction pooler: the worker polls for new jobs',
     );
   // Behind a transaction pooler LISTEN does not last: the worker polls.
   const listener = config.DATABASE_POOLER
@@ -111,7 +111,7 @@ async function startWorkerParts({
   const stopListening = async () => listener?.close();
   return {
     stop: async (graceMs, crash) => {
-      // First the worker takes no more jobs. The tasks end while its handlers finish: a mass replay takes minutes.
+      // First the worker stops taking jobs. The tasks end while its handlers finish: a mass replay takes minutes.
       const workerStopped = worker.stop(graceMs, crash);
       try {
         await allOrFirstError([workerStopped, maintenance.stop(), stopListening()]);

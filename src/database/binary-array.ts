@@ -1,10 +1,10 @@
-// Arrays in Postgres' binary form, for statements that carry many rows: no escaping here, no parsing there.
+// Encodes arrays in Postgres' binary format, for statements with many rows: saves escaping here and parsing in Postgres.
 
 /** Element types by their OIDs, which are fixed in every Postgres. */
 const oids = { bool: 16, bytea: 17, int4: 23, text: 25, timestamptz: 1184, uuid: 2950, jsonb: 3802 } as const;
 
-// What `array_recv` reads: dimensions, whether there are NULLs, the element's type; of the one dimension its length and
-// lower bound; then of each element its length (-1: NULL) and its bytes.
+// The format of `array_recv`: number of dimensions, flag for NULLs, OID of the element type; length and lower bound of the
+// dimension; then for each element its length (-1: NULL) and its bytes.
 const headBytes = 20;
 const microsecondsTo2000 = 946_684_800_000_000n;
 const jsonbVersion = 1;

@@ -1,4 +1,4 @@
-// What the rest of the program asks of a database, and the errors it answers with.
+// The interface of a database for the rest of the program, and its errors.
 import type pg from 'pg';
 import type { FailpointSite } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
@@ -13,40 +13,40 @@ export interface QueryResult<R> {
 export interface Statement {
   text: string;
   values?: unknown[];
-  /** Makes it a prepared statement; dropped where a transaction pooler is in front. */
+  /** Name of a prepared statement; ignored behind a transaction pooler. */
   name?: string;
-  /** Client-side bound; the connection is dropped when it passes. */
+  /** Client-side limit; the connection is dropped when the statement exceeds it. */
   timeoutMs?: number;
-  /** Forces the extended protocol, in which Postgres refuses several statements in one text. */
+  /** Forces the extended protocol, in which Postgres rejects several statements in one text. */
   isExtended?: boolean;
-  /** Leaves times as the text that Postgres sends, for answers whose times nobody reads: a Date costs 1 µs. */
+  /** Keeps times as Postgres' text, for results whose times are not read: making a Date costs 1 µs. */
   timesAsText?: boolean;
 }
 
-/** Whatever runs statements: the pool (each its own transaction) or one open transaction. */
+/** Runs statements: the pool (each in its own transaction) or one open transaction. */
 export interface Queryable {
   query<R extends Row = Row>(statement: string | Statement, values?: unknown[]): Promise<QueryResult<R>>;
 }
 
 export interface Transaction extends Queryable {
   /**
-   * Resolves when BEGIN and the settings were answered: until then the connection may still be busy with the COMMIT
-   * before it. Rejects when they failed; what is sent then belongs to no transaction.
+   * Resolves when BEGIN and the settings are answered: until then the connection may still run the COMMIT of the previous
+   * transaction. Rejects when they fail; statements sent after that belong to no transaction.
    */
   begun: Promise<void>;
   /**
-   * A last statement, sent in one packet with COMMIT. If it fails, Postgres rolls back and the transaction throws
-   * AtCommitError: so a guard at the end has to fail (1/0) where it finds nothing to do.
+   * Adds a last statement, sent in one packet with COMMIT. If the statement fails, Postgres rolls back and the transaction
+   * throws AtCommitError: therefore a guard must fail (1/0) if it finds no row.
    */
   atCommit(statement: Statement): void;
-  /** Begins a part that can be taken back by itself. Leaves in one packet with what is asked for next. */
+  /** Starts a part that can be rolled back alone. Sent in one packet with the next statement. */
   savepoint(name: string): Promise<unknown>;
   rollBackTo(name: string): Promise<unknown>;
-  /** Ends the connection at once, whatever runs on it; Postgres rolls back. */
+  /** Closes the connection at once, even while a statement runs; Postgres rolls back. */
   abandon(reason: Error): void;
 }
 
-/** A statement given to `atCommit` failed; `cause` says why. Nothing of the transaction was committed. */
+/** A statement given to `atCommit` failed; see `cause`. Postgres rolled the transaction back. */
 export class AtCommitError extends Error {
   constructor(cause: unknown) {
     super('the last statement of the transaction failed', { cause });
@@ -54,12 +54,12 @@ export class AtCommitError extends Error {
   }
 }
 
-/** Of a transaction that failed: the statement's own error, also where it was one of the last. */
+/** The error of the statement that made a transaction fail: unwraps AtCommitError. */
 export function statementError(error: unknown): unknown {
   return error instanceof AtCommitError ? error.cause : error;
 }
 
-/** There was no connection, or it was lost: nobody's statement was at fault. A COMMIT under way may have succeeded. */
+/** No connection could be opened, or it was lost: no statement caused it. A COMMIT in flight may have succeeded. */
 export class ConnectionLostError extends Error {
   constructor(cause: unknown) {
     super('the connection to the database was lost', { cause });
@@ -68,23 +68,23 @@ export class ConnectionLostError extends Error {
 }
 
 export interface TransactionOptions {
-  /** `SET LOCAL` settings: names and values are ours, never a caller's input. */
+  /** `SET LOCAL` settings. Not escaped: names and values must be constants of our code. */
   settings?: Record<string, string>;
-  /** Client-side bound of each statement. */
+  /** Client-side limit of each statement. */
   timeoutMs?: number;
   /**
-   * A COMMIT that a synchronous standby did not confirm fails: for what is acknowledged to others. Without it, a wait
-   * for the standby that was cancelled passes for a commit, since it is one on this server.
+   * A COMMIT that a synchronous standby did not confirm fails. For events that are acknowledged to a provider. Without
+   * this option such a COMMIT succeeds, since the transaction is committed on this server.
    */
   needsStandby?: boolean;
-  /** Passed when COMMIT was sent and its answer not yet read. */
+  /** Failpoint after COMMIT was sent, before its answer is read. */
   commitSite?: FailpointSite;
-  /** Passed when the `atCommit` statements were answered and COMMIT is not sent; they go in two packets only if it is armed. */
+  /** Failpoint after the `atCommit` statements were answered, before COMMIT is sent. Only if armed are there two packets. */
   beforeCommitSite?: FailpointSite;
   /**
-   * Called when the last statements are on their way and COMMIT is not answered yet. A transaction with `onEnding` that
-   * is begun in this call goes along: same connection, same packet. Half of the round trips, in a row of short ones.
-   * Not called behind a pooler, where none can go along: it would need a connection of its own.
+   * Called once COMMIT is sent but not answered. A transaction with `onEnding` that is started in this call reuses the
+   * connection; its BEGIN shares the packet. A row of short transactions then needs half of the round trips.
+   * Not called behind a pooler, where the next transaction needs another connection.
    */
   onEnding?: () => void;
 }
@@ -98,13 +98,13 @@ export interface Database extends Queryable {
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /**
-   * Listens on `channel` with a connection of its own, reconnecting by itself. `onWake` gets the notification's
-   * payload; undefined after a (re)connection, since anything may have been missed.
+   * Listens on `channel` with a separate connection, which reconnects by itself. `onWake` gets the notification's
+   * payload; undefined after each (re)connection, since notifications may have been missed.
    */
   listen(channel: string, onWake: (payload: string | undefined) => void): Listener;
-  /** For libraries that want a connected `pg` client (the migrator). No pipelining, no time limit. */
+  /** For libraries that need a connected `pg` client (the migrator). No pipelining, no time limit. */
   withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T>;
-  /** Ends transactions whose connection died without a sign. To be called every few seconds. @returns how many */
+  /** Ends transactions whose connection was lost without an error. Call it every few seconds. @returns their number */
   endDeadTransactions(): Promise<number>;
   counts(): { total: number; idle: number; waiting: number; max: number };
   close(): Promise<void>;
@@ -123,9 +123,9 @@ export interface DatabaseOptions {
   maxConnections: number;
   /** A transaction pooler is in front: no prepared statements, no LISTEN. */
   pooler?: boolean;
-  /** Bound of a statement outside transactions that set their own; default 6,000. */
+  /** Limit of each statement, unless a transaction sets another; default 6,000. */
   timeoutMs?: number;
-  /** Bound of getting a connection, be it a new one or one of the pool; default 2,000. */
+  /** Limit of getting a connection, a new one or one of the pool; default 2,000. */
   connectTimeoutMs?: number;
   /** Settings of every session, e.g. time-outs; behind a pooler they become `SET LOCAL` of each transaction. */
   sessionSettings?: Record<string, string>;

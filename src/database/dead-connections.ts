@@ -1,16 +1,16 @@
-// Ends transactions whose connection died without a sign: they wait for an answer that cannot come any more.
+// Ends transactions whose connection was lost without an error: their answer will never come.
 import type pg from 'pg';
 import { processIdOf } from './sessions.ts';
 
-/** A transaction as its client sees it. */
+/** The client's view of a transaction. */
 export interface OpenTransaction {
-  /** Of its session in Postgres. */
+  /** Process id of its session in Postgres. */
   processId: number;
-  /** Statements sent and not answered. */
+  /** Number of statements that are sent and not answered. */
   unanswered: number;
-  /** When the last answer came, or the first unanswered statement was sent; as performance.now(). */
+  /** Time of the last answer, or of sending the first unanswered statement; by performance.now(). */
   aliveAt: number;
-  /** `aliveAt` when it was found dead for the first time: an answer may have been on its way just then. */
+  /** `aliveAt` at the first finding. The second finding ends it: an answer may have been on its way at the first. */
   suspectedAt?: number;
   end(): void;
 }
@@ -18,9 +18,9 @@ export interface OpenTransaction {
 const silenceMs = 5_000;
 
 /**
- * Ends each transaction that has waited long for an answer although Postgres runs nothing for its session: a network
- * that lost the connection, a failover. Without this it would hold a slot and its locks until its time is up.
- * @returns how many were ended
+ * Ends each transaction that has waited long for an answer while Postgres runs no statement for its session, e.g. after a
+ * network failure or a failover. Otherwise it would hold a slot and its locks until its time-out.
+ * @returns the number of ended transactions
  */
 export async function endDeadTransactions(
   open: Iterable<OpenTransaction>,
@@ -51,8 +51,7 @@ export async function endDeadTransactions(
 }
 
 /**
- * Which of these sessions run a statement; undefined behind a pooler, where clients are told other ids than Postgres'
- * own.
+ * The sessions that run a statement now; undefined behind a pooler, which gives clients other ids than Postgres'.
  */
 async function readBusy(
   pool: pg.Pool,
@@ -74,7 +73,7 @@ async function readBusy(
   }
 }
 
-/** Ends those that are idle in a transaction, so that their locks are free. */
+/** Terminates the sessions that are idle in a transaction, so that their locks are released. */
 async function terminate(
   pool: pg.Pool,
   processIds: readonly number[],

@@ -1,4 +1,4 @@
-// LISTEN on a connection of its own, which comes back by itself.
+// LISTEN on a separate connection, which reconnects by itself.
 import pg from 'pg';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -25,9 +25,12 @@ export function listen(
       isGone = true;
       clearInterval(check);
       if (isListening && !isClosed)
-        log.warn({ error: error && describeError(error).text }, 'LISTEN lost; polling until it is back');
+        log.warn(
+          { error: error && describeError(error).text },
+          'the connection for LISTEN was lost; the worker polls until it is back',
+        );
       isListening = false;
-      next.end().catch(() => {}); // it is broken already
+      next.end().catch(() => {}); // the connection is lost already
       if (!isClosed) retry = setTimeout(connect, 2_000);
     };
     next.on('error', again);
@@ -38,7 +41,7 @@ export function listen(
       await next.query(`LISTEN ${channel}`);
       isListening = true;
       onWake(undefined);
-      // A half-open socket gives no sign; the query time-out finds it.
+      // A half-open socket raises no error: the time-out of a query detects it.
       check = setInterval(() => next.query('SELECT 1').catch(again), 10_000);
     } catch (error) {
       again(error as Error);
@@ -51,7 +54,7 @@ export function listen(
       isClosed = true;
       clearTimeout(retry);
       clearInterval(check);
-      await client?.end().catch(() => {}); // already gone
+      await client?.end().catch(() => {}); // the connection was lost already
     },
   };
 }

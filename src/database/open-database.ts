@@ -1,4 +1,4 @@
-// Opens a database: the settings of its connections, and the parts of this folder put together.
+// Opens a database: sets up its connections and joins the parts of this folder.
 import pg from 'pg';
 import { describeError } from '../errors.ts';
 import type { Database, DatabaseOptions } from './database.ts';
@@ -16,7 +16,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    // A start-up parameter costs no round trip, but a pooler refuses the connection for it.
+    // A start-up parameter costs no round trip, but a pooler rejects such a connection.
     ...(pooler ? {} : startUpOptions(sessionSettings)),
     ...(options.acceptSelfSigned ? { ssl: { rejectUnauthorized: false } } : {}),
   };
@@ -26,7 +26,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       max: options.maxConnections,
       idleTimeoutMillis: 30_000,
       query_timeout: timeoutMs,
-      // One round trip for what needs no answer in between; pg sends a Sync after each statement.
+      // Statements that need no answer in between share a round trip; pg sends a Sync after each.
       pipeline: true,
     },
     log,

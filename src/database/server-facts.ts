@@ -1,4 +1,4 @@
-// What the database server says about itself: version, clock, limits, who is connected.
+// Reads facts about the database server: version, clock, limits, connected sessions.
 import type { Queryable } from './database.ts';
 
 export interface ServerFacts {
@@ -7,9 +7,9 @@ export interface ServerFacts {
   version: string;
   /** A standby, or a database set to read only. */
   isReadOnly: boolean;
-  /** What this user may open in this database, as the strictest of the limits has it; reserved ones left out. */
+  /** Connections that this user may open in this database: the strictest limit, without reserved connections. */
   connectionLimit: number;
-  /** Which setting that limit is. */
+  /** The setting that sets this limit. */
   connectionLimitName: string;
 }
 
@@ -22,7 +22,7 @@ export async function readServerFacts(database: Queryable): Promise<ServerFacts>
     role: number;
     database: number;
   }>(
-    // reserved_connections came with Postgres 16.
+    // Postgres 15 has no reserved_connections.
     `SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS version,
        pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS readonly,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
@@ -46,7 +46,7 @@ export async function readServerFacts(database: Queryable): Promise<ServerFacts>
   };
 }
 
-/** How far this machine's clock is ahead of the database's, in seconds, and how exact that is. */
+/** Seconds by which this machine's clock is ahead of the database's, and the uncertainty of this measurement. */
 export async function clockDifference(
   database: Queryable,
 ): Promise<{ aheadSeconds: number; uncertaintySeconds: number }> {
@@ -59,7 +59,7 @@ export async function clockDifference(
   };
 }
 
-/** Connections to this database by application_name, e.g. `postbell worker`. */
+/** Number of connections to this database by application_name, e.g. `postbell worker`. */
 export async function countSessions(database: Queryable): Promise<Map<string, number>> {
   const { rows } = await database.query<{ name: string; count: number }>(
     `SELECT application_name AS name, count(*)::int AS count FROM pg_stat_activity

@@ -1,17 +1,17 @@
-// Connections out of the pool, and who shares one: a transaction, and another one behind it while its COMMIT is under way.
+// Connections of the pool. Two transactions may share one: the second starts while the COMMIT of the first is in flight.
 import pg from 'pg';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { ConnectionLostError } from './database.ts';
 
-/** A connection out of the pool; it goes back when its last user has left. */
+/** A connection taken from the pool; it returns when its last transaction has left it. */
 export class Session {
   readonly client: pg.PoolClient;
   /** Filled by the pool. */
   readonly #lost: WeakMap<pg.PoolClient, Error>;
   #users = 0;
-  /** Why it cannot go back into the pool. */
-  #spoilt: Error | undefined;
+  /** The reason why the connection must not return to the pool. */
+  #unusableBecause: Error | undefined;
 
   constructor(client: pg.PoolClient, lost: WeakMap<pg.PoolClient, Error>) {
     this.client = client;
@@ -22,33 +22,33 @@ export class Session {
     return this.client.connection.stream;
   }
 
-  get isSpoilt(): boolean {
-    return this.#spoilt !== undefined;
+  get isUnusable(): boolean {
+    return this.#unusableBecause !== undefined;
   }
 
   join(): void {
     this.#users++;
   }
 
-  /** @param error why the connection must not be used any more: it is ended, under whoever else is on it too */
+  /** @param error reason to close the connection at once, even if another transaction still uses it */
   leave(error?: Error): void {
     this.#users--;
-    this.#spoilt ??= error ?? this.lostBecause();
-    if (this.#users === 0) this.client.release(this.#spoilt);
+    this.#unusableBecause ??= error ?? this.lostBecause();
+    if (this.#users === 0) this.client.release(this.#unusableBecause);
     else if (error) this.end();
   }
 
-  /** Whoever is on it goes on, but the connection does not go back into the pool. */
-  spoil(error: Error): void {
-    this.#spoilt ??= error;
+  /** Running transactions go on, but the connection does not return to the pool. */
+  markUnusable(error: Error): void {
+    this.#unusableBecause ??= error;
   }
 
-  /** Undefined while the connection has not dropped. */
+  /** The error that dropped the connection; undefined while it is open. */
   lostBecause(): Error | undefined {
     return this.#lost.get(this.client);
   }
 
-  /** At once, whatever runs on it. */
+  /** Closes the connection at once, even while a statement runs. */
   end(): void {
     this.stream.destroy();
   }
@@ -56,16 +56,16 @@ export class Session {
 
 export class SessionPool {
   readonly pool: pg.Pool;
-  // Heard from the first moment on: while a client goes from the pool to its next user nobody else listens, and a drop
-  // just then (its last answer and the end of the session in one packet) would end the process.
+  // The error listener is attached at connect. Between checkout and first use there is no other listener, and an unheard 'error'
+  // (the last answer and the end of the session may come in one packet) ends the process.
   readonly #lost = new WeakMap<pg.PoolClient, Error>();
-  // Their COMMIT leaves before the event loop goes on.
-  readonly #departing = new Set<Session>();
+  // Sessions whose COMMIT is written and sent at the end of this turn of the event loop.
+  readonly #held = new Set<Session>();
 
   constructor(config: pg.PoolConfig, log: Logger) {
     this.pool = new pg.Pool(config);
     this.pool.on('connect', (client) => client.on('error', (error) => this.#lost.set(client, error)));
-    // An idle connection that drops must not end the process; the pool opens a new one when asked.
+    // A dropped idle connection must not end the process; the pool opens a new one when needed.
     this.pool.on('error', (error) =>
       log.warn({ error: describeError(error).text }, 'an idle database connection was lost'),
     );
@@ -79,26 +79,26 @@ export class SessionPool {
     return new Session(client, this.#lost);
   }
 
-  /** Sends what waits in the corked stream at the end of this turn; until then another transaction may come behind. */
-  depart(session: Session): void {
-    this.#departing.add(session);
+  /** Sends the corked stream at the end of this turn; until then the next transaction may add its BEGIN. */
+  holdForNext(session: Session): void {
+    this.#held.add(session);
     process.nextTick(() => {
-      this.#departing.delete(session);
+      this.#held.delete(session);
       session.stream.uncork();
     });
   }
 
-  /** A session whose COMMIT is just leaving: for one more transaction behind it, in the same packet. */
-  takeDeparting(): Session | undefined {
-    for (const session of this.#departing) {
-      this.#departing.delete(session);
-      if (!session.isSpoilt) return session;
+  /** A held session, for one more transaction in the same packet as the COMMIT. */
+  takeHeld(): Session | undefined {
+    for (const session of this.#held) {
+      this.#held.delete(session);
+      if (!session.isUnusable) return session;
     }
     return undefined;
   }
 }
 
-/** As told by BackendKeyData; missing in the types. */
+/** The process id from BackendKeyData; pg's types lack the field. */
 export function processIdOf(client: pg.PoolClient): number {
   return (client as unknown as { processID: number }).processID;
 }

@@ -1,24 +1,24 @@
-// SQLSTATE → words for the operator → the receiver's reaction, and so the provider's response: this is the only table.
+// The only table of SQLSTATEs: each with its meaning for operators and the receiver's reaction, which decides the response.
 import { sqlState } from '../errors.ts';
 
 /**
- * `unavailable`: 503 with Retry-After, since the provider's own retry helps; never 4xx, 410 or 3xx, which some providers
- * take as final. `try again`: up to three times, then unavailable. `single out`: the batch is halved until the delivery
- * that meets the lock is alone, so that the others need not wait; then unavailable. `keep bytes`: the delivery is singled
- * out and stored without its JSON, answered 200; if Postgres rejects that as well, unavailable.
+ * `unavailable`: answer 503 with Retry-After, since the provider's retry helps; never 4xx, 410 or 3xx, which are final for
+ * some providers. `try again`: up to three times, then unavailable. `single out`: halve the batch until the delivery that
+ * meets the lock is alone, so that the others need not wait; then unavailable. `keep bytes`: single out the delivery and
+ * store it without its JSON, answer 200; if Postgres rejects the bytes as well, unavailable.
  */
 export type Reaction = 'unavailable' | 'try again' | 'single out' | 'keep bytes';
 
 export interface SqlStateRow {
-  /** A SQLSTATE, or a class: its first two characters. */
+  /** A SQLSTATE, or its first two characters: a class. */
   state: string;
   /** For the log of a receiver whose commit failed. */
   meaning: string;
   /** Default: unavailable. */
   reaction?: Exclude<Reaction, 'unavailable'>;
-  /** Our own checks should have kept the value from Postgres: reported, whatever the response was. */
+  /** Our checks should have rejected the value before Postgres: logged as a bug, in addition to the response. */
   isBug?: true;
-  /** For a command that could not ask the database, where the cause is its address, its rights or its schema. */
+  /** For a command whose query failed because of the address, the rights or the schema. */
   problem?: { message: string; remedy: string };
 }
 
@@ -32,9 +32,9 @@ export const sqlStates: readonly SqlStateRow[] = [
     state: '08P01',
     meaning: 'the connection failed',
     problem: {
-      message: 'it refused how we connect',
+      message: 'the server rejected the way of connecting',
       remedy:
-        'is a transaction pooler (PgBouncer) in front? Set DATABASE_POOLER=true, or give the direct DATABASE_URL',
+        'if a transaction pooler (PgBouncer) is in front, set DATABASE_POOLER=true, or use the direct DATABASE_URL',
     },
   },
   { state: '53100', meaning: 'the disk is full' },
@@ -42,7 +42,7 @@ export const sqlStates: readonly SqlStateRow[] = [
   {
     state: '53300',
     meaning: 'the database has no connection left',
-    problem: { message: 'no connection is free', remedy: 'end some, or raise max_connections' },
+    problem: { message: 'no connection is free', remedy: 'close some connections, or raise max_connections' },
   },
   { state: '53', meaning: 'the database lacks resources' },
   { state: '57P01', meaning: 'an operator or a shutdown ended the session' },
@@ -87,10 +87,10 @@ export const sqlStates: readonly SqlStateRow[] = [
       remedy: 'create it, or correct DATABASE_URL',
     },
   },
-  { state: '28', meaning: 'the database refuses our credentials' },
+  { state: '28', meaning: 'the database rejects our credentials' },
   {
     state: '28000',
-    meaning: 'the database refuses our credentials',
+    meaning: 'the database rejects our credentials',
     problem: {
       message: 'the user may not log in that way',
       remedy: 'check the name, its rights, and whether the server wants TLS',
@@ -98,11 +98,11 @@ export const sqlStates: readonly SqlStateRow[] = [
   },
   {
     state: '28P01',
-    meaning: 'the database refuses our credentials',
+    meaning: 'the database rejects our credentials',
     problem: { message: 'the password is wrong', remedy: correctUrl },
   },
   { state: 'XX', meaning: 'the database has an internal error' },
-  { state: '40001', meaning: 'another transaction got in the way', reaction: 'try again' },
+  { state: '40001', meaning: 'a conflict with another transaction', reaction: 'try again' },
   { state: '40P01', meaning: 'a deadlock with another transaction', reaction: 'try again' },
   {
     state: '22',
@@ -113,13 +113,13 @@ export const sqlStates: readonly SqlStateRow[] = [
   { state: '54', meaning: 'a value is too large or too deep', reaction: 'keep bytes', isBug: true },
   { state: '23502', meaning: 'a value is missing', reaction: 'keep bytes', isBug: true },
   { state: '23514', meaning: 'a value breaks a CHECK', reaction: 'keep bytes', isBug: true },
-  // ON CONFLICT handles the event's own key: this is another key, and storing other bytes would not help.
-  { state: '23505', meaning: 'a key exists that no duplicate explains', isBug: true },
+  // ON CONFLICT handles the event's key; a violation of another key remains after storing the bytes alone.
+  { state: '23505', meaning: 'a unique key exists, and it is not the event id', isBug: true },
 ];
 
 const byState = new Map(sqlStates.map((row) => [row.state, row]));
 
-/** The row of an error's own SQLSTATE, else the row of its class; undefined for any other error. */
+/** The row of the error's SQLSTATE, else of its class; undefined if neither has a row. */
 export function sqlStateRowOf(error: unknown): SqlStateRow | undefined {
   const state = sqlState(error) ?? '';
   return byState.get(state) ?? byState.get(state.slice(0, 2));

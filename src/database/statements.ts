@@ -1,4 +1,4 @@
-// Statements as pg takes them, and the answers of several that were sent together.
+// Converts statements to pg's form, and joins the answers of statements that were sent together.
 import pg from 'pg';
 import type { Statement } from './database.ts';
 
@@ -9,7 +9,7 @@ const typesButTimes = {
     type === TIMESTAMPTZ || type === TIMESTAMP ? asText : pg.types.getTypeParser(type, format),
 };
 
-/** Behind a pooler no statement is prepared: the next one may come to another session. */
+/** Behind a pooler no statement is prepared: the next statement may reach another session. */
 export function toQueryConfig(
   statement: string | Statement,
   values: unknown[] | undefined,
@@ -28,8 +28,8 @@ export function toQueryConfig(
 }
 
 /**
- * Of statements that were sent together: waits for all, so that no rejection is left unheard, then throws the first
- * error. The others are only its consequences.
+ * Waits for all statements that were sent together, so that every rejection is handled, then throws the first error: the
+ * later errors are its consequences.
  */
 export async function allOrFirstError<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   const settled = await Promise.allSettled(promises);

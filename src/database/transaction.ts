@@ -1,4 +1,4 @@
-// One transaction on a session: its statements, its end, and whether Postgres committed it.
+// One transaction on a session: its statements, its end, and the knowledge whether Postgres committed it.
 import type pg from 'pg';
 import { CommitRolledBackError, CommitUnconfirmedError, sqlState } from '../errors.ts';
 import { failpoint, isArmedAt } from '../failpoint.ts';
@@ -16,16 +16,16 @@ import type { OpenTransaction } from './dead-connections.ts';
 import { processIdOf, type Session, type SessionPool } from './sessions.ts';
 import { allOrFirstError, toQueryConfig } from './statements.ts';
 
-/** What all transactions of one database share. */
+/** The parts that all transactions of one database share. */
 export interface TransactionDeps {
   sessions: SessionPool;
-  /** Behind a pooler nothing is prepared, no transaction goes along, and the settings of a session are local. */
+  /** Behind a pooler no statement is prepared, no packet is shared, and session settings are `SET LOCAL`. */
   pooler: boolean;
-  /** `SET LOCAL` in each. */
+  /** `SET LOCAL` in each transaction. */
   settings: Record<string, string>;
-  /** Bound of a statement where the options have none. */
+  /** Limit of a statement, unless the options set another. */
   timeoutMs: number;
-  /** Those that run, for the watch over dead connections. */
+  /** The running transactions, for the check for dead connections. */
   open: Set<OpenTransaction>;
 }
 
@@ -35,7 +35,7 @@ export async function runTransaction<T>(
   options: TransactionOptions,
 ): Promise<T> {
   const { sessions } = deps;
-  const session = (options.onEnding && sessions.takeDeparting()) ?? (await sessions.open());
+  const session = (options.onEnding && sessions.takeHeld()) ?? (await sessions.open());
   const transaction = new PgTransaction(session, deps, options);
   try {
     const beginning = transaction.begin();
@@ -44,15 +44,15 @@ export async function runTransaction<T>(
     return result as T;
   } catch (error) {
     await transaction.endAfter(error);
-    // Postgres ends sessions with an error of its own (57P01 …) before the connection drops.
+    // Postgres sends an error (57P01 …) before it ends a session.
     if (!transaction.isConnectionLost && !isEndOfSession(error)) throw error;
     throw new ConnectionLostError(statementError(error));
   }
 }
 
 /**
- * `ending`: the last statements are on their way, and one of the caller's that came behind them would be executed on
- * its own. `released`: the session is given back, and may be another transaction's.
+ * `ending`: the last statements are sent; a later statement of the caller would run outside the transaction.
+ * `released`: the session is back in the pool, and may serve another transaction.
  */
 type State = 'open' | 'ending' | 'commit sent' | 'commit answered' | 'released';
 
@@ -61,7 +61,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   unanswered = 0;
   aliveAt = 0;
   begun: Promise<void> = Promise.resolve();
-  /** The connection had dropped by the time it was given back. */
+  /** True if the connection had dropped before it was released. */
   isConnectionLost = false;
   readonly #session: Session;
   readonly #deps: TransactionDeps;
@@ -69,7 +69,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   readonly #timeoutMs: number;
   readonly #last: Statement[] = [];
   #state: State = 'open';
-  /** SQLSTATE of the warning that came with COMMIT. */
+  /** SQLSTATE of a warning in the answer to COMMIT. */
   #warning: string | undefined;
 
   constructor(session: Session, deps: TransactionDeps, options: TransactionOptions) {
@@ -83,7 +83,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   }
 
   query<R extends Row = Row>(statement: string | Statement, values?: unknown[]): Promise<QueryResult<R>> {
-    return this.#state === 'open' ? this.#run<R>(statement, values) : refuseLate();
+    return this.#state === 'open' ? this.#run<R>(statement, values) : rejectLate();
   }
 
   savepoint(name: string): Promise<unknown> {
@@ -101,14 +101,14 @@ class PgTransaction implements Transaction, OpenTransaction {
 
   abandon(reason: Error): void {
     this.#release(reason);
-    this.end(); // the pool alone would let the statement under way come to its end
+    this.end(); // the pool alone would let the running statement finish
   }
 
   end(): void {
     this.#session.end();
   }
 
-  /** To be called once, before any statement. @returns its statements under way */
+  /** Call it once, before any statement. @returns the statements in flight */
   begin(): Promise<unknown>[] {
     this.#sendTogether(); // with the first statements of `work`
     const beginning: Promise<unknown>[] = [this.#run('BEGIN ISOLATION LEVEL READ COMMITTED')];
@@ -116,7 +116,7 @@ class PgTransaction implements Transaction, OpenTransaction {
     if (settings.length > 0)
       beginning.push(this.#run(settings.map(([key, value]) => `SET LOCAL ${key} = '${value}'`).join(';')));
     this.begun = Promise.all(beginning).then(() => {});
-    this.begun.catch(() => {}); // the transaction itself throws it
+    this.begun.catch(() => {}); // runTransaction throws the error
     return beginning;
   }
 
@@ -140,20 +140,20 @@ class PgTransaction implements Transaction, OpenTransaction {
     if (!onEnding || this.#deps.pooler || (commitSite && isArmedAt(commitSite))) {
       stream.uncork();
     } else {
-      this.#deps.sessions.depart(this.#session);
+      this.#deps.sessions.holdForNext(this.#session);
       onEnding();
     }
     const [ended] = await Promise.all([allOrFirstError(ending), commitSite && failpoint(commitSite)]);
-    // COMMIT of an aborted transaction answers ROLLBACK and no error.
+    // Postgres answers the COMMIT of an aborted transaction with ROLLBACK, without an error.
     if (ended.at(-1)?.command !== 'COMMIT') throw new CommitRolledBackError();
     if (this.#warning) throw new CommitUnconfirmedError(this.#warning);
     this.#release();
   }
 
-  /** Rolls back what is not committed, and gives the session back. Never throws. */
+  /** Rolls back unless COMMIT was sent, and releases the session. Never throws. */
   async endAfter(error: unknown): Promise<void> {
     if (this.#state === 'commit sent' || this.#state === 'commit answered') {
-      // Over, one way or the other; and a ROLLBACK would hit the transaction that came behind.
+      // The transaction has ended; a ROLLBACK would hit the next transaction on this connection.
       this.#release(this.#state === 'commit answered' ? undefined : (error as Error));
     } else if (this.#state !== 'released') {
       this.#enter('ending');
@@ -166,8 +166,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   }
 
   /**
-   * What is asked for before the event loop goes on leaves in one packet: a system call each costs more than the
-   * statements themselves.
+   * Sends all statements of this turn of the event loop in one packet: a system call costs more than a statement.
    */
   #sendTogether(): void {
     const { stream } = this.#session;
@@ -188,7 +187,7 @@ class PgTransaction implements Transaction, OpenTransaction {
     return commit;
   }
 
-  /** By SQLSTATE, since the text is localised. What was sent before was answered before, so it is of COMMIT. */
+  /** Records a warning in the answer to COMMIT, by SQLSTATE, since the text may be translated. */
   #watchForWarning(commit: Promise<unknown>): void {
     const { client } = this.#session;
     const onNotice = ({ code = '' }: { code?: string | undefined }) => {
@@ -199,7 +198,7 @@ class PgTransaction implements Transaction, OpenTransaction {
     commit.then(stop, stop);
   }
 
-  /** An abandoned transaction stays released, whatever is still answered. */
+  /** A released transaction stays released, even if answers still arrive. */
   #enter(state: State): void {
     if (this.#state !== 'released') this.#state = state;
   }
@@ -213,7 +212,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   }
 
   #run<R extends Row>(statement: string | Statement, values?: unknown[]): Promise<QueryResult<R>> {
-    if (this.#state === 'released') return refuseLate();
+    if (this.#state === 'released') return rejectLate();
     if (this.unanswered++ === 0) this.aliveAt = performance.now();
     const answer = this.#session.client.query<R>({
       query_timeout: this.#timeoutMs,
@@ -230,13 +229,13 @@ class PgTransaction implements Transaction, OpenTransaction {
 
   readonly #onError = (error: Error) => {
     this.#onAnswer();
-    // Not Postgres's: a value that could not be sent, most likely. pg may take the statement for prepared now, which
-    // would fail all that come after on this connection.
-    if (sqlState(error) === undefined) this.#session.spoil(error);
+    // Not an error of Postgres: most likely a value that could not be sent. pg may now assume that the statement is
+    // prepared; later statements on this connection would fail.
+    if (sqlState(error) === undefined) this.#session.markUnusable(error);
   };
 }
 
-function refuseLate(): Promise<never> {
+function rejectLate(): Promise<never> {
   return Promise.reject(new Error('the transaction is over'));
 }
 

@@ -1,4 +1,4 @@
-// The ledger: what the client knows it sent, line by line beside what the receiver and Postgres say.
+// The ledger: each line compares a number of the client's journal with the receiver's metrics or the database.
 import type { EventFigures } from './event-queries.ts';
 import { expectedShop } from './expected-shop.ts';
 import type { Journal } from './journal.ts';
@@ -6,9 +6,9 @@ import type { ShopFigures } from './shop-queries.ts';
 
 export interface BookLine {
   what: string;
-  /** From the client's journal. */
+  /** Number from the client's journal. */
   expected: number;
-  /** From the answers, the receiver's metrics or the database. */
+  /** Number from the answers, the receiver's metrics or the database. */
   found: number;
 }
 
@@ -19,7 +19,7 @@ export interface Found {
   rejections: ReadonlyMap<string, number>;
 }
 
-/** The books balance when every line has the same number on both sides. */
+/** The ledger balances when both numbers of every line are equal. */
 export function unbalancedLines(lines: readonly BookLine[]): BookLine[] {
   return lines.filter(({ expected, found }) => expected !== found);
 }
@@ -34,24 +34,24 @@ export function makeBooks(journal: Journal, found: Found): BookLine[] {
 }
 
 function answerLines(journal: Journal): BookLine[] {
-  const { genuine, accepted, duplicates, toRefuse, refused, wrong } = journal.answers();
+  const { genuine, accepted, duplicates, toReject, rejected, wrong } = journal.answers();
   const events = journal.events().length;
   const sent = journal.deliveries.length;
   return [
-    { what: 'deliveries sent, and answered', expected: sent, found: accepted + duplicates + refused },
+    { what: 'deliveries sent, and answered', expected: sent, found: accepted + duplicates + rejected },
     { what: 'deliveries answered 200: a new event', expected: events, found: accepted },
     { what: 'deliveries answered 200: a duplicate', expected: genuine - events, found: duplicates },
-    { what: 'deliveries answered 401: refused', expected: sum(toRefuse.values()), found: refused },
-    { what: 'deliveries answered otherwise than they must be', expected: 0, found: wrong },
+    { what: 'deliveries answered 401: rejected', expected: sum(toReject.values()), found: rejected },
+    { what: 'deliveries with a wrong answer', expected: 0, found: wrong },
   ];
 }
 
 function rejectionLines(journal: Journal, { rejections }: Found): BookLine[] {
-  const { toRefuse } = journal.answers();
-  const reasons = [...new Set<string>([...toRefuse.keys(), ...rejections.keys()])].sort();
+  const { toReject } = journal.answers();
+  const reasons = [...new Set<string>([...toReject.keys(), ...rejections.keys()])].sort();
   return reasons.map((reason) => ({
-    what: `refused by the receiver: ${reason}`,
-    expected: new Map<string, number>(toRefuse).get(reason) ?? 0,
+    what: `rejections counted by the receiver: ${reason}`,
+    expected: new Map<string, number>(toReject).get(reason) ?? 0,
     found: rejections.get(reason) ?? 0,
   }));
 }
@@ -73,7 +73,7 @@ function eventLines(journal: Journal, { events }: Found): BookLine[] {
     },
     { what: 'events FAILED (dead letters)', expected: ended('FAILED'), found: events.failed },
     { what: 'events still PENDING', expected: 0, found: events.pending },
-    { what: 'events that ended otherwise than they must', expected: 0, found: events.otherwise },
+    { what: 'events with a wrong status or number of failures', expected: 0, found: events.otherwise },
     {
       what: 'failed attempts recorded',
       expected: sum(sent.map((event) => event.failures)),
@@ -91,7 +91,7 @@ function shopLines(journal: Journal, { shop }: Found): BookLine[] {
     { what: 'orders paid', expected: inState('paid'), found: shop.paid },
     { what: 'orders awaiting funds', expected: inState('awaiting funds'), found: shop.awaiting },
     { what: 'orders refunded', expected: inState('refunded'), found: shop.refunded },
-    { what: 'orders in another state than they must be', expected: 0, found: shop.wrongOrders },
+    { what: 'orders in a wrong state', expected: 0, found: shop.wrongOrders },
     { what: 'payments booked', expected: booked.length, found: shop.payments },
     {
       what: 'payments booked, cents',
@@ -101,9 +101,9 @@ function shopLines(journal: Journal, { shop }: Found): BookLine[] {
     { what: 'orders that gave loyalty points', expected: points.length, found: shop.pointRows },
     { what: 'loyalty points given', expected: givenPoints, found: shop.points },
     { what: 'loyalty points on the balances', expected: givenPoints, found: shop.balances },
-    { what: 'orders that gave points twice, never or wrongly', expected: 0, found: shop.wrongPoints },
+    { what: 'orders with missing, double or wrong points', expected: 0, found: shop.wrongPoints },
     { what: 'tracking scans', expected: sum(shipments.map((parcel) => parcel.scans)), found: shop.scans },
-    { what: 'parcels not where their newest scan is', expected: 0, found: shop.wrongShipments },
+    { what: 'parcels whose status is not their newest scan', expected: 0, found: shop.wrongShipments },
   ];
 }
 

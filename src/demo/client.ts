@@ -1,12 +1,13 @@
-// The providers' part of the demo: signs deliveries, genuine and forged, and sends them over HTTP.
+// Plays the providers: signs deliveries, genuine and forged, and sends them over HTTP.
 import { type OutgoingRequest, type Source, signDelivery } from '../providers/index.ts';
-import type { Journal, Refused } from './journal.ts';
+import type { ExpectedRejection, Journal } from './journal.ts';
 import type { ShopEvent } from './shop-events.ts';
 
-/** Ways to get a delivery wrong. Each must be rejected for its own reason. */
+/** Kinds of forged deliveries. */
 export type Forgery = 'changed body' | 'wrong secret' | 'unsigned' | 'too old' | 'too new';
 
-const reasons: Record<Forgery, NonNullable<Refused>> = {
+/** The reason for which the receiver must reject each kind. */
+const reasons: Record<Forgery, NonNullable<ExpectedRejection>> = {
   'changed body': 'wrong_signature',
   'wrong secret': 'wrong_signature',
   unsigned: 'missing_header',
@@ -15,9 +16,9 @@ const reasons: Record<Forgery, NonNullable<Refused>> = {
 };
 
 export interface DemoClient {
-  /** Sends it as its provider would and writes the answer into the journal. Never rejects. */
+  /** Sends the event as its provider does, and records the answer in the journal. Never rejects. */
   deliver(event: ShopEvent): Promise<void>;
-  /** A delivery that must be rejected. */
+  /** Sends a delivery that the receiver must reject. */
   forge(event: ShopEvent, forgery: Forgery): Promise<void>;
 }
 
@@ -32,14 +33,14 @@ export function createClient(options: {
 }): DemoClient {
   const { journal, signal } = options;
 
-  function sign(event: ShopEvent, wish: { shiftMs?: number; secret?: string } = {}) {
+  function sign(event: ShopEvent, changes: { shiftMs?: number; secret?: string } = {}) {
     const source = options.sources.get(event.source);
     if (!source) throw new Error(`the demo has no source ${event.source}`);
-    return signDelivery(wish.secret ? { ...source, secrets: [wish.secret] } : source, {
+    return signDelivery(changes.secret ? { ...source, secrets: [changes.secret] } : source, {
       topic: event.topic,
       id: event.eventId,
       body: event.body,
-      now: new Date(Date.now() + (wish.shiftMs ?? 0)),
+      now: new Date(Date.now() + (changes.shiftMs ?? 0)),
       url: `${options.webUrl}/api/webhooks/${event.source}`,
     });
   }
@@ -55,7 +56,11 @@ export function createClient(options: {
     return { ...request, headers: Object.fromEntries(headers) };
   }
 
-  async function send(event: ShopEvent, request: OutgoingRequest, refused: Refused): Promise<void> {
+  async function send(
+    event: ShopEvent,
+    request: OutgoingRequest,
+    expectedRejection: ExpectedRejection,
+  ): Promise<void> {
     let status = 0;
     let duplicate: boolean | undefined;
     try {
@@ -69,9 +74,9 @@ export function createClient(options: {
       status = response.status;
       duplicate = status === 200 ? answer.duplicate : undefined;
     } catch {
-      status = 0; // no answer: the books say so
+      status = 0; // no answer: the ledger reports it
     }
-    journal.record({ event, refused, status, duplicate });
+    journal.record({ event, expectedRejection, status, duplicate });
   }
 
   return {
@@ -80,7 +85,7 @@ export function createClient(options: {
   };
 }
 
-/** The same body with other figures: what somebody would do who caught a delivery on its way. */
+/** The same body with other digits, as an attacker would change an intercepted delivery. */
 function raised(body: Buffer): Buffer {
   return Buffer.from(body.toString().replaceAll(/\d/g, '9'));
 }

@@ -1,7 +1,7 @@
-// The day itself: which events come, in which order, how often, and what goes wrong on the way.
+// The day of the demo: the events, their order and repetitions, and the failures.
 import type { Queryable } from '../database/database.ts';
 import type { DemoClient } from './client.ts';
-import { countUnsettled, isPutOff } from './event-queries.ts';
+import { countUnfinished, isDeferred } from './event-queries.ts';
 import type { Patience } from './patience.ts';
 import { createShopEvents, type ShopEvent } from './shop-events.ts';
 
@@ -27,7 +27,7 @@ const scansOfAParcel = [
   ['DL', 'Delivered', 1],
 ] as const;
 
-/** Plays it to the end. @returns the event that is a dead letter now and works once its cause is fixed */
+/** @returns an event that is a dead letter now, and succeeds in a replay once its cause is fixed */
 export async function playDay({
   client,
   database,
@@ -38,15 +38,17 @@ export async function playDay({
   const { deliver, forge } = client;
   const make = createShopEvents(() => new Date());
   const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000);
-  const settled = (events: readonly ShopEvent[]) =>
-    patience.waitForNone(() => countUnsettled(database, events));
+  const finished = (events: readonly ShopEvent[]) =>
+    patience.waitForNone(() => countUnfinished(database, events));
   const deliverAll = (events: readonly ShopEvent[]) => Promise.all(events.map(deliver));
 
   say('an order in SEK, for which there is no loyalty rate: its handler throws, every time');
   const poison = make.poisonOrder(7007, 99_000, maxAttempts);
   await deliver(poison);
 
-  say('a refund comes before its payment: the handler throws Later, which costs no failure');
+  say(
+    'a refund arrives before its payment: the handler throws Later, and the event is deferred without a failure',
+  );
   const refund = make.refunded('pi_1900', 2_500, hoursAgo(0.5));
   await deliver(refund);
 
@@ -54,7 +56,7 @@ export async function playDay({
   const transfers = ['pi_1001', 'pi_1002', 'pi_1003'];
   const announced = transfers.map((intent, index) => make.chargePending(intent, hoursAgo(72 + index)));
   await deliverAll(announced);
-  await settled(announced);
+  await finished(announced);
 
   say(`${cardPayments} card payments`);
   const cards = Array.from({ length: cardPayments }, (_, index) =>
@@ -68,7 +70,7 @@ export async function playDay({
   );
   await deliverAll(orders);
 
-  say('four parcels: their scans arrive in any order, the newest says where they are');
+  say('four parcels: their scans arrive in any order; the newest scan is the status');
   const scans = parcels.flatMap((parcel, index) =>
     scansOfAParcel
       .slice(0, scansOfAParcel.length - index)
@@ -76,23 +78,23 @@ export async function playDay({
   );
   await deliverAll(shuffled(scans));
 
-  say('two of the bank transfers arrive, three days after they were announced; the third does not yet');
+  say('two of the bank transfers arrive, three days after their announcement; the third is still missing');
   await deliverAll([make.paid('pi_1001', 48_000, hoursAgo(2)), make.paid('pi_1002', 125_000, hoursAgo(1))]);
 
   say('two pairs in the wrong order: the older event comes last and is IGNORED as stale');
   const firsts = ['pi_1201', 'pi_1202'].map((intent) => make.paid(intent, 7_700, hoursAgo(3)));
   await deliverAll(firsts);
-  await settled(firsts);
+  await finished(firsts);
   await deliverAll(
     ['pi_1201', 'pi_1202'].map((intent) => make.chargePending(intent, hoursAgo(75), 'IGNORED')),
   );
 
-  say('providers ring again: 25 of the deliveries come a second and a third time');
+  say('providers deliver again: 25 deliveries arrive a second and a third time');
   const repeated = [...cards.slice(0, 10), ...orders.slice(0, 10), ...scans.slice(0, 5)];
   for (const event of repeated) await deliver(event);
   await deliverAll(repeated);
 
-  say(`one order, ${concurrentDeliveries} deliveries at the same moment; and one payment likewise`);
+  say(`one order and one payment, each in ${concurrentDeliveries} concurrent deliveries`);
   const contested = [make.order(7_001, 9_900), make.paid('pi_1300', 3_300, hoursAgo(1))];
   for (const event of contested) {
     await Promise.all(Array.from({ length: concurrentDeliveries }, () => deliver(event)));
@@ -106,25 +108,25 @@ export async function playDay({
   await forge(make.order(7_002, 100_000), 'changed body');
   await forge(make.scan('794600000099', hoursAgo(1), 'DL', 'Delivered'), 'wrong secret');
   say(
-    'and an old, well signed order under a new id (Shopify does not sign the id): kept as a suspected replay',
+    'an old, correctly signed order under a new id (Shopify does not sign the id): stored as a suspected replay',
   );
   await deliver(make.replayOf(orders[1]!, 'shopify-replayed'));
 
   say('an event without a handler, a body that is cut off, a refund in the wrong currency');
   await deliverAll([make.unknownTopic(), make.unparsable()]);
-  await settled(cards);
+  await finished(cards);
   await deliver(make.impossibleRefund('pi_1100', 1_990, hoursAgo(0.2)));
 
-  say('the payment of that early refund arrives');
-  await patience.waitForNone(async () => ((await isPutOff(database, refund)) ? 0 : 1));
+  say('the payment of the early refund arrives');
+  await patience.waitForNone(async () => ((await isDeferred(database, refund)) ? 0 : 1));
   await deliver(make.paid('pi_1900', 2_500, hoursAgo(1)));
 
-  say('waiting for the workers: the deferred refund runs again, the order in SEK fails five times');
-  await settled([poison, refund]);
+  say('waiting for the worker: the deferred refund runs again, the order in SEK fails five times');
+  await finished([poison, refund]);
   return poison;
 }
 
-/** Another order, the same one every time. */
+/** Another order of the items, the same in every run. */
 function shuffled<T>(items: readonly T[]): T[] {
   return items
     .map((item, index) => ({ item, key: (index * 7 + 3) % items.length }))

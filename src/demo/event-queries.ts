@@ -1,19 +1,19 @@
-// The demo's statements on webhook_events: how the inbox looks beside the client's own journal.
+// The demo's statements on webhook_events: compares the inbox with the client's journal.
 import type { Queryable } from '../database/database.ts';
 import type { ShopEvent } from './shop-events.ts';
 
 export interface EventFigures {
   stored: number;
-  /** Answered 200 and not there. */
+  /** Answered 200, but not stored. */
   lost: number;
-  /** There and never answered 200. */
+  /** Stored, but never answered 200. */
   unknown: number;
   duplicates: number;
   pending: number;
   processed: number;
   ignored: number;
   failed: number;
-  /** Acknowledged events with another status, or another number of failures, than they must have. */
+  /** Acknowledged events with a wrong status or a wrong number of failures. */
   otherwise: number;
   failures: number;
 }
@@ -53,8 +53,8 @@ export async function readEventFigures(
 
 type EventKeys = readonly Pick<ShopEvent, 'source' | 'eventId'>[];
 
-/** How many of them are still to be run. One that is not stored counts, too. */
-export async function countUnsettled(database: Queryable, events: EventKeys): Promise<number> {
+/** Number of these events that are PENDING or not stored. */
+export async function countUnfinished(database: Queryable, events: EventKeys): Promise<number> {
   const { rows } = await database.query<{ count: number }>({
     text: `SELECT count(*)::int AS count FROM unnest($1::text[], $2::text[]) AS key (source, event_id)
       LEFT JOIN webhook_events e USING (source, event_id) WHERE e.status IS NULL OR e.status = 'PENDING'`,
@@ -63,7 +63,7 @@ export async function countUnsettled(database: Queryable, events: EventKeys): Pr
   return rows[0]!.count;
 }
 
-export async function isPutOff(
+export async function isDeferred(
   database: Queryable,
   event: Pick<ShopEvent, 'source' | 'eventId'>,
 ): Promise<boolean> {
@@ -89,7 +89,7 @@ export async function readDeadLetters(database: Queryable): Promise<DeadLetter[]
   return rows;
 }
 
-/** As an operator types it in psql, for one event. */
+/** The replay of one event, as an operator types it in psql. */
 export const replayStatement = `UPDATE webhook_events SET status = 'PENDING' WHERE source = $1 AND event_id = $2`;
 
 export async function replayBySql(
@@ -99,7 +99,7 @@ export async function replayBySql(
   await database.query(replayStatement, [event.source, event.eventId]);
 }
 
-/** For a reader's own psql. */
+/** Statements for the reader to try in psql. */
 export const statementsToTry = [
   'SELECT status, count(*) FROM webhook_events GROUP BY 1',
   'SELECT source, event_id, last_error FROM dead_letters',

@@ -1,4 +1,4 @@
-// What the shop's tables must say, folded from the events that were sent; the counterpart of shop-queries.ts.
+// Computes the expected rows of the shop's tables from the sent events; shop-queries.ts reads the actual rows.
 import type { ShopEvent } from './shop-events.ts';
 
 export interface ExpectedShop {
@@ -7,7 +7,7 @@ export interface ExpectedShop {
   shipments: { trackingNumber: string; status: string; scans: number }[];
 }
 
-/** Of the events that must end PROCESSED; the others must have left nothing behind. */
+/** Only events that must end PROCESSED have an effect. */
 export function expectedShop(events: readonly ShopEvent[]): ExpectedShop {
   const orders = new Map<string, ExpectedShop['orders'][number]>();
   const points: ExpectedShop['points'] = [];
@@ -39,7 +39,7 @@ export function expectedShop(events: readonly ShopEvent[]): ExpectedShop {
       const order = orderOf(effect.paymentIntent);
       if (effect.kind === 'paid') order.paid += effect.amount;
       if (effect.kind === 'refunded') order.refunded = effect.amount;
-      // In whatever order they were sent: the furthest state is the last.
+      // The order of the events does not matter: a later state wins.
       if (order.paid > 0) order.status = order.refunded === order.paid ? 'refunded' : 'paid';
     }
   }

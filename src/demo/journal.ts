@@ -1,16 +1,16 @@
-// The client's own book: every request the demo sent and what was answered. The ledger is made from it, not from the database.
+// The client's journal: every request of the demo and its answer. The expected numbers of the ledger come from here.
 import type { RejectionReason } from '../providers/provider.ts';
 import type { ShopEvent } from './shop-events.ts';
 
-/** Why a delivery must be rejected; undefined: the delivery is genuine. */
-export type Refused = RejectionReason | undefined;
+/** The reason for which the receiver must reject a delivery; undefined: the delivery is genuine. */
+export type ExpectedRejection = RejectionReason | undefined;
 
 export interface SentDelivery {
   event: ShopEvent;
-  refused: Refused;
-  /** HTTP status; 0 when no answer came. */
+  expectedRejection: ExpectedRejection;
+  /** HTTP status; 0 without an answer. */
   status: number;
-  /** As answered; undefined where the answer was not a 200. */
+  /** The field of the answer; undefined if the status is not 200. */
   duplicate: boolean | undefined;
 }
 
@@ -19,9 +19,9 @@ export interface Journal {
   record(delivery: SentDelivery): void;
   /** Events with at least one genuine delivery, each once. */
   events(): ShopEvent[];
-  /** Events that were answered 200 as new: from then on they must never be lost. */
+  /** Events that were answered 200 as new: they must never be lost. */
   acknowledged(): ShopEvent[];
-  /** Genuine requests: by how they were answered. */
+  /** Numbers of the requests by kind and answer. */
   answers(): Answers;
 }
 
@@ -30,10 +30,10 @@ export interface Answers {
   accepted: number;
   duplicates: number;
   /** Deliveries that had to be rejected, by reason. */
-  toRefuse: Map<RejectionReason, number>;
-  /** 401. */
-  refused: number;
-  /** Anything else: a 503, no answer, a rejected genuine delivery, an accepted forged one. */
+  toReject: Map<RejectionReason, number>;
+  /** Answered 401. */
+  rejected: number;
+  /** A wrong answer: a 503, none, 401 to a genuine delivery, 200 to a forged one. */
   wrong: number;
 }
 
@@ -45,7 +45,7 @@ export function createJournal(): Journal {
     record: (delivery) => {
       deliveries.push(delivery);
     },
-    events: () => unique(deliveries.filter((sent) => !sent.refused).map((sent) => sent.event)),
+    events: () => unique(deliveries.filter((sent) => !sent.expectedRejection).map((sent) => sent.event)),
     acknowledged: () =>
       unique(deliveries.filter((sent) => sent.duplicate === false).map((sent) => sent.event)),
     answers: () => countAnswers(deliveries),
@@ -57,15 +57,15 @@ function countAnswers(deliveries: readonly SentDelivery[]): Answers {
     genuine: 0,
     accepted: 0,
     duplicates: 0,
-    toRefuse: new Map(),
-    refused: 0,
+    toReject: new Map(),
+    rejected: 0,
     wrong: 0,
   };
-  for (const { refused, status, duplicate } of deliveries) {
-    if (refused) answers.toRefuse.set(refused, (answers.toRefuse.get(refused) ?? 0) + 1);
+  for (const { expectedRejection: reason, status, duplicate } of deliveries) {
+    if (reason) answers.toReject.set(reason, (answers.toReject.get(reason) ?? 0) + 1);
     else answers.genuine++;
-    if (status !== (refused ? 401 : 200)) answers.wrong++;
-    if (status === 401) answers.refused++;
+    if (status !== (reason ? 401 : 200)) answers.wrong++;
+    if (status === 401) answers.rejected++;
     if (duplicate === false) answers.accepted++;
     if (duplicate === true) answers.duplicates++;
   }

@@ -1,12 +1,12 @@
-// Waiting for as long as something moves: what stands still is not waited for any more, and shows in the ledger.
+// Waits while a count changes. After a standstill the wait ends, and the ledger shows the difference.
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface Patience {
-  /** Until `count` is 0, or patience is at its end: for this wait and all that follow. */
+  /** Resolves when `count` is 0, or after a standstill, which also ends all later waits. */
   waitForNone(count: () => Promise<number>): Promise<void>;
 }
 
-const betweenLooksMs = 50;
+const pollIntervalMs = 50;
 
 /** @param standstillMs the wait ends when a count has not changed for this time */
 export function createPatience(standstillMs: number): Patience {
@@ -16,7 +16,7 @@ export function createPatience(standstillMs: number): Patience {
       let last = await count();
       let movedAt = performance.now();
       while (last !== 0 && !isOver) {
-        await delay(betweenLooksMs);
+        await delay(pollIntervalMs);
         const left = await count();
         if (left !== last) movedAt = performance.now();
         last = left;

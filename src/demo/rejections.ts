@@ -1,4 +1,4 @@
-// Why the receiver rejected deliveries, as its own metrics count them.
+// Reads the receiver's rejections from its metrics.
 
 const sample = /^postbell_signature_failures_total\{.*?reason="([a-z_]+)".*?\} (\d+)$/gm;
 

@@ -1,7 +1,7 @@
-// The events of the demo's day: their bodies as the providers send them, and what each must lead to.
+// The events of the demo's day: bodies as the providers send them, and the expected result of each.
 import { createHash } from 'node:crypto';
 
-/** What a PROCESSED event must have done to the shop's tables, once. */
+/** The change that a PROCESSED event must make in the shop's tables, once. */
 export type Effect =
   | { kind: 'awaiting'; paymentIntent: string }
   | { kind: 'paid'; paymentIntent: string; amount: number }
@@ -12,12 +12,12 @@ export type Effect =
 export interface ShopEvent {
   source: 'stripe' | 'shopify' | 'fedex';
   topic: string;
-  /** As the receiver must store it. */
+  /** The id under which the receiver must store the event. */
   eventId: string;
   body: string;
-  /** How it must end. */
+  /** The expected final status. */
   fate: 'PROCESSED' | 'IGNORED' | 'FAILED';
-  /** Attempts of it that must have failed. */
+  /** The expected number of failed attempts. */
   failures: number;
   effect?: Effect;
 }
@@ -29,16 +29,16 @@ export interface ShopEvents {
   chargePending(paymentIntent: string, created: Date, fate?: 'IGNORED'): ShopEvent;
   paid(paymentIntent: string, amount: number, created: Date): ShopEvent;
   refunded(paymentIntent: string, amount: number, created: Date): ShopEvent;
-  /** Of another currency than the payment was: can never work. */
+  /** In another currency than the payment: can never succeed. */
   impossibleRefund(paymentIntent: string, amount: number, created: Date): ShopEvent;
   /** In EUR; customer 0 is a guest. */
   order(customerId: number, cents: number): ShopEvent;
-  /** In a currency without a loyalty rate: its handler throws every time, until somebody adds the rate. */
+  /** In a currency without a loyalty rate: its handler throws every time, until an operator adds the rate. */
   poisonOrder(customerId: number, cents: number, maxAttempts: number): ShopEvent;
   scan(trackingNumber: string, at: Date, code: string, description: string): ShopEvent;
-  /** Of a topic that no handler is for. */
+  /** Of a topic without a handler. */
   unknownTopic(): ShopEvent;
-  /** Correctly signed, and not JSON. */
+  /** Correctly signed, but not JSON. */
   unparsable(): ShopEvent;
   /** An old body, correctly signed, under a new id, where the provider's signature does not cover the id. */
   replayOf(event: ShopEvent, newId: string): ShopEvent;
@@ -48,7 +48,7 @@ const dollarsInstead = 'usd';
 const currency = 'eur';
 const poisonCurrency = 'SEK';
 
-/** Ids are counted, so that a reader of the ledger can follow them; the database is a fresh one. */
+/** Numbers the ids, so that a reader can follow them; the database is new in each run. */
 export function createShopEvents(now: () => Date): ShopEvents {
   let count = 0;
   const nextNumber = () => ++count;
@@ -141,7 +141,7 @@ export function createShopEvents(now: () => Date): ShopEvents {
       shopifyOrder(customerId, cents, poisonCurrency, (orderId) => ({
         fate: 'FAILED',
         failures: maxAttempts,
-        effect: points(orderId, customerId, cents), // once it was fixed and replayed
+        effect: points(orderId, customerId, cents), // after the fix and a replay
       })),
     scan: (trackingNumber, at, code, description) => {
       const scanEvents = [{ date: at.toISOString(), eventType: code, eventDescription: description }];
@@ -149,7 +149,7 @@ export function createShopEvents(now: () => Date): ShopEvents {
       const body = JSON.stringify({ output });
       return {
         ...{ source: 'fedex', topic: code, body, fate: 'PROCESSED', failures: 0 },
-        // FedEx sends no id: the body's hash is it.
+        // FedEx sends no id: the body's hash is the id.
         eventId: `sha256:${createHash('sha256').update(body).digest('hex')}`,
         effect: { kind: 'scan', trackingNumber, at, description },
       };

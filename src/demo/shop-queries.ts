@@ -1,4 +1,4 @@
-// What the shop's own tables say at the end of the day, beside what they must say.
+// Compares the shop's tables at the end of the day with the expected rows.
 import type { Queryable } from '../database/database.ts';
 import type { ExpectedShop } from './expected-shop.ts';
 
@@ -6,17 +6,17 @@ export interface ShopFigures {
   awaiting: number;
   paid: number;
   refunded: number;
-  /** Orders that are missing, too many, or in another state or with other amounts than they must be. */
+  /** Orders that are missing, unexpected, or have a wrong state or amount. */
   wrongOrders: number;
   payments: number;
   amountBooked: number;
   pointRows: number;
   points: number;
-  /** Orders that gave points twice, never, wrongly, or unasked. */
+  /** Orders whose points are missing, double, wrong or unexpected. */
   wrongPoints: number;
   balances: number;
   scans: number;
-  /** Parcels whose status is not their newest scan, or that miss a scan or have one too many. */
+  /** Parcels whose status is not their newest scan, or whose number of scans is wrong. */
   wrongShipments: number;
 }
 
@@ -69,7 +69,7 @@ export interface ShopTables {
   shipments: { parcel: string; status: string; scans: number; newest_scan: Date }[];
 }
 
-/** For people to look at. */
+/** The rows that the demo prints. */
 export async function readShopTables(database: Queryable): Promise<ShopTables> {
   const rowsOf = async <R extends Record<string, unknown>>(text: string) =>
     (await database.query<R>(text)).rows;
@@ -91,7 +91,7 @@ export async function readShopTables(database: Queryable): Promise<ShopTables> {
   };
 }
 
-/** Mends what made the poison order fail. */
+/** Fixes the cause of the poison order's failure. @returns the statement */
 export async function addLoyaltyRate(database: Queryable): Promise<string> {
   const statement = `INSERT INTO example_shop.loyalty_rates (currency, points_per_unit) VALUES ('SEK', 1)`;
   await database.query(statement);

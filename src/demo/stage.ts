@@ -1,4 +1,4 @@
-// What the demo plays on: a database of its own, and web and worker as real processes.
+// The installation of the demo: a separate database, and web and worker as real processes.
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -30,7 +30,7 @@ const repositoryFolder = fileURLToPath(new URL('../../', import.meta.url));
 const handlersModule = path.join(repositoryFolder, 'handlers/index.ts');
 const playedProviders = ['stripe', 'shopify', 'fedex'] as const;
 
-/** Starts everything; what was started is stopped again when a later part fails, or somebody wants it to end. */
+/** Starts all parts. If a later part fails, or the demo is stopped, the parts that run are stopped again. */
 export async function openStage(
   env: Environment,
   say: (text: string) => void,
@@ -38,7 +38,7 @@ export async function openStage(
 ): Promise<Stage> {
   if (!existsSync(handlersModule)) {
     throw new CommandError(
-      `the demo plays the example shop, and ${handlersModule} is missing: clone the repository`,
+      `the demo needs the example shop's handlers, and ${handlersModule} is missing: clone the repository`,
     );
   }
   const metricsToken = randomBytes(16).toString('hex');
@@ -58,7 +58,7 @@ export async function openStage(
     tablesFile: path.join(path.dirname(handlersModule), 'tables.sql'),
   });
   stop.signal.throwIfAborted();
-  say('the tables are there (postbell migrate)');
+  say('the tables are created (postbell migrate)');
 
   const childEnv = { ...stageEnv, DATABASE_URL: databaseUrl };
   const start = (verb: 'web' | 'worker') => startChild({ verb, env: childEnv, folder: repositoryFolder });
@@ -75,7 +75,7 @@ export async function openStage(
   const [{ address }] = await Promise.race([ready, stop.stopped]);
   say(`web (process ${web.pid}) and worker (process ${worker.pid}) are up: ${address}`);
   const broken = Promise.race([web.broken, worker.broken]);
-  broken.catch(() => {}); // they end at the end, too, when nobody asks any more
+  broken.catch(() => {}); // both also end with the demo, when no caller waits
   const database = openDatabase({
     url: databaseUrl,
     applicationName: 'postbell demo',
@@ -96,7 +96,7 @@ export async function openStage(
   };
 }
 
-/** Nothing of the caller's own settings: the demo shall be the same on every machine. Fast where production is patient. */
+/** Ignores the caller's settings, so that the demo is the same on every machine. Short delays instead of production's. */
 function environmentOf(env: Environment, metricsToken: string): Record<string, string> {
   const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'DATABASE_POOLER', 'DYNO'].flatMap((name) =>
     env[name] === undefined ? [] : [[name, env[name]]],
@@ -131,7 +131,7 @@ async function startPostgres(stack: AsyncDisposableStack, say: (text: string) =>
   return postgres.url;
 }
 
-/** A fresh database beside the caller's own, which the demo must not touch. */
+/** Creates a new database on the caller's server; the caller's own database stays unchanged. */
 async function createDatabase(url: string, config: Config, stack: AsyncDisposableStack): Promise<string> {
   const name = `postbell_demo_${randomBytes(6).toString('hex')}`;
   const run = async (statement: string) => {

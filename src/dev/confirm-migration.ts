@@ -1,4 +1,4 @@
-// Before dev migrates a database that somebody else made, it asks: an exported DATABASE_URL is easily forgotten.
+// Asks before dev migrates a database that dev did not create: users forget an exported DATABASE_URL.
 import { readFileSync } from 'node:fs';
 import type { Queryable } from '../database/database.ts';
 import { readSchemaState, schemaProblem } from '../migrations/migrate.ts';
@@ -8,8 +8,8 @@ import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo } from '../terminal/io.ts';
 
 /**
- * Asks nothing where Postbell's tables are there as this version needs them, and the schemas that tables.sql makes.
- * @throws CommandError where nobody can be asked, or the answer is no
+ * Does not ask if the database has the schema of this version, and the schemas that tables.sql creates.
+ * @throws CommandError without a terminal, or if the answer is no
  */
 export async function confirmMigration(io: CommandIo): Promise<void> {
   const found = await withDatabase(io.env, 'dev', async ({ database, config, log }) => {
@@ -21,12 +21,12 @@ export async function confirmMigration(io: CommandIo): Promise<void> {
     return { name: rows[0]?.name, tablesFile, isMigrated };
   });
   if (found.isMigrated) return;
-  const tables = found.tablesFile ? `, and runs ${found.tablesFile}` : '';
-  const plan = `DATABASE_URL names the database ${found.name}, which was not made by dev: it makes Postbell's tables and the schema pgboss there${tables}`;
+  const tables = found.tablesFile ? ` and runs ${found.tablesFile}` : '';
+  const plan = `DATABASE_URL names the database ${found.name}, which dev did not create. dev creates Postbell's tables and the schema pgboss in ${found.name}${tables}`;
   await confirm(io, {
     question: `${plan}.\nMigrate ${found.name}?`,
-    rejection: `${plan}; add --yes to do it, or unset DATABASE_URL: dev brings a Postgres of its own`,
-    declined: 'nothing was migrated; without DATABASE_URL dev brings a Postgres of its own',
+    rejection: `${plan}; add --yes to agree, or unset DATABASE_URL to use dev's embedded Postgres`,
+    declined: "nothing was migrated; unset DATABASE_URL to use dev's embedded Postgres",
   });
 }
 

@@ -1,4 +1,4 @@
-// `.postbell/` in the project's folder: what dev keeps there, and how other commands find a dev that runs.
+// `.postbell/` in the project's folder: dev's files, by which other commands find a running dev.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
@@ -8,7 +8,7 @@ const folderName = '.postbell';
 export const secretsFile = 'dev.env';
 const runningFile = 'running.env';
 
-/** The project's `.postbell`, made if needed; git ignores all of it. */
+/** The path of the project's `.postbell`, created if missing; git ignores the whole folder. */
 export function openDevFolder(projectFolder: string): string {
   const folder = path.join(projectFolder, folderName);
   mkdirSync(folder, { recursive: true });
@@ -17,12 +17,12 @@ export function openDevFolder(projectFolder: string): string {
   return folder;
 }
 
-/** For the commands of another terminal. Only what dev itself made up is written, no setting of the caller's. */
+/** Tells commands in other terminals where dev runs. Writes only values that dev chose, none of the caller's settings. */
 export function announceRunning(
   devFolder: string,
   address: { port: number; databaseUrl: string | undefined },
 ): void {
-  writeEnvFile(path.join(devFolder, runningFile), 'where it runs; removed when it ends', {
+  writeEnvFile(path.join(devFolder, runningFile), 'the address of the running dev; removed at its end', {
     POSTBELL_DEV_PID: String(process.pid),
     PORT: String(address.port),
     ...(address.databaseUrl ? { DATABASE_URL: address.databaseUrl } : {}),
@@ -34,8 +34,8 @@ export function withdrawRunning(devFolder: string): void {
 }
 
 /**
- * The settings of the dev that runs in the project's folder: its secrets, port and database. Empty when none runs, so
- * that what an earlier one left never reaches a command.
+ * The secrets, port and database of the dev that runs in the project's folder. Empty if none runs, so that leftovers of
+ * an earlier dev never reach a command.
  */
 export function readRunningDev(projectFolder: string): Record<string, string> {
   const devFolder = path.join(projectFolder, folderName);
@@ -44,7 +44,7 @@ export function readRunningDev(projectFolder: string): Record<string, string> {
   return { ...readEnvFile(path.join(devFolder, secretsFile)), ...running };
 }
 
-/** Empty where there is none, or none that we may read. */
+/** Empty if the file is missing or not readable. */
 export function readEnvFile(file: string): Record<string, string> {
   try {
     return parseEnv(readFileSync(file, 'utf8')) as Record<string, string>;
@@ -54,7 +54,7 @@ export function readEnvFile(file: string): Record<string, string> {
   }
 }
 
-/** For its owner's eyes only. */
+/** Readable by its owner only. */
 export function writeEnvFile(file: string, purpose: string, values: Record<string, string>): void {
   const lines = Object.entries(values).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(file, `# Written by postbell dev: ${purpose}.\n${lines.join('')}`, { mode: 0o600 });

@@ -1,4 +1,4 @@
-// The text of dev once web and worker run: where to deliver, how to send an event, how to open the database.
+// Prints dev's welcome: the URLs of the sources, and the commands that send an event and open the database.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OutputStream } from '../terminal/io.ts';
@@ -6,7 +6,7 @@ import { printLine } from '../terminal/print.ts';
 
 export interface Welcome {
   webUrl: string;
-  /** Of the embedded Postgres; undefined where DATABASE_URL names another. */
+  /** URL of the embedded Postgres; undefined if DATABASE_URL is set. */
   databaseUrl: string | undefined;
   sources: readonly string[];
   handlersModule: string;
@@ -26,7 +26,7 @@ export function printWelcome(out: OutputStream, welcome: Welcome): void {
     '',
     ...sources.map((source) => `  ${source.padEnd(width)}  ${webUrl}/api/webhooks/${source}`),
     '',
-    `  handlers: ${path.dirname(handlersModule)} (loaded again when a file there changes)`,
+    `  handlers: ${path.dirname(handlersModule)} (reloaded when a file in this folder changes)`,
     `  database: psql ${databaseUrl ? `'${databaseUrl}'` : '"$DATABASE_URL"'}`,
     '',
     'Send an event, from another terminal in this folder:',

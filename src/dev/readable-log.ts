@@ -1,4 +1,4 @@
-// One line per log line of a child process, for people.
+// Formats the log lines of a child process for people.
 import { styleText } from 'node:util';
 import { printable } from '../printable.ts';
 import { parseLogLine } from '../runtime/child-process.ts';
@@ -7,7 +7,7 @@ const hidden = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'reqI
 const warnLevel = 40;
 const errorLevel = 50;
 
-/** `12:00:01 worker  attempt source=stripe outcome=processed ms=3`. What is no JSON line is kept as it is. */
+/** `12:00:01 worker  attempt source=stripe outcome=processed ms=3`. Lines that are not JSON stay unchanged. */
 export function readableLine(name: string, line: string, hasColours: boolean): string {
   const log = parseLogLine(line);
   const prefix = `${timeOf(log?.time)} ${name.padEnd(6)} `;

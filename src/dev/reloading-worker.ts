@@ -1,10 +1,10 @@
-// The worker of dev, replaced when its handlers change; the old one goes on until the new one is ready.
+// dev's worker. When the handlers change, a new worker replaces it; the old worker runs until the new one is ready.
 import type { Environment } from '../config.ts';
 import { CommandError, describeError } from '../errors.ts';
 import { type Child, startChild } from '../runtime/child-process.ts';
 
 export interface ReloadingWorker {
-  /** Starts a worker with the handlers as they are now. When it does not become ready, the old one is kept. */
+  /** Starts a worker with the current handlers. If it does not become ready, the old worker stays. */
   reload(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -14,7 +14,7 @@ export interface ReloadingWorkerOptions {
   folder: string;
   onLine: (line: string) => void;
   say(text: string): void;
-  /** Run before each worker: the tables that its handlers want. */
+  /** Runs before each start of a worker: creates the tables of its handlers. */
   migrate(): Promise<unknown>;
 }
 
@@ -32,22 +32,22 @@ export function createReloadingWorker(options: ReloadingWorkerOptions): Reloadin
     try {
       await child.waitForLog('ready');
     } catch {
-      // Its own words were passed on already.
+      // `onLine` has printed the worker's own error.
       throw new CommandError(`the worker did not start (${await child.exited})`);
     }
     void child.exited.then((how) => onEnd(child, how));
     return child;
   }
 
-  /** It was ready once, so its handlers load: it is started again, as every platform would. */
+  /** Restarts a worker that was ready and has ended, as a platform does. */
   async function onEnd(child: Child, how: string): Promise<void> {
     if (isStopping || child !== current) return;
-    say(`the worker ended (${how}); starting it again`);
+    say(`the worker ended (${how}); dev starts a new worker`);
     current = undefined;
     await replace();
   }
 
-  /** One at a time. @returns whether a new one runs; never rejects */
+  /** Replaces the worker, one replacement at a time. @returns true if a new worker runs; never rejects */
   function replace(): Promise<boolean> {
     const replaced = replacing.then(replaceNow);
     replacing = replaced;
@@ -68,7 +68,7 @@ export function createReloadingWorker(options: ReloadingWorkerOptions): Reloadin
       say(describeError(error).text.replace(/^CommandError: /, ''));
       say(
         current
-          ? 'the worker that runs is kept; fix the handlers and save'
+          ? 'the old worker keeps running; fix the handlers and save'
           : 'no worker runs; fix the handlers and save',
       );
       return false;
@@ -77,7 +77,7 @@ export function createReloadingWorker(options: ReloadingWorkerOptions): Reloadin
 
   return {
     reload: async () => {
-      if (await replace()) say(`the worker runs the handlers as they are now (process ${current?.pid})`);
+      if (await replace()) say(`the worker runs the current handlers (process ${current?.pid})`);
     },
     stop: async () => {
       isStopping = true;

@@ -1,11 +1,11 @@
-// Makes up secrets for the sources that are on in dev without any setting, and keeps them in `.postbell/dev.env`.
+// Generates secrets for the sources that are on in dev by default, and stores them in `.postbell/dev.env`.
 import path from 'node:path';
 import type { Environment } from '../config.ts';
 import { type Provider, providers } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import { readEnvFile, secretsFile, writeEnvFile } from './dev-folder.ts';
 
-/** Those whose secret is one random text. */
+/** Providers whose secret is one random text. */
 const trialProviders: readonly Provider[] = [
   providers.stripe,
   providers.shopify,
@@ -15,7 +15,7 @@ const trialProviders: readonly Provider[] = [
   providers['standard-webhooks'],
 ];
 
-/** @returns the secrets of the trial sources that have none in `env`, the same ones after every restart */
+/** @returns secrets for the trial sources without a secret in `env`; the same after every restart */
 export function ensureSecrets(devFolder: string, env: Environment): Record<string, string> {
   const file = path.join(devFolder, secretsFile);
   const kept = readEnvFile(file);

@@ -1,43 +1,44 @@
-// Tells when the files of a folder have changed and are complete again, by looking instead of by waiting.
+// Watches a folder of code, and reports each change once, when its files are complete.
 import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const betweenLooksMs = 60;
+const betweenChecksMs = 60;
 const isIgnored = (name: string) => name === 'node_modules' || name.startsWith('.');
 
 /**
- * Calls `onChange` once for whatever an editor does to save: when two looks at the folder, a moment apart, are the
- * same. Changes that come while `onChange` runs are told afterwards.
- * @returns a function that ends it
+ * Calls `onChange` once for all steps of an editor's save: when two checks of the folder, a moment apart, find the same
+ * files. Changes while `onChange` runs are reported afterwards.
+ * @returns a function that ends the watch
  */
 export function watchFolder(folder: string, onChange: () => Promise<void>): () => void {
   const watchers = new Map<string, FSWatcher>();
-  let told = fingerprint(folder);
-  let isLooking = false;
+  let reported = fingerprint(folder);
+  let isChecking = false;
   let isDirty = false;
   let isEnded = false;
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     isDirty = true;
-    if (isLooking) return;
-    isLooking = true;
+    if (isChecking) return;
+    isChecking = true;
     while (isDirty && !isEnded) {
       isDirty = false;
       let seen = fingerprint(folder);
       for (let before = ''; seen !== before; seen = fingerprint(folder)) {
         before = seen;
-        await delay(betweenLooksMs);
+        await delay(betweenChecksMs);
       }
       watchAll();
-      if (isEnded || seen === told) continue;
-      told = seen;
+      if (isEnded || seen === reported) continue;
+      reported = seen;
       await onChange();
     }
-    isLooking = false;
+    isChecking = false;
   }
 
-  // One watcher per folder: a file that is replaced by a rename, as many editors do, stays watched.
+  // One watcher per folder. Many editors save by rename, and `fs.watch` with `recursive` (Node 24, Linux) misses the second
+  // rename onto a file; `node --watch` would end the old worker before the new one is ready.
   function watchAll(): void {
     const folders = new Set(foldersIn(folder));
     for (const [name, watcher] of watchers) {
@@ -47,8 +48,8 @@ export function watchFolder(folder: string, onChange: () => Promise<void>): () =
     }
     for (const name of folders) {
       if (watchers.has(name)) continue;
-      const watcher = watch(name, () => void look());
-      watcher.on('error', () => void look()); // the folder is gone; what is left is looked at
+      const watcher = watch(name, () => void check());
+      watcher.on('error', () => void check()); // the folder was deleted: check the others
       watchers.set(name, watcher);
     }
   }
@@ -65,7 +66,7 @@ function foldersIn(folder: string): string[] {
   return [folder, ...inside.flatMap((entry) => foldersIn(path.join(folder, entry.name)))];
 }
 
-/** Name, size and time of every file. */
+/** Name, size and modification time of every file. */
 function fingerprint(folder: string): string {
   return foldersIn(folder)
     .flatMap((name) => entriesOf(name).map((entry) => path.join(name, entry.name)))

@@ -1,4 +1,4 @@
-// What `doctor` finds: one line per check, with the remedy where something is wrong.
+// A result of `doctor`: one line per check, with the remedy if there is a problem.
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
@@ -13,12 +13,12 @@ export interface Check {
   remedy?: string;
 }
 
-/** What checks that need the database are given. */
+/** The arguments of checks that need the database. */
 export interface CheckContext {
   config: Config;
   database: Database;
   sources: ReadonlyMap<string, Source>;
-  /** As in `parseSources`: without a secret so far. */
+  /** As in `parseSources`: declared sources without a secret. */
   waiting: ReadonlyMap<string, Provider>;
   log: Logger;
 }

@@ -1,4 +1,4 @@
-// Does the work get done: backlog, dead letters, handlers for what arrives?
+// Checks the inbox: backlog, dead letters, storage, handlers for the topics that arrive.
 import type { Config } from '../config.ts';
 import { ConfigError, describeError } from '../errors.ts';
 import { countFailureReasons, countTopics, readBacklog, readStorage } from '../events/statistics.ts';
@@ -13,7 +13,7 @@ const shownReasons = 3;
 const topicDays = 7;
 const topicLimit = 500;
 const shownTopics = 10;
-/** The smallest databases that one rents hold 1 GB, and take no writes beyond it. */
+/** The smallest hosted databases hold 1 GB and reject writes beyond it. */
 const largeBytes = 500 * 1_048_576;
 
 export async function checkBacklog({ database }: CheckContext): Promise<Check[]> {
@@ -28,12 +28,12 @@ export async function checkBacklog({ database }: CheckContext): Promise<Check[]>
   const checks: Check[] = [];
   if (withoutJob > 0) {
     const message = `${countText(withoutJob, 'event')} wait for a job longer than a minute`;
-    checks.push(warn('backlog', message, 'a running worker gives them one: run: postbell worker'));
+    checks.push(warn('backlog', message, 'a running worker creates the jobs; run: postbell worker'));
   }
-  const remedy = 'is a worker running? If so, raise WORKER_CONCURRENCY or run more workers';
+  const remedy = 'start a worker; if one is running, raise WORKER_CONCURRENCY or run more workers';
   if (oldest === null || oldest < slowSeconds) checks.unshift(ok('backlog', details));
   else {
-    const message = `${details}; the oldest untried one waits for ${durationText(oldest)}`;
+    const message = `${details}; the oldest event without an attempt has waited for ${durationText(oldest)}`;
     checks.unshift((oldest < stuckSeconds ? warn : fail)('backlog', message, remedy));
   }
   return checks;
@@ -51,7 +51,7 @@ export async function checkDeadLetters({ database }: CheckContext): Promise<Chec
   );
 }
 
-/** @param warnBytes from where on keeping everything for ever is worth a word */
+/** @param warnBytes size from which on doctor warns if all events are kept for ever */
 export async function checkStorage(
   { database, config }: Pick<CheckContext, 'database' | 'config'>,
   warnBytes = largeBytes,
@@ -61,14 +61,14 @@ export async function checkStorage(
   const since = oldestReceivedAt ? ` since ${timeText(oldestReceivedAt)}` : '';
   const days = config.PAYLOAD_RETENTION_DAYS;
   if (days > 0)
-    return [ok('storage', `${size}${since}; settled events are purged after ${countText(days, 'day')}`)];
+    return [ok('storage', `${size}${since}; finished events are purged after ${countText(days, 'day')}`)];
   const message = `${size}${since}; events are kept for ever`;
   if (bytes < warnBytes) return [ok('storage', message)];
-  const remedy = 'set PAYLOAD_RETENTION_DAYS (their ids stay, so that a late delivery is still a duplicate)';
+  const remedy = 'set PAYLOAD_RETENTION_DAYS (the ids stay, so that a late delivery is still a duplicate)';
   return [warn('storage', message, remedy)];
 }
 
-/** Loads the team's code, as the worker would. Without the database. */
+/** Loads the team's code as the worker does. Needs no database. */
 export async function checkHandlers(
   config: Config,
   folder: string,
@@ -76,7 +76,10 @@ export async function checkHandlers(
   const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
   if (!modulePath) {
     const remedy = 'make handlers/index.ts, or set POSTBELL_HANDLERS';
-    return { handlers: [], checks: [fail('handlers', 'there are none: a worker does not start', remedy)] };
+    return {
+      handlers: [],
+      checks: [fail('handlers', 'there are no handlers: a worker does not start', remedy)],
+    };
   }
   try {
     const handlers = await loadHandlers(modulePath);
@@ -84,7 +87,7 @@ export async function checkHandlers(
     return { handlers, checks: [found, ...checkProviders(handlers)] };
   } catch (error) {
     const problems = error instanceof ConfigError ? error.problems : [describeError(error).text];
-    const remedy = 'correct the module: a worker does not start without it';
+    const remedy = 'correct the module: a worker does not start until it loads';
     return { handlers: [], checks: problems.map((problem) => fail('handlers', problem, remedy)) };
   }
 }
@@ -94,20 +97,21 @@ function checkProviders(handlers: readonly Handler[]): Check[] {
   return [...unknown].map((name) =>
     warn(
       'handlers',
-      `one is for the provider ${name}, which does not exist`,
-      'all of them: postbell providers',
+      `a handler is for the provider ${name}, which does not exist`,
+      'all providers: postbell providers',
     ),
   );
 }
 
-/** What came in and nobody handles. */
+/** Topics that arrive and have no handler. */
 export async function checkTopics(
   handlers: readonly Handler[],
   { database }: CheckContext,
 ): Promise<Check[]> {
   const topics = await countTopics(database, topicDays, topicLimit);
   const unhandled = topics.filter((topic) => handlersFor(handlers, topic).length === 0);
-  if (unhandled.length === 0) return [ok('topics', `each that came in ${topicDays} days has a handler`)];
+  if (unhandled.length === 0)
+    return [ok('topics', `every topic of the last ${topicDays} days has a handler`)];
   const names = unhandled
     .slice(0, shownTopics)
     .map(({ source, topic, count }) => `${source} ${topic} (${count})`);
@@ -115,8 +119,8 @@ export async function checkTopics(
   return [
     warn(
       'topics',
-      `no handler in ${topicDays} days for ${names.join(', ')}${more}: they are IGNORED`,
-      'write one and replay with --status IGNORED, or let the provider not send them',
+      `in the last ${topicDays} days events without a handler were IGNORED: ${names.join(', ')}${more}`,
+      'write a handler and replay with --status IGNORED, or switch these topics off at the provider',
     ),
   ];
 }

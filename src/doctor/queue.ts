@@ -1,5 +1,4 @@
-// Is the schema there, does the queue do what the settings say, does every event have its job?
-
+// Checks the schema, the queue's policy against the settings, and that every PENDING event has its job.
 import { countVanishedJobs } from '../maintenance/reconcile.ts';
 import {
   findSchemaClashes,
@@ -29,10 +28,10 @@ function describeClash(clash: string): Check {
 
 function describe({ installed, needed, queueInstalled, queueNeeded }: SchemaState): string {
   const isNewer = installed > needed || (queueInstalled ?? 0) > queueNeeded;
-  return `version ${installed}, pg-boss ${queueInstalled}${isNewer ? ' (newer than this code, which is fine)' : ''}`;
+  return `version ${installed}, pg-boss ${queueInstalled}${isNewer ? ' (newer than this code; they work together)' : ''}`;
 }
 
-/** Only with the schema in place: opening a queue would create pg-boss's. */
+/** Needs the schema: opening a queue would create pg-boss's schema. */
 export async function checkQueue({ database, config, log }: CheckContext): Promise<Check[]> {
   const queue = await openQueue(database, log, { supervise: false });
   try {
@@ -54,5 +53,5 @@ function checkPolicy(differences: readonly string[]): Check {
 function checkJobs({ vanished, examined }: { vanished: number; examined: number }): Check {
   if (vanished === 0) return ok('jobs', 'every pending event has its job');
   const message = `${vanished} of the ${examined} oldest pending events have lost their job`;
-  return warn('jobs', message, 'a running worker restores them by itself: run: postbell worker');
+  return warn('jobs', message, 'a running worker restores the jobs; run: postbell worker');
 }

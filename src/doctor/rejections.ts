@@ -9,57 +9,57 @@ const recentMs = 24 * 3_600_000;
 const examined = 200;
 const shownOfOne = 20;
 
-/** One line per source and reason; for one source the single requests. */
+/** One line per source and reason; with `only`, one line per request of that source. */
 export async function checkRejections(
   context: CheckContext,
   only: string | undefined,
   now: Date = new Date(),
 ): Promise<Check[]> {
-  const refused = await listRejections(context.database, only, only === undefined ? examined : shownOfOne);
-  if (refused.length === 0) return [ok('refused requests', 'none on record')];
-  const groups = only === undefined ? [...groupByReason(refused).values()] : refused.map((one) => [one]);
+  const rejected = await listRejections(context.database, only, only === undefined ? examined : shownOfOne);
+  if (rejected.length === 0) return [ok('rejected requests', 'none')];
+  const groups = only === undefined ? [...groupByReason(rejected).values()] : rejected.map((one) => [one]);
   return groups.map((group) => {
     const [newest] = group as [RejectedRequest];
-    const check = `refused ${newest.source}`;
+    const check = `rejected ${newest.source}`;
     const message = describe(group);
     const isRecent = now.getTime() - newest.receivedAt.getTime() < recentMs;
     return isRecent ? warn(check, message, remedyFor(newest, context)) : ok(check, message);
   });
 }
 
-function groupByReason(refused: readonly RejectedRequest[]): Map<string, RejectedRequest[]> {
-  return Map.groupBy(refused, ({ source, reason }) => `${source} ${reason}`);
+function groupByReason(rejected: readonly RejectedRequest[]): Map<string, RejectedRequest[]> {
+  return Map.groupBy(rejected, ({ source, reason }) => `${source} ${reason}`);
 }
 
 function describe(group: readonly RejectedRequest[]): string {
   const [{ source, receivedAt, reason, detail, requestId, bodyBytes }] = group as [RejectedRequest];
   const why = detail === null ? reason : `${reason} (${detail})`;
-  const rings = reason === 'no_secret' ? `${source} rings, but has no secret: ` : '';
+  const noSecretNote = reason === 'no_secret' ? `${source} sends deliveries, but has no secret: ` : '';
   const skipped = group.reduce((sum, rejected) => sum + rejected.skipped, 0);
   const more =
-    skipped === 0 ? '' : ` (and ${countText(skipped, 'request')} of any source that were only counted)`;
+    skipped === 0 ? '' : ` (and ${countText(skipped, 'request')} of any source that are only counted)`;
   if (group.length === 1)
-    return `${rings}${timeText(receivedAt)} ${why}, ${bodyBytes} bytes, request ${requestId}${more}`;
-  return `${rings}${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}${more}`;
+    return `${noSecretNote}${timeText(receivedAt)} ${why}, ${bodyBytes} bytes, request ${requestId}${more}`;
+  return `${noSecretNote}${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}${more}`;
 }
 
 const clock: Remedy = (_variable, _source, detail) =>
   detail?.endsWith(unconfirmed)
-    ? 'an old forgery, or the secret is wrong, too: see to the clock and the secret only if the provider sent it'
-    : 'compare the clock of this machine (see clock); a delivery that was recorded and sent again is refused, too';
-const sender = 'is it the provider that sends this? A proxy in front may drop or double headers';
+    ? 'an old forgery, or the secret is wrong as well: check clock and secret only if the provider sent this request'
+    : 'check the clock of this machine (see clock); a delivery that was recorded and sent again is rejected as well';
+const sender = 'check that the provider sent this request; a proxy in front may drop or double headers';
 
 type Remedy = (variable: string, source: Source | undefined, detail: string | null) => string;
 
 const copySecret: Remedy = (variable, source) => {
   const where = source ? ` (${source.provider.secret.where})` : '';
-  return `copy the secret once more into ${variable}_WEBHOOK_SECRET${where}; while it is rotated, list both, newest first`;
+  return `copy the secret again into ${variable}_WEBHOOK_SECRET${where}; during a rotation list both secrets, newest first`;
 };
 
-/** By the diagnosis. */
+/** The remedy for each diagnosis. */
 const remedies: Record<Diagnosis['reason'] | 'too_large', Remedy> = {
   too_large: (_variable, source) =>
-    `raise BODY_LIMIT_BYTES, restart web, and have it sent again${source?.provider.redelivery ? ` (${source.provider.redelivery})` : ''}`,
+    `raise BODY_LIMIT_BYTES, restart web, and let the provider send the delivery again${source?.provider.redelivery ? ` (${source.provider.redelivery})` : ''}`,
   missing_header: () => sender,
   repeated_header: () => sender,
   malformed_signature: (_, source) =>
@@ -67,34 +67,37 @@ const remedies: Record<Diagnosis['reason'] | 'too_large', Remedy> = {
   malformed_timestamp: () => sender,
   too_old: clock,
   too_new: clock,
-  missing_url: (variable) => `the URL is signed: set PUBLIC_URL or ${variable}_WEBHOOK_URL to it`,
-  key_unavailable: () => "the provider's key could not be fetched: may this machine reach its host?",
+  missing_url: (variable) => `the signature covers the URL: set PUBLIC_URL or ${variable}_WEBHOOK_URL`,
+  key_unavailable: () =>
+    "the provider's key could not be fetched: check that this machine reaches the provider's host",
   wrong_signature: copySecret,
   wrong_secret: copySecret,
   other_secret: (variable) =>
-    `the secrets are mixed up: put that one into ${variable}_WEBHOOK_SECRET, or let the provider call the other source's path`,
-  wrong_path: () => "the path typed in at the provider is wrong: it must end with the other source's name",
+    `the secret of another source was used: put that secret into ${variable}_WEBHOOK_SECRET, or give the provider the other source's URL`,
+  wrong_path: () => "the URL at the provider is wrong: it must end with the other source's name",
   altered_body: () =>
-    'something in front (proxy, gateway, framework) rewrites the body: let it pass the bytes as they are',
+    'a proxy, gateway or framework in front changes the body: configure it to pass the bytes unchanged',
   wrong_url: (variable) =>
-    `set ${variable}_WEBHOOK_URL to the URL exactly as it is typed in at the provider (or correct PUBLIC_URL)`,
+    `set ${variable}_WEBHOOK_URL to exactly the URL that the provider has (or correct PUBLIC_URL)`,
 };
 
 function remedyFor({ source: name, reason, detail }: RejectedRequest, context: CheckContext): string {
   const source = context.sources.get(name);
   if (reason === 'no_secret')
-    return source ? 'it has one now: restart web if it goes on' : noSecret(name, context.waiting.get(name));
+    return source
+      ? 'the source has a secret now: restart web if the rejections go on'
+      : noSecret(name, context.waiting.get(name));
   const known = Object.hasOwn(remedies, reason) ? remedies[reason as keyof typeof remedies] : copySecret;
   return known(variableOf(name), source, detail);
 }
 
-/** @param provider undefined: only stored events bear the name */
+/** @param provider undefined: the name is known from stored events only */
 function noSecret(name: string, provider: Provider | undefined): string {
   const variable = `${variableOf(name)}_WEBHOOK_SECRET`;
   const how = !provider
-    ? `${variable}, and declare it: POSTBELL_SOURCES=${name}=<provider>`
+    ? `${variable} and POSTBELL_SOURCES=${name}=<provider>`
     : provider.handover
-      ? `${variable}, which you get from: postbell setup ${name}`
+      ? `${variable} (to get the secret, run: postbell setup ${name})`
       : `${variable} (${provider.secret.where})`;
-  return `if it is yours, set ${how}; else remove the webhook at the provider. It is answered "try again" meanwhile`;
+  return `if the webhook is yours, set ${how}; otherwise remove it at the provider. Until then its deliveries are answered "try again"`;
 }

@@ -1,4 +1,4 @@
-// Is the database one that Postbell can live in: version, clock, connections, LISTEN?
+// Checks the database server: version, clock, connections, LISTEN.
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
@@ -15,7 +15,9 @@ export async function checkServer({ database, config }: CheckContext): Promise<C
   const facts = await readServerFacts(database);
   const checks = [checkVersion(facts.majorVersion, facts.version)];
   if (facts.isReadOnly) {
-    checks.push(fail('database', 'it is read only', 'give DATABASE_URL of the primary, not of a standby'));
+    checks.push(
+      fail('database', 'the database is read only', 'set DATABASE_URL to the primary, not to a standby'),
+    );
   }
   if (!config.DATABASE_POOLER) checks.push(checkConnections(config, facts));
   return checks;
@@ -26,20 +28,20 @@ function checkVersion(major: number, version: string): Check {
     return fail('database', `Postgres ${version} is too old`, `use Postgres ${oldestVersion} or newer`);
   }
   if (major > newestTestedVersion) {
-    const remedy = `tested are ${oldestVersion} to ${newestTestedVersion}; look for a newer Postbell`;
+    const remedy = `Postbell is tested with ${oldestVersion} to ${newestTestedVersion}; look for a newer Postbell`;
     return warn('database', `Postgres ${version} was not tested`, remedy);
   }
   return ok('database', `Postgres ${version}`);
 }
 
-/** Twice: a rolling deploy runs the old and the new processes side by side. */
+/** Counts the connections twice: a rolling deploy runs the old and the new processes at the same time. */
 function checkConnections(
   config: Config,
   { connectionLimit, connectionLimitName }: { connectionLimit: number; connectionLimitName: string },
 ): Check {
   const once = config.WEB_CONNECTIONS + connectionsOfWorker(config);
   const budget = `${connectionLimit} (${connectionLimitName})`;
-  const needs = `one web and one worker take up to ${once}`;
+  const needs = `one web and one worker open up to ${once}`;
   const remedy = 'lower WEB_CONNECTIONS or WORKER_CONCURRENCY, or raise the limit';
   if (once > connectionLimit) return fail('connections', `${needs}, of ${budget}`, remedy);
   if (once * 2 > connectionLimit) {
@@ -54,19 +56,19 @@ export async function checkClock({ database }: CheckContext): Promise<Check[]> {
   const side = aheadSeconds > 0 ? 'ahead of' : 'behind';
   if (off - uncertaintySeconds > clockToleranceSeconds) {
     const message = `this machine is ${off.toFixed(1)} s ${side} the database`;
-    return [warn('clock', message, 'let both machines keep time by NTP: signatures carry timestamps')];
+    return [warn('clock', message, 'synchronise both clocks by NTP: signatures contain timestamps')];
   }
   return [ok('clock', `within ${Math.max(0.1, off).toFixed(1)} s of the database`)];
 }
 
 export async function checkListen({ database, config }: CheckContext): Promise<Check[]> {
   if (config.DATABASE_POOLER) {
-    return [ok('listen', `not used behind a pooler; workers look every ${config.POLL_SECONDS} s`)];
+    return [ok('listen', `not used behind a pooler; workers poll every ${config.POLL_SECONDS} s`)];
   }
   if (await hearsNotifications(database)) return [ok('listen', 'notifications arrive')];
-  const message = `no notification within ${listenTimeoutMs / 1_000} s: workers only look every ${config.POLL_SECONDS} s`;
+  const message = `no notification within ${listenTimeoutMs / 1_000} s: workers only poll, every ${config.POLL_SECONDS} s`;
   const remedy =
-    'is a transaction pooler in front? Set DATABASE_POOLER=true, or give the direct DATABASE_URL';
+    'if a transaction pooler is in front, set DATABASE_POOLER=true, or use the direct DATABASE_URL';
   return [warn('listen', message, remedy)];
 }
 
@@ -86,13 +88,13 @@ async function hearsNotifications(database: Database): Promise<boolean> {
   }
 }
 
-/** Sessions tell whose they are, except behind a pooler. */
+/** Finds web and worker by application_name, which a pooler hides. */
 export async function checkProcesses({ database, config }: CheckContext): Promise<Check[]> {
   const sessions = await countSessions(database);
   return (['web', 'worker'] as const).map((name) => {
     const count = sessions.get(`postbell ${name}`) ?? 0;
     if (count > 0) return ok(name, `${count} connection${count === 1 ? '' : 's'} to this database`);
-    if (config.DATABASE_POOLER) return ok(name, 'cannot be seen behind a pooler');
-    return warn(name, 'none is connected to this database', `run: postbell ${name}`);
+    if (config.DATABASE_POOLER) return ok(name, 'not visible behind a pooler');
+    return warn(name, `no ${name} is connected to this database`, `run: postbell ${name}`);
   });
 }

@@ -1,4 +1,4 @@
-// Is the environment sound: every setting, every source?
+// Checks the environment: every setting, every source.
 import { type Config, configKeys, type Environment, parseConfig } from '../config.ts';
 import type { Source } from '../providers/index.ts';
 import { parseSources, variableOf } from '../providers/sources.ts';
@@ -7,7 +7,7 @@ import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const remedy = 'correct the variable, then run doctor again';
 
-/** The usable part of the configuration too: a bad PORT must not keep the database from being looked at. */
+/** @returns the valid part of the configuration too: a bad PORT must not prevent the checks of the database */
 export function checkSettings(env: Environment): { config: Config | undefined; checks: Check[] } {
   const { config, problems } = parseConfig(env);
   const all = [...databaseUrlProblem(env), ...problems];
@@ -27,7 +27,7 @@ export function checkSettings(env: Environment): { config: Config | undefined; c
   };
 }
 
-/** @param only the one source that was asked for */
+/** @param only checks this source only */
 export function checkSources(
   env: Environment,
   only: string | undefined,
@@ -39,7 +39,7 @@ export function checkSources(
       fail(
         'sources',
         `${only} is not on: its deliveries are not accepted`,
-        `set ${variableOf(only)}_WEBHOOK_SECRET${waiting.get(only)?.handover ? `, which you get from: postbell setup ${only}` : ''}`,
+        `set ${variableOf(only)}_WEBHOOK_SECRET${waiting.get(only)?.handover ? `; to get the secret, run: postbell setup ${only}` : ''}`,
       ),
     );
   } else if (sources.size === 0 && problems.length === 0) {

@@ -10,10 +10,9 @@ export interface DuplicateCount extends EventKey {
 }
 
 /**
- * Counts duplicates on their rows. A locked row is left out instead of waited for:
- * an operator's open transaction must not keep a provider waiting.
- * @returns `stillUncounted`: could not be counted now (what was deleted meanwhile is not among them); `conflicting`: of the
- *   others, those with another body than the stored one
+ * Counts duplicates on their rows. Skips locked rows: a provider must not wait for an operator's open transaction.
+ * @returns `stillUncounted`: duplicates whose rows are locked (not those whose rows were deleted); `conflicting`: counted
+ *   duplicates whose body differs from the stored body
  */
 export async function countDuplicates<T extends DuplicateCount>(
   tx: Queryable,

@@ -1,4 +1,4 @@
-// webhook_events: the types of its rows, the table of its columns, the events of a batch of jobs, the entity's clock.
+// webhook_events: the types of its rows, the table of its columns, reading the events of jobs, the clock of an entity.
 import {
   boolArray,
   byteaArray,
@@ -52,7 +52,7 @@ interface Column {
   name: string;
   /** Filled by new events: the type in Postgres, and one array parameter with the values of all events. */
   filled?: { type: string; values(events: readonly NewEvent[]): Buffer };
-  /** Filled by events that get a job only, not by suspected replays. */
+  /** Filled only by events that get a job, not by suspected replays. */
   withJob?: true;
   /** A field of `StoredEvent`. */
   toHandlers?: true;
@@ -74,7 +74,7 @@ const timestamptz = filling('timestamptz', timestamptzArray);
 const boolean = filling('boolean', boolArray);
 const uuid = filling('uuid', uuidArray);
 
-/** Every column of webhook_events, in the order of the lists: the lists of the statements are made from this table. */
+/** Every column of webhook_events: the column lists of the statements are made from this table, in this order. */
 const columns: readonly Column[] = [
   { name: 'source', filled: text((event) => event.source), toHandlers: true, inLists: true },
   { name: 'event_id', filled: text((event) => event.eventId), toHandlers: true, inLists: true },
@@ -104,7 +104,7 @@ export interface FilledColumns {
   names: string;
   /** Parameters from $1 on, for unnest(). */
   placeholders: string;
-  /** Number of these parameters: those of the statement itself come after them. */
+  /** Number of these parameters; the statement's other parameters follow. */
   count: number;
   values(events: readonly NewEvent[]): Buffer[];
 }
@@ -126,7 +126,7 @@ export const newEventColumns: FilledColumns = filledColumns(() => true);
 /** Columns of an event that gets no job: a suspected replay. */
 export const jobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
 
-/** The list of a SELECT: each column under the name of its field. */
+/** The column list of a SELECT: each column has the name of its field. */
 function selected(isIncluded: (column: Column) => boolean | undefined): string {
   const camelCase = (name: string) =>
     name.replaceAll(/_(.)/g, (_all, letter: string) => letter.toUpperCase());
@@ -142,12 +142,12 @@ const storedColumns = selected(({ toHandlers }) => toHandlers);
 export const summaryColumns: string = selected(({ inLists }) => inLists);
 
 /**
- * For statements that know their event's key. With a plain `status = 'PENDING'` Postgres chooses the
- * backlog's index instead of the key's if the backlog was empty at ANALYZE, and reads the whole backlog for each event.
+ * For statements that find their event by its key. With a plain `status = 'PENDING'` Postgres chooses the index of the
+ * backlog if the backlog was empty at ANALYZE, and then reads the whole backlog for each event.
  */
 export const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
 
-/** Reads the rows of a batch of jobs, whatever their status. No lock. */
+/** Reads the rows of a batch of jobs, with any status, without locks. */
 export async function readEvents(database: Queryable, keys: readonly EventKey[]): Promise<StoredEvent[]> {
   const { rows } = await database.query<StoredEvent & Record<string, unknown>>({
     name: 'read_events',
@@ -168,7 +168,7 @@ export async function lockEntity(tx: Queryable, source: string, entity: string):
     text: `SELECT pg_advisory_xact_lock(hashtextextended('postbell entity/' || $1 || '/' || $2, 0))`,
     values: [source, entity],
   });
-  // A separate statement: its snapshot must be taken after the lock is granted.
+  // A separate statement, because its snapshot must be taken after the lock is granted.
   const clock = tx.query<{ at: Date }>({
     name: 'read_entity_clock',
     text: 'SELECT last_occurred_at AS at FROM entity_clock WHERE source = $1 AND entity = $2',
@@ -178,7 +178,7 @@ export async function lockEntity(tx: Queryable, source: string, entity: string):
   return rows[0]?.at ?? null;
 }
 
-/** With COMMIT: moves the entity's clock forward, never back. */
+/** Moves the entity's clock forward, never back, in the packet of COMMIT. */
 export function advanceEntityClock(tx: Transaction, key: EventKey, entity: string, occurredAt: Date): void {
   tx.atCommit({
     name: 'advance_entity_clock',

@@ -15,8 +15,8 @@ export interface EventFilter {
 }
 
 /**
- * SQL: an array of the sources that have a row in `table`. Its primary key begins with the source: one look-up
- * per source, however many rows there are. With the sources the same key finds an id alone.
+ * SQL: an array of the sources that have a row in `table`. One look-up per source, for any number of rows, because the
+ * primary key begins with the source. With the list of sources the same key finds an event by its id alone.
  */
 export const sourcesIn = (table: 'webhook_events' | 'tombstones'): string => `ARRAY(
   WITH RECURSIVE known AS (
@@ -28,7 +28,7 @@ export const sourcesIn = (table: 'webhook_events' | 'tombstones'): string => `AR
 
 const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&');
 
-/** `conditions` is safe to put after WHERE; `values` belong to its placeholders, numbered from `firstNumber`. */
+/** `conditions` may follow WHERE; `values` belong to its placeholders, which are numbered from `firstNumber`. */
 export function filterConditions(
   filter: EventFilter,
   firstNumber = 1,

@@ -1,10 +1,10 @@
-// Inserts new events: what makes an event new, by its id or by its body.
+// Inserts new events. Decides by id or by body whether an event is new.
 import { defaultSameBodyHours } from '../config.ts';
 import { boolArray } from '../database/binary-array.ts';
 import type { Queryable } from '../database/database.ts';
 import { type NewEvent, newEventColumns } from './event.ts';
 
-/** No provider sends one body under this number of topics: from here on another topic is a repeated body as well. */
+/** No provider sends one body under this many topics: from this number on, another topic is a repeated body as well. */
 const maxTopicsOfOneBody = 100;
 
 const { names, placeholders, count } = newEventColumns;

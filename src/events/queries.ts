@@ -1,4 +1,4 @@
-// Questions of operators to webhook_events: lists, one event whole, counts, replays, rejected requests.
+// Operators' queries: lists of events, one event in detail, counts, replays, rejected requests.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { type EventStatus, summaryColumns } from './event.ts';
@@ -23,7 +23,7 @@ export interface EventSummary extends EventKey {
 
 export interface EventDetail extends EventSummary {
   headers: Record<string, string>;
-  /** JSON text: parsed, its large numbers would be rounded. */
+  /** JSON text, because parsing would round its large numbers. */
   payloadText: string | null;
   rawBody: Buffer | null;
   bodySha256: string;
@@ -191,7 +191,7 @@ export async function listRejections(
 
 const maxStoredSources = 1_000;
 
-/** Probes an index once per name, however many events there are. */
+/** One index look-up per name, for any number of events. */
 const distinctSources = (table: string) => `
   SELECT source FROM (
     WITH RECURSIVE stored AS (
@@ -201,7 +201,7 @@ const distinctSources = (table: string) => `
       FROM stored s WHERE s.source IS NOT NULL
     ) SELECT source FROM stored WHERE source IS NOT NULL LIMIT ${maxStoredSources}) AS of_one_table`;
 
-/** The names under which events are stored, or their ids since they were purged: at most 1,000 of each. */
+/** The sources of stored events and of tombstones, at most 1,000 of each. */
 export async function listStoredSources(database: Queryable): Promise<string[]> {
   const { rows } = await database.query<{ source: string }>({
     text: `${distinctSources('webhook_events')} UNION ${distinctSources('tombstones')}`,

@@ -1,4 +1,4 @@
-// Repeated bodies under other ids, where the signature does not cover the id: kept as suspected replays, never run by themselves.
+// Repeated bodies under other ids, where no signature covers the id: stored as suspected replays, which only an operator runs.
 import type { Queryable } from '../database/database.ts';
 import { jobLessColumns, type NewEvent } from './event.ts';
 
@@ -18,7 +18,7 @@ class RepeatedEventVanishedError extends Error {
 export interface SuspectedReplays {
   /** Inserted: IGNORED, without a job. */
   stored: NewEvent[];
-  /** Too many came within an hour: nothing of them is stored. `firstId`: the event that they repeat. */
+  /** Not stored: too many came within an hour. `firstId`: id of the event that they repeat. */
   rejected: { event: NewEvent; firstId: string }[];
 }
 
@@ -26,8 +26,8 @@ const { names, placeholders, count } = jobLessColumns;
 const limit = `$${count + 1}`;
 
 /**
- * Stores events that `insertEvents` took for repeated bodies as suspected replays, in the same transaction. An
- * event whose own id is known is a duplicate and left out.
+ * Stores as suspected replays the events that `insertEvents` recognised as repeated bodies, in the same transaction. An
+ * event with a known id is a duplicate, and is skipped.
  * @throws an error that the receiver tries again
  */
 export async function storeSuspectedReplays(

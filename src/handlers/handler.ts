@@ -1,4 +1,4 @@
-// What a team writes: defineHandler, and which handlers an event is for.
+// defineHandler, the choice of the handlers for an event, and the loading of the team's module.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,19 +9,19 @@ import type { Logger } from '../logger.ts';
 
 /** The event as a handler sees it. */
 export interface HandlerEvent {
-  /** The provider's id: the idempotency key for calls to the outside. */
+  /** The provider's id: use it as the idempotency key for calls to other systems. */
   id: string;
   source: string;
   provider: string;
   topic: string;
   receivedAt: Date;
-  /** The provider's own time; null where it sends none. */
+  /** The provider's own time; null if the provider sends none. */
   occurredAt: Date | null;
   /** 1 for the first attempt. */
   attempt: number;
-  /** Kept headers, by allow-list. */
+  /** The stored headers, chosen by an allow-list. */
   headers: Record<string, string>;
-  /** The exact bytes, where they were kept (see STORE_RAW_BODY). */
+  /** The exact bytes of the body, if they were stored (see STORE_RAW_BODY). */
   rawBody: Buffer | null;
 }
 
@@ -32,11 +32,11 @@ export interface HandlerTransaction {
 
 export interface HandlerContext<P> {
   event: HandlerEvent;
-  /** Validated by the handler's own schema; numbers beyond 2^53 lose precision, as in JSON.parse. */
+  /** Validated by the handler's schema; numbers beyond 2^53 lose precision, as in JSON.parse. */
   payload: P;
   tx: HandlerTransaction;
   log: Logger;
-  /** Aborted at the time-out and when the worker has to stop: pass it to fetch. */
+  /** Aborted at the time-out and when the worker must stop: pass it to fetch. */
   signal: AbortSignal;
 }
 
@@ -49,28 +49,28 @@ export interface BatchContext<P> {
 
 export interface Handler<S extends z.ZodType = z.ZodType> {
   provider: string;
-  /** Narrows it to one named source of the provider. */
+  /** Only events of this source. Default: every source of the provider. */
   source?: string;
   /** Exact (`invoice.paid`), a prefix (`invoice.*`), everything (`*`), or a list of these. */
   topic: string | readonly string[];
-  /** A payload that does not match is a dead letter at once. Default: anything. */
+  /** An event whose payload does not match is a dead letter at once. Default: every payload matches. */
   payload?: S;
-  /** What the event is about. Events of one entity run one at a time, and an older one is not run after a newer. */
+  /** Names the thing that the event is about. Events of one entity run one at a time; `whenStale` decides about older ones. */
   entity?(payload: z.output<S>, event: HandlerEvent): string | null | undefined;
-  /** What to do with an event older than the last one applied to its entity; default `ignore`. */
+  /** For an event older than the last one applied to its entity; default `ignore`: IGNORED as `stale`. */
   whenStale?: 'ignore' | 'handle';
   /**
-   * Quick handlers without `entity` may run one after another in one transaction while work is waiting, each behind a
-   * savepoint of its own: one that fails is taken back alone. They share `now()`, and keep their locks up to 20 ms longer.
-   * The team's code. Returns → PROCESSED. Throws PermanentError → FAILED. Throws Later → comes back.
-   * Any other throw → retried with back-off, FAILED on the 5th failure.
+   * The team's code. Returns → PROCESSED. Throws PermanentError → FAILED. Throws Later → deferred.
+   * Throws another error → retried with back-off, FAILED on the 5th failure (MAX_ATTEMPTS).
+   * While jobs are waiting, fast handlers without `entity` may run one after another in one transaction, each behind its own
+   * savepoint: a failure rolls back only its own event. They share `now()`, and hold their locks up to 20 ms longer.
    */
   handle(context: HandlerContext<z.output<S>>): Promise<unknown>;
-  /** Many events in one transaction, without `entity`. If it throws, they are run one by one through `handle`. */
+  /** Many events in one transaction; not together with `entity`. If it throws, the events run one by one through `handle`. */
   batch?(context: BatchContext<z.output<S>>): Promise<unknown>;
 }
 
-/** Gives `handle` the type of its own schema. @throws TypeError for a handler that could never run */
+/** Gives `handle` the type of its schema. @throws TypeError for a handler that cannot run */
 export function defineHandler<S extends z.ZodType = z.ZodUnknown>(handler: Handler<S>): Handler {
   const problem = handlerProblem(handler);
   if (problem) throw new TypeError(`defineHandler: ${problem}`);
@@ -98,7 +98,7 @@ function matchesTopic(patterns: string | readonly string[], topic: string): bool
     .some((pattern) => (pattern.endsWith('*') ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern));
 }
 
-/** The handlers an event is for, in the order in which the team listed them. */
+/** The handlers that match the event, in the order of the team's list. */
 export function handlersFor(
   handlers: readonly Handler[],
   event: { provider: string; source: string; topic: string },
@@ -111,7 +111,7 @@ export function handlersFor(
   );
 }
 
-/** The module named by POSTBELL_HANDLERS, or the default place; undefined when there is none. */
+/** Path of the module that POSTBELL_HANDLERS names, or of the default module; undefined when neither exists. */
 export function findHandlersModule(setting: string | undefined, folder: string): string | undefined {
   if (setting) return resolve(folder, setting);
   return ['handlers/index.ts', 'handlers/index.js']
@@ -124,7 +124,7 @@ interface HandlersModule {
   handlers?: unknown;
 }
 
-/** A bundler's CommonJS has its exports, `default` among them, inside of Node's `default`. */
+/** The exports of a bundler's CommonJS, `default` among them, are inside Node's `default`. */
 function listIn(module: unknown): unknown {
   const { handlers, default: list } = (module ?? {}) as HandlersModule;
   return [handlers, list].find(Array.isArray);

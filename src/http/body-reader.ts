@@ -4,10 +4,10 @@ import type { FastifyRequest } from 'fastify';
 type Done = (error: Error | null, body?: Buffer) => void;
 
 interface Reading {
-  /** The bytes so far, and room for more. A single buffer: a body may come in a million pieces of a byte. */
+  /** The bytes so far, and room for more. A single buffer: a body may arrive in a million pieces of one byte. */
   held: Buffer;
   bytes: number;
-  /** Its Content-Length, or the limit of every body. */
+  /** Its Content-Length, or the limit of a body. */
   maxBytes: number;
   giveUp(): void;
 }
@@ -50,7 +50,7 @@ export function createBodyReader(
       }
     };
     const onEnd = () => finish(null);
-    // The sender went away: nobody is left to read the answer.
+    // The sender has closed the connection: no one reads the answer.
     const onError = (error: Error) => finish(Object.assign(error, { statusCode: 400 }));
 
     function finish(error: Error | null): void {
@@ -78,7 +78,7 @@ function append(reading: Reading, chunk: Buffer): number {
   if (neededBytes > held.length) {
     const larger =
       held === none
-        ? Buffer.allocUnsafe(neededBytes) // most bodies come in one piece
+        ? Buffer.allocUnsafe(neededBytes) // most bodies arrive in one piece
         : Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(neededBytes, 2 * held.length, minSecondBytes)));
     held.copy(larger, 0, 0, bytes);
     takenBytes = larger.length - held.length;

@@ -1,4 +1,4 @@
-// Records of each request on a webhook route: its metrics, its log line, and for rejected ones a row for `postbell doctor`.
+// Records each request on a webhook route: its metrics, its log line, and for a rejection a row for `postbell doctor`.
 import type { FastifyRequest } from 'fastify';
 import { createUnredactedLogger, type Logger } from '../logger.ts';
 import {
@@ -30,15 +30,15 @@ export interface Outcome {
 }
 
 export interface DeliveryRecords {
-  /** A request that was read to its end and belongs to a source. */
+  /** For a request of a source that was read to its end. */
   finished(request: FastifyRequest, outcome: Outcome): void;
-  /** A delivery that could not be verified. */
+  /** For a delivery that could not be verified. */
   rejected(request: FastifyRequest, source: Source, delivery: Delivery, rejection: Rejection): void;
-  /** A request whose body was not read to its end. */
+  /** For a request whose body was not read to its end. */
   unread(request: FastifyRequest, source: string, reason: string, detail: string | null): void;
 }
 
-/** Of Postgres. */
+/** The largest int of Postgres. */
 const maxInteger = 2 ** 31 - 1;
 
 export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecords {

@@ -25,7 +25,7 @@ export function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
 }
 
-/** On every answer. */
+/** Sets the headers of every response. */
 export function setCommonHeaders(reply: FastifyReply): FastifyReply {
   return reply
     .header('x-request-id', reply.request.id)
@@ -37,7 +37,7 @@ export function sendError(reply: FastifyReply, status: number, error: string): F
   return setCommonHeaders(reply).code(status).send({ error, requestId: reply.request.id });
 }
 
-/** The response to an error that was thrown. An unknown one is 503: the sender should try again, and only the log says why. */
+/** The response to a thrown error. An unknown error gets 503: the sender tries again, and only the log names the cause. */
 export function sendErrorOf(error: unknown, log: Logger, reply: FastifyReply): FastifyReply {
   const status = (error as { statusCode?: number }).statusCode ?? 500;
   const code = errorCodes[status];
@@ -50,8 +50,8 @@ export function sendErrorOf(error: unknown, log: Logger, reply: FastifyReply): F
 }
 
 /**
- * Answers 404 to whatever has no route under the prefix of `app`, before the body is read: no parser of a page has a say.
- * A page that registers a not-found handler under a prefix of its own keeps it.
+ * Answers 404 to every request without a route under the prefix of `app`, before a parser reads the body.
+ * A page keeps a not-found handler that it registers under its own prefix.
  */
 export function answerNotFound(app: FastifyInstance): void {
   app.register(async (scope) => {
@@ -60,7 +60,7 @@ export function answerNotFound(app: FastifyInstance): void {
   });
 }
 
-/** HTTP/1.1 wants exactly one Host; Node lets two pass, and takes the first. */
+/** HTTP/1.1 requires exactly one Host header; Node accepts two, and uses the first. */
 export function hasProperHost({ headersDistinct, httpVersion }: IncomingMessage): boolean {
   const hosts = headersDistinct.host?.length ?? 0;
   return hosts === 1 || (hosts === 0 && httpVersion === '1.0');
@@ -70,7 +70,7 @@ function errorBody(status: number, requestId: string): string {
   return JSON.stringify({ error: errorCodes[status], requestId });
 }
 
-/** For requests that Node passes outside of Fastify. */
+/** Answers a request that Node does not pass to Fastify. */
 export function answerRaw(response: ServerResponse, status: number, requestId: string): void {
   const body = errorBody(status, requestId);
   response.writeHead(status, {
@@ -84,13 +84,13 @@ export function answerRaw(response: ServerResponse, status: number, requestId: s
 }
 
 interface Connection {
-  /** Not answered yet; pipelined ones may be several. */
+  /** The unanswered requests; several if they are pipelined. */
   requests: Set<IncomingMessage>;
   onAnswered?: () => void;
 }
 const connections = new WeakMap<Duplex, Connection>();
 
-/** To be called for every request, so that `answerParserError` knows what is still to be answered before it. */
+/** Call it for every request, so that `answerParserError` knows the requests to be answered first. */
 export function watchRequest(request: IncomingMessage, response: ServerResponse): void {
   const connection = connections.get(request.socket) ?? { requests: new Set() };
   connections.set(request.socket, connection);

@@ -7,7 +7,7 @@ const maxConcurrent = 10;
 export interface FollowUps {
   /** Starts it unless too many are running. Never throws. @param followUp resolves to the text for the log */
   start(log: Logger, followUp: () => Promise<string>): void;
-  /** Resolves when all that run have ended. */
+  /** Resolves when all running follow-ups have ended. */
   drained(): Promise<void>;
 }
 
@@ -16,7 +16,7 @@ export function createFollowUps(): FollowUps {
   return {
     start: (log, followUp) => {
       if (running.size >= maxConcurrent) {
-        log.error('too many confirmations at once; have the provider send it again');
+        log.error('too many concurrent confirmations; let the provider send this request again');
         return;
       }
       const work = followUp().then(
@@ -24,7 +24,7 @@ export function createFollowUps(): FollowUps {
         (error) =>
           log.error(
             { error: describeError(error).text },
-            'a confirmation failed; have the provider send it again',
+            'a confirmation failed; let the provider send this request again',
           ),
       );
       running.add(work);

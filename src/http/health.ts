@@ -1,4 +1,4 @@
-// For platforms and monitors: alive, ready, metrics. They reveal as little as possible.
+// /healthz, /readyz and /metrics for platforms and monitoring. They reveal as little as possible.
 import type { FastifyInstance } from 'fastify';
 import { sameText } from '../providers/index.ts';
 import { sendError } from './error-responses.ts';

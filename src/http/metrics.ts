@@ -1,17 +1,17 @@
-// The Prometheus metrics of `web`; label sets are closed, so that no caller can grow them.
+// The Prometheus metrics of `web`. No label has a value that a caller chooses.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Database } from '../database/database.ts';
 import type { Receiver } from '../receive/receiver.ts';
 import type { DuplicateAnomaly } from '../receive/store.ts';
 
 export interface Metrics {
-  /** One per request: accepted, duplicate, invalid_signature, too_large, unavailable, … */
+  /** Call it once per request. Outcomes: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
   countSignatureFailure(source: string, reason: string): void;
   /** Deliveries that resemble a stored event: `body_conflict`, `suspected_replay`, `replay_flood`. */
   countDuplicateAnomalies(source: string, anomaly: DuplicateAnomaly, count: number): void;
   observeAck(source: string, seconds: number): void;
-  /** The text that GET /metrics answers. */
+  /** The response of GET /metrics. */
   render(): Promise<{ contentType: string; text: string }>;
 }
 

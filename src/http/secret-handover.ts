@@ -1,4 +1,4 @@
-// Requests by which a provider hands over its secret: checked before verification, accepted only in a set-up window.
+// Requests in which a provider sends its secret: checked before verification, accepted only in a setup window.
 import {
   type Delivery,
   type HandshakeAnswer,
@@ -16,8 +16,8 @@ export interface HandoverDeps {
 }
 
 /**
- * The answer to a secret that was accepted; undefined for every other request, which is then handled as usual. No promise
- * where no secret is handed over: nearly all deliveries pass here.
+ * The answer to an accepted secret; undefined for every other request, which is then handled as usual. Returns no promise
+ * if the request contains no secret: nearly all deliveries pass here.
  */
 export type AnswerHandover = (
   name: string,
@@ -38,7 +38,7 @@ export function createHandovers({ sources, waiting, secretHandover }: HandoverDe
   };
 }
 
-/** Anybody may send a secret, and the operator puts it into a shell or a file: these characters are harmless there. */
+/** Any sender may send a secret, and the operator copies it into a shell or a file: these characters are harmless there. */
 const HARMLESS = /^[A-Za-z0-9_.+/=:-]+$/;
 
 function isUsable({ secret: { check } }: Provider, secret: string): boolean {

@@ -25,27 +25,27 @@ export interface ServerDeps extends HealthDeps {
 export function createServer(deps: ServerDeps): FastifyInstance {
   const app = Fastify({
     loggerInstance: deps.log as FastifyBaseLogger,
-    // Our own line per delivery says more: source, event, outcome, ms.
+    // Our line per delivery has more fields: source, event, outcome, ms.
     logController: new LogController({ disableRequestLogging: true }),
-    // A child logger per request would cost more than its one line, which names the request by itself.
+    // A child logger per request would cost more than the log line, which contains the request id itself.
     childLoggerFactory: (logger) => logger,
     genReqId: requestIdOf,
     requestIdHeader: false,
     bodyLimit: deps.bodyLimitBytes,
-    // Headers or a body that come a byte at a time must not hold a connection for ever: 408. Idle connections are
-    // not meant; Node looks every 30 s by default, which would make 15 s into 45.
+    // Headers or a body that arrive byte by byte must not hold a connection for ever: 408. Idle connections are not
+    // affected. Node's default interval of 30 s would turn 15 s into 45 s.
     requestTimeout: 15_000,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     connectionTimeout: 0,
-    // Longer than any router's in front (Heroku's keeps connections 90 s): else it meets a socket just closed.
+    // Longer than the time-out of any router in front (Heroku: 90 s), which would otherwise use a socket that is just closed.
     keepAliveTimeout: 100_000,
-    // A 503 to a sender that never retries is a lost event: what reaches a closing process is still answered.
+    // A 503 to a sender that never retries is a lost event: a closing process still answers its requests.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 100 },
     exposeHeadRoutes: false,
     clientErrorHandler: answerParserError,
-    // Before any route: a URL that cannot be decoded, a name longer than any source's.
+    // Errors before any route: a URL that cannot be decoded, a name that is too long for a source.
     frameworkErrors: ({ code }, _request, reply) =>
       code === 'FST_ERR_MAX_PARAM_LENGTH'
         ? sendError(reply, 404, 'not_found')
@@ -53,7 +53,7 @@ export function createServer(deps: ServerDeps): FastifyInstance {
   });
   app.server.prependListener('request', watchRequest);
   app.server.on('checkExpectation', (request, response) => answerRaw(response, 417, requestIdOf(request)));
-  // Known to the parser and not to Fastify: these, too, are told which methods are allowed.
+  // Methods that Node's parser knows and Fastify does not: they also get 405 with the allowed methods.
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -72,12 +72,12 @@ export function createServer(deps: ServerDeps): FastifyInstance {
   return app;
 }
 
-// Longer than a delivery may wait for its commit; what is still open then never sent its request to the end.
+// Longer than a delivery may wait for its commit: a connection that is open then has an incomplete request.
 const drainMs = 8_000;
 
 /**
- * Lets a closing server end: Node closes the connections that are idle at that moment, but neither those that become
- * so later, nor those whose request stalls. @returns whether it is closing
+ * Lets a closing server end: Node closes only the connections that are idle at that moment, not those that become idle
+ * later or whose request stalls. @returns a function that tells whether the server is closing
  */
 function closeConnections(app: FastifyInstance): () => boolean {
   let closing: NodeJS.Timeout | undefined;

@@ -1,4 +1,4 @@
-// The webhook routes, as a plugin with its own parser and errors: verify, have committed, answer. Never runs a handler.
+// The webhook routes, a plugin with its own parser and errors: verifies, waits for the commit, answers. Never runs a handler.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError } from '../errors.ts';
 import { failpoint, isArmed } from '../failpoint.ts';
@@ -37,14 +37,14 @@ export interface WebhookDeps extends HandoverDeps, DeliveryRecordsDeps {
   storesRawBody: boolean;
 }
 
-/** The plugin's parts, which all requests share. */
+/** The parts that all requests share. */
 interface Webhooks extends WebhookDeps {
   records: DeliveryRecords;
   followUps: FollowUps;
   answerHandover: AnswerHandover;
 }
 
-/** A delivery and when its request arrived, by `performance.now()`. */
+/** A delivery with the arrival time of its request, by `performance.now()`. */
 interface Arrival {
   source: Source;
   delivery: Delivery;
@@ -55,7 +55,7 @@ const prefixes = ['/api/webhooks', '/webhooks'];
 const noBody = Buffer.alloc(0);
 const retryAfterSeconds = 5;
 
-/** To be registered by `app.register`: nothing of it reaches the pages beside it. */
+/** Register it by `app.register`: its parser and errors do not affect other pages. */
 export async function webhooks(app: FastifyInstance, deps: WebhookDeps): Promise<void> {
   const parts: Webhooks = {
     ...deps,
@@ -64,7 +64,7 @@ export async function webhooks(app: FastifyInstance, deps: WebhookDeps): Promise
     answerHandover: createHandovers(deps),
   };
   const limitOf = (request: FastifyRequest) => bodyLimitOfSource(parts, sourceOf(parts, request));
-  // Verification needs the bytes of whatever type they claim to be.
+  // Verification needs the raw bytes of every content type.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', createBodyReader(deps.bodyLimitBytes, undefined, limitOf));
   app.setErrorHandler((error, request, reply) => handleError(parts, error, request, reply));
@@ -95,12 +95,12 @@ function answerEarly(parts: Webhooks, request: FastifyRequest, reply: FastifyRep
   }
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
-    // Never inflated: the signature is over the bytes as sent, and a small bomb grows to gigabytes.
+    // Never decompressed: the signature covers the sent bytes, and a small body may expand to gigabytes.
     parts.metrics.countRequest(source.name, 'unsupported_encoding');
     return sendError(reply.header('connection', 'close'), 415, 'unsupported_encoding');
   }
-  // The provider signs the bytes: Fastify would answer 415 to a signed delivery whose type it cannot read.
-  // `headersDistinct`, which verifying and storing read, is made of the raw headers and keeps the type.
+  // Fastify would answer 415 to a signed delivery with a content type that Fastify cannot parse. Verification and storage
+  // read `headersDistinct`, which Node makes from the raw headers: it keeps the type.
   delete request.raw.headers['content-type'];
   return undefined;
 }
@@ -173,13 +173,13 @@ function rejectDelivery(
   rejection: Rejection,
 ) {
   parts.records.rejected(request, source, delivery, rejection);
-  // Nobody can say whether the signature is right while the provider's key cannot be had. A 401 would lose the event at
-  // senders that take any 4xx as final (SNS does); a 503 makes all of them try again.
+  // Without the provider's key the signature may be right. A 401 would lose the event at providers for which a 4xx is final
+  // (e.g. SNS); after a 503 all providers try again.
   if (rejection.reason === 'key_unavailable') return sendUnavailable(reply, source.provider);
   return sendError(reply, 401, 'invalid_signature');
 }
 
-/** Some providers end a webhook at a 404: only a name that is known never to have been a source gets it. */
+/** Some providers disable a webhook after a 404: only a name that was never a source gets 404. */
 function answerSourceless(parts: Webhooks, request: FastifyRequest, reply: FastifyReply) {
   const name = nameOf(request);
   const provider = parts.waiting.get(name) ?? findProvider(name);
@@ -193,7 +193,7 @@ function answerSourceless(parts: Webhooks, request: FastifyRequest, reply: Fasti
   return sendUnavailable(reply, provider);
 }
 
-/** Errors before or beside the receiver, e.g. a body that is too large. */
+/** Answers errors outside the receiver, e.g. a body that is too large. */
 function handleError(parts: Webhooks, error: unknown, request: FastifyRequest, reply: FastifyReply) {
   const source = sourceOf(parts, request);
   const status = (error as { statusCode?: number }).statusCode ?? 500;
@@ -231,7 +231,7 @@ function sendAnswer(
   return reply.code(status).headers(headers).type(contentType).send(body);
 }
 
-/** Asks the provider to try again later. @param provider undefined: unknown, so the usual status is sent */
+/** Asks the provider to try again later. @param provider undefined: sends the usual status, 503 */
 function sendUnavailable(reply: FastifyReply, provider: Provider | undefined): FastifyReply {
   const status = unavailableStatusOf(provider);
   return sendError(reply.header('retry-after', String(retryAfterSeconds)), status, 'unavailable');
@@ -241,7 +241,7 @@ function sourceOf({ sources }: Webhooks, request: FastifyRequest): Source | unde
   return sources.get(nameOf(request));
 }
 
-/** Empty where no route matches. */
+/** Empty if no route matches. */
 function nameOf({ params }: FastifyRequest): string {
   return (params as { source?: string }).source ?? '';
 }

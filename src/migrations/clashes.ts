@@ -1,4 +1,4 @@
-// The team's own objects that clash with our migrations: found before the first migration runs.
+// Finds the team's own objects that clash with our migrations, before the first migration runs.
 import type { Queryable } from '../database/database.ts';
 import { type Migration, migrationsTable } from './record.ts';
 
@@ -19,7 +19,7 @@ export function createdBy(sql: string): Named[] {
   }));
 }
 
-/** Tables, views, indexes and sequences share their names; so do types, and a table's rows are a type. */
+/** Tables, views, indexes and sequences share one namespace; types share another, and every table is a type. */
 const findStatement = `
   SELECT relname::text AS name, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' WHEN 'i' THEN 'index'
       WHEN 'I' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END AS kind
@@ -34,8 +34,8 @@ const findStatement = `
   ORDER BY 1, 2`;
 
 /**
- * Objects of the team that bear a name which a migration still has to give, e.g. `webhook_events (table)`.
- * @param applied ids of the migrations that the database has had
+ * Objects of the team whose name a missing migration needs, e.g. `webhook_events (table)`.
+ * @param applied ids of the applied migrations
  */
 export async function findNameClashes(
   database: Queryable,

@@ -1,4 +1,4 @@
-// Brings a database to the schema this code needs: ours from sql/, then pg-boss's own.
+// Updates a database to the schema that this code needs: our migrations from sql/, then pg-boss's.
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -23,7 +23,7 @@ export const schemaVersion: number = Math.max(
 );
 
 export interface SchemaState {
-  /** Newest applied migration of ours; 0 when there is none. */
+  /** Newest applied migration of sql/; 0 when none is applied. */
   installed: number;
   needed: number;
   /** null when pg-boss is not installed. */
@@ -32,8 +32,8 @@ export interface SchemaState {
 }
 
 /**
- * Applies what is missing; does nothing when all is there or newer. Safe when 20 processes do it at once.
- * @throws CommandError before the first statement, with the remedy, where things of the team's own are in the way
+ * Applies the missing migrations; does nothing if the schema is current or newer. Several processes may run it at once.
+ * @throws CommandError before the first statement, with the remedy, if the team's own objects clash
  * @param options.databaseUrl a direct connection, not a transaction pooler: advisory locks are held
  * @param options.tablesFile SQL of the team's handlers, idempotent, run last
  */
@@ -50,7 +50,7 @@ export async function migrateDatabase(options: {
     applicationName: 'postbell migrate',
     maxConnections: 1,
     timeoutMs: 600_000,
-    // No request waits for its answer, and a failed release phase is a failed deploy.
+    // Patient: no request waits for it, and a failed release phase is a failed deploy.
     connectTimeoutMs: 15_000,
     ...(options.acceptSelfSigned ? { acceptSelfSigned: true } : {}),
     log,
@@ -59,7 +59,7 @@ export async function migrateDatabase(options: {
     const files = await loadMigrationFiles(migrationsFolder);
     const applied = await database.withClient(async (client) => {
       await lockMigrations(client);
-      // Without it, a migration that waits for a lock makes every query behind it wait too.
+      // A migration that waits for a lock makes later queries wait as well: bound the wait.
       await client.query(`SET lock_timeout = '5s'`);
       const clashes = await findSchemaClashes(database);
       if (clashes.length) throw new CommandError(`nothing was migrated:\n${clashes.join('\n')}`);
@@ -79,7 +79,7 @@ export async function migrateDatabase(options: {
   }
 }
 
-// CREATE … IF NOT EXISTS by two processes at once can still clash on the catalogue; one at a time.
+// One process at a time: two concurrent CREATE … IF NOT EXISTS can fail on the catalogue.
 async function applyTables(database: Database, file: string): Promise<void> {
   const sql = readFileSync(file, 'utf8');
   await database.transaction(async (tx) => {
@@ -90,7 +90,7 @@ async function applyTables(database: Database, file: string): Promise<void> {
   });
 }
 
-/** With Postgres' own words and the line: the file is the team's and holds no customer's values. */
+/** Quotes Postgres' message and the line: the file is the team's and contains no customer data. */
 function tablesFileProblem(file: string, sql: string, error: unknown): unknown {
   const code = sqlState(error);
   if (code === undefined) return error;
@@ -99,14 +99,14 @@ function tablesFileProblem(file: string, sql: string, error: unknown): unknown {
   return new CommandError(`${file}${line}: ${message} (SQLSTATE ${code})`);
 }
 
-/** postgres-migrations' own lock, until the connection ends: what is looked for before must still be true then. */
+/** Takes postgres-migrations' lock until the connection ends, so that the checks still hold while migrations run. */
 async function lockMigrations(client: Queryable): Promise<void> {
   for (;;) {
     const { rows } = await client.query<{ isLocked: boolean }>(
       'SELECT pg_try_advisory_lock(-8525285245963000605) AS "isLocked"',
     );
     if (rows[0]?.isLocked) return;
-    await delay(200); // a statement that waits would hold up CREATE INDEX CONCURRENTLY
+    await delay(200); // a statement that waits for the lock would block CREATE INDEX CONCURRENTLY
   }
 }
 
@@ -119,7 +119,7 @@ export async function findSchemaClashes(database: Queryable): Promise<string[]> 
   return [
     ...(names.length
       ? [
-          `Postbell did not make these, and needs their names: ${names.join(', ')}; rename them, or give Postbell a database of its own`,
+          `the database has objects that Postbell did not create, with names that Postbell needs: ${names.join(', ')}; rename them, or use a separate database for Postbell`,
         ]
       : []),
     ...(queueClash ? [queueClash] : []),
@@ -132,7 +132,7 @@ export async function readSchemaState(database: Database, log: Logger): Promise<
   return { installed, needed: schemaVersion, queueInstalled, queueNeeded: queueSchemaVersion };
 }
 
-/** Why this code cannot run on that schema, with the remedy; undefined when it can. A newer schema is fine. */
+/** @returns why this code cannot run on the schema, with the remedy; undefined when it can, also on a newer schema */
 export function schemaProblem(state: SchemaState): string | undefined {
   if (state.installed < state.needed) {
     return `the database has schema version ${state.installed}, this code needs ${state.needed}; run: postbell migrate`;

@@ -1,5 +1,5 @@
-// postgres-migrations keeps its list in a table called `migrations`, and takes any of that name, in any schema, for its
-// own. Many programs have one. So its statements go through here: they are known one by one, and name our table instead.
+// postgres-migrations keeps its list in a table named `migrations`, and mistakes any table of that name, in any schema, for
+// its own; many programs have one. This wrapper knows each of its statements, and sends them with our table's name.
 import type { Migration } from './record.ts';
 import { migrationsTable } from './record.ts';
 
@@ -37,7 +37,7 @@ const create = 'CREATE TABLE IF NOT EXISTS migrations (';
 /**
  * The client that postgres-migrations gets.
  * @param files as its `loadMigrationFiles` gives them: number 0 is its own and makes the table
- * @throws Error for a statement that is not known, before it is sent: another version of the package may have others
+ * @throws Error for an unknown statement, before sending it: another version of the package may have other statements
  */
 export function withOwnTable<C extends Client>(client: C, files: readonly Migration[]): C {
   const own = new Set(files.filter(({ id }) => id !== 0).map(({ sql }) => sql));
@@ -56,7 +56,7 @@ export function withOwnTable<C extends Client>(client: C, files: readonly Migrat
     if (known !== undefined) return client.query(known);
     const text = typeof statement === 'string' ? statement : statement.text;
     throw new Error(
-      `postgres-migrations sent a statement that is not known: ${text.slice(0, 200)}; its version must be exactly that of Postbell's package.json`,
+      `postgres-migrations sent an unknown statement: ${text.slice(0, 200)}; install exactly the version in Postbell's package.json`,
     );
   };
   // postgres-migrations calls nothing else.

@@ -1,10 +1,10 @@
-// Which of our migrations a database has had: the table that says so, and the name that 0.1 gave it.
+// The table that records the applied migrations, and its former name in Postbell 0.1.
 import type { Database, Queryable } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
 
 export const migrationsTable = 'postbell_migrations';
 
-/** As postgres-migrations loads them; number 0 is its own and makes the table. */
+/** As postgres-migrations loads it; number 0 is its own and creates the table. */
 export interface Migration {
   id: number;
   /** SHA-1 of the file's name and text. */
@@ -20,14 +20,14 @@ export async function readNewestApplied(database: Queryable): Promise<number> {
     );
     return rows[0]?.id ?? 0;
   } catch (error) {
-    if (['42P01', '42703'].includes(sqlState(error) ?? '')) return 0; // no table of ours: nothing was applied
+    if (['42P01', '42703'].includes(sqlState(error) ?? '')) return 0; // our table is missing: nothing was applied
     throw error;
   }
 }
 
 type Row = { id: number; hash: string };
 
-/** The rows of the table `name`; undefined where it has not the columns of ours, or its owner is another. */
+/** The rows of the table `name`; undefined if it lacks our columns, or (with `mustOwn`) has another owner. */
 async function readRecord(database: Queryable, name: string, mustOwn: boolean): Promise<Row[] | undefined> {
   const { rows } = await database.query(
     `SELECT FROM pg_class c WHERE oid = to_regclass($1) AND relkind = 'r' AND (NOT $2 OR pg_has_role(relowner, 'USAGE'))
@@ -41,7 +41,7 @@ async function readRecord(database: Queryable, name: string, mustOwn: boolean): 
 
 export interface AppliedMigrations {
   ids: number[];
-  /** They are recorded in `migrations`, as 0.1 did: every row there is one of ours. */
+  /** True: recorded in `migrations`, as in 0.1, and every row there is ours. */
   isFormer: boolean;
 }
 
@@ -53,12 +53,12 @@ export async function readApplied(
   if (record) return { ids: record.map(({ id }) => id), isFormer: false };
   const former = (await readRecord(database, 'migrations', true)) ?? [];
   const isOurs = ({ id, hash }: Row) => files.some((file) => file.id === id && file.hash === hash);
-  // Number 0 is the same for everybody who uses postgres-migrations.
+  // Number 0 is the same in every program that uses postgres-migrations.
   if (former.length < 2 || !former.every(isOurs)) return { ids: [], isFormer: false };
   return { ids: former.map(({ id }) => id), isFormer: true };
 }
 
-/** Gives the table of 0.1 its name of today, and its constraints with it: a team may want the old ones. */
+/** Renames the table of 0.1 and its constraints: a team may need the old names. */
 export async function renameFormerRecord(database: Database): Promise<void> {
   await database.transaction(
     async (tx) => {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../config.ts';
 import { findHandlersModule } from '../handlers/handler.ts';
 
-/** Its path; undefined where there is none. */
+/** The path of the file; undefined if there is none. */
 export function tablesFileOf(config: Config, folder: string): string | undefined {
   const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
   const tablesFile = modulePath && join(dirname(modulePath), 'tables.sql');

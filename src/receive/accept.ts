@@ -1,4 +1,4 @@
-// The way in for verified events, whoever brings them: a webhook, or a poller. Makes them events and has them committed.
+// The entry for verified drafts, of a webhook or of a poller: makes events of the drafts, and commits them.
 import type { NewEvent } from '../events/event.ts';
 import type { EventDraft } from '../providers/index.ts';
 import { newJobId } from '../queue/queue.ts';
@@ -20,7 +20,7 @@ export interface VerifiedDrafts {
 
 /**
  * Resolves once the events and their jobs are committed: all of the delivery, or nothing.
- * @throws UnavailableError when they were not: the caller tries again, or lets the provider do so
+ * @throws UnavailableError otherwise: the caller tries again, or lets the provider try again
  */
 export function acceptDrafts(
   receiver: Pick<Receiver, 'submit'>,

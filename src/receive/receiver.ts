@@ -1,4 +1,4 @@
-// Group commit: verified deliveries wait at most for the transactions in flight, then go together in one commit.
+// Group commit: verified deliveries wait for the transactions in flight, then share one commit.
 import { describeError } from '../errors.ts';
 import type { NewEvent } from '../events/event.ts';
 import type { Logger } from '../logger.ts';
@@ -31,8 +31,8 @@ export interface ReceiverOptions extends DeliveryStoreOptions {
 }
 
 const recountDelayMs = 250;
-// While one group is with Postgres, the next is verified and the one before is answered: with a single transaction
-// at a time each of them waits for the others. A second transaction starts only for a group worth its commit.
+// Postgres commits one batch while the process verifies the next and answers the previous one: a single transaction at a
+// time would make them wait for each other. A second transaction starts only for a batch that is worth a commit.
 const maxConcurrentCommits = 2;
 const minDeliveriesForSecondCommit = 32;
 
@@ -90,7 +90,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
   };
 }
 
-/** Counts duplicates later whose rows were locked when they came: no provider waits for a count. */
+/** Counts duplicates of locked rows later, so that no provider waits for a count. */
 function createRecount(deliveryStore: DeliveryStore, log: Logger, isCommitting: () => boolean) {
   let timer: NodeJS.Timeout | undefined;
   let counting = Promise.resolve();
@@ -106,7 +106,7 @@ function createRecount(deliveryStore: DeliveryStore, log: Logger, isCommitting: 
   async function count(): Promise<void> {
     timer = undefined;
     try {
-      // A batch that is being committed takes them along.
+      // A running commit counts them as well.
       if (deliveryStore.hasUncounted() && !isCommitting()) await deliveryStore.store([]);
     } catch (error) {
       log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again');

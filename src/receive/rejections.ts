@@ -10,8 +10,8 @@ type Reason = Pick<RejectedRequest, 'reason' | 'detail'>;
 
 export interface RejectionLog {
   /**
-   * Never waits and never throws: at most one row a second is written, the others are counted on the next.
-   * @param diagnose called only for the row that is written; its answer replaces the reason given
+   * Never waits and never throws: writes at most one row a second; the next row contains the number of skipped rejections.
+   * @param diagnose called only if a row is written; its result replaces the reason in `rejected`
    */
   record(rejected: Omit<RejectedRequest, 'skipped'>, diagnose?: () => Promise<Reason>): void;
 }
@@ -38,7 +38,7 @@ export function createRejectionLog(database: Queryable, log: Logger): RejectionL
   return {
     record: (rejected, diagnose) => {
       const now = performance.now();
-      // Also one write at a time: while the database does not answer, writes must not pile up.
+      // Also one write at a time: writes must not accumulate while the database does not answer.
       if (now < nextWriteAt || isWriting) {
         skipped++;
         return;

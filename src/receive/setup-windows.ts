@@ -1,4 +1,4 @@
-// Windows in which a provider may hand over its secret: opened by `postbell setup`, read by `web`.
+// Setup windows, in which a provider may send its secret: opened by `postbell setup`, read by `web`.
 import {
   constants,
   generateKeyPairSync,
@@ -12,7 +12,7 @@ import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { sameText } from '../providers/index.ts';
 
-/** Fits into one RSA block with room to spare. */
+/** Fits into one RSA block. */
 const maxHandedOverBytes = 256;
 
 const readIntervalMs = 1_000;
@@ -28,7 +28,7 @@ export interface SetupWindow {
   privateKey: KeyObject;
 }
 
-/** Opens a window by the database's clock. Replaces a window that a command left behind when it died. */
+/** Opens a window, timed by the database's clock. Replaces a window of an earlier command that crashed. */
 export async function openSetupWindow(
   database: Queryable,
   source: string,
@@ -99,7 +99,7 @@ export function createSecretHandover(database: Queryable, log: Logger): SecretHa
     if (now >= nextReadAt) {
       nextReadAt = now + readIntervalMs;
       openWindows = findOpenWindows(database).catch((error) => {
-        log.warn({ error: describeError(error).text }, 'the set-up windows could not be read');
+        log.warn({ error: describeError(error).text }, 'the setup windows could not be read');
         return [];
       });
     }
@@ -113,10 +113,10 @@ export function createSecretHandover(database: Queryable, log: Logger): SecretHa
         const windows = await readWindows();
         const window = windows.find((one) => one.source === source && sameText(setupTokenOf(one), token));
         if (!window || !(await handOver(database, window, secret))) return false;
-        log.info({ source }, 'the provider handed over its secret: postbell setup prints it');
+        log.info({ source }, 'the provider sent its secret: postbell setup prints the secret');
         return true;
       } catch (error) {
-        log.warn({ source, error: describeError(error).text }, 'a secret could not be taken');
+        log.warn({ source, error: describeError(error).text }, 'a secret could not be stored');
         return false;
       }
     },

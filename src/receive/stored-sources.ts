@@ -1,4 +1,4 @@
-// Which names have stored events: asked before a name is answered 404, which at some providers ends a webhook.
+// The names with stored events, checked before a 404, after which some providers disable a webhook.
 import type { Queryable } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import { listStoredSources } from '../events/queries.ts';
@@ -8,8 +8,8 @@ const rereadAfterMs = 60_000;
 
 export interface StoredSources {
   /**
-   * From memory; undefined until the names could be read. Names that are a minute old are read again in the background,
-   * since another process may have stored events of a new source.
+   * Answers from memory; undefined until the names were read once. After a minute the names are read again in the
+   * background, since another process may have stored events of a new source.
    */
   has(name: string): boolean | undefined;
   /** Reads the names. Never throws. */

@@ -1,9 +1,9 @@
-// Verified deliveries until they are answered: those that wait for a commit, and those in flight. Bounded in number, bytes, time.
+// Verified deliveries until their answer: waiting for a commit, or in flight. Bounded in number, bytes and time.
 import type { NewEvent } from '../events/event.ts';
 import { extraMsFor } from './large-bodies.ts';
 import type { Receipt } from './store.ts';
 
-/** Not committed in time, or rejected: answered 503, and the provider tries again. */
+/** The delivery was not committed: it is answered 503, and the provider tries again. */
 export class UnavailableError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -34,10 +34,10 @@ export interface WaitingDeliveries {
   close(): void;
 }
 
-// Beyond this a transaction takes so long that the deliveries behind it wait too long.
+// A larger transaction would make the deliveries behind it wait too long.
 const maxBatchEvents = 1_000;
 const maxBatchBytes = 8 * 1_048_576;
-// Bodies of up to 25 MB may wait: their number alone would not bound the memory.
+// A body may have 25 MB: the number of bodies alone would not bound the memory.
 const maxWaitingBytes = 64 * 1_048_576;
 const sweepIntervalMs = 50;
 

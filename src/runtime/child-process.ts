@@ -1,4 +1,4 @@
-// `postbell web` and `postbell worker` as real child processes of dev and demo, gone when we are, however we end.
+// Runs `postbell web` and `postbell worker` as child processes of dev and demo. They end with us, however we end.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -12,29 +12,29 @@ export type LogLine = Record<string, unknown> & { msg?: string; level?: number }
 export interface Child {
   pid: number;
   hasExited(): boolean;
-  /** Fulfilled when it is gone and its last line was read; how it ended, e.g. `exit code 1`. */
+  /** Fulfilled when the child has ended and its last line was read, e.g. with `exit code 1`. */
   exited: Promise<string>;
-  /** Rejects when it is gone, with a CommandError that holds its last words; never fulfilled. */
+  /** Rejects when the child has ended, with a CommandError that contains its last lines; never fulfilled. */
   broken: Promise<never>;
-  /** Its line `listening` or `ready`, past or future. Rejects as `broken` does when it ends before. */
+  /** The child's line `listening` or `ready`, past or future. Rejects like `broken` if the child ends before. */
   waitForLog(msg: string): Promise<LogLine>;
-  /** SIGTERM; SIGKILL when that does not help. Fulfilled when it is gone. */
+  /** SIGTERM, then SIGKILL after 25 s. Fulfilled when the child has ended. */
   stop(): Promise<void>;
 }
 
 export interface ChildOptions {
   verb: 'web' | 'worker';
   env: Environment;
-  /** Where its relative paths begin. */
+  /** Working directory. */
   folder: string;
   onLine?: (line: string) => void;
 }
 
-// In dist/ the command line is a .js beside the compiled commands.
+// In dist/ the file is cli.js.
 const cli = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../cli.ts' : '../cli.js', import.meta.url),
 );
-const killAfterMs = 25_000; // a process of ours exits hard at 20 s by default
+const killAfterMs = 25_000; // web and worker exit after SHUTDOWN_TIMEOUT_SECONDS, 20 by default
 const keptLines = 40;
 
 export function startChild({ verb, env, folder, onLine }: ChildOptions): Child {
@@ -54,21 +54,21 @@ export function startChild({ verb, env, folder, onLine }: ChildOptions): Child {
       lastLines.push(line);
       if (lastLines.length > keptLines) lastLines.shift();
       onLine?.(line);
-      for (const look of watchers) look();
+      for (const check of watchers) check();
     });
   }
-  const lastWords = () => lastLines.map(messageOf).join('\n');
+  const lastMessages = () => lastLines.map(messageOf).join('\n');
   const exited = once(child, 'close')
     .then(([code, signal]) => (signal ? `signal ${signal}` : `exit code ${code}`))
-    .catch((error: Error) => error.message) // it could not be started at all
+    .catch((error: Error) => error.message) // the program could not be started
     .then((how) => {
       ending = how;
       return how;
     });
   const broken = exited.then((how) => {
-    throw new CommandError(`postbell ${verb} ended (${how}):\n${lastWords()}`);
+    throw new CommandError(`postbell ${verb} ended (${how}):\n${lastMessages()}`);
   });
-  broken.catch(() => {}); // it may end when nobody asks
+  broken.catch(() => {}); // the child may end while no caller waits
   killWhenWeAreGone(child);
 
   return {
@@ -95,7 +95,7 @@ export function startChild({ verb, env, folder, onLine }: ChildOptions): Child {
   };
 }
 
-/** Kept for `waitForLog`: a child's other lines would pile up over days of `dev`. */
+/** Only these lines are kept for `waitForLog`: others would fill the memory over days of `dev`. */
 function watchesFor(msg: string): boolean {
   return msg === 'listening' || msg === 'ready';
 }
@@ -105,7 +105,7 @@ export function parseLogLine(line: string): LogLine | undefined {
   try {
     return JSON.parse(line) as LogLine;
   } catch {
-    return undefined; // a line of something else, e.g. of the team's own console
+    return undefined; // not a line of our logger, e.g. the team's own console output
   }
 }
 
@@ -116,8 +116,8 @@ function messageOf(line: string): string {
 }
 
 /**
- * A shell that waits for the end of its standard input, a pipe that only we hold: the kernel closes it when we end,
- * also by SIGKILL. The child's jobs are retried, as after every crash.
+ * Starts a shell that waits for the end of its standard input, a pipe that only this process holds. The kernel closes
+ * the pipe when this process ends, also by SIGKILL; then the shell kills the child. The child's jobs are retried.
  */
 function killWhenWeAreGone(child: ChildProcess): void {
   if (child.pid === undefined) return;
@@ -125,11 +125,11 @@ function killWhenWeAreGone(child: ChildProcess): void {
     '/bin/sh',
     ['-c', 'read -r _; kill -KILL "$1"', 'postbell-shadow', String(child.pid)],
     {
-      detached: true, // Ctrl-C goes to the terminal's processes; this one must outlive it
+      detached: true, // Ctrl-C goes to the terminal's process group; this shell must survive it
       stdio: ['pipe', 'ignore', 'ignore'],
     },
   );
-  shadow.on('error', () => {}); // no shell: then a killed parent leaves its children, and nothing else changes
+  shadow.on('error', () => {}); // without a shell, only a killed parent leaves its children running
   shadow.unref();
   (shadow.stdin as unknown as Socket).unref();
   child.once('exit', () => shadow.kill('SIGKILL'));

@@ -1,12 +1,14 @@
-// How a command reaches the database; apart from the sources, so that looking at the inbox needs no provider.
+// Connects a command to the database. Separate from the sources, so that reading the inbox needs no provider.
 import type { Config, Environment } from '../config.ts';
 import type { Database, DatabaseOptions } from '../database/database.ts';
 import { openDatabase } from '../database/open-database.ts';
 
-/** A list, empty when DATABASE_URL is there. */
+/** The problem in a list; empty when DATABASE_URL is set. */
 export function databaseUrlProblem(env: Environment): string[] {
   if (env.DATABASE_URL) return [];
-  return ['DATABASE_URL is not set; set it to postgres://…, or run: postbell dev (which brings its own)'];
+  return [
+    'DATABASE_URL is not set; set it to postgres://…, or run: postbell dev (with an embedded Postgres)',
+  ];
 }
 
 /** The process's one pool. */
@@ -25,7 +27,7 @@ export function connect(
   });
 }
 
-/** Heroku's own Postgres, reached from a dyno, and nobody asked for more by sslmode. */
+/** True for Heroku's own Postgres, reached from a dyno, unless the URL sets sslmode or sslrootcert. */
 export function acceptsSelfSigned(config: Pick<Config, 'DYNO'>, databaseUrl: string): boolean {
   return config.DYNO !== undefined && !/[?&]ssl(mode|rootcert)=/.test(databaseUrl);
 }

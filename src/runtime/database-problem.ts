@@ -1,4 +1,4 @@
-// Says, with the remedy, why the database could not be asked.
+// Names the reason why a query failed before it ran, and the remedy.
 import { correctUrl, sqlStateRowOf } from '../database/sql-states.ts';
 import { describeError } from '../errors.ts';
 
@@ -7,21 +7,21 @@ export interface DatabaseProblem {
   remedy: string;
 }
 
-const trust = 'add ?sslrootcert=<file> or, where that is no option, ?sslmode=no-verify to DATABASE_URL';
+const trust = 'add ?sslrootcert=<file> to DATABASE_URL, or ?sslmode=no-verify if you have no such file';
 
-/** Codes of Node and of TLS; those of Postgres are in `sqlStates`. */
+/** Codes of Node and of TLS; Postgres' codes are in `sqlStates`. */
 const byCode: Record<string, readonly [message: string, remedy: string]> = {
-  ECONNREFUSED: ['nothing listens at its host and port', 'start Postgres, or correct DATABASE_URL'],
-  ENOTFOUND: ['its host is not known', correctUrl],
+  ECONNREFUSED: ['no server listens at its host and port', 'start Postgres, or correct DATABASE_URL'],
+  ENOTFOUND: ['its host name is unknown', correctUrl],
   EAI_AGAIN: ['its host could not be looked up', 'check the network and its name server'],
   ETIMEDOUT: ['its host does not answer', 'check the network and its firewall'],
   EHOSTUNREACH: ['its host cannot be reached', 'check the network'],
-  ECONNRESET: ['the connection was cut', 'does the server want TLS? Add ?sslmode=require to DATABASE_URL'],
+  ECONNRESET: ['the connection was cut', 'if the server requires TLS, add ?sslmode=require to DATABASE_URL'],
   SELF_SIGNED_CERT_IN_CHAIN: ['its certificate is not trusted', trust],
   DEPTH_ZERO_SELF_SIGNED_CERT: ['its certificate is not trusted', trust],
 };
 
-/** For errors that come from the connection or a missing schema; undefined for any other. */
+/** Undefined for errors that come neither from the connection nor from a missing schema. */
 export function databaseProblem(error: unknown): DatabaseProblem | undefined {
   const cause = firstOf(error);
   const code = (cause as { code?: unknown } | null)?.code;

@@ -1,6 +1,6 @@
-// Whether a process of this machine is there, by its id.
+// Tells whether a process of this machine exists.
 
-/** Of any user; a zombie, which nobody has reaped yet, counts too. */
+/** For processes of every user. A zombie, whose parent has not read its exit code yet, counts as alive. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

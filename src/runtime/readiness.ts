@@ -1,4 +1,4 @@
-// Whether this process can do its work: database reachable, schema new enough. Cached, one question at a time.
+// Checks whether this process can work: the database is reachable, its schema new enough. Cached; one query at a time.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { CommandError, describeError } from '../errors.ts';
@@ -9,7 +9,7 @@ import { databaseProblem } from './database-problem.ts';
 const cacheMs = 2_000;
 const questionTimeoutMs = 1_000;
 
-/** Also that the table can be read: an error otherwise, or no answer while somebody holds it locked. */
+/** Reads the table too: fails without the right to read, and gets no answer while another session locks the table. */
 const writable = `SELECT current_setting('transaction_read_only')::bool AS "isReadOnly",
   has_table_privilege('webhook_events', 'INSERT') AND EXISTS (SELECT FROM webhook_events LIMIT 1) IS NOT NULL AS "mayWrite"`;
 
@@ -32,7 +32,7 @@ export function createReadiness(
     }
   };
   return async () => {
-    // Costs nothing, so it is not cached: a process is taken into service as soon as it is ready.
+    // Not cached, because it costs nothing: the platform uses a process as soon as it is ready.
     if (!isReady()) return 'starting or stopping';
     const now = performance.now();
     if (!answer || now - askedAt > cacheMs) {
@@ -47,7 +47,7 @@ export function createReadiness(
 }
 
 /**
- * Waits until the database answers, with pauses of up to 5 s: it must not be noticed late that it is back.
+ * Waits until the database answers. Pauses at most 5 s, so that a return of the database is noticed soon.
  * @throws CommandError with the remedy when it answers and its schema is too old: waiting would not fix that
  */
 export async function waitForSchema(

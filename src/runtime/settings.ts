@@ -1,4 +1,4 @@
-// Joins the parts of the configuration, so that all of its problems come at once.
+// Joins the parts of the configuration, so that all problems are reported together.
 import { type Config, type Environment, parseConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
 import type { Provider, Source } from '../providers/index.ts';
@@ -27,7 +27,7 @@ export function loadSettings(env: Environment): Settings {
   return { config, sources, waiting };
 }
 
-/** For processes that cannot do without a database. */
+/** For commands that need a database. */
 export function loadConnectedSettings(env: Environment): ConnectedSettings {
   const problems = databaseUrlProblem(env);
   try {

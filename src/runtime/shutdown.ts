@@ -1,24 +1,24 @@
-// SIGTERM and SIGINT: take no new work, finish what is in flight, be gone before the platform kills.
+// SIGTERM and SIGINT: accept no new work, finish the work in flight, exit before the platform kills the process.
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 export interface ShutdownOptions {
   log: Logger;
-  /** As SHUTDOWN_TIMEOUT_SECONDS: then the process exits whatever still hangs. */
+  /** As SHUTDOWN_TIMEOUT_SECONDS: the process exits shortly before, even if a phase hangs. */
   timeoutMs: number;
   /**
-   * In this order; each is waited for, and a failing one does not keep the next from running.
-   * `crash` is the exception that nobody caught, if it is one that ends the process.
+   * Run one after another; after a phase that fails, the next one runs all the same.
+   * @param crash the uncaught exception that ends the process; undefined after a signal
    */
   phases: (crash: unknown) => readonly { name: string; run: () => Promise<unknown> }[];
-  /** A rejection nobody handles: in a worker most likely a handler's forgotten await, which must not end it. */
+  /** True: an unhandled rejection does not end the process. In a worker it is most likely a handler's forgotten await. */
   survivesRejections?: boolean;
 }
 
-/** When the time is up the process is gone, and does not only begin to go. */
+/** The process exits this long before the platform's limit. */
 const exitReserveMs = 1_000;
 
-/** Platforms may send the signal more than once; the second does nothing, the timer does. */
+/** Platforms may send the signal more than once: only the first has an effect. */
 export function exitGracefully({
   log,
   timeoutMs,
@@ -52,12 +52,15 @@ export function exitGracefully({
     });
   }
   process.on('unhandledRejection', (reason) => {
-    log.error({ error: describeError(reason).text }, 'a promise was rejected and nobody handled it');
+    log.error({ error: describeError(reason).text }, 'a promise was rejected and no code handled it');
     if (!survivesRejections) void stop(1);
   });
   process.on('uncaughtException', (error) => {
     const { text, stack } = describeError(error);
-    log.fatal({ error: text, stack }, 'an exception was not caught: the process cannot be trusted any more');
+    log.fatal(
+      { error: text, stack },
+      'an exception was not caught: the process ends, because its state is unknown',
+    );
     void stop(1, error ?? new Error('nothing was thrown'));
   });
 }

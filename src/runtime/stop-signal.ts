@@ -1,4 +1,4 @@
-// Ctrl-C and its like as an AbortSignal, for the commands that have processes of their own to stop.
+// SIGINT, SIGTERM and SIGHUP as an AbortSignal, for commands that must stop their child processes.
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -8,11 +8,11 @@ export interface StopSignal extends Disposable {
   stopped: Promise<never>;
 }
 
-/** From now on the signals abort, instead of ending the process; also a second time, while it is cleaning up. */
+/** From this call on the signals abort instead of ending the process, also repeated ones during the clean-up. */
 export function listenForStop(): StopSignal {
   const controller = new AbortController();
   const { promise: stopped, reject } = Promise.withResolvers<never>();
-  stopped.catch(() => {}); // whoever races against it handles it; nobody may be racing just then
+  stopped.catch(() => {}); // callers that wait handle it; there may be none at this moment
   const stop = (name: NodeJS.Signals) => {
     const reason = new StoppedError(name);
     controller.abort(reason);
@@ -28,7 +28,7 @@ export function listenForStop(): StopSignal {
   };
 }
 
-/** Not a failure: somebody wanted it to end. */
+/** Not a failure: a user or the platform ended the command. */
 class StoppedError extends Error {
   constructor(signal: NodeJS.Signals) {
     super(`stopped by ${signal}`);

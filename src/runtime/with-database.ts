@@ -1,4 +1,4 @@
-// The connection of a short command: few connections, warnings on standard error, closed at its end.
+// Opens the database for a short command: few connections, warnings on standard error, closed at the end.
 import { type Config, type Environment, parseConfig } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { ConfigError } from '../errors.ts';
@@ -15,7 +15,7 @@ export interface CommandDatabase {
   log: Logger;
 }
 
-/** @throws ConfigError; sources are not looked at: a bad secret must not keep anybody from reading the inbox */
+/** Does not check the sources: a bad secret must not keep an operator from reading the inbox. @throws ConfigError */
 export async function withDatabase<T>(
   env: Environment,
   verb: string,
@@ -36,7 +36,7 @@ export async function withDatabase<T>(
   }
 }
 
-/** Standard output belongs to the command's own answer. */
+/** Logs to standard error: standard output is for the command's result. */
 export function commandLogger(config: Pick<Config, 'LOG_LEVEL'>, verb: string): Logger {
   const level = config.LOG_LEVEL === 'info' ? 'warn' : config.LOG_LEVEL;
   return createLogger(level, verb, { toStandardError: true });

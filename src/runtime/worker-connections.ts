@@ -1,9 +1,9 @@
-// How many database connections a worker opens: its pool, and the sum that doctor compares with the server's limit.
+// The number of database connections of a worker: its pool, and the sum that doctor compares with the server's limit.
 import type { Config } from '../config.ts';
 
 /**
- * Beside one connection per handler: fetching jobs, completing them and heartbeats must get through when all handlers
- * are busy. Only one, so that old and new processes fit side by side into the 20 connections of a small database.
+ * In addition to one connection per handler: fetching jobs, completing them and heartbeats must work while all handlers
+ * are busy. Only one, so that during a deploy old and new processes fit into the 20 connections of a small database.
  */
 const spareConnections = 1;
 

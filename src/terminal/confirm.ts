@@ -1,9 +1,9 @@
-// A question that a person at the terminal has to answer with yes.
+// Asks a person at the terminal for a yes.
 import { createInterface } from 'node:readline/promises';
 import { CommandError } from '../errors.ts';
 import type { CommandIo } from './io.ts';
 
-/** @throws CommandError with `rejection` where nobody can be asked, with `declined` where the answer is not yes */
+/** @throws CommandError with `rejection` without a terminal, with `declined` if the answer is not yes */
 export async function confirm(
   { input, err }: Pick<CommandIo, 'input' | 'err'>,
   { question, rejection, declined }: { question: string; rejection: string; declined: string },

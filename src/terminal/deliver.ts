@@ -1,4 +1,4 @@
-// One POST over HTTP as a provider makes it: the headers that were signed and no others, any port, no redirect followed.
+// Sends one request as a provider does: exactly the signed headers, any port, no redirect followed.
 import http from 'node:http';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
@@ -13,12 +13,12 @@ export interface Answer {
 
 const answerTimeoutMs = 30_000;
 
-/** @throws CommandError with the remedy when there was no answer */
+/** @throws CommandError with the remedy when no answer comes */
 export async function deliver({ url, method, headers, body }: OutgoingRequest): Promise<Answer> {
   const { request } = url.startsWith('https:') ? https : http;
   const signal = AbortSignal.timeout(answerTimeoutMs);
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  // With the body's length, so that it does not travel in chunks.
+  // Without a content-length Node would send the body in chunks.
   const outgoing = request(url, { method, headers: { ...headers, 'content-length': body.length }, signal });
   outgoing.on('error', reject);
   outgoing.on('response', (response) => {
@@ -39,7 +39,7 @@ function whyNot(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return `no answer within ${answerTimeoutMs / 1_000} s`;
   const cause = firstOf(error);
   if ((cause as NodeJS.ErrnoException).code === 'ECONNREFUSED') {
-    return 'nothing listens there. Run: postbell web (or postbell dev), or give --url';
+    return 'nothing listens at this address. Run: postbell web (or postbell dev), or give --url';
   }
   return describeError(cause).text;
 }

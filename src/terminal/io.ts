@@ -1,10 +1,10 @@
-// What a command works with instead of the process itself, so that it can be tested.
+// The streams, environment and signals that a command gets instead of the process, so that tests can replace them.
 import type { Environment } from '../config.ts';
 
 export interface OutputStream {
   write(text: string): unknown;
   isTTY?: boolean;
-  /** Width of the terminal; absent where there is none. */
+  /** Width of the terminal; undefined without a terminal. */
   columns?: number;
 }
 
@@ -13,13 +13,13 @@ export interface CommandIo {
   out: OutputStream;
   err: OutputStream;
   input: NodeJS.ReadableStream & { isTTY?: boolean };
-  /** Where relative paths begin. */
+  /** Base of relative paths. */
   folder: string;
-  /** From now on Ctrl-C aborts the signal, once, instead of ending the process; the second one ends it. */
+  /** From this call on the first Ctrl-C aborts the returned signal; the second Ctrl-C ends the process. */
   interrupted(): AbortSignal;
 }
 
-/** Of every verb. */
+/** Options of every verb. */
 export interface CommonOptions {
   json?: boolean;
 }

@@ -1,8 +1,8 @@
-// Texts that people type to choose events become an EventFilter: options of the command line, fields of a page.
+// Makes an EventFilter of texts that people type: options of the command line, fields of a page.
 import type { EventStatus } from '../events/event.ts';
 import type { EventFilter } from '../events/filter.ts';
 
-/** A text that means nothing. The message is a sentence that says which texts do, e.g. `Use PENDING, FAILED.` */
+/** A text that cannot be parsed. The message names the texts that can, e.g. `Use PENDING, FAILED.` */
 export class FilterError extends Error {
   constructor(message: string) {
     super(message);
@@ -10,7 +10,7 @@ export class FilterError extends Error {
   }
 }
 
-/** The parsed texts; absent: not given, so every event matches. */
+/** The parsed texts; a field that is undefined restricts nothing. */
 export interface FilterOptions {
   source?: string;
   topic?: string;
@@ -40,7 +40,7 @@ export function filterOf(options: FilterOptions): EventFilter {
 // Postgres changes the text to lower case again for each row.
 const maxSearchLength = 500;
 
-/** @throws FilterError when it is too long */
+/** @throws FilterError when the text is too long */
 export function parseSearch(text: string): string {
   if (text.length > maxSearchLength) throw new FilterError(`Use at most ${maxSearchLength} characters.`);
   return text;
@@ -59,7 +59,7 @@ export function parseStatuses(text: string, allowed: readonly EventStatus[] = ev
 }
 
 /**
- * `2h` is two hours ago. An ISO time without a zone is UTC, as all times that are printed.
+ * `2h` is two hours ago. An ISO time without a zone is UTC, like every printed time.
  * @throws FilterError for any other text
  */
 export function parseTime(text: string, now: Date = new Date()): Date {
@@ -67,7 +67,7 @@ export function parseTime(text: string, now: Date = new Date()): Date {
   const relative = amount && new Date(now.getTime() - Number(amount) * unitSeconds[unit]! * 1_000);
   const time = relative || parseIso(text);
   if (!time || Number.isNaN(time.getTime())) {
-    throw new FilterError('Use 90s, 15m, 2h or 7d for so long ago, or e.g. 2026-08-01T09:30.');
+    throw new FilterError('Use an age such as 90s, 15m, 2h or 7d, or a time such as 2026-08-01T09:30.');
   }
   return time;
 }

@@ -1,4 +1,4 @@
-// What commands print: JSON for machines, lines and aligned tables for people, never a raw control character.
+// Prints JSON for machines, lines and aligned tables for people, and never a raw control character.
 import { printable, printableJson } from '../printable.ts';
 import type { OutputStream } from './io.ts';
 
@@ -7,7 +7,7 @@ export function printJson(out: OutputStream, value: unknown): void {
   out.write(`${printableJson(JSON.stringify(value))}\n`);
 }
 
-/** `text` may hold line breaks of ours; foreign text must have gone through `printable`. */
+/** @param text may contain our own line breaks; foreign text must have passed through `printable` */
 export function printLine(out: OutputStream, text = ''): void {
   out.write(`${text}\n`);
 }
@@ -16,11 +16,11 @@ export interface Column<T> {
   title: string;
   value: (row: T) => string;
   isNumber?: boolean;
-  /** Never cut where the line is too long: half a time tells nothing. */
+  /** Never cut to fit the terminal: half a time is useless. */
   isWhole?: boolean;
 }
 
-/** Aligned columns; on a terminal the widest are cut until a line fits, or else the line. */
+/** Aligns the columns. On a terminal the widest columns are cut until a line fits; if that fails, the line is cut. */
 export function printTable<T>(out: OutputStream, rows: readonly T[], columns: readonly Column<T>[]): void {
   const cells = rows.map((row) => columns.map((column) => printable(column.value(row))));
   const lines = [columns.map((column) => column.title), ...cells];
@@ -59,7 +59,7 @@ function terminalWidth({ isTTY, columns }: OutputStream): number {
 function cutText(text: string, maxWidth: number): string {
   if (widthOf(text) <= maxWidth) return text;
   let kept = '';
-  let width = 1; // the mark's
+  let width = 1; // of the ellipsis
   for (const { segment } of segmenter.segment(text)) {
     width += widthOf(segment);
     if (width > maxWidth) break;
@@ -68,7 +68,7 @@ function cutText(text: string, maxWidth: number): string {
   return `${kept}…`;
 }
 
-/** `2026-11-23 23:41:05Z`; `-` for none. */
+/** `2026-11-23 23:41:05Z`; `-` without a time. */
 export function timeText(time: Date | null | undefined): string {
   return time ? `${time.toISOString().slice(0, 19).replace('T', ' ')}Z` : '-';
 }
@@ -94,7 +94,7 @@ const wide =
   /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u;
 const isAscii = /^[\x20-\x7e]*$/;
 
-/** Columns that a terminal gives to the text. */
+/** Number of terminal columns that the text takes. */
 function widthOf(text: string): number {
   if (isAscii.test(text)) return text.length;
   let width = 0;

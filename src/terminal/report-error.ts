@@ -1,4 +1,4 @@
-// Prints why a command failed, without a stack, and says with which exit code it ends.
+// Prints why a command failed, without a stack. Returns the exit code.
 
 import { CommandError, ConfigError, describeError } from '../errors.ts';
 import { printable } from '../printable.ts';
@@ -6,7 +6,7 @@ import { databaseProblem, firstOf } from '../runtime/database-problem.ts';
 import type { CommandIo } from './io.ts';
 import { printLine } from './print.ts';
 
-/** As in sysexits.h: the configuration is wrong; restarting will not help. */
+/** EX_CONFIG of sysexits.h: the configuration is wrong; a restart does not help. */
 const configExitCode = 78;
 
 export function reportError({ env, err }: Pick<CommandIo, 'env' | 'err'>, error: unknown): number {

@@ -256,7 +256,7 @@ export const commandRows: readonly BadInput[] = [
       const cli = createCli(t);
       const { code, stderr } = await cli(['status', '--database-url', stage.databaseUrl]);
       t.equal(code, 0);
-      t.match(stderr, /can be seen by every user/);
+      t.match(stderr, /every user of this machine can read/);
       for (const url of [
         'postgres://ada:sesame-open@127.0.0.1:1/x',
         'mysql://ada:sesame-open@a/b',

@@ -1,33 +1,14 @@
-// A process of its own: every provider's route on a real socket, without a database; refused requests are diagnosed.
-
-import { createMetrics } from '../../src/http/metrics.ts';
-import { createServer } from '../../src/http/server.ts';
-import { webhooks } from '../../src/http/webhooks.ts';
+// A separate process: every provider's route on a real socket, without a database; rejected requests are diagnosed.
 import { createLogger } from '../../src/logger.ts';
 import { type Provider, providers } from '../../src/providers/index.ts';
 import { createRejectionLog } from '../../src/receive/rejections.ts';
+import { createRoute } from '../support/route.ts';
 import { sourceOf } from './unproven.ts';
 
-const sources = Object.values<Provider>(providers).map(sourceOf);
 const log = createLogger('silent', 'web');
-const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
-const app = createServer({
-  metrics,
-  metricsToken: undefined,
-  readinessProblem: async () => undefined,
-  bodyLimitBytes,
-  log,
-});
-app.register(webhooks, {
-  sources: new Map(sources.map((source) => [source.name, source])),
-  waiting: new Map(),
-  storedSources: { has: () => false },
-  secretHandover: { accept: async () => false },
+const app = createRoute(Object.values<Provider>(providers).map(sourceOf), {
   receiver: { submit: async () => ({ duplicate: false }) },
   rejections: createRejectionLog({ query: async () => ({ rows: [], rowCount: 0, command: '' }) }, log),
-  metrics,
-  storesRawBody: false,
-  bodyLimitBytes,
   log,
 });
 const address = await app.listen({ port: 0, host: '127.0.0.1' });

@@ -13,19 +13,19 @@ function childPids(text: string): number[] {
   return [...text.matchAll(/\(process (\d+)\)/g)].map(([, pid]) => Number(pid));
 }
 
-t.test('it brings its own Postgres, its books balance, and it leaves nothing behind', async (t) => {
+t.test('it brings its own Postgres, its ledger balances, and it leaves nothing behind', async (t) => {
   const folder = temporaryFolder(t);
   // Settings of the caller's must not get into the play.
   const env = { TMPDIR: folder, STRIPE_WEBHOOK_SECRET: 'wrong', MAX_ATTEMPTS: '1', PORT: 'none' };
   const { code, stdout, stderr } = await runProcess(['demo'], { cwd: folder, env });
   t.equal(stderr, '');
   t.equal(code, 0);
-  t.match(stdout, /the books balance/);
+  t.match(stdout, /the ledger balances/);
   t.notMatch(stdout, /DOES NOT BALANCE|does not balance/);
   for (const line of [
     /deliveries sent, and answered +(\d+) +\1 +ok/,
-    /refused by the receiver: too_old +1 +1 +ok/,
-    /refused by the receiver: too_new +1 +1 +ok/,
+    /rejections counted by the receiver: too_old +1 +1 +ok/,
+    /rejections counted by the receiver: too_new +1 +1 +ok/,
     /failed attempts recorded +7 +7 +ok/,
     /orders awaiting funds +1 +1 +ok/,
     /shopify shopify-0001 +5 +Error: there is no loyalty rate for SEK/,
@@ -67,8 +67,8 @@ t.test('a lost effect, a doubled effect and a lost event end it with 1, each by 
   for (const what of ['orders that gave loyalty points', 'payments booked', 'events answered 200 and lost']) {
     t.match(output, new RegExp(`does not balance: ${what}: `));
   }
-  t.match(output, /THE BOOKS DO NOT BALANCE/);
-  t.notMatch(output, /the books balance/);
+  t.match(output, /THE LEDGER DOES NOT BALANCE/);
+  t.notMatch(output, /the ledger balances/);
 });
 
 t.test(

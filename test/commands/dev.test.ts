@@ -13,7 +13,7 @@ import { isRunning, runProcess, startProcess, type TestProcess } from '../suppor
 import { waitFor } from '../support/wait.ts';
 
 const api = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
-const reloaded = /the worker runs the handlers as they are now/g;
+const reloaded = /the worker runs the current handlers/g;
 
 /** A project with one handler, which notes `word` for each payment. */
 function createProject(t: Test): string {
@@ -133,7 +133,7 @@ t.test(
     t.test('handlers that do not load are told, and the ones before go on', async (t) => {
       writeFileSync(path.join(folder, 'handlers/index.ts'), 'export default [oops');
       await seen(dev, /could not be loaded: SyntaxError/);
-      await seen(dev, /the worker that runs is kept/);
+      await seen(dev, /the old worker keeps running/);
       t.equal(await noteOf(database, await ringAsPrinted(dev, folder), 'more_notes'), 'second');
     });
 
@@ -206,9 +206,9 @@ t.test('a worker that ends by itself is started again', async (t) => {
   const { url } = await createTestDatabase(t, { migrated: false });
   const folder = createProject(t);
   const dev = await startDev(t, folder, { DATABASE_URL: url });
-  const [, pid] = await seen(dev, /as they are now \(process (\d+)\)/);
+  const [, pid] = await seen(dev, /current handlers \(process (\d+)\)/);
   process.kill(Number(pid), 'SIGKILL');
-  await seen(dev, /the worker ended \(signal SIGKILL\); starting it again/);
+  await seen(dev, /the worker ended \(signal SIGKILL\); dev starts a new worker/);
   t.equal(await noteOf(url, await ringAsPrinted(dev, folder)), 'first');
 });
 
@@ -244,7 +244,7 @@ t.test('a database that it did not make is not migrated unasked', async (t) => {
     t.equal(code, 1);
     t.match(
       stderr,
-      /DATABASE_URL names the database postbell_test_\w+, which was not made by dev.*tables.sql; add --yes/,
+      /DATABASE_URL names the database postbell_test_\w+, which dev did not create.*tables.sql; add --yes/,
     );
     t.same(await names(), before);
   });

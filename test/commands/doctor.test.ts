@@ -65,7 +65,7 @@ t.test('a sound installation passes every check but for processes that do not ru
       'dead letters',
       'storage',
       'topics',
-      'refused requests',
+      'rejected requests',
     ],
   );
   const forPeople = await cli(['doctor']);
@@ -73,7 +73,7 @@ t.test('a sound installation passes every check but for processes that do not ru
   t.match(forPeople.stdout, /^ok {4}source stripe {4}HMAC-SHA256 in stripe-signature, 1 secret$/m);
   t.match(
     forPeople.stdout,
-    /^warn {2}worker +none is connected to this database\n +→ run: postbell worker$/m,
+    /^warn {2}worker +no worker is connected to this database\n +→ run: postbell worker$/m,
   );
   t.match(forPeople.stdout, /\n\n15 ok, 2 to look at, 0 failed\n$/);
   t.notMatch(forPeople.stdout + forPeople.stderr, secret);
@@ -147,7 +147,7 @@ t.test('behind a pooler nobody listens, and no session tells whose it is', async
   const { diagnose } = await openPatient(t);
   const { find } = await diagnose([], { DATABASE_POOLER: 'true' });
   t.match(find('listen'), [{ status: 'ok', message: /not used behind a pooler/ }]);
-  t.match(find('worker'), [{ status: 'ok', message: /cannot be seen/ }]);
+  t.match(find('worker'), [{ status: 'ok', message: /not visible/ }]);
   t.same(find('connections'), [], "that is the pooler's matter");
 });
 
@@ -181,7 +181,7 @@ t.test('lost jobs, waiting events and dead letters are found; doctor changes non
     { status: 'warn', message: '1 of the 2 oldest pending events have lost their job' },
   ]);
   t.match(find('backlog'), [
-    { status: 'fail', message: /3 events pending.*waits for 20 min/ },
+    { status: 'fail', message: /3 events pending.*has waited for 20 min/ },
     { status: 'warn', message: /1 event wait/ },
   ]);
   t.match(find('dead letters'), [
@@ -225,7 +225,7 @@ t.test('handlers that keep their process alive do not keep doctor', async (t) =>
   t.equal((await cli(['doctor'])).code, 0);
 });
 
-t.test('refused requests are told by reason; for one source one by one', async (t) => {
+t.test('rejected requests are grouped by reason; with a source, listed one by one', async (t) => {
   const { url, diagnose } = await openPatient(t);
   const { database } = await openInboxOn(t, url);
   const refuse = (source: string, reason: string, minutesAgo: number, detail: string | null = null) =>
@@ -244,7 +244,7 @@ t.test('refused requests are told by reason; for one source one by one', async (
   await refuse('stripe', 'wrong_signature', 20);
   await refuse('stripe', 'wrong_signature', 10);
   const all = await diagnose();
-  t.match(all.find('refused stripe'), [
+  t.match(all.find('rejected stripe'), [
     {
       status: 'warn',
       message: /^2 requests, last .*: wrong_signature$/,
@@ -253,13 +253,13 @@ t.test('refused requests are told by reason; for one source one by one', async (
     { status: 'warn', message: /too_new/, remedy: /an old forgery/ },
     { status: 'warn', message: /too_old \(312 s old\), 10 bytes, request request-30$/, remedy: /clock/ },
   ]);
-  t.match(all.find('refused shopify'), [{ status: 'ok' }], 'two days ago is history');
+  t.match(all.find('rejected shopify'), [{ status: 'ok' }], 'two days ago is history');
   const one = await diagnose(['stripe']);
   t.same(
-    one.find('refused stripe').map(({ message }) => /request-\d+/.exec(message)?.[0]),
+    one.find('rejected stripe').map(({ message }) => /request-\d+/.exec(message)?.[0]),
     ['request-10', 'request-20', 'request-25', 'request-30'],
   );
-  t.same(one.find('refused shopify'), []);
+  t.same(one.find('rejected shopify'), []);
   t.match((await diagnose(['shopify'])).find('sources'), [
     { status: 'fail', message: /not on/, remedy: /SHOPIFY_WEBHOOK_SECRET/ },
   ]);

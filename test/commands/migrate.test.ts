@@ -66,6 +66,6 @@ t.test('without DATABASE_URL, or with a wrong one, it says so', async (t) => {
   const env = { DATABASE_URL: 'postgres://ada:sesame-open@127.0.0.1:1/x' };
   const { code, stderr } = await cli(['migrate'], { env });
   t.equal(code, 1);
-  t.match(stderr, 'nothing listens');
+  t.match(stderr, 'no server listens');
   t.notMatch(stderr, 'sesame-open');
 });

@@ -10,7 +10,9 @@ import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, storeEvents } from '../support/inbox.ts';
 import { plainEnvironment } from '../support/processes.ts';
 
-const verbs = 'web worker dev demo migrate status events show replay send doctor providers keys'.split(' ');
+const verbs = 'web worker dev demo migrate status events show replay send doctor setup providers keys'.split(
+  ' ',
+);
 const unreachable = 'postgres://ada:sesame-open@127.0.0.1:1/shop';
 const cliFile = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 const { url } = await createTestDatabase(t);
@@ -62,7 +64,7 @@ t.test('a database that cannot be reached is one line, without its password', as
   const { code, stdout, stderr } = await cli(['status'], { env: { DATABASE_URL: unreachable } });
   t.equal(code, 1);
   t.equal(stdout, '');
-  t.match(stderr, /^the database: nothing listens .*; start Postgres, or correct DATABASE_URL\n$/);
+  t.match(stderr, /^the database: no server listens .*; start Postgres, or correct DATABASE_URL\n$/);
   t.notMatch(stderr, 'sesame-open');
 });
 
@@ -87,7 +89,7 @@ t.test('--database-url works, with a warning', async (t) => {
   t.match(result, {
     code: 0,
     stdout: '{"sources":[]}\n',
-    stderr: /--database-url can be seen by every user/,
+    stderr: /every user of this machine can read --database-url/,
   });
   t.match(await cli.inside(['status', '--database-url', 'sesame-open']), {
     code: 78,

@@ -122,7 +122,7 @@ t.test('a row that somebody else holds is left out, told, and no success', async
   t.match(await cli(['replay', '--yes']), {
     code: 1,
     stdout: '1 event set',
-    stderr: '1 were locked or changed',
+    stderr: '1 event not replayed, because another session locked or changed',
   });
 });
 
@@ -146,13 +146,13 @@ t.test('Ctrl-C leaves whole batches', async (t) => {
     { what: 'the first batch to wait for the lock' },
   );
   replaying.kill('SIGINT');
-  await waitFor(() => replaying.output().includes('stopping after the batch in hand'), {
+  await waitFor(() => replaying.output().includes('stopping after the current batch'), {
     what: 'the signal',
   });
   await operator('COMMIT');
   t.same(await replaying.exited, { code: 130, signal: null });
   t.match(replaying.output(), '1,000 events set to PENDING');
-  t.match(replaying.output(), 'interrupted: 1,504 events left as before');
+  t.match(replaying.output(), 'interrupted: 1,504 events unchanged');
   const rows = await inbox.sql(`SELECT count(*)::int AS count FROM webhook_events WHERE status = 'PENDING'`);
   t.same(rows, [{ count: 1_001 }], 'and the one that was pending before');
 });

@@ -1,7 +1,7 @@
 // The demo's ledger: it balances for what was sent, and for nothing else.
 import t from 'tap';
 import { type BookLine, type Found, makeBooks, unbalancedLines } from '../../src/demo/books.ts';
-import { createJournal, type Journal, type Refused } from '../../src/demo/journal.ts';
+import { createJournal, type ExpectedRejection, type Journal } from '../../src/demo/journal.ts';
 import { createShopEvents, type ShopEvent } from '../../src/demo/shop-events.ts';
 
 const now = new Date('2026-03-04T12:00:00Z');
@@ -10,10 +10,15 @@ const now = new Date('2026-03-04T12:00:00Z');
 function smallDay(): { journal: Journal; found: Found; order: ShopEvent; poison: ShopEvent } {
   const make = createShopEvents(() => now);
   const journal = createJournal();
-  const send = (event: ShopEvent, times = 1, refused?: Refused) => {
+  const send = (event: ShopEvent, times = 1, expectedRejection?: ExpectedRejection) => {
     for (let time = 0; time < times; time++) {
-      const status = refused ? 401 : 200;
-      journal.record({ event, refused, status, duplicate: refused ? undefined : time > 0 });
+      const status = expectedRejection ? 401 : 200;
+      journal.record({
+        event,
+        expectedRejection,
+        status,
+        duplicate: expectedRejection ? undefined : time > 0,
+      });
     }
     return event;
   };
@@ -75,13 +80,15 @@ t.test('a rejection that is missing, too many, or for another reason does not ba
   const { journal, found } = smallDay();
   const unbalanced = (rejections: Found['rejections']) =>
     names(unbalancedLines(makeBooks(journal, { ...found, rejections })));
-  t.same(unbalanced(new Map([['too_old', 2]])), ['refused by the receiver: wrong_signature']);
-  t.same(unbalanced(new Map([...found.rejections, ['too_new', 1]])), ['refused by the receiver: too_new']);
+  t.same(unbalanced(new Map([['too_old', 2]])), ['rejections counted by the receiver: wrong_signature']);
+  t.same(unbalanced(new Map([...found.rejections, ['too_new', 1]])), [
+    'rejections counted by the receiver: too_new',
+  ]);
 });
 
 t.test('a duplicate that was answered as new shows, although the tables look right', async (t) => {
   const { journal, found, order } = smallDay();
-  journal.record({ event: order, refused: undefined, status: 200, duplicate: false });
+  journal.record({ event: order, expectedRejection: undefined, status: 200, duplicate: false });
   t.same(names(unbalancedLines(makeBooks(journal, found))), [
     'deliveries answered 200: a new event',
     'deliveries answered 200: a duplicate',
@@ -91,15 +98,15 @@ t.test('a duplicate that was answered as new shows, although the tables look rig
 
 t.test('an answer that was not as it must be shows: none, a 503, a forgery taken for genuine', async (t) => {
   for (const wrong of [
-    { refused: undefined, status: 0, duplicate: undefined },
-    { refused: undefined, status: 503, duplicate: undefined },
-    { refused: undefined, status: 401, duplicate: undefined },
-    { refused: 'too_new' as const, status: 200, duplicate: true },
+    { expectedRejection: undefined, status: 0, duplicate: undefined },
+    { expectedRejection: undefined, status: 503, duplicate: undefined },
+    { expectedRejection: undefined, status: 401, duplicate: undefined },
+    { expectedRejection: 'too_new' as const, status: 200, duplicate: true },
   ]) {
     const { journal, found, order } = smallDay();
     journal.record({ event: order, ...wrong });
     const unbalanced = names(unbalancedLines(makeBooks(journal, found)));
-    t.ok(unbalanced.includes('deliveries answered otherwise than they must be'), `status ${wrong.status}`);
+    t.ok(unbalanced.includes('deliveries with a wrong answer'), `status ${wrong.status}`);
   }
 });
 

@@ -5,7 +5,7 @@ import t from 'tap';
 import { makeBooks, unbalancedLines } from '../../src/demo/books.ts';
 import { createClient } from '../../src/demo/client.ts';
 import { playDay } from '../../src/demo/day.ts';
-import { countUnsettled, readEventFigures } from '../../src/demo/event-queries.ts';
+import { countUnfinished, readEventFigures } from '../../src/demo/event-queries.ts';
 import { expectedShop } from '../../src/demo/expected-shop.ts';
 import { createJournal } from '../../src/demo/journal.ts';
 import { createPatience } from '../../src/demo/patience.ts';
@@ -71,7 +71,7 @@ t.test('release, web and worker: the books of the day balance', async (t) => {
   const client = createClient({ webUrl, sources, journal, signal: new AbortController().signal });
   const patience = createPatience(dayLimitMs);
   await playDay({ client, database, maxAttempts: 5, patience, say: (text) => t.comment(text) });
-  await patience.waitForNone(() => countUnsettled(database, journal.acknowledged()));
+  await patience.waitForNone(() => countUnfinished(database, journal.acknowledged()));
 
   const balance = async () =>
     makeBooks(journal, {

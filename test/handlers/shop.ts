@@ -15,7 +15,7 @@ import {
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
-import { newJobId } from '../../src/queue/queue.ts';
+import { acceptDrafts } from '../../src/receive/accept.ts';
 import { createReceiver } from '../../src/receive/receiver.ts';
 import { workerSessionSettings } from '../../src/worker/attempt.ts';
 import { startWorker } from '../../src/worker/worker.ts';
@@ -98,12 +98,12 @@ export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Pr
       const verdict = await verifyDelivery(source, delivery);
       if (!verdict.ok) throw new Error(`refused: ${verdict.reason}`);
       const headers = keptHeaders(source, delivery);
-      const events = readEvents(source, delivery).map((draft) => ({
-        ...{ ...draft, source: name, provider: name, headers, jobId: newJobId() },
-      }));
-      const { duplicate } = await receiver.submit(events, delivery.body);
+      const drafts = readEvents(source, delivery);
+      const { body: bytes } = delivery;
+      const verified = { source: name, provider: name, drafts, headers, body: bytes };
+      const { duplicate } = await acceptDrafts(receiver, verified);
       worker.wake();
-      return { source: name, eventId: events[0]!.eventId, duplicate };
+      return { source: name, eventId: drafts[0]!.eventId, duplicate };
     },
     becomes: async (rung, status) => {
       const settled = await waitFor(

@@ -81,7 +81,7 @@ t.test('confirmations under way are few, and the shutdown waits for them', async
   const { close, post, logs } = openRoute(t, source);
   for (let n = 0; n < 12; n++) t.equal((await post(request)).status, 200);
   t.equal(started, 10);
-  t.equal(logs.filter(({ msg }) => /too many confirmations/.test(String(msg))).length, 2);
+  t.equal(logs.filter(({ msg }) => /too many concurrent confirmations/.test(String(msg))).length, 2);
   const closing = close().then(() => 'closed');
   // Nothing tells that it goes on waiting but that it is not over after a while.
   t.equal(await Promise.race([closing, pause(300)]), undefined);

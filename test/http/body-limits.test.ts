@@ -126,14 +126,14 @@ t.test('web stores a large body whole; doctor warns of one that was too large', 
       t.equal((await send(signed(sources[2]!, 'invoice.paid', 2 * mebibyte), 'stripe')).status, 413);
       const { documents } = await cli.inside(['doctor', '--json']);
       const [{ checks }] = documents() as unknown as [{ checks: { check: string }[] }];
-      return checks.find((found) => found.check === 'refused stripe');
+      return checks.find((found) => found.check === 'rejected stripe');
     },
     { what: 'what doctor says', intervalMs: 300 },
   );
   t.match(check, {
     status: 'warn',
     message: /too_large \(1048576 bytes are allowed\)/,
-    remedy: /raise BODY_LIMIT_BYTES, restart web, and have it sent again \(by API/,
+    remedy: /raise BODY_LIMIT_BYTES, restart web, and let the provider send the delivery again \(by API/,
   });
   const metrics = await fetch(`${address}/metrics`, {
     headers: { authorization: 'Bearer token-of-the-limits' },

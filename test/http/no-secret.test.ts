@@ -53,13 +53,13 @@ t.test('it is counted by its name, and doctor tells that it rings', async (t) =>
         await knock(name);
         const { documents } = await cli.inside(['doctor', '--json']);
         const [{ checks }] = documents() as unknown as [{ checks: { check: string }[] }];
-        return checks.find((found) => found.check === `refused ${name}`);
+        return checks.find((found) => found.check === `rejected ${name}`);
       },
       { what: `what doctor says of ${name}`, intervalMs: 300 },
     );
   t.match(await check('typeform'), {
     status: 'warn',
-    message: /^typeform rings, but has no secret: /,
+    message: /^typeform sends deliveries, but has no secret: /,
     remedy: /set TYPEFORM_WEBHOOK_SECRET/,
   });
   t.match(await check('old-shop'), { status: 'warn', remedy: /POSTBELL_SOURCES=old-shop=<provider>/ });

@@ -66,7 +66,7 @@ t.test('any statement that is not known one by one is refused and does not reach
   ];
   for (const statement of unknown) {
     await t.rejects(async () => own.query(statement as string), {
-      message: /postgres-migrations .* not known/,
+      message: /postgres-migrations .* unknown statement/,
     });
   }
   t.same(sent, []);

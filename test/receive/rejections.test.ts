@@ -128,7 +128,7 @@ t.test('web finds out the cause, the caller learns nothing, doctor names it with
       swapped,
       'stripe',
       /other_secret \(signed with the secret of stripe-eu\)/,
-      /mixed up.*STRIPE_WEBHOOK_SECRET/,
+      /secret of another source.*STRIPE_WEBHOOK_SECRET/,
     ],
     [
       pretty,
@@ -149,7 +149,7 @@ t.test('web finds out the cause, the caller learns nothing, doctor names it with
         const [{ checks }] = documents() as unknown as [
           { checks: { check: string; message: string; remedy: string }[] },
         ];
-        return checks.find((check) => check.check === `refused ${source}`);
+        return checks.find((check) => check.check === `rejected ${source}`);
       },
       { what: `the rejection of ${source}`, intervalMs: 300 },
     );

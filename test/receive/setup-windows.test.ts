@@ -83,7 +83,7 @@ t.test('without a window nothing is taken, and the request is one like any other
     source: 'asana',
     detail: /hands over a secret: run postbell setup asana first, and use the URL that it prints$/,
   });
-  t.match((await cli.inside(['doctor', 'notion'])).stdout, /which you get from: postbell setup notion/);
+  t.match((await cli.inside(['doctor', 'notion'])).stdout, /to get the secret, run: postbell setup notion/);
 });
 
 t.test('Notion: the verb waits, prints the secret once, and it verifies what comes then', async (t) => {
@@ -225,7 +225,7 @@ t.test('time over, and interrupted: the window is closed and nothing is printed'
   const late = cli.inside(['setup', 'asana-eu']);
   const shut = 'UPDATE setup_windows SET expires_at = now() RETURNING source';
   await waitFor(async () => (await sql(shut)).length === 1, { what: 'the window' });
-  t.match(await late, { code: 1, stdout: '', stderr: /nothing was handed over: does web run on this/ });
+  t.match(await late, { code: 1, stdout: '', stderr: /no secret arrived: check that web uses this/ });
   const stopped = startProcess(t, ['setup', 'asana-eu'], { env, mayFail: true });
   await waitFor(() => stopped.output().includes('open for asana-eu'), { what: 'the window' });
   stopped.kill('SIGINT');
@@ -236,7 +236,7 @@ t.test('time over, and interrupted: the window is closed and nothing is printed'
 t.test('who gives no secret away, and who is no source, is told', async (t) => {
   t.match(await cli.inside(['setup', 'stripe']), {
     code: 1,
-    stderr: /Stripe does not hand its secret over; .*Dashboard/,
+    stderr: /Stripe does not send its secret; .*Dashboard/,
   });
   t.match(await cli.inside(['setup', 'notoin']), { code: 1, stderr: /no source notoin: declare it/ });
 });

@@ -3,11 +3,39 @@ import type { Test } from 'tap';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { createServer } from '../../src/http/server.ts';
 import { webhooks } from '../../src/http/webhooks.ts';
+import type { Logger } from '../../src/logger.ts';
 import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
 import type { Receiver } from '../../src/receive/receiver.ts';
+import type { RejectionLog } from '../../src/receive/rejections.ts';
 import { captureLog } from './inbox.ts';
 
-/** The route without a database: what is accepted is only counted. */
+/** A server with the webhook routes, that does not listen yet. */
+export function createRoute(
+  sources: readonly Source[],
+  parts: { receiver: Pick<Receiver, 'submit'>; rejections: RejectionLog; log: Logger },
+) {
+  const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
+  const app = createServer({
+    metrics,
+    metricsToken: undefined,
+    readinessProblem: async () => undefined,
+    bodyLimitBytes,
+    log: parts.log,
+  });
+  app.register(webhooks, {
+    ...parts,
+    sources: new Map(sources.map((source) => [source.name, source])),
+    waiting: new Map(),
+    storedSources: { has: () => false },
+    secretHandover: { accept: async () => false },
+    metrics,
+    storesRawBody: false,
+    bodyLimitBytes,
+  });
+  return app;
+}
+
+/** The route without a database: accepted deliveries are only counted. */
 export function openRoute(t: Test, ...sources: Source[]) {
   let accepted = 0;
   const route = openRouteTo(
@@ -29,24 +57,9 @@ export function openRoute(t: Test, ...sources: Source[]) {
 export function openRouteTo(t: Test, receiver: Receiver, ...sources: Source[]) {
   const { log, logs } = captureLog();
   const rejections: string[] = [];
-  const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
-  const app = createServer({
-    metrics,
-    metricsToken: undefined,
-    readinessProblem: async () => undefined,
-    bodyLimitBytes,
-    log,
-  });
-  app.register(webhooks, {
-    sources: new Map(sources.map((source) => [source.name, source])),
-    waiting: new Map(),
-    storedSources: { has: () => false },
-    secretHandover: { accept: async () => false },
+  const app = createRoute(sources, {
     receiver,
     rejections: { record: ({ reason }) => void rejections.push(reason) },
-    metrics,
-    storesRawBody: false,
-    bodyLimitBytes,
     log,
   });
   const listening = app.listen({ port: 0, host: '127.0.0.1' });

@@ -24,7 +24,7 @@ t.test('anything else is no time', async (t) => {
 });
 
 t.test('a text that means nothing is answered with a sentence that says which texts do', async (t) => {
-  t.throws(() => parseTime('yesterday', now), { name: 'FilterError', message: /^Use 90s, .*\.$/ });
+  t.throws(() => parseTime('yesterday', now), { name: 'FilterError', message: /^Use an age such as .*\.$/ });
   t.throws(() => parseStatuses('DONE', ['FAILED', 'IGNORED']), { message: 'Use FAILED, IGNORED.' });
   t.throws(() => parseSearch('x'.repeat(501)), { message: 'Use at most 500 characters.' });
   t.same(parseStatuses('failed, Ignored'), ['FAILED', 'IGNORED']);

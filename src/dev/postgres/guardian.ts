@@ -1,4 +1,4 @@
-// The process between us and Postgres: starts it, and ends it when we are gone, however we went.
+// The guardian: a process that starts Postgres, and stops it when our process has ended, also after SIGKILL.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -9,12 +9,12 @@ export type StopMode = 'fast' | 'immediate';
 
 /** Name of the file in a data directory that holds the superuser's password. */
 export const passwordFile = 'postbell.password';
-/** Name of the file in a data directory that Postgres' own log goes to. */
+/** Name of the file in a data directory that contains Postgres' log. */
 export const logFile = 'postgres.log';
 
-// A shell, since it is 1 MB and every POSIX system has one. Its standard input is a pipe that only we hold: the
-// kernel closes it when we end, also by SIGKILL. A line on it says how to stop. Signals of the terminal are
-// ignored: Postgres must outlive our own shutdown.
+// A shell: takes 1 MB, and every POSIX system has one. Its standard input is a pipe that only our process holds: the
+// kernel closes the pipe when our process ends, also by SIGKILL. A line on the pipe names the mode of the stop. Signals
+// of the terminal are ignored: Postgres must survive until our shutdown is finished.
 const script = `
 bin=$1 data=$2 init=$3 remove=$4 on_end=$5; shift 5
 trap '' HUP INT TERM PIPE
@@ -53,15 +53,15 @@ finish "$code"
 `;
 
 export interface Guardian {
-  /** Fulfilled with Postgres' process id once it was started; rejects when the guardian ended before. */
+  /** Fulfilled with Postgres' process id at its start; rejects if the guardian ends before. */
   started: Promise<number>;
-  /** Fulfilled when Postgres is gone and what was to be removed is removed. */
+  /** Fulfilled when Postgres has ended and `removeFolder` is removed. */
   ended: Promise<void>;
   hasEnded(): boolean;
-  /** Why it ended: the last words of initdb, or of Postgres' log. Complete once `ended`. */
+  /** The last lines of initdb's output or of Postgres' log. Complete after `ended`. */
   errorOutput(): string;
   stop(mode: StopMode): Promise<void>;
-  /** Lets our event loop end although Postgres runs. */
+  /** Lets our event loop end while Postgres runs. */
   unref(): void;
 }
 
@@ -69,11 +69,11 @@ export interface GuardianOptions {
   binFolder: string;
   dataDir: string;
   user: RunAs;
-  /** Run initdb first: the empty folder for it, and what to do before Postgres starts. */
+  /** Runs initdb first, in an empty folder. `whenDone` runs before Postgres starts. */
   initialise?: { folder: string; password: string; whenDone: () => void };
-  /** Removed after Postgres has ended. */
+  /** A folder that is removed after Postgres has ended. */
   removeFolder?: string;
-  /** How to stop when we are gone. */
+  /** Mode of the stop when our process has ended. */
   onEnd: StopMode;
   settings: Record<string, string>;
   environment: Record<string, string>;
@@ -89,7 +89,7 @@ export function startGuardian(options: GuardianOptions): Guardian {
       ...['-c', script, 'postbell-postgres-guardian', options.binFolder, options.dataDir],
       ...[initialise?.folder ?? '', options.removeFolder ?? '', options.onEnd, ...settings],
     ],
-    // A session of its own: Ctrl-C goes to the terminal's processes, and Postgres must outlive their shutdown.
+    // A separate session: Ctrl-C goes to the terminal's process group, and Postgres must survive its shutdown.
     { cwd: '/', env: options.environment, detached: true, stdio: ['pipe', 'pipe', 'pipe'], ...options.user },
   );
   const handles = [child, ...([child.stdin, child.stdout, child.stderr] as unknown as Socket[])];
@@ -98,11 +98,11 @@ export function startGuardian(options: GuardianOptions): Guardian {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errorOutput = (errorOutput + text).slice(-8_000);
   });
-  child.stdin.on('error', () => {}); // it ended before it read; `ended` tells
+  child.stdin.on('error', () => {}); // the guardian ended before it read: see `ended`
   if (initialise) child.stdin.write(`${initialise.password}\n`);
   const end = once(child, 'close')
     .catch((error: Error) => {
-      errorOutput += error.message; // it could not be started at all
+      errorOutput += error.message; // the shell could not be started
     })
     .then(() => {
       ended = true;

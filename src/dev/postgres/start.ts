@@ -1,4 +1,4 @@
-// A real Postgres out of an npm package, for dev, demo and tests: on a free port, gone when we are gone.
+// Starts a Postgres from an npm package, for dev, demo and tests: on a free port. It ends with our process.
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -28,13 +28,13 @@ import { logFile, type StopMode, startGuardian } from './guardian.ts';
 
 export interface EmbeddedPostgresOptions {
   /**
-   * Where the data stays between starts. Unset: a temporary folder that is removed at the end. As root in a
-   * folder that Postgres' user cannot enter, another place is taken: see the returned `dataDir`.
+   * Folder that keeps the data between starts. Unset: a temporary folder, removed at the end. If Postgres' user cannot
+   * enter the folder (we run as root), another folder is used: see the returned `dataDir`.
    */
   dataDir?: string;
-  /** Unset: a free one. */
+  /** Unset: a free port. */
   port?: number;
-  /** Survives a crash of the machine; false (the default) is faster and survives crashes of processes only. */
+  /** True: the data survives a crash of the machine. False (default): faster; survives crashes of processes only. */
   durable?: boolean;
   /** Further settings of postgresql.conf. */
   settings?: Record<string, string>;
@@ -42,22 +42,22 @@ export interface EmbeddedPostgresOptions {
 }
 
 export interface EmbeddedPostgres {
-  /** Holds a random password; reachable from this machine only. */
+  /** Contains a random password; reachable from this machine only. */
   url: string;
   port: number;
-  /** Of the postmaster. */
+  /** Process id of the postmaster. */
   pid: number;
   dataDir: string;
-  /** Fulfilled when Postgres is gone. `fast` (default) ends sessions cleanly, `immediate` is a crash. */
+  /** Fulfilled when Postgres has ended. `fast` (default) ends sessions cleanly; `immediate` is like a crash. */
   stop(mode?: StopMode): Promise<void>;
 }
 
-const startTimeoutMs = 120_000; // crash recovery of a large database takes its time
+const startTimeoutMs = 120_000; // crash recovery of a large database takes long
 const maxStarts = 100;
 
 /**
- * Starts Postgres and waits until it accepts connections. It does not keep our event loop alive, and ends with this
- * process, even when that is killed.
+ * Starts Postgres and waits until it accepts connections. Postgres does not keep our event loop alive, and ends with this
+ * process, even after SIGKILL.
  * @throws CommandError with the remedy: no binaries, data directory in use or of another version, port taken
  */
 export async function startEmbeddedPostgres(
@@ -67,8 +67,8 @@ export async function startEmbeddedPostgres(
   let user = chooseUser(wanted);
   const dataDir = wanted && reachableDataDir(wanted, user);
   if (dataDir !== wanted) {
-    user = chooseUser(undefined); // never a stranger who was there first
-    options.log?.info({ dataDir }, `Postgres cannot enter ${wanted}: its data lies elsewhere`);
+    user = chooseUser(undefined); // ignore the owner of a folder that another user may have put there
+    options.log?.info({ dataDir }, `Postgres' user cannot enter ${wanted}: the data is in dataDir`);
   }
   const binaries = await findBinaries(user);
   for (let start = 1; ; start++) {
@@ -81,7 +81,7 @@ export async function startEmbeddedPostgres(
   }
 }
 
-/** Another port or another moment will do. */
+/** A later start, or a start on another port, can succeed. */
 class TransientError extends CommandError {}
 
 function explain(
@@ -93,12 +93,12 @@ function explain(
   if (/could not bind|could not create any TCP/.test(output)) {
     return port === undefined ? new TransientError(lastLines) : portTaken(port);
   }
-  // Sessions of a killed postmaster need a moment to notice that it is gone.
+  // The sessions of a killed postmaster end a moment later.
   if (/pre-existing shared memory block/.test(output)) return new TransientError(lastLines);
   if (error.code === 'ENOTEMPTY' || error.code === 'EEXIST')
     return new TransientError(`${dataDir} was just made`);
   if (/lock file "postmaster.pid" already exists/.test(output)) return inUse(dataDir);
-  const remedy = 'see the lines below, or set DATABASE_URL to a Postgres of your own';
+  const remedy = 'read the lines below, or set DATABASE_URL to your own Postgres';
   return new CommandError(`the embedded Postgres did not start (${error.message}): ${remedy}\n${lastLines}`);
 }
 
@@ -174,7 +174,7 @@ async function startOnce(
   };
 }
 
-/** `wanted` if it can be bound, else a free one; another process may still take it before we do. */
+/** @param wanted 0: any free port. Another process may still take the port before Postgres does. */
 async function freePort(wanted = 0): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const server = createServer();
@@ -189,5 +189,5 @@ async function freePort(wanted = 0): Promise<number> {
 }
 
 function portTaken(port: number): CommandError {
-  return new CommandError(`port ${port} of 127.0.0.1 is taken: free it or choose another`);
+  return new CommandError(`port ${port} of 127.0.0.1 is in use: free it or choose another`);
 }

