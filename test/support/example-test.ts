@@ -1,4 +1,4 @@
-// A test file that behaves as it is told: what the harness makes of it is tested in harness.test.ts.
+// A test file that behaves as it is told: what the harness makes of it is tested in harness.slow.ts.
 import { createServer } from 'node:http';
 import pg from 'pg';
 import t from 'tap';
