@@ -12,7 +12,7 @@ const eventColumns = {
 };
 const jobColumns = {
   id: `md5('job' || n)::uuid`,
-  data: `jsonb_build_object('source', 'stripe', 'eventId', 'evt_' || substr(md5('event' || n), 1, 24))`,
+  data: `jsonb_build_object('events', jsonb_build_array(jsonb_build_array('stripe', 'evt_' || substr(md5('event' || n), 1, 24))))`,
 };
 
 /** Some time ago, and each at its own: of 25,000 of one moment the reconciler would have to sort all for each page. */

@@ -6,6 +6,7 @@ import { CommandError } from '../errors.ts';
 import { findHandlersModule, type Handler, loadHandlers } from '../handlers/handler.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { startMaintenance } from '../maintenance/tasks.ts';
+import { channel } from '../queue/notify.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
@@ -82,20 +83,20 @@ async function startWorkerParts({
     superviseSeconds: config.SUPERVISE_SECONDS,
   });
   await queue.applyPolicy(config);
+  const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
   const worker = startWorker({
-    database,
-    queue,
-    log,
+    ...releaseDeps,
     handlers,
     concurrency: config.WORKER_CONCURRENCY,
     timeoutMs: config.HANDLER_TIMEOUT_SECONDS * 1_000,
+    retryDelaySeconds: config.RETRY_DELAY_SECONDS,
+    retryDelayMaxSeconds: config.RETRY_DELAY_MAX_SECONDS,
     maxDeferrals: config.MAX_DEFERRALS,
     heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
     pollMs: config.POLL_SECONDS * 1_000,
     watchdog,
-    onDead: () => maintenance.onDead(),
   });
-  const maintenance = startMaintenance({ config, database, queue, log, onEnqueued: worker.wake });
+  const maintenance = startMaintenance({ config, ...releaseDeps });
   if (config.DATABASE_POOLER)
     log.warn(
       { pollSeconds: config.POLL_SECONDS },
@@ -104,7 +105,7 @@ async function startWorkerParts({
   // Behind a transaction pooler LISTEN does not last: the worker polls.
   const listener = config.DATABASE_POOLER
     ? undefined
-    : database.listen('postbell', (payload) => {
+    : database.listen(channel, (payload) => {
         if (payload !== 'jobs') maintenance.onReplay();
         worker.wake();
       });

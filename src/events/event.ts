@@ -27,6 +27,10 @@ export interface NewEvent extends EventKey {
   /** With `uniqueBody`: the same body under another topic is another event for `SAME_BODY_HOURS`. */
   topicsShareBody: boolean;
   headers: Record<string, string>;
+}
+
+/** A new event and the job that carries it. */
+export interface EventWithJob extends NewEvent {
   jobId: string;
 }
 
@@ -43,6 +47,8 @@ export interface StoredEvent extends EventKey {
   headers: Record<string, string>;
   jobId: string | null;
   attempts: number;
+  /** Failed attempts since the event was last enqueued afresh. */
+  failures: number;
   deferrals: number;
   duplicates: number;
 }
@@ -51,7 +57,7 @@ interface Column {
   /** Name in Postgres; the field of the row types has the same name in camelCase. */
   name: string;
   /** Filled by new events: the type in Postgres, and one array parameter with the values of all events. */
-  filled?: { type: string; values(events: readonly NewEvent[]): Buffer };
+  filled?: { type: string; values(events: readonly EventWithJob[]): Buffer };
   /** Filled only by events that get a job, not by suspected replays. */
   withJob?: true;
   /** A field of `StoredEvent`. */
@@ -63,7 +69,7 @@ interface Column {
 type ArrayOf<T> = (values: readonly (T | null)[]) => Buffer;
 const filling =
   <T>(type: string, arrayOf: ArrayOf<T>) =>
-  (fieldOf: (event: NewEvent) => T | null): NonNullable<Column['filled']> => ({
+  (fieldOf: (event: EventWithJob) => T | null): NonNullable<Column['filled']> => ({
     type,
     values: (events) => arrayOf(events.map(fieldOf)),
   });
@@ -91,6 +97,7 @@ const columns: readonly Column[] = [
   { name: 'body_sha256', filled: bytea((event) => event.bodySha256) },
   { name: 'unique_body', filled: boolean((event) => event.uniqueBody), withJob: true },
   { name: 'attempts', toHandlers: true, inLists: true },
+  { name: 'failures', toHandlers: true, inLists: true },
   { name: 'deferrals', toHandlers: true, inLists: true },
   { name: 'duplicates', toHandlers: true, inLists: true },
   { name: 'last_error', inLists: true },
@@ -99,17 +106,17 @@ const columns: readonly Column[] = [
   { name: 'job_id', filled: uuid((event) => event.jobId), withJob: true, toHandlers: true, inLists: true },
 ];
 
-/** Columns of an INSERT whose rows come from unnest(). */
-export interface FilledColumns {
+/** Columns of an INSERT whose rows come from unnest(). `E`: what an event has to know for them. */
+export interface FilledColumns<E> {
   names: string;
   /** Parameters from $1 on, for unnest(). */
   placeholders: string;
   /** Number of these parameters; the statement's other parameters follow. */
   count: number;
-  values(events: readonly NewEvent[]): Buffer[];
+  values(events: readonly E[]): Buffer[];
 }
 
-function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns {
+function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns<EventWithJob> {
   const filled = columns.flatMap((column) =>
     column.filled && isIncluded(column) ? [{ name: column.name, ...column.filled }] : [],
   );
@@ -122,9 +129,9 @@ function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns {
 }
 
 /** Columns of an event that gets a job. */
-export const newEventColumns: FilledColumns = filledColumns(() => true);
+export const newEventColumns: FilledColumns<EventWithJob> = filledColumns(() => true);
 /** Columns of an event that gets no job: a suspected replay. */
-export const jobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
+export const jobLessColumns: FilledColumns<EventWithJob> = filledColumns(({ withJob }) => !withJob);
 
 /** The column list of a SELECT: each column has the name of its field. */
 function selected(isIncluded: (column: Column) => boolean | undefined): string {

@@ -2,7 +2,8 @@
 import { defaultSameBodyHours } from '../config.ts';
 import { boolArray } from '../database/binary-array.ts';
 import type { Queryable } from '../database/database.ts';
-import { type NewEvent, newEventColumns } from './event.ts';
+import { type EventKey, keyText } from '../queue/queue.ts';
+import { type EventWithJob, newEventColumns } from './event.ts';
 
 /** No provider sends one body under this many topics: from this number on, another topic is a repeated body as well. */
 const maxTopicsOfOneBody = 100;
@@ -11,16 +12,16 @@ const { names, placeholders, count } = newEventColumns;
 const [topicsShareBody, hours] = [`$${count + 1}::boolean[]`, `$${count + 2}`];
 
 /**
- * Inserts new events and wakes the workers, in the receiver's transaction. With `uniqueBody` an event is new if its
+ * Inserts new events, in the receiver's transaction. With `uniqueBody` an event is new if its
  * body is; or if its topic is, and the first event with that body came less than `sameBodyHours` ago.
- * @returns the job ids of the rows that were inserted; the others are duplicates or repeated bodies
+ * @returns the keys (see `keyText`) of the rows that were inserted; the others are duplicates or repeated bodies
  */
 export async function insertEvents(
   tx: Queryable,
-  events: readonly NewEvent[],
+  events: readonly EventWithJob[],
   sameBodyHours: number = defaultSameBodyHours,
 ): Promise<Set<string>> {
-  const { rows } = await tx.query<{ job_id: string }>({
+  const { rows } = await tx.query<EventKey & Record<string, unknown>>({
     name: 'insert_events',
     text: `
       WITH inserted AS (
@@ -45,16 +46,14 @@ export async function insertEvents(
             FROM tombstones t
             WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NOT TRUE)
         ON CONFLICT DO NOTHING
-        RETURNING job_id
-      ), woken AS (
-        SELECT pg_notify('postbell', 'jobs') WHERE EXISTS (SELECT FROM inserted)
+        RETURNING source, event_id
       )
-      SELECT job_id FROM inserted LEFT JOIN woken ON true`,
+      SELECT source, event_id AS "eventId" FROM inserted`,
     values: [
       ...newEventColumns.values(events),
       boolArray(events.map((event) => event.topicsShareBody)),
       sameBodyHours,
     ],
   });
-  return new Set(rows.map((row) => row.job_id));
+  return new Set(rows.map(keyText));
 }

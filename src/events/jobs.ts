@@ -1,83 +1,127 @@
-// The job of an event: moved to another job, or lost and enqueued again.
+// Which job an event has, and how an event leaves a job without being PROCESSED or IGNORED.
+import { int4Array, textArray, timestamptzArray, uuidArray } from '../database/binary-array.ts';
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { isStillPending } from './event.ts';
 
-/** Moves the event to a new job, in the transaction that inserts the job. Costs no failure. */
-export async function moveToJob(
-  tx: Queryable,
-  key: EventKey,
-  fromJobId: string,
-  toJobId: string,
-  isDeferral: boolean,
-): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    text: `UPDATE webhook_events SET job_id = $4, deferrals = deferrals + $5::int
-      WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}`,
-    values: [key.source, key.eventId, fromJobId, toJobId, isDeferral ? 1 : 0],
-  });
-  return rowCount === 1;
+/** Begins the `last_error` of an event whose worker process ended while nothing else ran in the process. */
+export const attemptLost = 'AttemptLost: the worker process ended while this event ran alone';
+
+/** One failed attempt, as `failed_attempts` keeps it. */
+export interface FailureRecord {
+  /** Name and message, at most 2,000 characters. */
+  error: string;
+  stack: string | null;
+  startedAt: Date | null;
+}
+
+/** An event on its way out of a job. */
+export interface Departure extends EventKey {
+  fromJobId: string;
+  /** The job that carries the event from now on; null: none, the event is FAILED with `failure`. */
+  toJobId: string | null;
+  /** Counts as deferred by `Later`. */
+  isDeferral?: boolean;
+  /** Counts as a failure. */
+  failure?: FailureRecord;
+  /** With `failure`: counts as so many, each with a record of its own; default 1. */
+  failures?: number;
 }
 
 /**
- * `moveToJob` for many, whose rows this transaction has locked, without a deferral.
- * @returns the number of events that still had the old job
+ * Moves events out of their jobs, each only while its row is PENDING and bears the job. Never waits: a row that
+ * somebody holds locked stays. To be run in a durable transaction of its own, which inserts the new jobs as well.
+ * @returns the events that left, with their failures so far
  */
-export async function moveManyToJobs(
+export async function departFromJobs(
   tx: Queryable,
-  moves: readonly (EventKey & { fromJobId: string; jobId: string })[],
-): Promise<number> {
-  const { rowCount } = await tx.query({
-    text: `UPDATE webhook_events e SET job_id = m.to_job
-      FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[]) AS m (source, event_id, from_job, to_job)
-      WHERE e.source = m.source AND e.event_id = m.event_id AND e.job_id = m.from_job AND ${isStillPending}`,
+  departures: readonly Departure[],
+): Promise<(EventKey & { failures: number })[]> {
+  const { rows } = await tx.query<EventKey & { failures: number } & Record<string, unknown>>({
+    name: 'depart_from_jobs',
+    text: `
+      WITH departure AS (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[],
+          $8::timestamptz[], $9::int[])
+          AS d (source, event_id, from_job, to_job, deferrals, error, stack, started_at, failures)
+      ), free AS (
+        SELECT d.* FROM departure d JOIN webhook_events e ON e.source = d.source AND e.event_id = d.event_id
+        WHERE e.job_id = d.from_job AND ${isStillPending}
+        FOR NO KEY UPDATE OF e SKIP LOCKED
+      ), departed AS (
+        UPDATE webhook_events e SET
+          job_id = coalesce(f.to_job, e.job_id),
+          status = CASE WHEN f.to_job IS NULL THEN 'FAILED' ELSE e.status END,
+          deferrals = e.deferrals + f.deferrals,
+          attempts = e.attempts + f.failures,
+          failures = e.failures + f.failures,
+          last_error = coalesce(f.error, e.last_error)
+        FROM free f WHERE e.source = f.source AND e.event_id = f.event_id AND e.job_id = f.from_job
+        RETURNING e.source, e.event_id, e.failures, f.from_job, f.error, f.stack, f.started_at, f.failures AS records
+      ), recorded AS (
+        INSERT INTO failed_attempts (source, event_id, job_id, error, stack, started_at)
+        SELECT source, event_id, from_job, error, stack, started_at FROM departed, generate_series(1, records)
+      )
+      SELECT source, event_id AS "eventId", failures FROM departed`,
     values: [
-      moves.map((move) => move.source),
-      moves.map((move) => move.eventId),
-      moves.map((move) => move.fromJobId),
-      moves.map((move) => move.jobId),
+      textArray(departures.map(({ source }) => source)),
+      textArray(departures.map(({ eventId }) => eventId)),
+      uuidArray(departures.map(({ fromJobId }) => fromJobId)),
+      uuidArray(departures.map(({ toJobId }) => toJobId)),
+      int4Array(departures.map(({ isDeferral }) => (isDeferral ? 1 : 0))),
+      textArray(departures.map(({ failure }) => failure?.error ?? null)),
+      textArray(departures.map(({ failure }) => failure?.stack ?? null)),
+      timestamptzArray(departures.map(({ failure }) => failure?.startedAt ?? null)),
+      int4Array(departures.map(({ failure, failures = 1 }) => (failure ? failures : 0))),
     ],
   });
-  return rowCount ?? 0;
+  return rows;
 }
 
-/** PENDING events without a job, locked for this transaction; rows that other workers locked are skipped. */
-export async function lockEventsWithoutJob(
-  tx: Queryable,
-  limit: number,
-): Promise<(EventKey & { endedItsProcess: boolean })[]> {
-  const { rows } = await tx.query<EventKey & { endedItsProcess: boolean } & Record<string, unknown>>({
-    text: `SELECT source, event_id AS "eventId", EXISTS (SELECT FROM lone_attempts m
-        WHERE m.source = e.source AND m.event_id = e.event_id) AS "endedItsProcess"
-      FROM webhook_events e
+/** A PENDING event without a job. */
+export interface WaitingEvent extends EventKey {
+  /** Its last attempt ended with its worker process: the event must not run beside others. */
+  wasLostAlone: boolean;
+}
+
+/** PENDING events without a job, locked for this transaction; rows that others hold locked are skipped. */
+export async function lockEventsWithoutJob(tx: Queryable, limit: number): Promise<WaitingEvent[]> {
+  const { rows } = await tx.query<WaitingEvent & Record<string, unknown>>({
+    text: `SELECT source, event_id AS "eventId", coalesce(last_error = $2, false) AS "wasLostAlone"
+      FROM webhook_events
       WHERE status = 'PENDING' AND job_id IS NULL
-      ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE OF e SKIP LOCKED`,
-    values: [limit],
+      ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`,
+    values: [limit, attemptLost],
   });
   return rows;
 }
 
 export async function assignJobs(
   tx: Queryable,
-  jobs: readonly (EventKey & { jobId: string })[],
+  assigned: readonly (EventKey & { jobId: string })[],
 ): Promise<void> {
   await tx.query({
     text: `UPDATE webhook_events e SET job_id = j.job_id
       FROM unnest($1::text[], $2::text[], $3::uuid[]) AS j (source, event_id, job_id)
       WHERE e.source = j.source AND e.event_id = j.event_id`,
-    values: [jobs.map((job) => job.source), jobs.map((job) => job.eventId), jobs.map((job) => job.jobId)],
+    values: [
+      assigned.map(({ source }) => source),
+      assigned.map(({ eventId }) => eventId),
+      assigned.map(({ jobId }) => jobId),
+    ],
   });
 }
 
 export interface EnqueuedEvent extends EventKey {
   jobId: string;
+  /** As text with microseconds. */
   receivedAt: string;
 }
 
 /** A page of PENDING events that have a job, oldest first, to be compared with the jobs that exist. */
 export async function pageOfEnqueued(
   database: Queryable,
-  after: Pick<EnqueuedEvent, 'receivedAt' | 'source' | 'eventId'> | undefined,
+  after: Omit<EnqueuedEvent, 'jobId'> | undefined,
   limit: number,
 ): Promise<EnqueuedEvent[]> {
   const { rows } = await database.query<EnqueuedEvent & Record<string, unknown>>({
@@ -99,17 +143,18 @@ export async function clearJobs(
   const { rowCount } = await database.query({
     text: `
       WITH free AS (
-        SELECT e.source, e.event_id FROM webhook_events e
-        JOIN unnest($1::text[], $2::text[], $3::uuid[]) AS l (source, event_id, job_id)
-          ON e.source = l.source AND e.event_id = l.event_id AND e.job_id = l.job_id
-        WHERE ${isStillPending} FOR NO KEY UPDATE OF e SKIP LOCKED
+        SELECT e.source, e.event_id
+        FROM unnest($1::text[], $2::text[], $3::uuid[]) AS l (source, event_id, job_id)
+        JOIN webhook_events e ON e.source = l.source AND e.event_id = l.event_id
+        WHERE e.job_id = l.job_id AND ${isStillPending}
+        FOR NO KEY UPDATE OF e SKIP LOCKED
       )
-      UPDATE webhook_events e SET job_id = NULL FROM free
-      WHERE e.source = free.source AND e.event_id = free.event_id`,
+      UPDATE webhook_events e SET job_id = NULL FROM free f
+      WHERE e.source = f.source AND e.event_id = f.event_id`,
     values: [
-      lost.map((event) => event.source),
-      lost.map((event) => event.eventId),
-      lost.map((event) => event.jobId),
+      lost.map(({ source }) => source),
+      lost.map(({ eventId }) => eventId),
+      lost.map(({ jobId }) => jobId),
     ],
   });
   return rowCount ?? 0;

@@ -1,6 +1,6 @@
 // Repeated bodies under other ids, where no signature covers the id: stored as suspected replays, which only an operator runs.
 import type { Queryable } from '../database/database.ts';
-import { jobLessColumns, type NewEvent } from './event.ts';
+import { type EventWithJob, jobLessColumns } from './event.ts';
 
 /** Suspected replays of one body that are stored in an hour; a sender of more is rejected. */
 export const maxSuspectedReplaysPerHour = 100;
@@ -17,9 +17,9 @@ class RepeatedEventVanishedError extends Error {
 
 export interface SuspectedReplays {
   /** Inserted: IGNORED, without a job. */
-  stored: NewEvent[];
+  stored: EventWithJob[];
   /** Not stored: too many came within an hour. `firstId`: id of the event that they repeat. */
-  rejected: { event: NewEvent; firstId: string }[];
+  rejected: { event: EventWithJob; firstId: string }[];
 }
 
 const { names, placeholders, count } = jobLessColumns;
@@ -32,7 +32,7 @@ const limit = `$${count + 1}`;
  */
 export async function storeSuspectedReplays(
   tx: Queryable,
-  events: readonly NewEvent[],
+  events: readonly EventWithJob[],
 ): Promise<SuspectedReplays> {
   if (events.length === 0) return { stored: [], rejected: [] };
   const { rows } = await tx.query<{

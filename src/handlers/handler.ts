@@ -60,10 +60,16 @@ export interface Handler<S extends z.ZodType = z.ZodType> {
   /** For an event older than the last one applied to its entity; default `ignore`: IGNORED as `stale`. */
   whenStale?: 'ignore' | 'handle';
   /**
+   * `shared` (default): while events wait, handlers without `entity` run one after another in one transaction, each
+   * behind its own savepoint: a failure rolls back only its own event. The events share `now()`, their effects are
+   * committed together, and their locks are held up to 20 ms longer, plus the run of the last handler.
+   * `own`: a transaction for each event. Choose it for a handler that calls other systems, takes long, or locks rows
+   * that others need.
+   */
+  transaction?: 'shared' | 'own';
+  /**
    * The team's code. Returns → PROCESSED. Throws PermanentError → FAILED. Throws Later → deferred.
    * Throws another error → retried with back-off, FAILED on the 5th failure (MAX_ATTEMPTS).
-   * While jobs are waiting, fast handlers without `entity` may run one after another in one transaction, each behind its own
-   * savepoint: a failure rolls back only its own event. They share `now()`, and hold their locks up to 20 ms longer.
    */
   handle(context: HandlerContext<z.output<S>>): Promise<unknown>;
   /** Many events in one transaction; not together with `entity`. If it throws, the events run one by one through `handle`. */
@@ -86,6 +92,8 @@ function handlerProblem(value: unknown): string | undefined {
   if (!topics.length || topics.some((topic) => typeof topic !== 'string' || !/^[^*]*\*?$/.test(topic))) {
     return 'topic must be exact ("invoice.paid"), a prefix ("invoice.*"), "*", or a list of these';
   }
+  if (handler.transaction !== undefined && !['shared', 'own'].includes(handler.transaction))
+    return 'transaction must be "shared" or "own"';
   if (typeof handler.handle !== 'function') return 'handle({ event, payload, tx, log, signal }) is missing';
   if (handler.batch && handler.entity)
     return 'batch and entity exclude each other: entities run one at a time';

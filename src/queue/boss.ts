@@ -5,6 +5,8 @@ import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 export const jobs = 'webhooks';
+/** Events that were lost with a worker, one per job: a worker runs such a job with nothing else in hand. */
+export const isolatedJobs = 'webhooks-isolated';
 export const deadLetters = 'webhooks-dead-letters';
 
 // pg-boss speaks plain SQL to whatever runs it: our pool, so that a process has one, or our transaction.

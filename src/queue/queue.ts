@@ -1,102 +1,118 @@
-// The queue as the rest of the program sees it: jobs that name events, and what can be done with them.
+// The queue as the rest of the program sees it: jobs that name events, and the calls on them.
 import type { Queryable } from '../database/database.ts';
 import type { RetryPolicy } from './policy.ts';
 import { timeOrderedUuid } from './time-ordered-uuid.ts';
 
-/** What a job says: which event. Everything else is read from the event's row, which is the truth. */
+/** Names one event. Everything else is read from the event's row, which is the truth. */
 export interface EventKey {
   source: string;
   eventId: string;
 }
 
-/** What is held against an event: attempts whose process ended before they did. */
-export interface Suspicion {
-  /** Lost while the process had other events in hand, too: any of them may have been the cause. */
-  inCompany: number;
-  /** Lost while nothing else ran: the event was the cause. */
-  alone: number;
+/** One text per event, for maps and sets. */
+export function keyText({ source, eventId }: EventKey): string {
+  return `${source}/${eventId}`;
 }
 
-export interface NewJob extends EventKey {
+/** Events that one job carries at most: a job's row costs Postgres as much as an event's. */
+export const maxEventsPerJob = 16;
+
+export interface NewJob {
   jobId: string;
+  /** 1 to 16, in the order in which they are to be run. */
+  events: readonly EventKey[];
+  /** Default 0. */
   afterSeconds?: number;
-  /** Failures that this job may still have; default: all of MAX_ATTEMPTS. */
-  failuresLeft?: number;
-  /** Makes it run alone. */
-  suspicion?: Suspicion | undefined;
+  /** Jobs of a higher priority are fetched first; default 0. */
+  priority?: number;
+  /** Losses that pg-boss answers with a retry before the job becomes a dead letter; default: the queue's. */
+  retryLimit?: number;
+  /** For one event that was lost with its worker: a worker runs the job with nothing else in hand. */
+  isIsolated?: boolean;
+  /**
+   * With `isIsolated`: the event was lost once beside others, which is not charged yet. If it is lost alone, too, both
+   * losses were its own.
+   */
+  hasUnchargedLoss?: boolean;
 }
 
-/** A job in hand. `id` and `retryCount` name the attempt: once it was lost, settling it does nothing. */
-export interface ClaimedJob {
+/** One fetch of a job. `id` and `retryCount` name the fetch: after the job was lost, calls on it do nothing. */
+export interface FetchedJob {
   id: string;
-  /** Attempts before this one that failed or were lost. */
+  /** How often the job was lost with its worker before this fetch. */
   retryCount: number;
-  retryLimit: number;
-  /** Base of its back-off. */
-  retryDelaySeconds: number;
-  key: EventKey;
-  /** Carried over from the job before it. */
-  suspicion: Suspicion | undefined;
-  /** How often it was put off because its event's row was held. */
-  timesHeld: number;
+  isIsolated: boolean;
+  /** As in `NewJob`. */
+  hasUnchargedLoss: boolean;
+  /** Empty where somebody else inserted the job and its data names no event. */
+  events: readonly EventKey[];
 }
 
+/** A copy that pg-boss put into the dead-letter queue. */
 export interface DeadJob {
   id: string;
   retryCount: number;
-  key: EventKey;
-  suspicion: Suspicion | undefined;
-  /** The job that failed for good. */
+  events: readonly EventKey[];
+  /** The job that was lost for good; null where somebody else inserted the copy. */
   jobId: string | null;
-  /** Its attempts, as pg-boss counted them. */
-  attempts: number;
-  /** pg-boss's own words, e.g. that the heartbeat stopped. */
-  output: string;
+  /** The lost job was an isolated one. */
+  isIsolated: boolean;
+  /** As in `NewJob`. */
+  hasUnchargedLoss: boolean;
+}
+
+/** How many failures it is for the event of an isolated job to be lost with its worker, or to end the worker. */
+export function failuresOfLoss({ hasUnchargedLoss = false }: Pick<NewJob, 'hasUnchargedLoss'>): number {
+  return hasUnchargedLoss ? 2 : 1;
 }
 
 export interface Queue {
-  /** Inserts jobs in the transaction `tx`. @throws when one was not inserted: an event without a job must not be. */
+  /** Inserts jobs in the transaction `tx`. @throws when a job was not inserted: an event without a job must not be */
   enqueue(tx: Queryable, newJobs: readonly NewJob[]): Promise<void>;
-  /** Takes back jobs that `enqueue` inserted in the same transaction. @throws when one was not there */
-  withdraw(tx: Queryable, newJobs: readonly Pick<NewJob, 'jobId'>[]): Promise<void>;
-  /** Claims jobs that are due. The claim is durable: a crash of Postgres must not give a running job out again. */
-  fetch(limit: number): Promise<ClaimedJob[]>;
+  /** Deletes jobs that `enqueue` inserted in the same transaction. @throws when a job was not there */
+  withdraw(tx: Queryable, jobIds: readonly string[]): Promise<void>;
+  /** Takes up to `limit` jobs. The claim survives a crash of Postgres (`synchronous_commit=local`). */
+  fetch(limit: number): Promise<FetchedJob[]>;
+  /** The same for one isolated job. */
+  fetchIsolated(): Promise<FetchedJob | undefined>;
+  /** Whether an isolated job is due. Takes nothing. */
+  hasIsolated(): Promise<boolean>;
   /**
-   * Gives the same jobs back in `tx`, uncharged and without a write to their events' rows. They are due after the time
-   * of each. Nothing of them may still run; one whose claim was lost is left alone.
+   * Deletes jobs whose events have all left them; a job whose claim was lost stays. The event's row is the record: a
+   * completed job would be written once more, indexed three times and deleted an hour later.
    */
-  putOff(
-    tx: Queryable,
-    jobs: readonly (Attempt & { afterSeconds: number; timesHeld: number })[],
-  ): Promise<void>;
-  /**
-   * Takes jobs of settled events out of the queue; one whose claim was lost stays. They are deleted: the event's row is
-   * the record, and a completed job would be written once more, indexed three times and deleted an hour later.
-   */
-  complete(claimed: readonly Attempt[]): Promise<void>;
-  /** Charges a failure in `tx`: a retry with back-off, or, when none is left, the dead-letter queue. False if the claim was lost. */
-  fail(tx: Queryable, claimed: Attempt, reason: string): Promise<boolean>;
-  /** Completes in `tx`; false if the claim was lost. */
-  completeIn(tx: Queryable, claimed: Attempt): Promise<boolean>;
-  /** The same for many. @returns how many claims were not lost */
-  completeManyIn(tx: Queryable, claimed: readonly Attempt[]): Promise<number>;
-  /** Tells that these are still being worked on. */
-  touch(claimed: readonly Attempt[]): Promise<void>;
+  complete(fetched: readonly FetchedJob[]): Promise<void>;
+  /** Deletes the job in `tx`; false if the claim was lost. */
+  completeIn(tx: Queryable, fetched: FetchedJob): Promise<boolean>;
+  /** Tells pg-boss that the worker of these jobs is alive. */
+  touch(fetched: readonly FetchedJob[]): Promise<void>;
   fetchDead(limit: number): Promise<DeadJob[]>;
-  completeDead(tx: Queryable, dead: readonly Attempt[]): Promise<void>;
-  /** Gives a dead job back: it comes again after a few seconds. */
-  putOffDead(dead: Attempt): Promise<void>;
-  /** Creates or updates both queues to the retry policy. */
+  completeDead(tx: Queryable, dead: readonly DeadJob[]): Promise<void>;
+  /** Creates the queues, or updates them to the retry policy. */
   applyPolicy(policy: RetryPolicy): Promise<void>;
-  /** Which of these jobs are still to be run, or wait in the dead-letter queue for their verdict. */
+  /** Which of these jobs are still to be run, or wait in the dead-letter queue. */
   livingJobs(jobIds: readonly string[]): Promise<Set<string>>;
   stop(): Promise<void>;
 }
 
-/** An attempt at a job. */
-export type Attempt = Pick<ClaimedJob, 'id' | 'retryCount'>;
-
-/** In order of time: at random places in a million jobs, each would write a page of the primary key of its own. */
+/** Time-ordered: random ids would dirty one index page per job. */
 export function newJobId(): string {
   return timeOrderedUuid();
 }
+
+/**
+ * Cuts events of one commit into jobs: at most 16 jobs as long as 16 events in each suffice. So a few events spread
+ * over all workers, and a burst costs Postgres one job row per 16 events.
+ */
+export function toJobs<E extends EventKey>(
+  events: readonly E[],
+  options: Omit<NewJob, 'jobId' | 'events'> = {},
+): (NewJob & { events: readonly E[] })[] {
+  const size = Math.min(maxEventsPerJob, Math.ceil(events.length / jobsPerCommit));
+  const jobs: (NewJob & { events: readonly E[] })[] = [];
+  for (let at = 0; at < events.length; at += size)
+    jobs.push({ jobId: newJobId(), events: events.slice(at, at + size), ...options });
+  return jobs;
+}
+
+const jobsPerCommit = 16;

@@ -29,7 +29,7 @@ export interface QueueStatistics {
 }
 
 /** @param now a clock in ms, for tests */
-export function keepStatistics(
+export function createQueueStatistics(
   database: Queryable,
   log: Logger,
   now: () => number = () => performance.now(),

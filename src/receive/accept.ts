@@ -1,7 +1,6 @@
 // The entry for verified drafts, of a webhook or of a poller: makes events of the drafts, and commits them.
 import type { NewEvent } from '../events/event.ts';
 import type { EventDraft } from '../providers/index.ts';
-import { newJobId } from '../queue/queue.ts';
 import type { Receiver } from './receiver.ts';
 import type { Receipt } from './store.ts';
 
@@ -26,8 +25,6 @@ export function acceptDrafts(
   receiver: Pick<Receiver, 'submit'>,
   { source, provider, drafts, headers, body }: VerifiedDrafts,
 ): Promise<Receipt> {
-  const events = drafts.map(
-    (draft): NewEvent => ({ ...draft, source, provider, headers, jobId: newJobId() }),
-  );
+  const events = drafts.map((draft): NewEvent => ({ ...draft, source, provider, headers }));
   return receiver.submit(events, body);
 }

@@ -1,10 +1,11 @@
 // Group commit: verified deliveries wait for the transactions in flight, then share one commit.
-import { describeError } from '../errors.ts';
 import type { NewEvent } from '../events/event.ts';
 import type { Logger } from '../logger.ts';
 import { commitBatch, retryAtLocks } from './commit-batch.ts';
-import { createDeliveryStore, type DeliveryStore, type DeliveryStoreOptions, type Receipt } from './store.ts';
+import { createDuplicateCounter } from './duplicate-counter.ts';
+import { createDeliveryStore, type DeliveryStoreOptions, type Receipt } from './store.ts';
 import { createWaitingDeliveries, UnavailableError } from './waiting-deliveries.ts';
+import { createWorkerWakeups } from './worker-wakeups.ts';
 
 export { UnavailableError };
 
@@ -22,31 +23,41 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-export interface ReceiverOptions extends DeliveryStoreOptions {
+export interface ReceiverOptions extends Pick<DeliveryStoreOptions, 'database' | 'queue' | 'sameBodyHours'> {
   log: Logger;
+  onDuplicateAnomalies?: DeliveryStoreOptions['onDuplicateAnomalies'];
   /** As RECEIVE_TIMEOUT_MS. */
   timeoutMs: number;
   /** As RECEIVE_QUEUE_MAX. */
   queueMax: number;
 }
 
-const recountDelayMs = 250;
 // Postgres commits one batch while the process verifies the next and answers the previous one: a single transaction at a
 // time would make them wait for each other. A second transaction starts only for a batch that is worth a commit.
 const maxConcurrentCommits = 2;
 const minDeliveriesForSecondCommit = 32;
 
 export function createReceiver(options: ReceiverOptions): Receiver {
-  const { database, log } = options;
+  const { database, log, onDuplicateAnomalies = () => {} } = options;
   const waiting = createWaitingDeliveries(options);
-  const deliveryStore = createDeliveryStore(options);
+  const wakeups = createWorkerWakeups(options);
+  const duplicates = createDuplicateCounter({
+    database,
+    log,
+    onConflicts: (source, count) => onDuplicateAnomalies(source, 'body_conflict', count),
+  });
+  const deliveryStore = createDeliveryStore({
+    ...options,
+    onEnqueued: wakeups.send,
+    onDuplicates: duplicates.add,
+    onDuplicateAnomalies,
+  });
   // One connection stays free for the query of /readyz and the log of rejections.
   const maxCommitLoops = Math.min(maxConcurrentCommits, Math.max(1, database.counts().max - 1));
   /** Number of loops that take batches; each has one transaction at a time. */
   let commitLoops = 0;
   const running = new Set<Promise<void>>();
   let isClosed = false;
-  const recount = createRecount(deliveryStore, log, () => commitLoops > 0);
   const parts = { deliveryStore, log, isHurried: () => waiting.count() > 0 || isClosed };
 
   function isWorthATransaction(others: number): boolean {
@@ -65,7 +76,6 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       waiting.ended(batch);
     }
     commitLoops--;
-    recount.soon();
   }
 
   return {
@@ -85,42 +95,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       isClosed = true;
       await Promise.all(running);
       waiting.close();
-      await recount.close();
-    },
-  };
-}
-
-/** Counts duplicates of locked rows later, so that no provider waits for a count. */
-function createRecount(deliveryStore: DeliveryStore, log: Logger, isCommitting: () => boolean) {
-  let timer: NodeJS.Timeout | undefined;
-  let counting = Promise.resolve();
-  let isClosed = false;
-
-  function soon(): void {
-    if (!deliveryStore.hasUncounted() || isClosed) return;
-    timer ??= setTimeout(() => {
-      counting = count();
-    }, recountDelayMs);
-  }
-
-  async function count(): Promise<void> {
-    timer = undefined;
-    try {
-      // A running commit counts them as well.
-      if (deliveryStore.hasUncounted() && !isCommitting()) await deliveryStore.store([]);
-    } catch (error) {
-      log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again');
-    }
-    soon();
-  }
-
-  return {
-    soon,
-    close: async () => {
-      isClosed = true;
-      clearTimeout(timer);
-      await counting;
-      if (deliveryStore.hasUncounted()) await count();
+      await Promise.all([wakeups.close(), duplicates.close()]);
     },
   };
 }

@@ -1,8 +1,7 @@
 // Deliveries that go into one commit: their new events, the jobs of these, and the counts of what was there before.
 import type { Database, Transaction, TransactionOptions } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
-import { countDuplicates, type DuplicateCount } from '../events/duplicates.ts';
-import type { NewEvent } from '../events/event.ts';
+import type { EventWithJob, NewEvent } from '../events/event.ts';
 import { insertEvents } from '../events/insert.ts';
 import {
   maxSuspectedReplaysPerHour,
@@ -10,7 +9,7 @@ import {
   storeSuspectedReplays,
 } from '../events/repeats.ts';
 import { failpoint, isArmedAt } from '../failpoint.ts';
-import type { Queue } from '../queue/queue.ts';
+import { keyText, type NewJob, type Queue, toJobs } from '../queue/queue.ts';
 import { extraMsFor } from './large-bodies.ts';
 
 export interface Receipt {
@@ -33,8 +32,6 @@ export interface DeliveryStore {
    * @throws what Postgres says; then nothing is stored
    */
   store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]>;
-  /** Duplicates whose rows were locked; the next `store` counts them, also without any delivery. */
-  hasUncounted(): boolean;
 }
 
 export interface DeliveryStoreOptions {
@@ -42,11 +39,12 @@ export interface DeliveryStoreOptions {
   queue: Pick<Queue, 'enqueue' | 'withdraw'>;
   /** As SAME_BODY_HOURS. */
   sameBodyHours?: number | undefined;
-  /** Called after COMMIT. */
-  onDuplicateAnomalies?: ((source: string, anomaly: DuplicateAnomaly, count: number) => void) | undefined;
+  /** The following are called after COMMIT. New events with jobs were stored. */
+  onEnqueued: () => void;
+  /** Further deliveries of events that are stored. */
+  onDuplicates: (duplicates: readonly NewEvent[]) => void;
+  onDuplicateAnomalies: (source: string, anomaly: DuplicateAnomaly, count: number) => void;
 }
-
-const maxUncounted = 10_000;
 
 const statementMs = 4_000;
 /** The client's bound: behind the server's own, whose error says more. */
@@ -80,88 +78,97 @@ function limitsFor(deliveries: readonly (readonly NewEvent[])[]): TransactionOpt
 }
 
 export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStore {
-  const { database, onDuplicateAnomalies = () => {} } = options;
-  let uncounted: DuplicateCount[] = [];
+  const { database, onEnqueued, onDuplicates, onDuplicateAnomalies } = options;
 
   async function store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]> {
     const { unique, repeated } = withoutRepeats(deliveries);
-    const pending = uncounted;
-    uncounted = [];
-    try {
-      const { isNew, replays, rejections, counted } = await database.transaction(
-        async (tx) => {
-          await failpoint('web.after-begin');
-          const isNew = await insertWithJobs(tx, unique, options);
-          const known = unique.filter((event) => !isNew.has(event.jobId));
-          const replays = await handleKnown(tx, known, options.queue);
-          for (const event of replays.stored) isNew.add(event.jobId);
-          const rejections = rejectionsOf(replays);
-          assertAllOrNone(deliveries, isNew, rejections);
-          const isDuplicate = (event: NewEvent) => !isNew.has(event.jobId) && !rejections.has(keyOf(event));
-          const duplicates = [...known, ...repeated].filter(isDuplicate);
-          return { isNew, replays, rejections, counted: await count(tx, duplicates, pending) };
-        },
-        { ...limitsFor(deliveries), needsStandby: true, commitSite: 'web.commit-sent' },
-      );
-      await failpoint('web.after-commit');
-      keepUncounted(counted.stillUncounted);
-      for (const { source, count } of counted.conflicting)
-        onDuplicateAnomalies(source, 'body_conflict', count);
-      for (const { source } of replays.stored) onDuplicateAnomalies(source, 'suspected_replay', 1);
-      for (const { event } of replays.rejected) onDuplicateAnomalies(event.source, 'replay_flood', 1);
-      return deliveries.map((events) => receiptOf(events, isNew, rejections));
-    } catch (error) {
-      keepUncounted(pending);
-      throw error;
-    }
+    // Made anew per try: a job of a rolled-back transaction must not be mistaken for its successor.
+    const jobs = toJobs(inOrderOfTime(unique));
+    const { inserted, replays, stored, rejections } = await database.transaction(
+      async (tx) => {
+        await failpoint('web.after-begin');
+        const inserted = await insertWithJobs(tx, jobs, options);
+        const replays = await handleKnown(tx, jobs, inserted, options.queue);
+        const rejections = rejectionsOf(replays);
+        const stored = new Set([...inserted, ...replays.stored.map(keyText)]);
+        assertAllOrNone(deliveries, stored, rejections);
+        return { inserted, replays, stored, rejections };
+      },
+      { ...limitsFor(deliveries), needsStandby: true, commitSite: 'web.commit-sent' },
+    );
+    await failpoint('web.after-commit');
+    // By the object: of two deliveries of one event, the second is a duplicate.
+    const isNew = new Set(unique.filter((event) => stored.has(keyText(event))));
+    if (inserted.size > 0) onEnqueued();
+    const known = unique.filter((event) => !isNew.has(event));
+    onDuplicates([...known, ...repeated].filter((event) => !rejections.has(keyText(event))));
+    for (const { source } of replays.stored) onDuplicateAnomalies(source, 'suspected_replay', 1);
+    for (const { event } of replays.rejected) onDuplicateAnomalies(event.source, 'replay_flood', 1);
+    return deliveries.map((events) => receiptOf(events, isNew, rejections));
   }
 
-  function keepUncounted(counts: readonly DuplicateCount[]): void {
-    if (counts.length) uncounted = [...uncounted, ...counts].slice(0, maxUncounted);
-  }
-
-  return { store, hasUncounted: () => uncounted.length > 0 };
+  return { store };
 }
 
-/** @returns the job ids of the events that were inserted */
+type JobOfNewEvents = Omit<NewJob, 'events'> & { events: readonly NewEvent[] };
+
+/** @returns the keys of the events that were inserted */
 async function insertWithJobs(
   tx: Transaction,
-  events: readonly NewEvent[],
+  jobs: readonly JobOfNewEvents[],
   { queue, sameBodyHours }: DeliveryStoreOptions,
 ): Promise<Set<string>> {
+  const events = eventsOf(jobs).sort(compareByKeys);
   const inserting = insertEvents(tx, events, sameBodyHours);
   if (isArmedAt('web.after-insert')) await inserting.then(() => failpoint('web.after-insert'));
   // Without waiting for the answer, which events are new: a round trip less for all, and jobs to withdraw where an
   // event was known.
-  const enqueuing = queue.enqueue(tx, events);
+  const enqueuing = queue.enqueue(tx, jobs);
   await allOrFirstError<unknown>([inserting, enqueuing]);
   await failpoint('web.after-enqueue');
   return inserting;
 }
 
-/** Takes back the jobs of events that were not inserted, and stores those that repeat a body under another id. */
+/** Withdraws the jobs of which no event was inserted, and stores the events that repeat a body under another id. */
 async function handleKnown(
   tx: Transaction,
-  known: readonly NewEvent[],
+  jobs: readonly JobOfNewEvents[],
+  isNew: ReadonlySet<string>,
   queue: DeliveryStoreOptions['queue'],
 ): Promise<SuspectedReplays> {
-  const withdrawing = queue.withdraw(tx, known);
+  const isKnown = (event: NewEvent) => !isNew.has(keyText(event));
+  // A job that keeps an event stays: of its list the worker runs only events whose rows bear the job's id.
+  const idle = jobs.filter(({ events }) => events.every(isKnown));
+  const withdrawing = queue.withdraw(
+    tx,
+    idle.map(({ jobId }) => jobId),
+  );
   const storing = storeSuspectedReplays(
     tx,
-    known.filter((event) => event.uniqueBody),
+    eventsOf(jobs)
+      .filter((event) => event.uniqueBody && isKnown(event))
+      .sort(compareByKeys),
   );
   await allOrFirstError<unknown>([withdrawing, storing]);
   return storing;
 }
 
-const keyOf = ({ source, eventId }: NewEvent) => JSON.stringify([source, eventId]);
+function eventsOf(jobs: readonly JobOfNewEvents[]): EventWithJob[] {
+  return jobs.flatMap(({ jobId, events }) => events.map((event) => ({ ...event, jobId })));
+}
+
+/** As they occurred at the provider, then as they came: the handlers of a job start in this order. */
+function inOrderOfTime(events: readonly NewEvent[]): NewEvent[] {
+  const time = ({ occurredAt }: NewEvent) => occurredAt?.getTime() ?? Number.POSITIVE_INFINITY;
+  return [...events].sort((a, b) => (time(a) === time(b) ? 0 : time(a) - time(b)));
+}
 
 /** Why events are rejected, by their keys. */
 function rejectionsOf({ rejected }: SuspectedReplays): Map<string, string> {
   const limit = maxSuspectedReplaysPerHour;
   return new Map(
     rejected.map(({ event, firstId }) => [
-      keyOf(event),
+      keyText(event),
       `more than ${limit} suspected replays of ${firstId} came within an hour`,
     ]),
   );
@@ -178,32 +185,20 @@ function assertAllOrNone(
 ): void {
   if (rejections.size === 0) return;
   const isTorn = (events: readonly NewEvent[]) =>
-    events.some((event) => rejections.has(keyOf(event))) && events.some((event) => isNew.has(event.jobId));
+    events.some((event) => rejections.has(keyText(event))) &&
+    events.some((event) => isNew.has(keyText(event)));
   if (deliveries.some(isTorn))
     throw new Error('a delivery holds new events and too many suspected replays; it cannot be stored whole');
 }
 
 function receiptOf(
   events: readonly NewEvent[],
-  isNew: ReadonlySet<string>,
+  isNew: ReadonlySet<NewEvent>,
   rejections: ReadonlyMap<string, string>,
 ): Receipt {
-  const duplicate = !events.some((event) => isNew.has(event.jobId));
-  const rejected = rejections.size > 0 && events.find((event) => rejections.has(keyOf(event)));
-  return rejected ? { duplicate, rejection: rejections.get(keyOf(rejected))! } : { duplicate };
-}
-
-function count(tx: Transaction, duplicates: readonly NewEvent[], pending: readonly DuplicateCount[]) {
-  const counts = new Map<string, DuplicateCount>();
-  for (const { source, eventId, bodySha256, count = 1 } of [...pending, ...duplicates] as (DuplicateCount & {
-    count?: number;
-  })[]) {
-    const key = JSON.stringify([source, eventId, bodySha256.toString('base64')]);
-    const entry = counts.get(key);
-    if (entry) entry.count += count;
-    else counts.set(key, { source, eventId, bodySha256, count });
-  }
-  return countDuplicates(tx, [...counts.values()]);
+  const duplicate = !events.some((event) => isNew.has(event));
+  const rejected = rejections.size > 0 && events.find((event) => rejections.has(keyText(event)));
+  return rejected ? { duplicate, rejection: rejections.get(keyText(rejected))! } : { duplicate };
 }
 
 /** The same event twice in one batch: its first delivery is inserted, the others are duplicates. */
@@ -214,11 +209,11 @@ function withoutRepeats(deliveries: readonly (readonly NewEvent[])[]): {
   const unique = new Map<string, NewEvent>();
   const repeated: NewEvent[] = [];
   for (const event of deliveries.flat()) {
-    const key = keyOf(event);
+    const key = keyText(event);
     if (unique.has(key)) repeated.push(event);
     else unique.set(key, event);
   }
-  return { unique: [...unique.values()].sort(compareByKeys), repeated };
+  return { unique: [...unique.values()], repeated };
 }
 
 /**

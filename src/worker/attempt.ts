@@ -1,4 +1,4 @@
-// One attempt: claim the event, run its handlers, mark it, all in one commit; or record why not.
+// One attempt in a transaction of its own: its handlers' writes and PROCESSED in one commit, or nothing.
 import {
   type Database,
   statementError,
@@ -7,52 +7,32 @@ import {
 } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
 import { describeError, isPermanent, sqlState } from '../errors.ts';
-import { clearLoneStarts, clearLoneStartsAtCommit } from '../events/crashes.ts';
 import { advanceEntityClock, lockEntity, type StoredEvent } from '../events/event.ts';
-import { lockFreeRows, RowHeldError } from '../events/locks.ts';
-import { markIgnored, markManyProcessed, markProcessed } from '../events/outcomes.ts';
+import { claimRows } from '../events/locks.ts';
+import { markIgnored, markProcessed } from '../events/outcomes.ts';
 import { failpoint } from '../failpoint.ts';
 import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
-import type { ClaimedJob, Queue, Suspicion } from '../queue/queue.ts';
-import { BusyError, settleFailure } from './failure.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
-import { type Plan, type PlannedRun, planEvent } from './plan.ts';
+import { type AttemptResult, claimOf, type Entry } from './job.ts';
+import { type PlannedRun, runsOf } from './plan.ts';
 import { withinTime } from './timeout.ts';
-import type { HandlerPace } from './timings.ts';
+import type { Timings } from './timings.ts';
 
 export interface AttemptDeps {
   database: Database;
-  queue: Queue;
   log: Logger;
-  /** As HANDLER_TIMEOUT_SECONDS. */
+  /** As HANDLER_TIMEOUT_SECONDS, in ms. */
   timeoutMs: number;
-  /** As MAX_DEFERRALS. */
-  maxDeferrals: number;
-  /** Is told of each handler's run. */
-  pace: HandlerPace;
+  timings: Timings;
+  /** Aborted when no further handler may start. */
+  stopping: AbortSignal;
+  /** Aborted when handlers that run are interrupted. */
+  signal: AbortSignal;
 }
 
-/**
- * What became of an attempt. `isJobSettled`: the job was completed, failed or replaced in the same transaction;
- * otherwise the worker still has to complete it.
- */
-export interface Outcome {
-  kind: 'processed' | 'ignored' | 'failed' | 'deferred' | 'settled' | 'interrupted';
-  isJobSettled: boolean;
-  /** The job went to the dead-letter queue. */
-  isDead?: boolean;
-  reason?: string;
-}
-
-/** A job with its event and what is to be done with it. */
-export interface Assignment {
-  job: ClaimedJob;
-  event: StoredEvent;
-  plan: Plan;
-  /** An earlier attempt was lost with its process: this one runs alone, its start is on record. */
-  suspicion?: Suspicion | undefined;
-}
+/** Another event of its entity is still inside its transaction. */
+export class EntityBusyError extends Error {}
 
 const entityLockTimeout = '5s';
 
@@ -60,7 +40,7 @@ const entityLockTimeout = '5s';
 export function workerSessionSettings(handlerTimeoutMs: number): Record<string, string> {
   return {
     // Effects, status and (flushed later) the job's completion are lost together or not at all: after a crash of
-    // Postgres the attempt simply runs again. What must not be lost (claims, failures, jobs given back) says so itself.
+    // Postgres the attempt simply runs again. What must not be lost (claims, failures, released events) says so itself.
     synchronous_commit: 'off',
     statement_timeout: `${handlerTimeoutMs + 5_000}`,
     // A frozen worker must not hold its locks for ever.
@@ -69,141 +49,70 @@ export function workerSessionSettings(handlerTimeoutMs: number): Record<string, 
 }
 
 /** The client's bound of a handler's statement: behind the server's own, so that the server's error is the one seen. */
-export const statementTimeoutMs = (handlerTimeoutMs: number) => handlerTimeoutMs + 10_000;
+const statementTimeoutMs = (handlerTimeoutMs: number) => handlerTimeoutMs + 10_000;
 
-export function assign(
-  job: ClaimedJob,
-  event: StoredEvent,
-  handlers: Parameters<typeof planEvent>[0],
-  suspicion?: Suspicion,
-): Assignment {
-  return { job, event, plan: planEvent(handlers, event, job.retryCount + 1), suspicion };
+/** Of the transaction of an attempt, or of several. */
+export function transactionOptions({ timeoutMs }: Pick<AttemptDeps, 'timeoutMs'>): TransactionOptions {
+  return {
+    timeoutMs: statementTimeoutMs(timeoutMs),
+    beforeCommitSite: 'worker.marked',
+    commitSite: 'worker.commit-sent',
+  };
 }
 
-/** A job with its event, whether it is planned or not, has begun or not. */
-export type JobInHand = Pick<Assignment, 'job' | 'event' | 'suspicion'>;
-
-/** Whether the event still waits for this job; if not, it was settled or moved to another one. */
-export function isDue({ job, event }: Pick<Assignment, 'job' | 'event'>): boolean {
-  return event.status === 'PENDING' && event.jobId === job.id;
-}
-
-/**
- * Runs one attempt to its end. Never throws for what the handler does; throws when the database cannot record
- * the outcome (then the heartbeat's end gives the job to another worker).
- * @param signal aborted when the worker has to stop
- * @param onEnding called when the handlers have returned and COMMIT is under way: see TransactionOptions
- */
-export async function runAttempt(
-  assignment: Assignment,
-  deps: AttemptDeps,
-  signal: AbortSignal,
-  onEnding: () => void = () => {},
-): Promise<Outcome> {
-  const { event, plan } = assignment;
+/** Never throws for what a handler does. */
+export async function runAttempt(entry: Entry, deps: AttemptDeps): Promise<AttemptResult> {
   const startedAt = new Date();
-  if (!isDue(assignment)) {
-    return { kind: 'settled', isJobSettled: false, reason: `the event is ${event.status}` };
-  }
   try {
-    if (plan.kind === 'ignore') {
-      // In a transaction, which tells a lost connection from a failure of the event.
-      return await deps.database.transaction((tx) => ignore(tx, assignment, plan.reason));
-    }
-    if (plan.kind === 'reject') throw plan.error;
+    if (entry.plan.kind === 'reject') throw entry.plan.error;
     await failpoint('worker.fetched');
-    const outcome = await runInTransaction(assignment, plan.runs, deps, signal, onEnding);
+    // A transaction of its own: the lock must not last as long as the handler.
+    if ((await claimRows(deps.database, [claimOf(entry)])).length === 0) return { kind: 'unclaimed' };
+    const result = await runInTransaction(entry, runsOf(entry.plan), deps);
     await failpoint('worker.after-commit');
-    return outcome;
+    return result;
   } catch (error) {
-    return settleFailure(assignment, error, startedAt, deps);
+    return { kind: 'threw', error, startedAt };
   }
-}
-
-async function ignore(
-  tx: Transaction,
-  { job, event, suspicion }: Assignment,
-  reason: string,
-  entity: string | null = null,
-): Promise<Outcome> {
-  if (!(await markIgnored(tx, event, job.id, reason, entity))) throw new RowHeldError();
-  if (suspicion) await clearLoneStarts(tx, event);
-  return { kind: 'ignored', isJobSettled: false, reason };
 }
 
 async function runInTransaction(
-  assignment: Assignment,
+  entry: Entry,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
-  signal: AbortSignal,
-  onEnding: () => void,
-): Promise<Outcome> {
-  const { job, event, suspicion } = assignment;
+): Promise<AttemptResult> {
+  const { event } = entry;
   let guarded: GuardedTransaction | undefined;
   try {
-    return await deps.database.transaction(
-      async (tx) => {
-        await failpoint('worker.after-begin');
-        const due = await takeEntities(tx, event, runs);
-        const entity = runs.find((run) => run.entity !== null)?.entity ?? null;
-        if (due.length === 0) return ignore(tx, assignment, 'stale', entity);
-        guarded = guardTransaction(tx, deps.log);
-        await runHandlers(tx, guarded, event, due, deps, signal);
-        await failpoint('worker.after-handler');
-        for (const { entity } of due) {
-          if (entity !== null && event.occurredAt) advanceEntityClock(tx, event, entity, event.occurredAt);
-        }
-        markProcessed(tx, event, job.id, entity);
-        if (suspicion) clearLoneStartsAtCommit(tx, event);
-        return { kind: 'processed', isJobSettled: false };
-      },
-      transactionOptions(deps, onEnding),
-    );
+    return await deps.database.transaction(async (tx): Promise<AttemptResult> => {
+      await failpoint('worker.after-begin');
+      const due = await takeEntities(tx, event, runs);
+      const entity = runs.find((run) => run.entity !== null)?.entity ?? null;
+      if (due.length === 0) {
+        const ignored = await markIgnored(tx, [{ ...claimOf(entry), reason: 'stale', entity }]);
+        return ignored.length > 0 ? { kind: 'ignored', reason: 'stale' } : { kind: 'unclaimed' };
+      }
+      guarded = guardTransaction(tx, deps.log);
+      await runHandlers(tx, guarded, event, due, deps);
+      await failpoint('worker.after-handler');
+      for (const run of due) {
+        if (run.entity !== null && event.occurredAt)
+          advanceEntityClock(tx, event, run.entity, event.occurredAt);
+      }
+      markProcessed(tx, event, entry.job.id, entity);
+      return { kind: 'processed' };
+    }, transactionOptions(deps));
   } catch (error) {
     throw causeOf(error, guarded);
   }
 }
 
-/**
- * For a transaction of several, before its first handler: only what is locked here may run in it, so that nobody else's
- * lock can roll back what ran beside. `held`: locked by somebody else, settled, or moved to another job.
- */
-export async function lockAssignments(
-  tx: Transaction,
-  assignments: readonly Assignment[],
-): Promise<{ free: Assignment[]; held: Assignment[] }> {
-  const locked = await lockFreeRows(
-    tx,
-    assignments.map(({ job }) => job),
-  );
-  const isFree = ({ job }: Assignment) => locked.has(job.id);
-  return { free: assignments.filter(isFree), held: assignments.filter((one) => !isFree(one)) };
-}
-
-/** With COMMIT: all of them PROCESSED, or the transaction fails. */
-export function markAssignmentsProcessed(tx: Transaction, assignments: readonly Assignment[]): void {
-  markManyProcessed(
-    tx,
-    assignments.map(({ job, event: { source, eventId } }) => ({ source, eventId, jobId: job.id })),
-  );
-}
-
-/** Of the transaction of an attempt, or of several. */
-export function transactionOptions({ timeoutMs }: AttemptDeps, onEnding: () => void): TransactionOptions {
-  return {
-    timeoutMs: statementTimeoutMs(timeoutMs),
-    beforeCommitSite: 'worker.marked',
-    commitSite: 'worker.commit-sent',
-    onEnding,
-  };
-}
-
-/** An aborted transaction refuses every statement (25P02): what aborted it is the error to be told. */
+/** An aborted transaction refuses every statement (25P02): the error that aborted it is the one to report. */
 export function causeOf(error: unknown, guarded: GuardedTransaction | undefined): unknown {
   return (sqlState(statementError(error)) === '25P02' && guarded?.firstError()) || error;
 }
 
-/** Serialises the entities and leaves out the runs that are older than what was applied to theirs. */
+/** Serialises the entities and leaves out the runs that are older than the last event applied to theirs. */
 async function takeEntities(
   tx: Transaction,
   event: StoredEvent,
@@ -226,7 +135,8 @@ async function takeEntities(
       return !newest || event.occurredAt >= newest;
     });
   } catch (error) {
-    if (sqlState(error) === '55P03') throw new BusyError('another event of its entity is still running');
+    if (sqlState(error) === '55P03')
+      throw new EntityBusyError('another event of its entity is still running');
     throw error;
   }
 }
@@ -234,7 +144,7 @@ async function takeEntities(
 /**
  * Runs the handlers of one event in order.
  * @returns how long they took, in ms
- * @throws what they throw, or what they swallowed and must not be committed
+ * @throws the handlers' errors, and those that they swallowed and that must not be committed
  */
 export async function runHandlers(
   transaction: Transaction,
@@ -242,18 +152,16 @@ export async function runHandlers(
   event: StoredEvent,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
-  signal: AbortSignal,
 ): Promise<number> {
   const startedAt = performance.now();
   let durationMs = 0;
   try {
-    await withinTime(transaction, deps, signal, (handlerSignal) =>
-      callHandlers(guarded, event, runs, deps, handlerSignal),
+    await withinTime(transaction, deps, deps.signal, (signal) =>
+      callHandlers(guarded, event, runs, deps, signal),
     );
   } finally {
-    // Also of what failed: one that times out would hold up whoever shares its transaction.
     durationMs = performance.now() - startedAt;
-    for (const { handler } of runs) deps.pace.record(handler, durationMs, guarded.isPlain());
+    for (const { handler } of runs) deps.timings.recordHandler(handler, durationMs);
   }
   const swallowed = guarded.firstError();
   if (swallowed) await throwIfAborted(transaction, swallowed);

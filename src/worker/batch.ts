@@ -1,73 +1,71 @@
-// A handler's `batch`: many events in one transaction; the caller runs them one by one if it throws.
+// A handler's `batch`: many events in one transaction; if it throws, the caller runs them one by one.
 import { describeError } from '../errors.ts';
+import { claimRows } from '../events/locks.ts';
+import { markManyProcessed } from '../events/outcomes.ts';
 import type { Handler } from '../handlers/handler.ts';
-import {
-  type Assignment,
-  type AttemptDeps,
-  isDue,
-  lockAssignments,
-  markAssignmentsProcessed,
-  statementTimeoutMs,
-} from './attempt.ts';
+import { keyText } from '../queue/queue.ts';
+import { type AttemptDeps, transactionOptions } from './attempt.ts';
 import { guardTransaction } from './guarded-transaction.ts';
+import { claimOf, type Entry } from './job.ts';
 import { runsOf } from './plan.ts';
 import { withinTime } from './timeout.ts';
 
-/** The one handler with `batch` that an assignment is for; undefined: it has to be run on its own. */
-export function batchHandlerOf({ job, plan, event }: Assignment): Handler | undefined {
-  if (plan.kind !== 'run' || plan.runs.length !== 1) return undefined;
-  // After a failure it runs alone, so that it fails alone.
-  if (job.retryCount > 0 || !isDue({ job, event })) return undefined;
+export const maxBatchEvents = 200;
+
+/** The one handler with `batch` that an entry is for; undefined: the entry has to run on its own. */
+export function batchHandlerOf({ plan, event }: Entry): Handler | undefined {
+  // After a failure the event runs alone, so that it fails alone.
+  if (plan.kind !== 'run' || plan.runs.length !== 1 || event.failures > 0 || event.deferrals > 0)
+    return undefined;
   const { handler } = plan.runs[0]!;
   return handler.batch ? handler : undefined;
 }
 
-/** What became of a batch: nothing of `alone` was committed, and they have to be run one by one. */
-export interface BatchOutcome {
-  processed: readonly Assignment[];
-  alone: readonly Assignment[];
-  /** See `lockAssignments`. */
-  held: readonly Assignment[];
+export interface BatchResult {
+  /** Committed, with their effects. */
+  processed: Entry[];
+  /** Their row is locked, settled, or another job's: they were not in the batch. */
+  unclaimed: Entry[];
+  /** Rolled back: each has to run on its own. */
+  alone: Entry[];
 }
 
-/** Runs all of `assignments` whose rows are free through their handler's `batch`. */
 export async function runBatch(
   handler: Handler,
-  assignments: readonly Assignment[],
+  entries: readonly Entry[],
   deps: AttemptDeps,
-  signal: AbortSignal,
-): Promise<BatchOutcome> {
-  let rows: { free: readonly Assignment[]; held: readonly Assignment[] } = { free: assignments, held: [] };
+): Promise<BatchResult> {
+  let claimed: Entry[] = [];
+  let unclaimed: Entry[] = [];
   try {
-    await deps.database.transaction(
-      async (tx) => {
-        rows = await lockAssignments(tx, assignments);
-        const { free } = rows;
-        if (free.length === 0) return;
-        const guarded = guardTransaction(tx, deps.log);
-        await withinTime(tx, deps, signal, async (handlerSignal) => {
-          const items = free.flatMap(({ plan }) =>
-            runsOf(plan).map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload })),
-          );
-          const log = deps.log.child({ provider: handler.provider, events: items.length });
-          try {
-            await handler.batch?.({ items, tx: guarded.tx, log, signal: handlerSignal });
-          } finally {
-            await guarded.close();
-          }
-        });
-        const swallowed = guarded.firstError();
-        if (swallowed) throw swallowed;
-        markAssignmentsProcessed(tx, free);
-      },
-      { timeoutMs: statementTimeoutMs(deps.timeoutMs) },
-    );
-    return { processed: rows.free, alone: [], held: rows.held };
+    await deps.database.transaction(async (tx) => {
+      const keys = new Set((await claimRows(tx, entries.map(claimOf))).map(keyText));
+      claimed = entries.filter(({ key }) => keys.has(key));
+      unclaimed = entries.filter(({ key }) => !keys.has(key));
+      if (claimed.length === 0) return;
+      const guarded = guardTransaction(tx, deps.log);
+      await withinTime(tx, deps, deps.signal, async (signal) => {
+        const items = claimed.flatMap(({ plan }) =>
+          runsOf(plan).map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload })),
+        );
+        const log = deps.log.child({ provider: handler.provider, events: items.length });
+        try {
+          await handler.batch?.({ items, tx: guarded.tx, log, signal });
+        } finally {
+          await guarded.close();
+        }
+      });
+      const swallowed = guarded.firstError();
+      if (swallowed) throw swallowed;
+      markManyProcessed(tx, claimed.map(claimOf));
+    }, transactionOptions(deps));
+    return { processed: claimed, unclaimed, alone: [] };
   } catch (error) {
     deps.log.warn(
-      { error: describeError(error).text, events: rows.free.length },
-      'a batch failed; its events are run one by one',
+      { error: describeError(error).text, events: entries.length },
+      'a batch failed; its events run one by one',
     );
-    return { processed: [], alone: rows.free, held: rows.held };
+    const alone = claimed.length === 0 ? [...entries] : claimed;
+    return { processed: [], unclaimed: claimed.length === 0 ? [] : unclaimed, alone };
   }
 }

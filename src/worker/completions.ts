@@ -1,60 +1,50 @@
-// Completes the jobs of settled events in groups: the effects are committed, so nobody waits for it.
+// Completes jobs in groups once their events have left them: the effects are committed, so nobody waits for it.
 import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from '../errors.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
-import type { ClaimedJob, Queue } from '../queue/queue.ts';
+import type { FetchedJob, Queue } from '../queue/queue.ts';
 
-const mostPerStatement = 500;
-/** They wait so long for company: a statement each would cost more than the attempts. */
-const delayMs = 20;
+const maxPerStatement = 500;
+/** How long to collect completions, so that one statement covers many jobs. */
+const collectMs = 20;
 
-export interface Completions {
-  add(job: ClaimedJob): void;
-  /** Resolves when nothing is left to be completed. */
-  settled(): Promise<void>;
-}
+export class Completions {
+  readonly #queue: Pick<Queue, 'complete'>;
+  readonly #log: Logger;
+  readonly #waiting: FetchedJob[] = [];
+  #flushing: Promise<void> | undefined;
+  #isUrgent = false;
 
-/**
- * A completion that is late, or lost, costs a look at a settled event and no more: it is tried once.
- * @param options.isUrgent true: does not wait for company
- */
-export function collectCompletions({
-  queue,
-  log,
-  isUrgent,
-}: {
-  queue: Pick<Queue, 'complete'>;
-  log: Logger;
-  isUrgent: () => boolean;
-}): Completions {
-  const waiting: ClaimedJob[] = [];
-  let flushing: Promise<void> | undefined;
-
-  async function flush(): Promise<void> {
-    while (waiting.length) {
-      if (waiting.length < mostPerStatement && !isUrgent()) await delay(delayMs);
-      const batch = waiting.splice(0, mostPerStatement);
-      try {
-        await queue.complete(batch);
-        await failpoint('worker.after-complete');
-      } catch (error) {
-        log.warn(
-          { error: describeError(error).text, jobs: batch.length },
-          'jobs could not be completed; they come back',
-        );
-      }
-    }
-    flushing = undefined;
+  constructor(queue: Pick<Queue, 'complete'>, log: Logger) {
+    this.#queue = queue;
+    this.#log = log;
   }
 
-  return {
-    add: (job) => {
-      waiting.push(job);
-      flushing ??= flush();
-    },
-    settled: async () => {
-      while (flushing) await flushing;
-    },
-  };
+  /** Never throws. A completion that is late, or lost, costs a look at settled events and no more: it is tried once. */
+  add(job: FetchedJob): void {
+    this.#waiting.push(job);
+    this.#flushing ??= this.#flush();
+  }
+
+  /** Completes at once from now on. Resolves when no job is left to be completed. */
+  async drain(): Promise<void> {
+    this.#isUrgent = true;
+    while (this.#flushing) await this.#flushing;
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      if (this.#waiting.length < maxPerStatement && !this.#isUrgent) await delay(collectMs);
+      const jobs = this.#waiting.splice(0, maxPerStatement);
+      try {
+        await this.#queue.complete(jobs);
+        await failpoint('worker.after-complete');
+      } catch (error) {
+        const fields = { error: describeError(error).text, jobs: jobs.length };
+        this.#log.warn(fields, 'jobs could not be completed; they come back');
+      }
+    }
+    this.#flushing = undefined;
+  }
 }

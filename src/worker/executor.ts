@@ -1,265 +1,289 @@
-// Runs what is in hand in a worker's slots: one by one, several in one transaction, a handler's `batch`, or alone.
-
+// Runs the entries in hand in the worker's slots: alone, several in one transaction, or by a handler's `batch`.
 import { describeError } from '../errors.ts';
-import { markLoneStart } from '../events/crashes.ts';
-import { lockRow, RowHeldError } from '../events/locks.ts';
+import { claimRows, readClaimable } from '../events/locks.ts';
+import { markIgnored } from '../events/outcomes.ts';
 import type { Handler } from '../handlers/handler.ts';
-import { createUnredactedLogger } from '../logger.ts';
-import type { ClaimedJob } from '../queue/queue.ts';
-import {
-  type Assignment,
-  type AttemptDeps,
-  assign,
-  type JobInHand,
-  type Outcome,
-  runAttempt,
-} from './attempt.ts';
-import { batchHandlerOf, runBatch } from './batch.ts';
+import { createUnredactedLogger, type Logger } from '../logger.ts';
+import { keyText } from '../queue/queue.ts';
+import type { Watchdog } from '../watchdog.ts';
+import { type AttemptDeps, runAttempt } from './attempt.ts';
+import { batchHandlerOf, maxBatchEvents, runBatch } from './batch.ts';
 import type { Completions } from './completions.ts';
-import { settleFailure } from './failure.ts';
-import type { JobsInHand, Suspect } from './job-buffer.ts';
+import { type FailureDeps, settleFailure } from './failure.ts';
+import { claimOf, describeWork, type Entry, type FailedAttempt, type Outcome } from './job.ts';
+import type { JobBuffer } from './job-buffer.ts';
 import { runsOf } from './plan.ts';
-import { isShareable, mayJoin, mostEvents, runShared } from './shared-transaction.ts';
+import { releaseEntries } from './release-entries.ts';
+import { isShareable, maxSharedEvents, maxSharedMs, runShared } from './shared-transaction.ts';
+import type { Wakeup } from './wakeup.ts';
 
-export interface AttemptsOptions {
-  deps: AttemptDeps;
-  hand: JobsInHand;
-  completions: Pick<Completions, 'add' | 'settled'>;
-  /** The list in force. */
-  handlers: () => readonly Handler[];
+export interface ExecutorOptions {
+  attempts: AttemptDeps;
+  failures: FailureDeps;
+  buffer: JobBuffer;
+  completions: Completions;
   /** Slots. */
   concurrency: number;
-  /** Aborted when what runs has to be interrupted. */
-  signal: AbortSignal;
-  /** Nothing new is begun. */
-  isStopping: () => boolean;
-  /** It stops because of an exception, and what has begun may be its cause. */
-  isCrashing: () => boolean;
-  /** Never rejects. */
-  handBack: (waiting: readonly JobInHand[], reason: string) => Promise<void>;
-  /** For those whose events' rows are held. Never rejects. */
-  putOff: (waiting: readonly JobInHand[]) => Promise<void>;
-  /** Tells the watchdog what runs. @returns to be called when it has ended */
-  enter: (what: string, jobs: readonly ClaimedJob[]) => () => void;
-  /** A slot is free. */
-  onFree: () => void;
-  /** A job went to the dead-letter queue. */
-  onDead: () => void;
+  watchdog: Pick<Watchdog, 'enter'> | undefined;
+  /** Woken when a slot is free. */
+  wakeup: Wakeup;
 }
 
-export interface Attempts {
-  /** Begins what there are slots for. */
-  pump(): void;
-  /** Slots in use, and the events that run in them. */
-  counts(): { slots: number; events: number };
-  /** Of one event, lately. */
-  averageMs(): number;
-  /** Jobs had to wait so long. */
-  noteWait(ms: number): void;
-  /** One event runs and nothing may run beside it. */
-  isAlone(): boolean;
-  ended(): Promise<void>;
-}
+const maxIgnoredTogether = 500;
 
-const maxBatch = 200;
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #lines: Logger;
+  readonly #running = new Set<Promise<void>>();
+  readonly #busyEntities = new Set<string>();
+  /** When each slot's work started, as performance.now(). */
+  readonly #startedAt = new Map<Promise<void>, number>();
+  #isolatedJobId: string | undefined;
 
-export function runAttempts(options: AttemptsOptions): Attempts {
-  const { deps, hand, completions, concurrency, signal, isStopping, handBack, putOff, enter } = options;
-  const { pace, log } = deps;
-  const lines = createUnredactedLogger(log);
-  const running = new Set<Promise<void>>();
-  // Of these: their handlers have returned, only COMMIT is under way.
-  const ending = new Set<Assignment>();
-  // Beside the first of each shared transaction.
-  let joined = 0;
-  const busyEntities = new Set<string>();
-  let averageMs = 50;
-  let isAlone = false;
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.#lines = createUnredactedLogger(options.attempts.log);
+  }
 
-  function pump(): void {
-    if (isAlone) return;
-    while (running.size - ending.size < concurrency && !isStopping()) {
-      const assignment = hand.takeFirst((one) =>
-        entitiesOf(one).every((entity) => !busyEntities.has(entity)),
-      );
-      if (!assignment) break;
-      start(runNext(assignment));
+  /** Starts as much of what is ready as there are slots for. */
+  pump(): void {
+    const { concurrency } = this.#options;
+    while (!this.#isStopping() && this.#running.size < concurrency) {
+      const work = this.#next();
+      if (!work) return;
+      this.#start(work);
     }
-    if (hand.suspectCount() > 0 && running.size === 0 && !isStopping()) start(runAlone());
   }
 
-  function start(work: Promise<void>): void {
-    const task = work.finally(() => {
-      running.delete(task);
-      pump();
-      options.onFree();
-    });
-    running.add(task);
+  /** From now on only events of this job start; undefined: of every job. */
+  isolate(jobId: string | undefined): void {
+    this.#isolatedJobId = jobId;
   }
 
-  function freeSlotOf(assignment: Assignment): void {
-    ending.add(assignment);
-    pump();
+  /** Slots in use. */
+  busySlots(): number {
+    return this.#running.size;
   }
 
-  function runNext(assignment: Assignment): Promise<void> {
-    const handler = batchHandlerOf(assignment);
-    if (handler) {
-      const others = hand.takeMany((one) => batchHandlerOf(one) === handler, maxBatch - 1);
-      if (others.length > 0) return runMany(handler, [assignment, ...others]);
-    }
-    return isShareable(assignment, pace) ? runTogether(assignment) : runOne(assignment);
+  /** How long an event takes, by the last ones; and by those that run, where every slot is busy. */
+  eventMs(): number {
+    const { attempts, concurrency } = this.#options;
+    const isFull = this.#running.size >= concurrency;
+    const runsFor = isFull ? performance.now() - Math.max(...this.#startedAt.values()) : 0;
+    return Math.max(attempts.timings.eventMs(), runsFor);
   }
 
-  /** The oldest suspect, when everything else has ended; what else is in hand goes to other workers. */
-  async function runAlone(): Promise<void> {
-    isAlone = true;
+  /** Looks again at the rows that were locked. */
+  async probeLocked(): Promise<void> {
+    const { buffer, attempts } = this.#options;
+    const probes = buffer.takeProbes(performance.now());
+    if (probes.length === 0) return;
     try {
-      const suspect = hand.takeSuspect()!;
-      await handBack(hand.takeSuspects(), 'it has to run alone');
-      await completions.settled();
-      if (isStopping()) await handBack([suspect], 'its worker stops');
-      else await runSuspect(suspect);
-    } finally {
-      isAlone = false;
-    }
-  }
-
-  async function runSuspect({ job, event, suspicion }: Suspect): Promise<void> {
-    const leave = enter('running alone', [job]);
-    try {
-      await deps.database.transaction(async (tx) => {
-        await lockRow(tx, event);
-        await markLoneStart(tx, job);
-      });
-      await runOne(assign(job, event, options.handlers(), suspicion));
-    } catch (error) {
-      if (error instanceof RowHeldError) return await putOff([{ job, event, suspicion }]);
-      hand.release([job]);
-      log.error(
-        { ...job.key, error: describeError(error).text },
-        'a start could not be recorded; the job comes back',
-      );
-    } finally {
-      leave();
-    }
-  }
-
-  async function runMany(handler: Handler, batch: Assignment[]): Promise<void> {
-    const startedAt = performance.now();
-    const leave = enter(
-      'running together',
-      batch.map(({ job }) => job),
-    );
-    const { processed, alone, held } = await runBatch(handler, batch, deps, signal).finally(leave);
-    const eachMs = (performance.now() - startedAt) / batch.length;
-    for (const assignment of processed)
-      finish(assignment, { kind: 'processed', isJobSettled: false }, eachMs);
-    await putOff(held);
-    await runEach(alone);
-  }
-
-  /** What was rolled back together, perhaps through another's fault. */
-  async function runEach(assignments: readonly Assignment[]): Promise<void> {
-    for (const [index, assignment] of assignments.entries()) {
-      if (isStopping() && !options.isCrashing()) {
-        return handBack(assignments.slice(index), 'its worker stops');
+      const claims = probes.map(({ entry }) => claimOf(entry));
+      const free = new Set((await claimRows(attempts.database, claims)).map(keyText));
+      for (const { entry, waitMs } of probes) {
+        if (!free.has(entry.key)) await this.#settleUnclaimed([entry], waitMs);
+        else if (entry.unrecorded) await this.#settle(entry, entry.unrecorded);
+        else if (entry.job.isIsolated) await this.#releaseIsolated(entry);
+        else buffer.putBack([entry]);
       }
-      await runOne(assignment);
-    }
-  }
-
-  async function runOne(assignment: Assignment): Promise<void> {
-    const entities = entitiesOf(assignment);
-    for (const entity of entities) busyEntities.add(entity);
-    const leave = enter('running', [assignment.job]);
-    await settle(assignment, () => runAttempt(assignment, deps, signal, () => freeSlotOf(assignment)));
-    ending.delete(assignment);
-    leave();
-    for (const entity of entities) busyEntities.delete(entity);
-  }
-
-  /** While more waits than there are slots, a quick attempt is followed by others in its transaction. */
-  async function runTogether(first: Assignment): Promise<void> {
-    let leave = enter('running', [first.job]);
-    const freeSlots = Math.max(1, concurrency - running.size + ending.size);
-    const share = Math.min(mostEvents - 1, Math.floor(hand.readyCount() / freeSlots));
-    const others = hand.takeRun((one) => isShareable(one, pace), share);
-    joined += others.length;
-    const mayFollow = (next: Assignment, ageMs: number, events: number) => {
-      if (isStopping() || hand.suspectCount() > 0 || !mayJoin(ageMs, events)) return false;
-      leave();
-      leave = enter('running', [next.job]);
-      return true;
-    };
-    const candidates = [first, ...others.map(({ assignment }) => assignment)];
-    const onEnding = () => freeSlotOf(first);
-    const outcome = await runShared(candidates, mayFollow, deps, signal, onEnding);
-    const { processed, failed, alone, held, left } = outcome;
-    ending.delete(first);
-    leave();
-    joined -= others.length;
-    hand.putBack(others.filter(({ assignment }) => left.includes(assignment)));
-    for (const { assignment, durationMs } of processed) {
-      finish(assignment, { kind: 'processed', isJobSettled: false }, durationMs);
-    }
-    for (const { assignment, error, startedAt } of failed) {
-      await settle(assignment, () => settleFailure(assignment, error, startedAt, deps));
-    }
-    await putOff(held);
-    await runEach(alone);
-  }
-
-  async function settle(assignment: Assignment, attempt: () => Promise<Outcome>): Promise<void> {
-    const startedAt = performance.now();
-    try {
-      finish(assignment, await attempt(), performance.now() - startedAt);
     } catch (error) {
-      // The outcome could not be recorded: the job stays active, and its heartbeat's end brings it back.
-      hand.release([assignment.job]);
-      log.error(
-        { ...assignment.job.key, error: describeError(error).text },
-        'an attempt could not be recorded; the job comes back when its heartbeat has ended',
-      );
+      for (const { entry } of probes) this.#giveUp(entry, error);
+    }
+    this.pump();
+  }
+
+  #isStopping(): boolean {
+    return this.#options.attempts.stopping.aborted;
+  }
+
+  async drained(): Promise<void> {
+    await Promise.all([...this.#running]);
+  }
+
+  #start(work: Promise<void>): void {
+    const task = work.finally(() => {
+      this.#running.delete(task);
+      this.#startedAt.delete(task);
+      this.pump();
+      this.#options.wakeup.wake();
+    });
+    this.#running.add(task);
+    this.#startedAt.set(task, performance.now());
+  }
+
+  #next(): Promise<void> | undefined {
+    const { buffer } = this.#options;
+    const [first] = buffer.take((entry) => this.#isFree(entry));
+    if (!first) return undefined;
+    if (first.plan.kind === 'ignore') {
+      const others = buffer.take(({ plan }) => plan.kind === 'ignore', maxIgnoredTogether - 1);
+      return this.#ignore([first, ...others]);
+    }
+    const handler = batchHandlerOf(first);
+    if (handler) {
+      const others = buffer.take((entry) => batchHandlerOf(entry) === handler, maxBatchEvents - 1);
+      if (others.length > 0) return this.#runBatch(handler, [first, ...others]);
+    } else if (isShareable(first)) {
+      const others = buffer.take((entry) => isShareable(entry), this.#roomToShare(first) - 1);
+      if (others.length > 0) return this.#runShared([first, ...others]);
+    }
+    return this.#runAlone(first);
+  }
+
+  /** So many events that the free slots get equal parts, and that a transaction stays as short as it should be. */
+  #roomToShare({ plan }: Entry): number {
+    const { attempts, buffer, concurrency } = this.#options;
+    const freeSlots = concurrency - this.#running.size;
+    const eventMs = runsOf(plan).reduce((sum, { handler }) => sum + attempts.timings.handlerMs(handler), 0);
+    const fair = Math.ceil((buffer.readyCount() + 1) / freeSlots);
+    return Math.max(1, Math.min(maxSharedEvents, fair, Math.floor(maxSharedMs / eventMs)));
+  }
+
+  #isFree(entry: Entry): boolean {
+    if (this.#isolatedJobId !== undefined && entry.job.id !== this.#isolatedJobId) return false;
+    return entitiesOf(entry).every((entity) => !this.#busyEntities.has(entity));
+  }
+
+  async #runAlone(entry: Entry): Promise<void> {
+    const { attempts } = this.#options;
+    const startedAt = performance.now();
+    const entities = entitiesOf(entry);
+    for (const entity of entities) this.#busyEntities.add(entity);
+    const leave = this.#enter('running', [entry]);
+    const result = await runAttempt(entry, attempts);
+    if (result.kind === 'threw') await this.#settle(entry, result, startedAt);
+    else if (result.kind === 'unclaimed') await this.#settleUnclaimed([entry]);
+    else this.#conclude(entry, result, performance.now() - startedAt);
+    leave();
+    for (const entity of entities) this.#busyEntities.delete(entity);
+    attempts.timings.recordEvent(performance.now() - startedAt);
+  }
+
+  async #runShared(entries: readonly Entry[]): Promise<void> {
+    const { attempts, buffer } = this.#options;
+    const startedAt = performance.now();
+    const leave = this.#enter('running', entries);
+    const { processed, threw, unclaimed, alone, unrun } = await runShared(entries, attempts);
+    leave();
+    buffer.putBack(unrun);
+    const ran = Math.max(1, processed.length + threw.length);
+    attempts.timings.recordEvent((performance.now() - startedAt) / ran);
+    for (const { entry, ms } of processed) this.#conclude(entry, { kind: 'processed' }, ms);
+    for (const { entry, ...attempt } of threw) await this.#settle(entry, attempt);
+    await this.#settleUnclaimed(unclaimed);
+    await this.#runEach(alone);
+  }
+
+  async #runBatch(handler: Handler, entries: readonly Entry[]): Promise<void> {
+    const { attempts } = this.#options;
+    const startedAt = performance.now();
+    const leave = this.#enter('running together', entries);
+    const { processed, unclaimed, alone } = await runBatch(handler, entries, attempts);
+    leave();
+    const eachMs = (performance.now() - startedAt) / entries.length;
+    if (processed.length > 0) attempts.timings.recordEvent(eachMs);
+    for (const entry of processed) this.#conclude(entry, { kind: 'processed' }, eachMs);
+    await this.#settleUnclaimed(unclaimed);
+    await this.#runEach(alone);
+  }
+
+  /** One by one, in the slot of the transaction that was rolled back. */
+  async #runEach(entries: readonly Entry[]): Promise<void> {
+    for (const [index, entry] of entries.entries()) {
+      if (this.#isStopping()) return this.#options.buffer.putBack(entries.slice(index));
+      await this.#runAlone(entry);
     }
   }
 
-  function finish(assignment: Assignment, outcome: Outcome, durationMs: number): void {
-    averageMs = averageMs * 0.95 + durationMs * 0.05;
-    const { source, eventId, topic } = assignment.event;
-    const level = outcome.kind === 'failed' ? 'warn' : 'info';
-    lines[level](
-      {
-        source,
-        eventId,
-        topic,
-        attempt: assignment.job.retryCount + 1,
-        outcome: outcome.kind,
-        ms: Math.round(durationMs),
-        ...(outcome.reason ? { reason: outcome.reason } : {}),
-      },
-      'attempt',
-    );
-    // Before its job is completed: a replay that comes in between is another attempt, and need not wait for that.
-    hand.release([assignment.job]);
-    if (!outcome.isJobSettled) completions.add(assignment.job);
-    if (outcome.isDead) options.onDead();
+  /** No handler wants them: one statement for all. */
+  async #ignore(entries: readonly Entry[]): Promise<void> {
+    const { attempts } = this.#options;
+    try {
+      const ignored = entries.map((entry) => ({ ...claimOf(entry), reason: reasonOf(entry), entity: null }));
+      const done = new Set((await markIgnored(attempts.database, ignored)).map(keyText));
+      for (const entry of entries.filter(({ key }) => done.has(key)))
+        this.#conclude(entry, { kind: 'ignored', reason: reasonOf(entry) }, 0);
+      await this.#settleUnclaimed(entries.filter(({ key }) => !done.has(key)));
+    } catch (error) {
+      for (const entry of entries) this.#giveUp(entry, error);
+    }
   }
 
-  return {
-    pump,
-    counts: () => ({ slots: running.size, events: running.size + joined }),
-    averageMs: () => averageMs,
-    noteWait: (ms) => {
-      averageMs = Math.max(averageMs, ms);
-    },
-    isAlone: () => isAlone,
-    ended: async () => {
-      await Promise.all([...running]);
-    },
-  };
+  /** Either somebody holds the row locked, or the event is no longer this job's. */
+  async #settleUnclaimed(entries: readonly Entry[], lastWaitMs?: number): Promise<void> {
+    if (entries.length === 0) return;
+    const { attempts, buffer } = this.#options;
+    try {
+      const ours = new Set((await readClaimable(attempts.database, entries.map(claimOf))).map(keyText));
+      for (const entry of entries) {
+        if (ours.has(entry.key)) buffer.waitForLock(entry, performance.now(), lastWaitMs);
+        else this.#conclude(entry, { kind: 'gone', reason: 'settled meanwhile' }, 0);
+      }
+    } catch (error) {
+      for (const entry of entries) this.#giveUp(entry, error);
+    }
+  }
+
+  /** Others run by now: the event gets another isolated job. */
+  async #releaseIsolated(entry: Entry): Promise<void> {
+    const { attempts, buffer } = this.#options;
+    const locked = await releaseEntries([entry], { ...this.#options, log: attempts.log });
+    if (locked.length > 0) buffer.waitForLock(entry, performance.now());
+  }
+
+  async #settle(entry: Entry, attempt: FailedAttempt, startedAt = performance.now()): Promise<void> {
+    try {
+      const outcome = await settleFailure(entry, attempt, this.#options.failures);
+      // A failure that could not be recorded is recorded before a handler runs again.
+      if (outcome.kind === 'locked' && outcome.isUnrecorded) entry.unrecorded = attempt;
+      this.#conclude(entry, outcome, performance.now() - startedAt);
+    } catch (error) {
+      this.#giveUp(entry, error);
+    }
+  }
+
+  #conclude(entry: Entry, outcome: Outcome, ms: number): void {
+    const { buffer, completions } = this.#options;
+    this.#report(entry, outcome, ms);
+    if (outcome.kind === 'locked') buffer.waitForLock(entry, performance.now());
+    else if (outcome.kind !== 'left') {
+      const finished = buffer.leave(entry);
+      if (finished) completions.add(finished);
+    }
+  }
+
+  /** The outcome could not be recorded: the job's heartbeat ends, and another worker gets its events. */
+  #giveUp(entry: Entry, error: unknown): void {
+    this.#options.buffer.abandon(entry);
+    this.#options.attempts.log.error(
+      { source: entry.event.source, eventId: entry.event.eventId, error: describeError(error).text },
+      'an attempt could not be recorded; the job comes back when its heartbeat has ended',
+    );
+  }
+
+  #report({ event }: Entry, { kind, reason, isDead }: Outcome, ms: number): void {
+    const { source, eventId, topic } = event;
+    const fields = { source, eventId, topic, attempt: event.failures + 1, outcome: kind, ms: Math.round(ms) };
+    const line = reason ? { ...fields, reason } : fields;
+    if (kind === 'failed') this.#lines.warn(line, 'attempt');
+    else this.#lines.info(line, 'attempt');
+    if (isDead)
+      this.#lines.error({ source, eventId, attempts: event.attempts + 1 }, 'the event is a dead letter');
+  }
+
+  /** @returns to be called when the work has ended */
+  #enter(activity: string, entries: readonly Entry[]): () => void {
+    const { watchdog } = this.#options;
+    const events = entries.map(({ event }) => event);
+    return watchdog?.enter(describeWork(activity, events)) ?? (() => {});
+  }
 }
 
-function entitiesOf({ event, plan }: Assignment): string[] {
+function entitiesOf({ event, plan }: Entry): string[] {
   return runsOf(plan).flatMap(({ entity }) => (entity === null ? [] : [`${event.source}/${entity}`]));
+}
+
+function reasonOf({ plan }: Entry): string {
+  return plan.kind === 'ignore' ? plan.reason : '';
 }

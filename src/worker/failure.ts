@@ -1,19 +1,15 @@
-// What becomes of an attempt that did not commit: charged, put off, or given back without a charge.
+// What becomes of an attempt that did not commit: charged, deferred, or released uncharged.
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConnectionLostError, statementError, type Transaction } from '../database/database.ts';
-import { describeError, isLater, isPermanent, PermanentError, readLater, sqlState } from '../errors.ts';
-import { clearLoneStarts, endLoneStart, givenBack } from '../events/crashes.ts';
-import type { StoredEvent } from '../events/event.ts';
-import { moveToJob } from '../events/jobs.ts';
-import { isRowHeld, RowHeldError, rowLockTimeout } from '../events/locks.ts';
-import { isClaimLost, recordFailure } from '../events/outcomes.ts';
-import { failpoint } from '../failpoint.ts';
-import { type ClaimedJob, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
-import type { Assignment, AttemptDeps, JobInHand, Outcome } from './attempt.ts';
+import { ConnectionLostError, statementError } from '../database/database.ts';
+import { describeError, isLater, isPermanent, PermanentError, readLater } from '../errors.ts';
+import { isRowLocked, readClaimable } from '../events/locks.ts';
+import { isClaimLost } from '../events/outcomes.ts';
+import { type Release, type ReleaseDeps, releaseEvents } from '../events/release.ts';
+import { failuresOfLoss } from '../queue/queue.ts';
+import { EntityBusyError } from './attempt.ts';
+import { claimOf, type Entry, type FailedAttempt, isolationOf, type Outcome } from './job.ts';
 
-/** Another event of its entity is still inside its transaction. */
-export class BusyError extends Error {}
-/** The worker stops, or lost its claim: the attempt is not the handler's failure. */
+/** The worker stops: the attempt is not the handler's failure. */
 export class InterruptedError extends Error {
   constructor(reason: string) {
     super(reason);
@@ -22,8 +18,8 @@ export class InterruptedError extends Error {
 }
 
 /**
- * The process ends because of an exception that nobody caught, most likely a handler's. Whose, is only known of an
- * attempt that ran alone; the others are left to be found as lost.
+ * The process ends because of an exception that nobody caught, most likely a handler's. The culprit is known only where
+ * the event ran alone; other events are left to be found as lost.
  */
 export class CrashError extends Error {
   constructor(cause: unknown) {
@@ -32,204 +28,118 @@ export class CrashError extends Error {
   }
 }
 
-const busyRetrySeconds = 2;
-const connectionRetrySeconds = 2;
-/** How long a job rests whose event's row is held: the first time, doubled each time, at most. */
-const heldRetrySeconds = 2;
-const heldRetryMaxSeconds = 10;
-/**
- * Durable: a failure, or a job that was given back, must not be lost in a crash that keeps what came after it. And
- * bounded: a duplicate's count holds the event's row for moments, an operator may hold it for hours.
- */
-const settings = { synchronous_commit: 'on', lock_timeout: rowLockTimeout };
+export interface FailureDeps extends ReleaseDeps {
+  /** As RETRY_DELAY_SECONDS. */
+  retryDelaySeconds: number;
+  /** As RETRY_DELAY_MAX_SECONDS. */
+  retryDelayMaxSeconds: number;
+  /** As MAX_DEFERRALS. */
+  maxDeferrals: number;
+}
+
+const entityBusySeconds = 2;
+const connectionLostSeconds = 2;
 const settleRetryMs = [250, 500, 1_000, 2_000, 4_000];
 const ownRowChanged =
   "the handler changed its event's own row in webhook_events, which Postbell settles: return, or throw PermanentError or Later";
 
 /**
- * Settles an attempt that did not commit; the effects are rolled back by now. While the database is away it tries
- * again: the job stays ours by its heartbeat, and a restart of Postgres need not wait for the heartbeat's end.
+ * Settles an attempt that did not commit; its effects are rolled back by now. While the database is away it tries
+ * again: the heartbeat keeps the job, and a restart of Postgres need not wait for the heartbeat's end.
  * @throws ConnectionLostError when the database stays away
  */
 export async function settleFailure(
-  assignment: Assignment,
-  error: unknown,
-  startedAt: Date,
-  deps: AttemptDeps,
+  entry: Entry,
+  attempt: FailedAttempt,
+  deps: FailureDeps,
 ): Promise<Outcome> {
   for (const waitMs of settleRetryMs) {
     try {
-      return await settleOnce(assignment, error, startedAt, deps);
-    } catch (settleError) {
-      if (!(settleError instanceof ConnectionLostError)) throw settleError;
+      return await settleOnce(entry, attempt, deps);
+    } catch (error) {
+      if (!(error instanceof ConnectionLostError)) throw error;
       await delay(waitMs);
     }
   }
-  return settleOnce(assignment, error, startedAt, deps);
+  return settleOnce(entry, attempt, deps);
 }
 
-async function settleOnce(
-  assignment: Assignment,
-  thrown: unknown,
-  startedAt: Date,
-  deps: AttemptDeps,
-): Promise<Outcome> {
-  const { job, suspicion } = assignment;
-  try {
-    if (!isRowHeld(thrown)) return await settleFree(assignment, thrown, startedAt, deps);
-  } catch (error) {
-    if (sqlState(error) !== '55P03') throw error;
-    deps.log.warn(
-      { ...job.key, error: describeError(thrown).text },
-      'an attempt cannot be recorded while another transaction holds its row: it is not charged, and made again later',
-    );
-  }
-  await deps.database.transaction(
-    async (tx) => {
-      if (suspicion) await endLoneStart(tx, job);
-      await putOffHeld(tx, [job], deps.queue);
-    },
-    { settings },
-  );
-  return { kind: 'interrupted', isJobSettled: true, reason: new RowHeldError().message };
+async function settleOnce(entry: Entry, attempt: FailedAttempt, deps: FailureDeps): Promise<Outcome> {
+  const { error } = attempt;
+  if (isRowLocked(error)) return { kind: 'locked', reason: 'its row is locked by another session' };
+  // The heartbeat ends with the process, and whoever fetches the job next runs each of its events alone.
+  if (error instanceof CrashError && !entry.job.isIsolated) return { kind: 'left', reason: error.message };
+  const { release, outcome } = decide(entry, attempt, deps);
+  const released = await releaseEvents(deps, [release]);
+  if (released.length > 0) return outcome;
+  const isStillOurs = (await readClaimable(deps.database, [claimOf(entry)])).length > 0;
+  return isStillOurs
+    ? { kind: 'locked', isUnrecorded: true, reason: 'its row is locked by another session' }
+    : { kind: 'gone', reason: 'settled meanwhile' };
 }
 
-/** Gives jobs back whose events' rows are held. They stay the events' jobs, since that cannot be changed now. */
-export async function putOffHeld(
-  tx: Transaction,
-  jobs: readonly ClaimedJob[],
-  queue: Pick<Queue, 'putOff'>,
-): Promise<void> {
-  const later = jobs.map(({ id, retryCount, timesHeld }) => ({
-    id,
-    retryCount,
-    timesHeld: timesHeld + 1,
-    afterSeconds: Math.min(heldRetryMaxSeconds, heldRetrySeconds * 2 ** timesHeld),
-  }));
-  await queue.putOff(tx, later);
-}
-
-async function settleFree(
-  assignment: Assignment,
-  thrown: unknown,
-  startedAt: Date,
-  deps: AttemptDeps,
-): Promise<Outcome> {
-  const { job, event, suspicion } = assignment;
-  // If somebody else took the event, no failure will be recorded below. If it still is this job's, the transaction that
-  // was rolled back took it itself: it would do so each time.
+/** Where the event goes next. No I/O. */
+export function decide(
+  { job, event }: Entry,
+  { error: thrown, startedAt }: FailedAttempt,
+  deps: FailureDeps,
+): { release: Release; outcome: Outcome } {
+  const leave = (rest: Omit<Release, 'events' | 'fromJobId'>): Release => ({
+    events: [event],
+    fromJobId: job.id,
+    ...rest,
+  });
+  const isolation = isolationOf(job);
+  // If the row still is this job's, the transaction that was rolled back took the claim itself; it would each time.
   const error = isClaimLost(thrown) ? new PermanentError(ownRowChanged) : readLater(thrown);
-  if (error instanceof BusyError) return handBack(assignment, deps, busyRetrySeconds, error.message);
-  if (error instanceof InterruptedError) return handBack(assignment, deps, 0, error.message);
-  if (error instanceof CrashError && !suspicion) {
-    // Its heartbeat ends with the process.
-    return { kind: 'interrupted', isJobSettled: true, reason: error.message };
+  if (error instanceof EntityBusyError) {
+    return {
+      release: leave({ to: { ...isolation, afterSeconds: entityBusySeconds } }),
+      outcome: { kind: 'released', reason: error.message },
+    };
   }
-  // Not the handler's fault, unless it is its statements that end the session: so it counts as put off.
-  if (error instanceof ConnectionLostError && event.deferrals < deps.maxDeferrals) {
-    const replacement = { afterSeconds: connectionRetrySeconds, isDeferral: true };
-    return replaceJob(assignment, deps, replacement, {
-      kind: 'deferred',
-      reason: describeError(error.cause).text,
+  if (error instanceof InterruptedError)
+    return { release: leave({ to: isolation }), outcome: { kind: 'released', reason: error.message } };
+  if (event.deferrals < deps.maxDeferrals) {
+    // A lost connection is not the handler's fault, unless its statements end the session: so it counts as deferred.
+    const defer = (afterSeconds: number, reason: unknown) => ({
+      release: leave({ to: { afterSeconds }, isDeferral: true }),
+      outcome: { kind: 'deferred' as const, reason: describeError(reason).text },
     });
+    if (isLater(error)) return defer(error.afterSeconds, error);
+    if (error instanceof ConnectionLostError) return defer(connectionLostSeconds, error.cause);
   }
-  if (isLater(error) && event.deferrals < deps.maxDeferrals) {
-    // Its process has outlived it.
-    const replacement = { afterSeconds: error.afterSeconds, isDeferral: true, endsStart: !!suspicion };
-    const outcome = { kind: 'deferred' as const, reason: describeError(error).text };
-    return replaceJob(exonerated(assignment), deps, replacement, outcome);
-  }
-  const { text, stack } = describeError(reasonOf(error, event));
-  const isFinal = isPermanent(error);
-  const hasEnded = !(error instanceof CrashError);
-  const lostInCompany = suspicion && hasEnded ? givenBack(suspicion) : 0;
-  const isDead = !isFinal && lostInCompany === 0 && job.retryCount >= job.retryLimit;
-  const record = async (tx: Transaction) => {
-    await failpoint('worker.before-fail');
-    const failure = { ...event, jobId: job.id, error: text, stack, startedAt };
-    // False: the event was settled by somebody else, perhaps by a COMMIT of ours whose answer was lost.
-    if (!(await recordFailure(tx, failure, isFinal))) return false;
-    if (suspicion && hasEnded) await endLoneStart(tx, job);
-    if (isFinal) await deps.queue.completeIn(tx, job);
-    else if (lostInCompany === 0) await deps.queue.fail(tx, job, text.slice(0, 500));
-    else await retryWithAttemptsGivenBack(tx, assignment, lostInCompany, deps.queue);
-    await failpoint('worker.after-fail');
-    return true;
+  const { text, stack } = describeError(reasonOf(error, event.deferrals));
+  const isCrash = error instanceof CrashError;
+  const failures = isCrash ? failuresOfLoss(job) : 1;
+  const isDead = isPermanent(error) || event.failures + failures >= deps.maxAttempts;
+  const afterSeconds = nextDelaySeconds(event.failures + failures - 1, deps);
+  return {
+    release: leave({
+      to: isDead ? 'failed' : { ...(isCrash ? { isIsolated: true } : {}), afterSeconds },
+      failure: { error: text, stack, startedAt },
+      failures,
+    }),
+    outcome: { kind: 'failed', isDead, reason: text },
   };
-  const isRecorded = await deps.database.transaction(record, { settings });
-  if (!isRecorded) return { kind: 'settled', isJobSettled: false, reason: 'settled meanwhile' };
-  return { kind: 'failed', isJobSettled: true, isDead, reason: text };
 }
 
-/** It failed like any other, so it is not what ended its process before: a job without those losses takes its place. */
-async function retryWithAttemptsGivenBack(
-  tx: Transaction,
-  { job, event }: Assignment,
-  lostInCompany: number,
-  queue: Queue,
-): Promise<void> {
-  const jobId = newJobId();
-  if (!(await queue.completeIn(tx, job))) return;
-  await moveToJob(tx, event, job.id, jobId, false);
-  await clearLoneStarts(tx, event);
-  const { source, eventId } = event;
-  const failuresLeft = job.retryLimit - job.retryCount + lostInCompany;
-  await queue.enqueue(tx, [{ source, eventId, jobId, failuresLeft, afterSeconds: job.retryDelaySeconds }]);
+/** Back-off: 60 s gives 1-2, 2-4, 4-8, 8-16 minutes. At random within each, so that a burst of failures spreads. */
+export function nextDelaySeconds(
+  failuresBefore: number,
+  {
+    retryDelaySeconds,
+    retryDelayMaxSeconds,
+  }: Pick<FailureDeps, 'retryDelaySeconds' | 'retryDelayMaxSeconds'>,
+): number {
+  const least = Math.max(1, retryDelaySeconds) * 2 ** Math.min(16, failuresBefore);
+  return Math.ceil(Math.min(retryDelayMaxSeconds, least * (1 + Math.random())));
 }
 
-/** What the operator is told. */
-function reasonOf(error: unknown, event: StoredEvent): unknown {
+/** The error that the operator reads. */
+function reasonOf(error: unknown, deferrals: number): unknown {
   if (error instanceof CrashError) return error.cause;
   if (!isLater(error)) return statementError(error);
   const { message, cause } = error;
-  return new Error(`put off ${event.deferrals} times (MAX_DEFERRALS): ${message}`, { cause });
-}
-
-/** The attempt was not the handler's fault: the event goes back to the queue and nothing is charged. */
-export function handBack(
-  assignment: JobInHand,
-  deps: Pick<AttemptDeps, 'database' | 'queue'>,
-  afterSeconds: number,
-  reason: string,
-): Promise<Outcome> {
-  return replaceJob(assignment, deps, { afterSeconds, isDeferral: false }, { kind: 'interrupted', reason });
-}
-
-/** Nothing is held against it any more, and what it had lost beside others comes back. */
-function exonerated({ job, event, suspicion }: JobInHand): JobInHand {
-  if (!suspicion || suspicion.alone > 0) return { job, event, suspicion };
-  return { job: { ...job, retryLimit: job.retryLimit + suspicion.inCompany }, event, suspicion: undefined };
-}
-
-interface Replacement {
-  afterSeconds: number;
-  isDeferral: boolean;
-  /** The start on record has ended by itself. */
-  endsStart?: boolean;
-}
-
-/** A new job at its time, with as many failures left as the old one had. */
-async function replaceJob(
-  { job, event, suspicion }: JobInHand,
-  { database, queue }: Pick<AttemptDeps, 'database' | 'queue'>,
-  { afterSeconds, isDeferral, endsStart = false }: Replacement,
-  outcome: { kind: Outcome['kind']; reason: string },
-): Promise<Outcome> {
-  const jobId = newJobId();
-  const replace = async (tx: Transaction) => {
-    // The attempt is fenced: if pg-boss gave the job to another worker, it is no longer ours to replace.
-    if (!(await queue.completeIn(tx, job))) return;
-    if (endsStart) await endLoneStart(tx, job);
-    if (!(await moveToJob(tx, event, job.id, jobId, isDeferral))) return;
-    await failpoint('worker.moved');
-    await queue.enqueue(tx, [jobAfter({ job, event, suspicion }, jobId, afterSeconds)]);
-  };
-  await database.transaction(replace, { settings });
-  return { ...outcome, isJobSettled: true };
-}
-
-/** A job in the place of one that nothing was charged to: as many failures left, as much held against its event. */
-export function jobAfter({ job, event, suspicion }: JobInHand, jobId: string, afterSeconds: number): NewJob {
-  const failuresLeft = job.retryLimit - job.retryCount + 1;
-  return { source: event.source, eventId: event.eventId, jobId, afterSeconds, failuresLeft, suspicion };
+  return new Error(`deferred ${deferrals} times (MAX_DEFERRALS): ${message}`, { cause });
 }

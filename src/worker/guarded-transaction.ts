@@ -9,7 +9,7 @@ export interface GuardedTransaction {
   /** The first statement that failed: a handler that swallowed it has an aborted transaction all the same. */
   firstError(): Error | undefined;
   /** Nothing but SELECT, INSERT, UPDATE, DELETE or MERGE was sent: nothing that lasts until the transaction ends, but locks. */
-  isPlain(): boolean;
+  leavesOnlyRows(): boolean;
   /**
    * After the handler returned: statements that come now are late, and refused. Resolves when those before were answered:
    * one that was not awaited may still fail, and is the handler's own.
@@ -41,7 +41,7 @@ const sessionSetting = new RegExp(
 
 export function guardTransaction(transaction: Transaction, log: Logger): GuardedTransaction {
   let isClosed = false;
-  let isPlain = true;
+  let leavesOnlyRows = true;
   let firstError: Error | undefined;
   // They are answered in their order.
   let last: Promise<unknown> | undefined;
@@ -87,7 +87,7 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
             ),
           );
         }
-        if (isPlain) isPlain = plainWords.has(words[0] ?? '') && !lastingCall.test(text);
+        if (leavesOnlyRows) leavesOnlyRows = plainWords.has(words[0] ?? '') && !lastingCall.test(text);
         const result = transaction.query<R>({
           text,
           values: values ?? [],
@@ -105,7 +105,7 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
       },
     },
     firstError: () => firstError,
-    isPlain: () => isPlain,
+    leavesOnlyRows: () => leavesOnlyRows,
     close: async () => {
       isClosed = true;
       await last?.catch(() => {}); // heard above

@@ -1,115 +1,109 @@
-// The jobs that are this worker's: held until they are settled; of these, what is ready and what has to run alone.
+// The events in hand: of which job each is, which are ready to run, which wait for the end of a lock.
+import type { FetchedJob } from '../queue/queue.ts';
+import type { Entry } from './job.ts';
 
-import type { Attempt, ClaimedJob, EventKey, Suspicion } from '../queue/queue.ts';
-import type { Assignment, JobInHand } from './attempt.ts';
-
-/** Lost with an earlier process. Not planned yet: a handler's schema or `entity` may be what ends the process. */
-export interface Suspect extends JobInHand {
-  suspicion: Suspicion;
+interface HeldJob {
+  job: FetchedJob;
+  /** Events that have not left the job. */
+  open: number;
 }
 
-export interface Ready {
-  assignment: Assignment;
-  since: number;
+/** An entry whose row somebody holds locked. */
+interface LockedEntry {
+  entry: Entry;
+  /** When to look at the row again, as performance.now(). */
+  probeAtMs: number;
+  /** Doubles with each look. */
+  waitMs: number;
 }
 
-export class JobsInHand {
-  /** By attempt: where a claim was lost, the same job may come again before its last attempt has ended here. */
-  readonly #held = new Map<string, ClaimedJob>();
-  readonly #ready: Ready[] = [];
-  readonly #suspects: Suspect[] = [];
+const firstProbeMs = 2_000;
+const longestProbeMs = 10_000;
 
-  hold(jobs: readonly ClaimedJob[]): void {
-    for (const job of jobs) this.#held.set(attemptKey(job), job);
+export class JobBuffer {
+  /** By fetch: the same job may come again while an attempt of its last fetch still runs. */
+  readonly #jobs = new Map<string, HeldJob>();
+  #ready: Entry[] = [];
+  #locked: LockedEntry[] = [];
+  readonly #running = new Set<string>();
+
+  /** From now on the heartbeat keeps the job. `entries`: its events that are to be run; none: the job is finished. */
+  hold(job: FetchedJob, entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    this.#jobs.set(fetchText(job), { job, open: entries.length });
+    this.#ready.push(...entries);
   }
 
-  /** They are settled, or somebody else's by now: their heartbeat is no longer ours to keep up. */
-  release(jobs: readonly Attempt[]): void {
-    for (const job of jobs) this.#held.delete(attemptKey(job));
+  /** @returns the job, if the entry was its last */
+  leave(entry: Entry): FetchedJob | undefined {
+    this.#running.delete(entry.key);
+    const held = this.#jobs.get(fetchText(entry.job));
+    if (!held || --held.open > 0) return undefined;
+    this.#jobs.delete(fetchText(entry.job));
+    return held.job;
   }
 
-  /** Of these the jobs whose event is in hand already under another attempt, or twice among them. */
-  alreadyHere(jobs: readonly ClaimedJob[]): Set<ClaimedJob> {
-    const events = new Set(this.held().map(({ key }) => eventKey(key)));
-    return new Set(
-      jobs.filter(({ key }) => {
-        const isHere = key.source !== '' && events.has(eventKey(key));
-        events.add(eventKey(key));
-        return isHere;
-      }),
-    );
+  /** The heartbeat of these jobs ends: other workers get them. */
+  abandon(entry: Entry): void {
+    this.#running.delete(entry.key);
+    this.#jobs.delete(fetchText(entry.job));
   }
 
-  held(): ClaimedJob[] {
-    return [...this.#held.values()];
-  }
-
-  addReady(assignment: Assignment): void {
-    this.#ready.push({ assignment, since: performance.now() });
+  jobs(): FetchedJob[] {
+    return [...this.#jobs.values()].map(({ job }) => job);
   }
 
   readyCount(): number {
     return this.#ready.length;
   }
 
-  /** The oldest, `most` at most, until one does not fit. */
-  takeRun(fits: (assignment: Assignment) => boolean, most: number): Ready[] {
-    const end = this.#ready.slice(0, most).findIndex(({ assignment }) => !fits(assignment));
-    return this.#ready.splice(0, end === -1 ? most : end);
-  }
-
-  /** What was taken and not begun: before all others, as it was. */
-  putBack(ready: readonly Ready[]): void {
-    this.#ready.unshift(...ready);
-  }
-
-  /** The oldest that fits. */
-  takeFirst(fits: (assignment: Assignment) => boolean): Assignment | undefined {
-    const index = this.#ready.findIndex(({ assignment }) => fits(assignment));
-    return index === -1 ? undefined : this.#ready.splice(index, 1)[0]?.assignment;
-  }
-
-  /** The oldest `most` of those that fit. */
-  takeMany(fits: (assignment: Assignment) => boolean, most: number): Assignment[] {
-    const taken: Assignment[] = [];
-    for (let index = 0; index < this.#ready.length && taken.length < most; ) {
-      if (fits(this.#ready[index]!.assignment)) taken.push(this.#ready.splice(index, 1)[0]!.assignment);
-      else index++;
+  /** The oldest ready entries that fit, at most `most`; they are running from now on. */
+  take(fits: (entry: Entry) => boolean, most = 1): Entry[] {
+    const taken: Entry[] = [];
+    for (let at = 0; at < this.#ready.length && taken.length < most; ) {
+      const entry = this.#ready[at]!;
+      // An event of an earlier fetch may still run here: its attempt cannot commit, but its handler is at work.
+      if (this.#running.has(entry.key) || !fits(entry)) at++;
+      else {
+        this.#ready.splice(at, 1);
+        this.#running.add(entry.key);
+        taken.push(entry);
+      }
     }
     return taken;
   }
 
-  /** Those that have been ready for longer. */
-  takeOverdue(waitMs: number): Assignment[] {
-    const now = performance.now();
-    const count = this.#ready.findIndex(({ since }) => now - since <= waitMs);
-    return this.#ready
-      .splice(0, count === -1 ? this.#ready.length : count)
-      .map(({ assignment }) => assignment);
+  /** Back to the front: no handler of theirs has started. */
+  putBack(entries: readonly Entry[]): void {
+    for (const { key } of entries) this.#running.delete(key);
+    this.#ready.unshift(...entries);
   }
 
-  addSuspect(suspect: Suspect): void {
-    this.#suspects.push(suspect);
+  /** Takes the ready entries behind the first `keep` out, to be released. */
+  takeBeyond(keep: number): Entry[] {
+    return this.#ready.splice(keep);
   }
 
-  suspectCount(): number {
-    return this.#suspects.length;
+  /** The row is locked: looked at again after 2 s, then after twice as long, at most 10 s. */
+  waitForLock(entry: Entry, now: number, lastWaitMs?: number): void {
+    this.#running.delete(entry.key);
+    const waitMs = Math.min(longestProbeMs, lastWaitMs === undefined ? firstProbeMs : 2 * lastWaitMs);
+    this.#locked.push({ entry, probeAtMs: now + waitMs, waitMs });
   }
 
-  /** The oldest. */
-  takeSuspect(): Suspect | undefined {
-    return this.#suspects.shift();
+  /** Those whose row is to be looked at again. */
+  takeProbes(now: number): LockedEntry[] {
+    const due = this.#locked.filter(({ probeAtMs }) => probeAtMs <= now);
+    if (due.length > 0) this.#locked = this.#locked.filter(({ probeAtMs }) => probeAtMs > now);
+    return due;
   }
 
-  takeSuspects(): Suspect[] {
-    return this.#suspects.splice(0);
-  }
-
-  /** What has not begun. */
-  takeAll(): JobInHand[] {
-    return [...this.#ready.splice(0).map(({ assignment }) => assignment), ...this.takeSuspects()];
+  /** Everything that is not running. */
+  takeAll(): Entry[] {
+    return [...this.#ready.splice(0), ...this.#locked.splice(0).map(({ entry }) => entry)];
   }
 }
 
-const attemptKey = ({ id, retryCount }: Attempt) => `${id}/${retryCount}`;
-const eventKey = ({ source, eventId }: EventKey) => `${source}/${eventId}`;
+function fetchText({ id, retryCount }: FetchedJob): string {
+  return `${id}/${retryCount}`;
+}

@@ -25,7 +25,7 @@ export function runsOf(plan: Plan): readonly PlannedRun[] {
 const maxEntityLength = 255;
 
 /** Never throws: what a schema or an `entity` function throws becomes a rejection. */
-export function planEvent(handlers: readonly Handler[], event: StoredEvent, attempt: number): Plan {
+export function planEvent(handlers: readonly Handler[], event: StoredEvent): Plan {
   const matching = handlersFor(handlers, event);
   const { payload, isReadable } = readPayload(event);
   if (matching.length === 0) {
@@ -40,7 +40,7 @@ export function planEvent(handlers: readonly Handler[], event: StoredEvent, atte
     topic: event.topic,
     receivedAt: event.receivedAt,
     occurredAt: event.occurredAt,
-    attempt,
+    attempt: event.failures + 1,
     headers: event.headers,
     rawBody: event.rawBody,
   };

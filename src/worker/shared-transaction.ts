@@ -1,196 +1,149 @@
-// Quick attempts in a row share a transaction, each behind its own savepoint: one BEGIN, marking and COMMIT for many.
-import { ConnectionLostError, statementError, type Transaction } from '../database/database.ts';
+// Several attempts in one transaction, each behind its own savepoint: one BEGIN, claim, marking and COMMIT for many.
+import { ConnectionLostError, type Transaction } from '../database/database.ts';
 import { describeError, sqlState } from '../errors.ts';
+import { claimRows } from '../events/locks.ts';
+import { markManyProcessed } from '../events/outcomes.ts';
 import { failpoint } from '../failpoint.ts';
-import {
-  type Assignment,
-  type AttemptDeps,
-  causeOf,
-  isDue,
-  lockAssignments,
-  markAssignmentsProcessed,
-  runHandlers,
-  transactionOptions,
-} from './attempt.ts';
+import { keyText } from '../queue/queue.ts';
+import { type AttemptDeps, causeOf, runHandlers, transactionOptions } from './attempt.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
+import { claimOf, type Entry, type FailedAttempt } from './job.ts';
 import { runsOf } from './plan.ts';
-import type { HandlerPace } from './timings.ts';
 
-/** The first event's effects wait for their COMMIT, and its locks are held, for so long and one handler more. */
-const mostMs = 20;
+/** No handler starts in a shared transaction that is older: its events' effects wait for COMMIT, and so do its locks. */
+export const maxSharedMs = 20;
 /** Postgres keeps 64 subtransactions of a transaction at hand; beyond that every snapshot pays. */
-export const mostEvents = 32;
+export const maxSharedEvents = 32;
 
-/** An attempt that was rolled back, alone, out of the transaction that it shared. */
-export interface FailedAttempt {
-  assignment: Assignment;
-  error: unknown;
-  startedAt: Date;
-}
-
-export interface SharedOutcome {
-  /** Committed, with their effects. */
-  processed: { assignment: Assignment; durationMs: number }[];
-  /** Not committed, by a fault of their own. */
-  failed: FailedAttempt[];
-  /** Not committed, for a reason that may have been another's or the sharing's: to be run alone, at once. */
-  alone: Assignment[];
-  /** See `lockAssignments`. */
-  held: Assignment[];
-  /** Not begun: for another transaction. */
-  left: Assignment[];
+export interface SharedResult {
+  /** Committed, with their effects. `ms`: the handler's run. */
+  processed: { entry: Entry; ms: number }[];
+  /** Rolled back alone, by a fault of their own. */
+  threw: (FailedAttempt & { entry: Entry })[];
+  /** Their row is locked, settled, or another job's: no handler ran. */
+  unclaimed: Entry[];
+  /** Not run, or rolled back for a reason that may be a neighbour's: each has to run in a transaction of its own. */
+  alone: Entry[];
+  /** Not run: the transaction was full. */
+  unrun: Entry[];
 }
 
 /**
- * Whether it may share: a first attempt, without an entity (its lock would be held longer and could deadlock), of
- * handlers that were quick lately. What had failed, was put off or lost its process before fails on its own.
+ * Whether the event may share a transaction: every handler of it allows that, none has an `entity` (its lock would be
+ * held longer and could deadlock), and no attempt has failed or was deferred before (so a failure stays alone).
  */
-export function isShareable({ job, event, plan, suspicion }: Assignment, pace: HandlerPace): boolean {
-  if (plan.kind !== 'run' || suspicion || job.retryCount > 0 || event.attempts > 0 || event.deferrals > 0) {
-    return false;
-  }
-  if (!isDue({ job, event })) return false;
-  return plan.runs.every(({ handler, entity }) => entity === null && !handler.batch && pace.isQuick(handler));
-}
-
-/** Whether another event may join a transaction that is so old and has so many. */
-export function mayJoin(ageMs: number, events: number): boolean {
-  return ageMs < mostMs && events < mostEvents;
+export function isShareable({ event, plan }: Entry): boolean {
+  if (plan.kind !== 'run' || event.failures > 0 || event.deferrals > 0) return false;
+  return plan.runs.every(
+    ({ handler, entity }) => entity === null && !handler.batch && handler.transaction !== 'own',
+  );
 }
 
 interface Member {
-  assignment: Assignment;
+  entry: Entry;
   startedAt: Date;
-  /** Without the COMMIT. */
-  durationMs: number;
+  ms: number;
   guarded: GuardedTransaction;
 }
 
-/**
- * Runs as many of `candidates` as there is time for, in their order, in one transaction. Never throws for what a handler
- * does.
- * @param mayFollow asked for each but the first, with the transaction's age and how many events have run in it
- * @param onEnding see TransactionOptions
- */
-export async function runShared(
-  candidates: readonly Assignment[],
-  mayFollow: (next: Assignment, ageMs: number, events: number) => boolean,
-  deps: AttemptDeps,
-  signal: AbortSignal,
-  onEnding: () => void,
-): Promise<SharedOutcome> {
-  const members: Member[] = [];
-  let failed: FailedAttempt | undefined;
-  let rows: { free: Assignment[]; held: Assignment[] } = { free: [...candidates], held: [] };
-  try {
-    await failpoint('worker.fetched');
-    await deps.database.transaction(
-      async (tx) => {
-        await failpoint('worker.after-begin');
-        rows = await lockAssignments(tx, candidates);
-        const beganAt = performance.now();
-        for (let next = rows.free.shift(); next; ) {
-          const guarded = guardTransaction(tx, deps.log);
-          const member: Member = { assignment: next, startedAt: new Date(), durationMs: 0, guarded };
-          const savepoint = members.length > 0 ? `postbell_event_${members.length}` : undefined;
-          members.push(member);
-          failed = await runMember(tx, member, savepoint, deps, signal);
-          if (failed) {
-            members.pop();
-            if (!savepoint) throw failed.error; // nothing else is in the transaction
-            await tx.rollBackTo(savepoint);
-            break;
-          }
-          // What the handler left in the transaction besides rows is not for others.
-          const [candidate] = rows.free;
-          const isNext =
-            candidate &&
-            guarded.isPlain() &&
-            mayFollow(candidate, performance.now() - beganAt, members.length);
-          next = isNext ? rows.free.shift() : undefined;
-        }
-        await failpoint('worker.after-handler');
-        mark(tx, members);
-      },
-      transactionOptions(deps, onEnding),
-    );
-    await failpoint('worker.after-commit');
-    const processed = members.map(({ assignment, durationMs }) => ({ assignment, durationMs }));
-    const own = failed ? blame(failed, deps.pace) : { failed: [], alone: [] };
-    return { processed, ...own, held: rows.held, left: rows.free };
-  } catch (error) {
-    // It failed before it came to any: a first one is settled for it, so that the others are not tried again and again.
-    const first = members.length === 0 && !failed ? rows.free.shift() : undefined;
-    return { ...afterRollback(first, members, failed, error, deps), held: rows.held, left: rows.free };
-  }
-}
-
-/** @throws when the transaction is lost for all; what is the member's own fault is returned */
-async function runMember(
-  tx: Transaction,
-  member: Member,
-  savepoint: string | undefined,
-  deps: AttemptDeps,
-  signal: AbortSignal,
-): Promise<FailedAttempt | undefined> {
-  const { assignment, startedAt, guarded } = member;
-  const { event, plan } = assignment;
-  if (savepoint) tx.savepoint(savepoint).catch(() => {}); // what comes behind it fails, too
-  try {
-    member.durationMs = await runHandlers(tx, guarded, event, runsOf(plan), deps, signal);
-  } catch (error) {
-    return { assignment, startedAt, error: causeOf(error, guarded) };
-  }
-  return undefined;
-}
-
-function mark(tx: Transaction, members: readonly Member[]): void {
-  if (members.length === 0) return;
-  markAssignmentsProcessed(
-    tx,
-    members.map(({ assignment }) => assignment),
-  );
-}
-
-/** Where two that wait for each other's rows meet, the sharing may be the reason. */
+/** Where two transactions wait for each other's rows, the sharing may be the reason: such an attempt runs alone. */
 const lockConflicts = new Set(['40001', '40P01', '55P03']);
 
-function blame(failed: FailedAttempt, pace: HandlerPace): Pick<SharedOutcome, 'failed' | 'alone'> {
-  if (!lockConflicts.has(sqlState(failed.error) ?? '')) return { failed: [failed], alone: [] };
-  for (const { handler } of runsOf(failed.assignment.plan)) pace.recordConflict(handler);
-  return { failed: [], alone: [failed.assignment] };
+/** What one shared transaction has done so far. */
+interface Run {
+  entries: readonly Entry[];
+  /** Their handlers returned. */
+  members: Member[];
+  threw: (FailedAttempt & { entry: Entry }) | undefined;
+  unclaimed: Entry[];
 }
 
-function afterRollback(
-  first: Assignment | undefined,
-  members: readonly Member[],
-  failed: FailedAttempt | undefined,
-  error: unknown,
-  { pace, log }: AttemptDeps,
-): Omit<SharedOutcome, 'held' | 'left'> {
-  const settled: Omit<SharedOutcome, 'held' | 'left'> = { processed: [], failed: [], alone: [] };
-  if (members.length === 0 || error instanceof ConnectionLostError) {
-    // Of a lost connection nobody is at fault, and the COMMIT may have succeeded: each is looked at anew, later.
-    const attempts = members.map(({ assignment, startedAt }) => ({ assignment, startedAt, error }));
-    if (failed) attempts.push(error instanceof ConnectionLostError ? { ...failed, error } : failed);
-    if (first) attempts.push({ assignment: first, startedAt: new Date(), error });
-    return { ...settled, failed: attempts };
+/** Runs the entries in order, as many as fit. Never throws for what a handler does. */
+export async function runShared(
+  entries: readonly Entry[],
+  deps: AttemptDeps,
+  maxMs = maxSharedMs,
+): Promise<SharedResult> {
+  const run: Run = { entries, members: [], threw: undefined, unclaimed: [] };
+  try {
+    await failpoint('worker.fetched');
+    await deps.database.transaction(async (tx) => {
+      await failpoint('worker.after-begin');
+      await runMembers(tx, run, deps, maxMs);
+      await failpoint('worker.after-handler');
+      markManyProcessed(
+        tx,
+        run.members.map(({ entry }) => claimOf(entry)),
+      );
+    }, transactionOptions(deps));
+    await failpoint('worker.after-commit');
+    return {
+      processed: run.members.map(({ entry, ms }) => ({ entry, ms })),
+      ...blame(run),
+      unclaimed: run.unclaimed,
+      unrun: unrunOf(run),
+    };
+  } catch (error) {
+    return afterRollback(run, error, deps);
   }
-  const [{ assignment, startedAt, guarded }] = members as [Member];
-  if (members.length === 1 && !failed) {
-    return { ...settled, failed: [{ assignment, startedAt, error: causeOf(error, guarded) }] };
+}
+
+async function runMembers(tx: Transaction, run: Run, deps: AttemptDeps, maxMs: number): Promise<void> {
+  const began = performance.now();
+  const claimed = new Set((await claimRows(tx, run.entries.map(claimOf))).map(keyText));
+  const isClaimed = ({ key }: Entry) => claimed.has(key);
+  run.unclaimed = run.entries.filter((entry) => !isClaimed(entry));
+  for (const entry of run.entries.filter(isClaimed)) {
+    if (deps.stopping.aborted) return;
+    const previous = run.members.at(-1);
+    // Settings and locks that a handler leaves in the transaction are not for the next event.
+    if (previous && (performance.now() - began > maxMs || !previous.guarded.leavesOnlyRows())) return;
+    const savepoint = previous && `postbell_event_${run.members.length}`;
+    const member = { entry, startedAt: new Date(), ms: 0, guarded: guardTransaction(tx, deps.log) };
+    try {
+      if (savepoint) tx.savepoint(savepoint).catch(() => {}); // the statement behind it fails as well
+      member.ms = await runHandlers(tx, member.guarded, entry.event, runsOf(entry.plan), deps);
+      run.members.push(member);
+    } catch (error) {
+      run.threw = { entry, startedAt: member.startedAt, error: causeOf(error, member.guarded) };
+      if (!savepoint) throw error; // the transaction holds nothing else
+      return void (await tx.rollBackTo(savepoint));
+    }
   }
+}
+
+function afterRollback(run: Run, error: unknown, { log }: AttemptDeps): SharedResult {
+  const { members, threw, unclaimed, entries } = run;
+  const result: SharedResult = { processed: [], threw: [], unclaimed, alone: [], unrun: unrunOf(run) };
+  if (members.length === 0) {
+    // The first handler threw; or BEGIN or the claim failed, and no handler ran.
+    const first = threw ?? { entry: entries[0]!, startedAt: new Date(), error };
+    return { ...result, threw: [first], unrun: result.unrun.filter((entry) => entry !== first.entry) };
+  }
+  if (error instanceof ConnectionLostError) {
+    // No event is at fault, and COMMIT may have succeeded: each is settled by what its row says.
+    const lost = members.map(({ entry, startedAt }) => ({ entry, startedAt, error }));
+    return { ...result, threw: [...lost, ...(threw ? [{ ...threw, error }] : [])] };
+  }
+  const [{ entry, startedAt, guarded }] = members as [Member];
+  if (members.length === 1 && !threw)
+    return { ...result, threw: [{ entry, startedAt, error: causeOf(error, guarded) }] };
   log.warn(
-    {
-      error: describeError(statementError(error)).text,
-      events: members.length,
-    },
-    'a transaction that several attempts shared was rolled back; they are run one by one',
+    { error: describeError(error).text, events: members.length },
+    'a transaction that several attempts shared was rolled back; they run one by one',
   );
-  const own = failed ? blame(failed, pace) : settled;
-  return {
-    ...settled,
-    failed: own.failed,
-    alone: [...members.map(({ assignment }) => assignment), ...own.alone],
-  };
+  const own = blame(run);
+  return { ...result, threw: own.threw, alone: [...members.map((member) => member.entry), ...own.alone] };
+}
+
+/** Whose fault the failure behind its savepoint is. */
+function blame({ threw }: Run): Pick<SharedResult, 'threw' | 'alone'> {
+  if (!threw) return { threw: [], alone: [] };
+  if (lockConflicts.has(sqlState(threw.error) ?? '')) return { threw: [], alone: [threw.entry] };
+  return { threw: [threw], alone: [] };
+}
+
+function unrunOf({ entries, members, threw, unclaimed }: Run): Entry[] {
+  const left = new Set([...members.map(({ entry }) => entry), ...unclaimed, threw?.entry]);
+  return entries.filter((entry) => !left.has(entry));
 }

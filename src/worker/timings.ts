@@ -1,41 +1,32 @@
-// Which handlers are quick and plain enough to share a transaction with others: from how they ran lately.
+// How long handlers run: forecasts only. What a handler may do never depends on these figures.
 import type { Handler } from '../handlers/handler.ts';
 
-export interface HandlerPace {
-  /** @param isPlain it left nothing behind but rows and their locks */
-  record(handler: Handler, durationMs: number, isPlain: boolean): void;
-  /** It met somebody else's lock: what it holds, and for how long, matters to others. */
-  recordConflict(handler: Handler): void;
-  /** False for what was never seen. */
-  isQuick(handler: Handler): boolean;
-}
-
-/** One that waits for more than its statements, e.g. for somebody's API, takes longer. */
-const quickMs = 10;
-/** One slow run is forgotten after some twenty quick ones, a conflict after some fifty. */
+/** Weight of the past in a moving average. */
 const kept = 0.9;
-const conflictMs = 2_000;
+/** Assumed before anything has run. */
+const initialMs = 50;
 
-export function trackPace(): HandlerPace {
+export class Timings {
+  #eventMs = initialMs;
   // By the object: a handler that was loaded anew is a new one.
-  const seen = new WeakMap<Handler, { slowestMs: number; isPlain: boolean }>();
-  return {
-    record: (handler, durationMs, isPlain) => {
-      const pace = seen.get(handler);
-      if (!pace) {
-        seen.set(handler, { slowestMs: durationMs, isPlain });
-        return;
-      }
-      pace.slowestMs = Math.max(durationMs, pace.slowestMs * kept);
-      pace.isPlain &&= isPlain;
-    },
-    recordConflict: (handler) => {
-      const pace = seen.get(handler);
-      if (pace) pace.slowestMs = Math.max(pace.slowestMs, conflictMs);
-    },
-    isQuick: (handler) => {
-      const pace = seen.get(handler);
-      return pace?.isPlain === true && pace.slowestMs < quickMs;
-    },
-  };
+  readonly #handlerMs = new WeakMap<Handler, number>();
+
+  /** An event needed a slot for `ms`, its share of the COMMIT included. */
+  recordEvent(ms: number): void {
+    this.#eventMs = this.#eventMs * kept + ms * (1 - kept);
+  }
+
+  recordHandler(handler: Handler, ms: number): void {
+    const before = this.#handlerMs.get(handler);
+    this.#handlerMs.set(handler, before === undefined ? ms : before * kept + ms * (1 - kept));
+  }
+
+  /** Of one event, lately. */
+  eventMs(): number {
+    return Math.max(this.#eventMs, 0.1);
+  }
+
+  handlerMs(handler: Handler): number {
+    return Math.max(this.#handlerMs.get(handler) ?? initialMs, 0.1);
+  }
 }

@@ -72,8 +72,11 @@ export interface Stage {
   readonly statuses: Map<number, number>;
 }
 
-/** The one sampled row a second, and what pg-boss does by its own clock. */
-const notOfTraffic = /INSERT INTO rejected_requests|pgboss\.(version|bam|warning)/;
+/**
+ * The one sampled row a second, pg-boss's own clock, and statements that follow an earlier accepted delivery: workers are
+ * woken, duplicates are counted.
+ */
+const notOfTraffic = /INSERT INTO rejected_requests|pg_notify|SET duplicates =|pgboss\.(version|bam|warning)/;
 export const accepted = '{"ok":true,"duplicate":false}';
 export const repeated = '{"ok":true,"duplicate":true}';
 export const maxAnswerBytes = 256;

@@ -156,19 +156,19 @@ t.test('a queue that does not follow the settings warns', async (t) => {
   const { code, find } = await diagnose([], { MAX_ATTEMPTS: '3' });
   t.equal(code, 0, 'a warning is no failure');
   t.match(find('queue'), [
-    { status: 'warn', message: 'differs from the settings: retryLimit 4 instead of 2' },
+    { status: 'warn', message: 'differs from the settings: webhooks-isolated: retryLimit 4 instead of 2' },
   ]);
 });
 
 t.test('lost jobs, waiting events and dead letters are found; doctor changes none of them', async (t) => {
   const { url, diagnose } = await openPatient(t);
   const inbox = await openInboxOn(t, url, {
-    policy: { RETRY_DELAY_SECONDS: 60, RETRY_DELAY_MAX_SECONDS: 3_600, HEARTBEAT_SECONDS: 30 },
+    policy: { HEARTBEAT_SECONDS: 30 },
   });
   const [lost, waiting, unqueued, dead] = [newEvent(), newEvent(), newEvent(), newEvent()];
-  await storeEvents(inbox, [lost, waiting, unqueued, dead]);
+  const [lostJobId] = await storeEvents(inbox, [lost, waiting, unqueued, dead]);
   await inbox.sql(`UPDATE webhook_events SET received_at = now() - interval '20 minutes'`);
-  await inbox.sql('DELETE FROM pgboss.job WHERE id = $1', [lost.jobId]);
+  await inbox.sql('DELETE FROM pgboss.job WHERE id = $1', [lostJobId]);
   await inbox.sql('UPDATE webhook_events SET job_id = NULL WHERE event_id = $1', [unqueued.eventId]);
   await inbox.sql(
     `UPDATE webhook_events SET status = 'FAILED', last_error = 'Error: no \x1b[31mroute' WHERE event_id = $1`,

@@ -199,7 +199,7 @@ for (const [title, statement] of harmless) {
 t.test("a team's pg-boss of our version is shared, its queues are left alone", async (t) => {
   const { sql, migrate } = await openTeamDatabase(t, { migrated: true });
   // As if only the team's program had been here.
-  await sql(`DROP TABLE postbell_migrations, webhook_events, failed_attempts, entity_clock, rejected_requests, lone_attempts,
+  await sql(`DROP TABLE postbell_migrations, webhook_events, failed_attempts, entity_clock, rejected_requests,
     tombstones, setup_windows CASCADE`);
   await sql('DROP FUNCTION webhook_events_complete_status');
   await sql(

@@ -1,13 +1,8 @@
 // A backlog that came after Postgres took its statistics: no statement about one event reads all of it.
 import t from 'tap';
-import { clearJobs, moveToJob } from '../../src/events/jobs.ts';
-import {
-  markFailed,
-  markIgnored,
-  markManyProcessed,
-  markProcessed,
-  recordFailure,
-} from '../../src/events/outcomes.ts';
+import { clearJobs, departFromJobs } from '../../src/events/jobs.ts';
+import { claimRows, readClaimable } from '../../src/events/locks.ts';
+import { markIgnored, markManyProcessed, markProcessed } from '../../src/events/outcomes.ts';
 import { newJobId } from '../../src/queue/queue.ts';
 import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 
@@ -16,8 +11,10 @@ const { database, sql } = inbox;
 await sql(`INSERT INTO webhook_events (source, provider, event_id, topic, payload, status, processed_at, body_sha256)
   SELECT 'stripe', 'stripe', 'old_' || n, 't', '{}', 'PROCESSED', now(), sha256(int8send(n)) FROM generate_series(1, 5000) n`);
 await sql('VACUUM ANALYZE webhook_events');
-const events = Array.from({ length: 1_000 }, () => newEvent());
-await storeEvents(inbox, events);
+const stored = Array.from({ length: 1_000 }, () => newEvent());
+const jobIds = await storeEvents(inbox, stored);
+const events = stored.map(({ source, eventId }, index) => ({ source, eventId, jobId: jobIds[index]! }));
+type Claim = (typeof events)[number];
 
 /** Entries of the backlog's index that were read so far, by sessions that have reported. */
 async function entriesRead(): Promise<number> {
@@ -28,7 +25,7 @@ async function entriesRead(): Promise<number> {
 }
 
 /** What `statements` read of it, in a session that reports at once. */
-async function readBy(statements: (event: ReturnType<typeof newEvent>) => Promise<unknown>): Promise<number> {
+async function readBy(statements: (event: Claim) => Promise<unknown>): Promise<number> {
   const before = await entriesRead();
   for (const event of events.splice(0, 3)) await statements(event);
   // The last one's own count comes with this session's next report.
@@ -45,13 +42,16 @@ t.test('the index of the backlog counts what is read of it', async (t) => {
 });
 
 const failure = { error: 'Error: x', stack: null, startedAt: null };
-const statements: Record<string, (event: ReturnType<typeof newEvent>) => Promise<unknown>> = {
+const statements: Record<string, (event: Claim) => Promise<unknown>> = {
   markProcessed: (event) => database.transaction(async (tx) => markProcessed(tx, event, event.jobId, null)),
   markManyProcessed: (event) => database.transaction(async (tx) => markManyProcessed(tx, [event])),
-  markIgnored: (event) => markIgnored(database, event, event.jobId, 'stale'),
-  recordFailure: (event) => recordFailure(database, { ...event, ...failure }, false),
-  markFailed: (event) => markFailed(database, { ...event, attempts: 1, fallbackError: 'Error: x' }),
-  moveToJob: (event) => moveToJob(database, event, event.jobId, newJobId(), false),
+  markIgnored: (event) => markIgnored(database, [{ ...event, reason: 'stale', entity: null }]),
+  claimRows: (event) => claimRows(database, [event]),
+  readClaimable: (event) => readClaimable(database, [event]),
+  'departFromJobs: moved': (event) =>
+    departFromJobs(database, [{ ...event, fromJobId: event.jobId, toJobId: newJobId() }]),
+  'departFromJobs: failed': (event) =>
+    departFromJobs(database, [{ ...event, fromJobId: event.jobId, toJobId: null, failure }]),
   clearJobs: (event) => clearJobs(database, [event]),
 };
 for (const [name, statement] of Object.entries(statements)) {

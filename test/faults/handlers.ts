@@ -69,6 +69,7 @@ async function act(context: Context): Promise<unknown> {
   if (what === 'throw-until-allowed') {
     const { rowCount } = await tx.query('SELECT FROM allowed WHERE event_id = $1', [event.id]);
     if (rowCount === 0) throw new Error('it is not allowed yet');
+    return delay(ms, undefined, { signal });
   }
   if (what === 'permanent') throw new PermanentError('never');
   if (what === 'later-for' && Date.now() - event.receivedAt.getTime() < ms)

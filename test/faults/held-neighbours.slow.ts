@@ -43,10 +43,11 @@ t.test('replays, vanished jobs and dead letters of others do not wait for a held
   const old = `received_at - interval '1 hour'`;
   await rig.pool.query(`UPDATE webhook_events SET received_at = ${old}`);
   const operator = await hold(t, rig, select, held);
-  await rig.pool.query(`DELETE FROM pgboss.job WHERE data->>'eventId' LIKE 'evt_vanished_%'`);
+  const jobsOf = 'SELECT job_id FROM webhook_events WHERE event_id';
+  await rig.pool.query(`DELETE FROM pgboss.job WHERE id IN (${jobsOf} LIKE 'evt_vanished_%')`);
   // As a process leaves them that died in the last attempt.
   await rig.pool.query(`UPDATE pgboss.job SET state = 'active', retry_count = retry_limit, started_on = now() - interval '1 hour',
-    heartbeat_on = now() - interval '1 hour' WHERE data->>'eventId' LIKE 'evt_lost_%'`);
+    heartbeat_on = now() - interval '1 hour' WHERE id IN (${jobsOf} LIKE 'evt_lost_%')`);
   await rig.pool.query(`UPDATE webhook_events SET status = 'FAILED' WHERE event_id = 'evt_replayed_free'`);
   await rig.pool.query(`UPDATE webhook_events SET status = 'PENDING' WHERE status = 'FAILED'`);
   await rig.worker();

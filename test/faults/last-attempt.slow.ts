@@ -22,6 +22,6 @@ t.test('a crash on the last attempt ends FAILED, with every attempt recorded', a
   const { rows } = await rig.pool.query('SELECT attempts, last_error FROM dead_letters');
   t.equal(rows.length, 1);
   t.equal(rows[0].attempts, 2);
-  t.match(rows[0].last_error, /heartbeat/, 'pg-boss says why, since nobody else can');
+  t.match(rows[0].last_error, /^AttemptLost: /, 'its reconciler says why, since nobody else can');
   t.same(await rig.check({ maxAttempts: 2 }), []);
 });

@@ -13,7 +13,7 @@ t.test(
     await Promise.all([rig.web(), rig.worker()]);
     await rig.sender.deliverUntilAcked({ id: 'evt', act: { do: 'wait-until-allowed', ms: 60_000 } });
     await waitFor(() => rig.attempts().length === 1, { what: 'the handler to start' });
-    const jobs = `SELECT FROM pgboss.job WHERE name = 'webhooks' AND retry_count > 0`;
+    const jobs = `SELECT FROM pgboss.job WHERE name = 'webhooks-isolated'`;
     const hasComeAgain = async () => {
       if ((await rig.pool.query(jobs)).rowCount === 1) return true;
       await endHeartbeats(rig); // again, since the worker's own may come before it is found

@@ -40,7 +40,11 @@ export async function playPoison(
         worker.exited.then(() => true),
         waitFor(() => isOver, { what: 'the end', timeoutMs: 600_000 }).then(() => false),
       ]);
-      if (!ended) return;
+      if (!ended) {
+        // Its end may be under way: the failure is recorded before.
+        if (worker.output().includes('an exception was not caught')) await worker.exited;
+        return;
+      }
       lastWords.push(worker.output().trimEnd().split('\n').at(-1) ?? '');
       await rig.settleSessions('postbell worker');
       await endHeartbeats(rig);

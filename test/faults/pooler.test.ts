@@ -1,4 +1,4 @@
-// Behind PgBouncer in transaction mode: receive, work, retry, put off, batch and replay (F23).
+// Behind PgBouncer in transaction mode: receive, work, retry, defer, batch and replay (F23).
 import t from 'tap';
 import { createTestDatabase } from '../support/database.ts';
 import { impossibilities } from '../support/impossibilities.ts';

@@ -26,7 +26,7 @@ export const workerSites: readonly { site: FailpointSite; isDone: boolean }[] = 
 /** Passed only when the handler fails. */
 export const failureSites: readonly FailpointSite[] = ['worker.before-fail', 'worker.after-fail'];
 
-/** Passed when an event is put off, replayed, found without its job, or given up. */
+/** Passed when an event is released, replayed, found without its job, or given up. */
 export const movingSites: readonly FailpointSite[] = [
   'worker.moved',
   'worker.redrive',

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { loadHandlers } from '../../src/handlers/handler.ts';
 import { startTasks } from '../../src/maintenance/background-tasks.ts';
-import { reconcileTasks, taskNames } from '../../src/maintenance/reconcile.ts';
+import { reconcileTasks } from '../../src/maintenance/reconcile.ts';
 import {
   asDelivery,
   keptHeaders,
@@ -20,7 +20,7 @@ import { createReceiver } from '../../src/receive/receiver.ts';
 import { workerSessionSettings } from '../../src/worker/attempt.ts';
 import { startWorker } from '../../src/worker/worker.ts';
 import { atEnd } from '../support/at-end.ts';
-import { type Inbox, type InboxOptions, openInbox } from '../support/inbox.ts';
+import { type Inbox, type InboxOptions, openInbox, testPolicy } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
 
 const handlersFolder = fileURLToPath(new URL('../../handlers/', import.meta.url));
@@ -50,6 +50,7 @@ export interface Shop extends Pick<Inbox, 'sql'> {
 }
 
 export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Promise<Shop> {
+  const { MAX_ATTEMPTS: maxAttempts } = { ...testPolicy, ...policy };
   const inbox = await openInbox(t, { policy, sessionSettings: workerSessionSettings(timeoutMs) });
   const { database, queue, log, sql } = inbox;
   await sql(tablesSql);
@@ -57,7 +58,7 @@ export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Pr
   const receiver = createReceiver({ database, queue, log, timeoutMs: 3_000, queueMax: 1_000 });
   atEnd(t, () => receiver.close());
   const tasks = startTasks(
-    reconcileTasks({ database, queue, log, intervalMs: 200, deadIntervalMs: 200 }),
+    reconcileTasks({ database, queue, log, maxAttempts, intervalMs: 200, deadIntervalMs: 200 }),
     log,
   );
   atEnd(t, () => tasks.stop());
@@ -68,12 +69,14 @@ export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Pr
       log,
       timeoutMs,
       concurrency: 4,
+      maxAttempts,
+      retryDelaySeconds: 1,
+      retryDelayMaxSeconds: 1,
       maxDeferrals: 100,
       heartbeatMs: 10_000,
       pollMs: 50,
     },
     handlers: () => handlers,
-    onDead: () => tasks.wake(taskNames.deadLetters),
   });
   atEnd(t, () => worker.stop(5_000));
 

@@ -50,8 +50,7 @@ function openReceiver() {
   return receiver;
 }
 const receiver = openReceiver();
-const deliver = (event: NewEvent) =>
-  receiver.submit([{ ...event, jobId: newEvent().jobId }], Buffer.from(event.payloadText ?? ''));
+const deliver = (event: NewEvent) => receiver.submit([event], Buffer.from(event.payloadText ?? ''));
 
 t.test('only what is settled, old, and was not settled lately', async (t) => {
   const gone = [...(await aged('PROCESSED', 31, many(2))), ...(await aged('IGNORED', 400, many(2)))];

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap';
 import type { Queryable, Statement } from '../../src/database/database.ts';
 import { newJobId } from '../../src/queue/queue.ts';
-import { keepStatistics } from '../../src/queue/statistics.ts';
+import { createQueueStatistics } from '../../src/queue/statistics.ts';
 import { newEvent, openInbox, openInboxOn } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -13,11 +13,11 @@ await sql('ALTER TABLE pgboss.job_common SET (autovacuum_enabled = false)');
 
 async function enqueue(count: number): Promise<void> {
   for (let left = count; left > 0; left -= 1_000) {
-    const events = Array.from({ length: Math.min(left, 1_000) }, () => ({
-      ...newEvent(),
+    const jobs = Array.from({ length: Math.min(left, 1_000) }, () => ({
       jobId: newJobId(),
+      events: [newEvent()],
     }));
-    await inbox.database.transaction((tx) => queue.enqueue(tx, events));
+    await inbox.database.transaction((tx) => queue.enqueue(tx, jobs));
   }
 }
 
@@ -46,7 +46,7 @@ function watched(t: Test) {
       return inbox.database.query(statement);
     },
   };
-  const statistics = keepStatistics(database, inbox.log, () => nowMs);
+  const statistics = createQueueStatistics(database, inbox.log, () => nowMs);
   t.teardown(() => statistics.settled());
   return {
     statistics,
@@ -185,7 +185,7 @@ t.test('a database that cannot say is logged, and asked again', async (t) => {
       return Promise.reject(new Error('no answer'));
     },
   };
-  const statistics = keepStatistics(failing, inbox.log, () => nowMs);
+  const statistics = createQueueStatistics(failing, inbox.log, () => nowMs);
   statistics.noteFetch(1, 1, 5);
   await statistics.settled();
   nowMs += 1_000;

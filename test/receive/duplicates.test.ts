@@ -1,11 +1,8 @@
 // Further deliveries of one event: one row, the first body, and a count that keeps nobody waiting.
 import t from 'tap';
 import { countDuplicates } from '../../src/events/duplicates.ts';
-import { readEvents } from '../../src/events/event.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
-import { newJobId } from '../../src/queue/queue.ts';
-import { assign, runAttempt } from '../../src/worker/attempt.ts';
-import { trackPace } from '../../src/worker/timings.ts';
+import { openJobsOf, runJob, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import {
   eventRows,
@@ -24,16 +21,19 @@ const inbox = await openInbox(t);
 const receiverOf = receiversOn(inbox);
 
 /** Another delivery of the event, as a request of its own makes it. */
-const again = (event: ReturnType<typeof newEvent>) => ({ ...event, jobId: newJobId() });
+const again = (event: ReturnType<typeof newEvent>) => ({ ...event });
 
 async function duplicatesOf(event: ReturnType<typeof newEvent>): Promise<unknown> {
   return (await eventRows(inbox, [event]))[0]?.duplicates;
 }
 
-async function jobsOf(event: ReturnType<typeof newEvent>): Promise<number> {
-  const rows = await inbox.sql(`SELECT 1 FROM pgboss.job WHERE data->>'eventId' = $1`, [event.eventId]);
-  return rows.length;
+function waitForDuplicates(event: ReturnType<typeof newEvent>, count: number): Promise<unknown> {
+  return waitFor(async () => (await duplicatesOf(event)) === count, {
+    what: `${count} duplicates to be counted`,
+  });
 }
+
+const jobsOf = async (event: ReturnType<typeof newEvent>) => (await openJobsOf(inbox, event)).length;
 
 t.test('100 identical deliveries at once are one row, one job and 99 duplicates', async (t) => {
   const event = newEvent();
@@ -42,7 +42,7 @@ t.test('100 identical deliveries at once are one row, one job and 99 duplicates'
     Array.from({ length: 100 }, () => receiver.submit([again(event)], body)),
   );
   t.equal(receipts.filter(({ duplicate }) => !duplicate).length, 1);
-  t.equal(await duplicatesOf(event), 99);
+  await waitForDuplicates(event, 99);
   t.equal(await jobsOf(event), 1);
 });
 
@@ -57,7 +57,7 @@ t.test('100 identical deliveries at two processes are one row, one job and 99 du
     }),
   );
   t.equal(receipts.filter(({ duplicate }) => !duplicate).length, 1);
-  await waitFor(async () => (await duplicatesOf(event)) === 99, { what: 'all duplicates to be counted' });
+  await waitForDuplicates(event, 99);
   t.equal(await jobsOf(event), 1);
 });
 
@@ -68,14 +68,17 @@ t.test('the same id with another body keeps the first body', async (t) => {
   t.same(await receiver.submit([first], body), { duplicate: false });
   t.same(await receiver.submit([second], body), { duplicate: true });
   const [row] = await eventRows(inbox, [first]);
-  t.match(row, { payload: { n: 1 }, body_sha256: first.bodySha256, job_id: first.jobId, duplicates: 1 });
+  await waitForDuplicates(first, 1);
+  t.match(row, { payload: { n: 1 }, body_sha256: first.bodySha256 });
+  t.equal(await jobsOf(first), 1);
   const [a, b] = [newEvent({ payloadText: '{"n":3}' }), newEvent({ payloadText: '{"n":4}' })];
   const together = await Promise.all([
     receiver.submit([a], body),
     receiver.submit([{ ...b, eventId: a.eventId }], body),
   ]);
   t.same(together, [{ duplicate: false }, { duplicate: true }], 'also within one transaction');
-  t.match((await eventRows(inbox, [a]))[0], { payload: { n: 3 }, duplicates: 1 });
+  await waitForDuplicates(a, 1);
+  t.match((await eventRows(inbox, [a]))[0], { payload: { n: 3 } });
 });
 
 t.test('one id at two sources is two events', async (t) => {
@@ -105,33 +108,24 @@ t.test('where the id is signed, two events may have the same body', async (t) =>
 });
 
 t.test('a duplicate is counted while the handler of its event runs', async (t) => {
+  const inbox = await openInbox(t); // without the jobs of the tests above
   const event = newEvent({ topic: 'slow' });
   await storeEvents(inbox, [event]);
   const gate = makeGate();
   const handler = defineHandler({
     provider: 'stripe',
     topic: 'slow',
+    transaction: 'own',
     handle: async ({ tx }) => {
       await tx.query('SELECT 1');
       await gate.pass();
     },
   });
-  const [row] = await readEvents(inbox.database, [event]);
-  const job = {
-    id: event.jobId,
-    retryCount: 0,
-    retryLimit: 4,
-    retryDelaySeconds: 60,
-    timesHeld: 0,
-    key: event,
-    suspicion: undefined,
-  };
-  const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100, pace: trackPace() };
-  const attempt = runAttempt(assign(job, row!, [handler]), deps, new AbortController().signal);
+  const attempt = runJob(inbox, await takeJob(inbox), [handler]);
   await waitFor(() => gate.arrived() === 1, { what: 'the handler' });
 
-  t.same(await receiverOf(t).submit([again(event)], body), { duplicate: true });
-  t.equal(await duplicatesOf(event), 1);
+  t.same(await receiversOn(inbox)(t).submit([again(event)], body), { duplicate: true });
+  await waitFor(async () => (await eventRows(inbox, [event]))[0]?.duplicates === 1, { what: 'the count' });
   gate.open();
   t.match(await attempt, { kind: 'processed' });
   t.match((await eventRows(inbox, [event]))[0], { status: 'PROCESSED', duplicates: 1 });
@@ -160,7 +154,7 @@ t.test(
     t.match((await eventRows(inbox, [replayed]))[0], { status: 'IGNORED', job_id: null });
 
     await operator('COMMIT');
-    await waitFor(async () => (await duplicatesOf(event)) === 2, { what: 'the duplicates to be counted' });
+    await waitForDuplicates(event, 2);
     t.equal((await eventRows(inbox, [event]))[0]?.topic, 'mended');
   },
 );

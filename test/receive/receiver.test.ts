@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { type ReceiverOptions, UnavailableError } from '../../src/receive/receiver.ts';
 import { atEnd } from '../support/at-end.ts';
 import { countTransactions, makeGate } from '../support/gate.ts';
-import { eventRows, newEvent, openInbox, openInboxOn, openSession } from '../support/inbox.ts';
+import { eventRows, type Inbox, newEvent, openInbox, openInboxOn, openSession } from '../support/inbox.ts';
 import { receiversOn } from '../support/receivers.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -44,7 +44,6 @@ t.test('a delivery is stored with its job in one commit', async (t) => {
     status: 'PENDING',
     payload_error: null,
     headers: { 'user-agent': 'Stripe/1.0 "x", {y}' },
-    job_id: event.jobId,
     attempts: 0,
     duplicates: 0,
     unique_body: false,
@@ -58,8 +57,8 @@ t.test('a delivery is stored with its job in one commit', async (t) => {
     [event.eventId],
   );
   t.same(text, { amount: '12345678901234567890', name: 'Ünïcode 🎉', quote: 'a"b\\c, {d}' });
-  const jobs = await inbox.sql(`SELECT name, data, state::text FROM pgboss.job WHERE id = $1`, [event.jobId]);
-  t.same(jobs, [{ name: 'webhooks', data: { source: 'stripe', eventId: event.eventId }, state: 'created' }]);
+  const jobs = await inbox.sql(`SELECT name, data, state::text FROM pgboss.job WHERE id = $1`, [row?.job_id]);
+  t.same(jobs, [{ name: 'webhooks', data: { events: [['stripe', event.eventId]] }, state: 'created' }]);
 });
 
 t.test('deliveries that arrive in one turn of the event loop share one transaction', async (t) => {
@@ -163,18 +162,9 @@ t.test(
     const receiver = receiverOf(t);
     const [a, b, c] = [newEvent(), newEvent(), newEvent()];
     t.same(await receiver.submit([a, b], body), { duplicate: false });
-    t.same(
-      await receiver.submit([{ ...b, jobId: newEvent().jobId }, c], body),
-      { duplicate: false },
-      'c was new',
-    );
-    t.same(
-      await receiver.submit(
-        [a, c].map((event) => ({ ...event, jobId: newEvent().jobId })),
-        body,
-      ),
-      { duplicate: true },
-    );
+    t.same(await receiver.submit([b, c], body), { duplicate: false }, 'c was new');
+    t.same(await receiver.submit([a, c], body), { duplicate: true });
+    await receiver.close();
     const duplicates = (await eventRows(inbox, [a, b, c])).map((row) => row.duplicates);
     t.same(duplicates, [1, 1, 1]);
   },
@@ -261,12 +251,19 @@ t.test('two receivers with overlapping batches in opposite orders do not deadloc
   );
   await inbox.sql('CREATE TRIGGER slow BEFORE INSERT ON webhook_events FOR EACH ROW EXECUTE FUNCTION slow()');
   const other = await openInboxOn(t, inbox.url);
-  const [one, two] = [countTransactions(inbox.database), countTransactions(other.database)];
+  const tries = [0, 0];
+  const countingQueue = ({ queue }: Inbox, place: number): ReceiverOptions['queue'] => ({
+    ...queue,
+    enqueue: (tx, jobs) => {
+      tries[place]!++;
+      return queue.enqueue(tx, jobs);
+    },
+  });
   const events = Array.from({ length: 6 }, () => newEvent());
-  const again = events.map((event) => ({ ...event, jobId: newEvent().jobId })).reverse();
+  const again = [...events].reverse();
   const receivers = [
-    receiverOf(t, { database: one.database }),
-    receiverOf(t, { ...other, database: two.database }),
+    receiverOf(t, { queue: countingQueue(inbox, 0) }),
+    receiverOf(t, { ...other, queue: countingQueue(other, 1) }),
   ];
   const receipts = await Promise.all([
     ...events.map((event) => receivers[0]!.submit([event], body)),
@@ -274,5 +271,5 @@ t.test('two receivers with overlapping batches in opposite orders do not deadloc
   ]);
   await inbox.sql('DROP FUNCTION slow() CASCADE');
   t.equal(receipts.filter(({ duplicate }) => !duplicate).length, 6, 'each event was new exactly once');
-  t.same([one.transactions(), two.transactions()], [1, 1], 'and nothing had to be tried again');
+  t.same(tries, [1, 1], 'and nothing had to be tried again');
 });

@@ -108,10 +108,7 @@ t.test(
           String(reason) === `more than 100 suspected replays of ${first.id} came within an hour`,
       ),
     );
-    const jobs = await rig.pool.query(`SELECT FROM pgboss.job WHERE data->>'eventId' = ANY ($1)`, [
-      replays.map(({ id }) => id),
-    ]);
-    t.equal(jobs.rowCount, 0, 'no job is left of any');
+    t.equal((await rig.pool.query('SELECT FROM pgboss.job')).rowCount, 0, 'no job is left of any');
 
     t.match(await send(first), repeated, 'a redelivery of the first is a duplicate, as before');
     t.match(await send(replays[0]!), repeated, 'and one of a replay that is kept');

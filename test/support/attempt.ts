@@ -1,56 +1,111 @@
-// One attempt at a time, without the worker's loop: for tests of what an attempt does.
-
-import { markLoneStart, readSuspicions } from '../../src/events/crashes.ts';
-import { readEvents } from '../../src/events/event.ts';
+// Runs one job through the worker's own executor, without its fetch loop: for tests of what an attempt does.
+import type { Database } from '../../src/database/database.ts';
 import type { Handler } from '../../src/handlers/handler.ts';
-import type { ClaimedJob } from '../../src/queue/queue.ts';
-import { type AttemptDeps, assign, type Outcome, runAttempt } from '../../src/worker/attempt.ts';
-import { trackPace } from '../../src/worker/timings.ts';
-import { eventRows, type Inbox } from './inbox.ts';
+import type { FetchedJob, Queue } from '../../src/queue/queue.ts';
+import { Completions } from '../../src/worker/completions.ts';
+import { readEntries } from '../../src/worker/entries.ts';
+import { Executor } from '../../src/worker/executor.ts';
+import type { Outcome } from '../../src/worker/job.ts';
+import { JobBuffer } from '../../src/worker/job-buffer.ts';
+import { Timings } from '../../src/worker/timings.ts';
+import { Wakeup } from '../../src/worker/wakeup.ts';
+import { eventRows, type Inbox, testPolicy } from './inbox.ts';
 
-export interface AttemptOptions extends Partial<Pick<AttemptDeps, 'timeoutMs' | 'maxDeferrals'>> {
+export interface AttemptOptions {
   signal?: AbortSignal;
+  timeoutMs?: number;
+  maxDeferrals?: number;
+  maxAttempts?: number;
+  concurrency?: number;
 }
 
+/** As the worker's settings, with short delays. */
+export const workerDefaults = {
+  maxAttempts: testPolicy.MAX_ATTEMPTS,
+  retryDelaySeconds: 60,
+  retryDelayMaxSeconds: 3_600,
+  maxDeferrals: 100,
+  timeoutMs: 60_000,
+  concurrency: 1,
+};
+
 /** Takes one job that is due. */
-export async function takeJob({ queue }: Pick<Inbox, 'queue'>): Promise<ClaimedJob> {
+export async function takeJob({ queue }: Pick<Inbox, 'queue'>): Promise<FetchedJob> {
   const [job] = await queue.fetch(1);
   if (!job) throw new Error('there is no job to be taken');
   return job;
 }
 
-/** Runs the job as the worker does, completion included. */
-export async function runJob(
-  inbox: Inbox,
-  job: ClaimedJob,
-  handlers: readonly Handler[],
-  { signal = new AbortController().signal, timeoutMs = 60_000, maxDeferrals = 100 }: AttemptOptions = {},
-): Promise<Outcome> {
-  const [event] = await readEvents(inbox.database, [job.key]);
-  const examined = { id: job.id, key: job.key, ended: job.retryCount, suspicion: job.suspicion };
-  const suspicion = (await readSuspicions(inbox.database, [examined])).get(job.id);
-  if (suspicion) await markLoneStart(inbox.database, job);
-  const deps = { ...inbox, timeoutMs, maxDeferrals, pace: trackPace() };
-  const outcome = await runAttempt(assign(job, event!, handlers, suspicion), deps, signal);
-  if (!outcome.isJobSettled) await inbox.queue.complete([job]);
-  return outcome;
+export interface Ran {
+  /** Of each event in the order in which they ended, as the worker's log has them. */
+  outcomes: (Pick<Outcome, 'kind' | 'reason'> & { eventId: string; isDead: boolean })[];
+  buffer: JobBuffer;
 }
 
-/** Takes one job and runs it; what it left for later is due at once. */
-export async function runNext(
-  inbox: Inbox,
+/** Runs jobs as the worker does, completion included. */
+export async function runJobs(
+  inbox: Pick<Inbox, 'log' | 'logs'> & { database: Database; queue: Queue },
+  jobs: readonly FetchedJob[],
+  handlers: readonly Handler[],
+  { signal = new AbortController().signal, ...options }: AttemptOptions = {},
+): Promise<Ran> {
+  const settings = { ...workerDefaults, ...options, ...inbox };
+  const buffer = new JobBuffer();
+  const completions = new Completions(inbox.queue, inbox.log);
+  const executor = new Executor({
+    attempts: { ...settings, timings: new Timings(), stopping: new AbortController().signal, signal },
+    failures: settings,
+    buffer,
+    completions,
+    concurrency: settings.concurrency,
+    watchdog: undefined,
+    wakeup: new Wakeup(),
+  });
+  const seen = inbox.logs.length;
+  for (const [job, entries] of await readEntries(inbox.database, jobs, handlers)) {
+    if (entries.length === 0) completions.add(job);
+    else buffer.hold(job, entries);
+  }
+  executor.pump();
+  while (executor.busySlots() > 0) await executor.drained();
+  await completions.drain();
+  const lines = inbox.logs.slice(seen);
+  const dead = new Set(
+    lines.filter(({ msg }) => msg === 'the event is a dead letter').map((line) => line.eventId),
+  );
+  const outcomes = lines
+    .filter(({ msg }) => msg === 'attempt')
+    .map(({ eventId, outcome, reason }) => ({
+      eventId: String(eventId),
+      kind: outcome as Outcome['kind'],
+      ...(reason === undefined ? {} : { reason: String(reason) }),
+      isDead: dead.has(eventId),
+    }));
+  return { outcomes, buffer };
+}
+
+/** The same with one job of one event. `gone` where its event was not due any more. */
+export async function runJob(
+  inbox: Parameters<typeof runJobs>[0],
+  job: FetchedJob,
   handlers: readonly Handler[],
   options?: AttemptOptions,
-): Promise<Outcome> {
+): Promise<Pick<Ran['outcomes'][number], 'kind' | 'reason' | 'isDead'>> {
+  const { outcomes } = await runJobs(inbox, [job], handlers, options);
+  return outcomes.at(-1) ?? { kind: 'gone', isDead: false };
+}
+
+/** Takes one job and runs it; the job that it left for later is due at once. */
+export async function runNext(inbox: Inbox, handlers: readonly Handler[], options?: AttemptOptions) {
   const outcome = await runJob(inbox, await takeJob(inbox), handlers, options);
   await makeDue(inbox);
   return outcome;
 }
 
-/** The job's process ends before the attempt does: pg-boss counts it, and nobody records anything. */
-export async function loseJob(inbox: Inbox, job: ClaimedJob): Promise<void> {
-  await inbox.database.transaction((tx) => inbox.queue.fail(tx, job, 'job heartbeat timeout'));
-  await makeDue(inbox);
+/** The worker of these jobs dies: its heartbeat ends, and pg-boss's supervisor notices. */
+export async function loseJobs({ sql }: Pick<Inbox, 'sql'>): Promise<void> {
+  await sql(`UPDATE pgboss.job SET state = 'retry', heartbeat_on = NULL,
+    start_after = now() - interval '1 second' WHERE state = 'active'`);
 }
 
 /** Every job that waits for its time is due now. */
@@ -79,15 +134,16 @@ export async function failuresOf(
   ]);
 }
 
-/** Its jobs of all states but completed ones. */
+/** The jobs of all states but completed ones whose list has the event. */
 export async function openJobsOf(
   { sql }: Pick<Inbox, 'sql'>,
   { source, eventId }: { source: string; eventId: string },
 ): Promise<Record<string, unknown>[]> {
   return sql(
-    `SELECT name, id, state::text, retry_count, retry_limit,
+    `SELECT name, id, state::text, priority, retry_count, retry_limit, jsonb_array_length(data->'events') AS events,
        extract(epoch FROM start_after - now())::float AS in_seconds
-     FROM pgboss.job WHERE data @> jsonb_build_object('source', $1::text, 'eventId', $2::text) AND state <> 'completed'
+     FROM pgboss.job
+     WHERE data->'events' @> jsonb_build_array(jsonb_build_array($1::text, $2::text)) AND state <> 'completed'
      ORDER BY created_on, name`,
     [source, eventId],
   );

@@ -10,19 +10,12 @@ import { insertEvents } from '../../src/events/insert.ts';
 import type { Logger } from '../../src/logger.ts';
 import { openQueue } from '../../src/queue/open-queue.ts';
 import type { RetryPolicy } from '../../src/queue/policy.ts';
-import { newJobId, type Queue } from '../../src/queue/queue.ts';
+import { type NewJob, newJobId, type Queue } from '../../src/queue/queue.ts';
 import { atEnd } from './at-end.ts';
 import { createTestDatabase } from './database.ts';
 import type { LogLine } from './processes.ts';
 
-/** Retries after a second instead of a minute. */
-export const testPolicy: RetryPolicy = {
-  MAX_ATTEMPTS: 5,
-  RETRY_DELAY_SECONDS: 1,
-  RETRY_DELAY_MAX_SECONDS: 1,
-  HEARTBEAT_SECONDS: 10,
-  HANDLER_TIMEOUT_SECONDS: 300,
-};
+export const testPolicy: RetryPolicy = { MAX_ATTEMPTS: 5, HEARTBEAT_SECONDS: 10 };
 
 export interface Inbox {
   url: string;
@@ -120,7 +113,6 @@ export function newEvent(overrides: Partial<NewEvent> = {}): NewEvent {
     uniqueBody: false,
     topicsShareBody: true,
     headers: {},
-    jobId: newJobId(),
     ...overrides,
   };
 }
@@ -129,15 +121,32 @@ export function sha256(data: string | Buffer): Buffer {
   return createHash('sha256').update(data).digest();
 }
 
-/** Stores events with their jobs in one commit, as the receiver does. */
+/**
+ * Stores events with their jobs in one commit, as the receiver does.
+ * @param perJob events that a job carries; by default each event has its own
+ * @returns the id of each event's job
+ */
 export async function storeEvents(
   { database, queue }: Pick<Inbox, 'database' | 'queue'>,
   events: readonly NewEvent[],
-): Promise<void> {
+  perJob = 1,
+): Promise<string[]> {
+  const jobIds: string[] = [];
+  const jobs: NewJob[] = [];
+  for (let at = 0; at < events.length; at += perJob) {
+    const some = events.slice(at, at + perJob);
+    const jobId = newJobId();
+    jobs.push({ jobId, events: some });
+    jobIds.push(...some.map(() => jobId));
+  }
   await database.transaction(async (tx) => {
-    await insertEvents(tx, events);
-    await queue.enqueue(tx, events);
+    await insertEvents(
+      tx,
+      events.map((event, index) => ({ ...event, jobId: jobIds[index]! })),
+    );
+    await queue.enqueue(tx, jobs);
   });
+  return jobIds;
 }
 
 /** The rows of these events, in that order. */

@@ -1,11 +1,19 @@
 // Who may commit: of several attempts of one event one at most, and none whose event was taken from it.
 import t from 'tap';
-import { readEvents } from '../../src/events/event.ts';
+import { splitLostJob } from '../../src/events/release.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
 import { enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
-import { assign, runAttempt } from '../../src/worker/attempt.ts';
-import { trackPace } from '../../src/worker/timings.ts';
-import { failuresOf, openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';
+import type { FetchedJob } from '../../src/queue/queue.ts';
+import {
+  failuresOf,
+  loseJobs,
+  openJobsOf,
+  rowOf,
+  runJob,
+  runJobs,
+  runNext,
+  takeJob,
+} from '../support/attempt.ts';
 import { type Gate, makeGate } from '../support/gate.ts';
 import { newEvent, openInbox, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
@@ -34,12 +42,12 @@ async function effectsOf({ eventId }: { eventId: string }): Promise<unknown[]> {
   return rows.map(({ note }) => note);
 }
 
-/** What pg-boss does when a heartbeat has ended: the attempt is lost, the job is due again. */
-async function loseAttempt(jobId: string): Promise<void> {
-  await inbox.sql(
-    `UPDATE pgboss.job SET state = 'retry', start_after = now() - interval '1 second' WHERE id = $1`,
-    [jobId],
-  );
+/** The heartbeat has ended; another worker fetches the job, splits it, and takes what it made of it. */
+async function takeFromZombie(): Promise<FetchedJob> {
+  await loseJobs(inbox);
+  const lost = await takeJob(inbox);
+  await splitLostJob({ ...inbox, maxAttempts: 5 }, lost, (tx) => inbox.queue.completeIn(tx, lost));
+  return (await inbox.queue.fetchIsolated())!;
 }
 
 t.test('two attempts of one event at the same time have their effects once', async (t) => {
@@ -48,18 +56,13 @@ t.test('two attempts of one event at the same time have their effects once', asy
   const job = await takeJob(inbox);
   const gate = makeGate();
   const attempts = [1, 2, 3].map(async (n) => {
-    const [row] = await readEvents(inbox.database, [event]);
-    const deps = { ...inbox, timeoutMs: 60_000, maxDeferrals: 100, pace: trackPace() };
-    return runAttempt(
-      assign(job, row!, [slowHandler(gate, `effect of ${n}`)]),
-      deps,
-      new AbortController().signal,
-    );
+    const side = await openInboxOn(t, inbox.url); // a log of its own
+    return runJob(side, job, [slowHandler(gate, `effect of ${n}`)]);
   });
   await waitFor(() => gate.arrived() === 3, { what: 'all three to be inside' });
   gate.open();
   const outcomes = await Promise.all(attempts);
-  t.same(outcomes.map(({ kind }) => kind).sort(), ['processed', 'settled', 'settled']);
+  t.same(outcomes.map(({ kind }) => kind).sort(), ['gone', 'gone', 'processed']);
   t.equal((await effectsOf(event)).length, 1);
   t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1 });
   t.same(await failuresOf(inbox, event), []);
@@ -71,12 +74,10 @@ t.test('an attempt whose job was taken away and finished by another worker does 
   const gate = makeGate();
   const zombie = runJob(inbox, await takeJob(inbox), [slowHandler(gate, 'zombie')]);
   await waitFor(() => gate.arrived() === 1, { what: 'the zombie to be inside' });
-  await loseAttempt(event.jobId);
-
   const other = await openInboxOn(t, inbox.url);
-  t.match(await runNext(other, [quickHandler('second')]), { kind: 'processed' });
+  t.match(await runJob(other, await takeFromZombie(), [quickHandler('second')]), { kind: 'processed' });
   gate.open();
-  t.match(await zombie, { kind: 'settled' });
+  t.match(await zombie, { kind: 'gone' });
   t.same(await effectsOf(event), ['second']);
   t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1, last_error: null });
   t.same(await openJobsOf(inbox, event), []);
@@ -96,10 +97,10 @@ t.test('a zombie that fails does not undo what another worker did', async (t) =>
   });
   const zombie = runJob(inbox, await takeJob(inbox), [failing]);
   await waitFor(() => gate.arrived() === 1, { what: 'the zombie to be inside' });
-  await loseAttempt(event.jobId);
-  t.match(await runNext(inbox, [quickHandler('second')]), { kind: 'processed' });
+  const other = await openInboxOn(t, inbox.url);
+  t.match(await runJob(other, await takeFromZombie(), [quickHandler('second')]), { kind: 'processed' });
   gate.open();
-  t.match(await zombie, { kind: 'settled' });
+  t.match(await zombie, { kind: 'gone' });
   t.match(await rowOf(inbox, event), { status: 'PROCESSED', attempts: 1, last_error: null });
   t.same(await failuresOf(inbox, event), []);
 });
@@ -118,14 +119,14 @@ t.test('a zombie that fails while the next attempt runs does not take its job fr
   });
   const zombie = runJob(inbox, await takeJob(inbox), [failing]);
   await waitFor(() => zombieGate.arrived() === 1, { what: 'the zombie to be inside' });
-  await loseAttempt(event.jobId);
-  const second = runJob(inbox, await takeJob(inbox), [slowHandler(secondGate, 'second')]);
+  const other = await openInboxOn(t, inbox.url);
+  const second = runJob(other, await takeFromZombie(), [slowHandler(secondGate, 'second')]);
   await waitFor(() => secondGate.arrived() === 1, { what: 'the second attempt to be inside' });
   zombieGate.open();
   await zombie;
   t.same(
-    (await openJobsOf(inbox, event)).map(({ state, retry_count }) => ({ state, retry_count })),
-    [{ state: 'active', retry_count: 1 }],
+    (await openJobsOf(inbox, event)).map(({ state, name }) => ({ state, name })),
+    [{ state: 'active', name: 'webhooks-isolated' }],
     'the second attempt still has the job',
   );
   secondGate.open();
@@ -146,7 +147,7 @@ for (const status of ['PROCESSED', 'IGNORED', 'FAILED']) {
       // The handler is at its gate: an UPDATE that waits for it never ends.
       await inbox.sql('UPDATE webhook_events SET status = $1 WHERE event_id = $2', [status, event.eventId]);
       gate.open();
-      t.match(await attempt, { kind: 'settled' });
+      t.match(await attempt, { kind: 'gone' });
       t.match(await rowOf(inbox, event), { status, attempts: 0 });
       t.same(await effectsOf(event), []);
     },
@@ -164,24 +165,27 @@ t.test('an event replayed by hand while its old attempt runs is run once', async
   }
   t.equal(await enqueueEventsWithoutJob(inbox), 1);
   gate.open();
-  t.match(await old, { kind: 'settled' });
+  t.match(await old, { kind: 'gone' });
   t.match(await runNext(inbox, [quickHandler('new')]), { kind: 'processed' });
   t.same(await effectsOf(event), ['new']);
 });
 
 t.test(
-  'an operator who holds the row for long has the attempt put off, uncharged, and nothing is lost',
+  'an operator who holds the row for long keeps its handler from running, uncharged, and nothing is lost',
   async (t) => {
     const event = newEvent();
-    await storeEvents(inbox, [event]);
+    const [jobId] = await storeEvents(inbox, [event]);
+    const job = await takeJob(inbox);
     const operator = await openSession(t, inbox.url);
     await operator('BEGIN');
     await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [event.eventId]);
-    t.match(await runNext(inbox, [quickHandler('waited')]), { kind: 'interrupted', isJobSettled: true });
-    t.match(await openJobsOf(inbox, event), [{ id: event.jobId, state: 'created', retry_count: 0 }]);
+    const { outcomes, buffer } = await runJobs(inbox, [job], [quickHandler('waited')]);
+    t.same(outcomes, []);
+    t.same(buffer.jobs(), [job], 'its worker keeps it');
+    t.same(await effectsOf(event), []);
     await operator('COMMIT');
-    t.match(await rowOf(inbox, event), { status: 'PENDING', attempts: 0, deferrals: 0, job_id: event.jobId });
-    t.match(await runNext(inbox, [quickHandler('waited')]), { kind: 'processed' });
+    t.match(await rowOf(inbox, event), { status: 'PENDING', attempts: 0, deferrals: 0, job_id: jobId });
+    t.match(await runJob(inbox, job, [quickHandler('waited')]), { kind: 'processed' });
     t.same(await effectsOf(event), ['waited']);
     t.same(await failuresOf(inbox, event), []);
   },
@@ -198,7 +202,7 @@ t.test("a handler's own division by zero is its failure, not a lost claim", asyn
   t.match(await runNext(inbox, [handler]), { kind: 'failed' });
   t.match(await rowOf(inbox, event), { attempts: 1, last_error: 'error: division by zero (SQLSTATE 22012)' });
   await inbox.sql(`UPDATE webhook_events SET status = 'IGNORED' WHERE event_id = $1`, [event.eventId]);
-  t.match(await runNext(inbox, []), { kind: 'settled' });
+  t.match(await runNext(inbox, []), { kind: 'gone' });
 });
 
 t.test('what fails only at COMMIT is a failure, with its cause', async (t) => {

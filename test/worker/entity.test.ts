@@ -200,7 +200,7 @@ t.test('an entity that stays busy costs its event no failure: it comes back', as
   await waitFor(() => gate.arrived() === 1, { what: 'the first event to be inside' });
   await storeEvents(inbox, [waiter]);
   const outcome = await runJob(other, await takeJob(other), [handlerOf()]);
-  t.match(outcome, { kind: 'interrupted', reason: /another event of its entity/ });
+  t.match(outcome, { kind: 'released', reason: /another event of its entity/ });
   t.match(await rowOf(inbox, waiter), { status: 'PENDING', attempts: 0, deferrals: 0 });
   const [job] = await openJobsOf(inbox, waiter);
   t.ok((job?.in_seconds as number) > 0 && (job?.in_seconds as number) <= 2, 'in 2 s');

@@ -1,4 +1,4 @@
-// Ways to break the promise (M1-M16), each with the fault that shows it: the ledger has to catch every one.
+// Ways to break the promise (M1-M20), each with the fault that shows it: the ledger has to catch every one.
 import type pg from 'pg';
 import * as scenarios from './scenarios.ts';
 import type { Edit } from './source-copy.ts';
@@ -35,19 +35,19 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/receive/store.ts',
-        find: 'const enqueuing = queue.enqueue(tx, events);',
+        find: 'const enqueuing = queue.enqueue(tx, jobs);',
         replace: 'const enqueuing = Promise.resolve();',
       },
       {
         file: 'src/receive/store.ts',
-        find: 'const withdrawing = queue.withdraw(tx, known);',
-        replace: 'const withdrawing = Promise.resolve();',
+        find: '  const withdrawing = queue.withdraw(\n    tx,\n    idle.map(({ jobId }) => jobId),\n  );\n',
+        replace: '  const withdrawing = Promise.resolve(idle && queue);\n',
       },
       {
         file: 'src/receive/store.ts',
         find: "    await failpoint('web.after-commit');\n",
         replace:
-          "    await failpoint('web.after-commit');\n    await database.transaction((tx) => options.queue.enqueue(tx, unique.filter((event) => isNew.has(event.jobId))));\n",
+          "    await failpoint('web.after-commit');\n    if (inserted.size > 0) await database.transaction((tx) => options.queue.enqueue(tx, jobs));\n",
       },
     ],
     scenario: scenarios.webKilledAfterCommit,
@@ -82,14 +82,14 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/worker/attempt.ts',
-        find: '        markProcessed(tx, event, job.id, entity);\n',
+        find: '      markProcessed(tx, event, entry.job.id, entity);\n',
         replace: '',
       },
       {
         file: 'src/worker/attempt.ts',
         find: "    await failpoint('worker.after-commit');\n",
         replace:
-          "    await failpoint('worker.after-commit');\n    if (outcome.kind === 'processed') await deps.database.transaction(async (tx) => markProcessed(tx, event, job.id, null));\n",
+          "    await failpoint('worker.after-commit');\n    if (result.kind === 'processed') await deps.database.transaction(async (tx) => markProcessed(tx, entry.event, entry.job.id, null));\n",
       },
     ],
     scenario: scenarios.workerKilledAfterCommit,
@@ -101,8 +101,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/queue/open-queue.ts',
-        find: 'if (inserted?.length !== newJobs.length) {',
-        replace: 'if (inserted?.length !== newJobs.length && newJobs.length < 0) {',
+        find: 'if (inserted?.length !== some.length)',
+        replace: 'if (inserted?.length !== some.length && some.length < 0)',
       },
     ],
     scenario: scenarios.jobsNotInserted,
@@ -123,12 +123,17 @@ export const mutants: readonly Mutant[] = [
   },
   {
     id: 'M8',
-    title: 'settles jobs without the fence',
+    title: "releases an event that is another job's",
     edits: [
       {
-        file: 'src/queue/open-queue.ts',
-        find: 'function attemptOf({ id, retryCount }: Attempt): Attempt {\n  return { id, retryCount };\n',
-        replace: 'function attemptOf({ id }: Attempt): Attempt {\n  return id as unknown as Attempt;\n',
+        file: 'src/events/jobs.ts',
+        find: 'WHERE e.job_id = d.from_job AND ',
+        replace: 'WHERE ',
+      },
+      {
+        file: 'src/events/jobs.ts',
+        find: 'AND e.event_id = f.event_id AND e.job_id = f.from_job\n        RETURNING',
+        replace: 'AND e.event_id = f.event_id\n        RETURNING',
       },
     ],
     scenario: scenarios.zombieFails,
@@ -139,14 +144,14 @@ export const mutants: readonly Mutant[] = [
     title: 'sets FAILED in the catch only',
     edits: [
       {
-        file: 'src/maintenance/reconcile.ts',
-        find: 'jobId !== null && (await markFailed(',
-        replace: 'jobId === undefined && (await markFailed(',
+        file: 'src/maintenance/dead-letters.ts',
+        find: 'const failed = await releaseEvents(deps, [release], complete);',
+        replace: 'const failed = await releaseEvents(deps, [{ ...release, events: [] }], complete);',
       },
       {
-        file: 'src/worker/failure.ts',
-        find: 'if (!(await recordFailure(tx, failure, isFinal))) return false;',
-        replace: 'if (!(await recordFailure(tx, failure, isFinal || isDead))) return false;',
+        file: 'src/worker/fetch-loop.ts',
+        find: 'const isDead = event.failures + count >= failures.maxAttempts;',
+        replace: 'const isDead = event.failures + count < 0;',
       },
     ],
     scenario: scenarios.crashOnEveryAttempt,
@@ -198,8 +203,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/receive/store.ts',
-        find: '    known.filter((event) => event.uniqueBody),\n',
-        replace: '    known.filter((event) => event.uniqueBody && event.source === event.eventId),\n',
+        find: '.filter((event) => event.uniqueBody && isKnown(event))',
+        replace: '.filter((event) => event.uniqueBody && isKnown(event) && event.source === event.eventId)',
       },
     ],
     scenario: scenarios.repeatedBodies,
@@ -220,15 +225,15 @@ export const mutants: readonly Mutant[] = [
   },
   {
     id: 'M15',
-    title: 'runs handlers whose rows are held',
+    title: 'runs handlers whose rows are locked',
     edits: [
       {
-        file: 'src/worker/worker.ts',
-        find: '    if (due.length === 0) return new Set();\n',
-        replace: '    if (due.length >= 0) return new Set();\n',
+        file: 'src/worker/attempt.ts',
+        find: "    if ((await claimRows(deps.database, [claimOf(entry)])).length === 0) return { kind: 'unclaimed' };\n",
+        replace: '    await claimRows(deps.database, [claimOf(entry)]);\n',
       },
     ],
-    scenario: scenarios.heldRow,
+    scenario: scenarios.lockedRow,
     invariant: 'A6',
   },
   {
@@ -236,12 +241,74 @@ export const mutants: readonly Mutant[] = [
     title: 'starts an event that it still runs',
     edits: [
       {
-        file: 'src/worker/worker.ts',
-        find: 'const here = hand.alreadyHere(fetched);',
-        replace: 'const here = new Set<ClaimedJob>();',
+        file: 'src/worker/job-buffer.ts',
+        find: 'if (this.#running.has(entry.key) || !fits(entry)) at++;',
+        replace: 'if (!fits(entry)) at++;',
       },
     ],
     scenario: scenarios.enqueuedAgainWhileItRuns,
     invariant: 'A9',
+  },
+  {
+    id: 'M17',
+    title: 'leaves an event behind in a list',
+    edits: [
+      {
+        file: 'src/worker/entries.ts',
+        find: 'const entries = job.events.flatMap(',
+        replace: 'const entries = job.events.slice(0, Math.max(1, job.events.length - 1)).flatMap(',
+      },
+    ],
+    scenario: scenarios.burst,
+    invariant: 'A2',
+  },
+  {
+    id: 'M18',
+    title: 'forgets an event where it splits a list',
+    edits: [
+      {
+        file: 'src/events/release.ts',
+        find: 'const releases = events.map(',
+        replace: 'const releases = events.slice(1).map(',
+      },
+    ],
+    scenario: scenarios.workerKilledInBurst,
+    invariant: 'A2',
+  },
+  {
+    id: 'M19',
+    title: 'releases an event that is PROCESSED',
+    edits: [
+      {
+        file: 'src/events/jobs.ts',
+        find: 'WHERE e.job_id = d.from_job AND ',
+        replace: 'WHERE true OR ',
+      },
+      {
+        file: 'src/events/jobs.ts',
+        find: 'AND e.event_id = f.event_id AND e.job_id = f.from_job\n        RETURNING',
+        replace: 'AND e.event_id = f.event_id\n        RETURNING',
+      },
+      {
+        file: 'src/events/jobs.ts',
+        find: "THEN 'FAILED' ELSE e.status END",
+        replace: "THEN 'FAILED' ELSE 'PENDING' END",
+      },
+    ],
+    scenario: scenarios.zombieFailsLate,
+    invariant: 'A5',
+  },
+  {
+    id: 'M20',
+    title: 'does not count a failure',
+    edits: [
+      {
+        file: 'src/events/jobs.ts',
+        find: 'failures = e.failures + f.failures,',
+        replace: 'failures = e.failures,',
+      },
+    ],
+    scenario: scenarios.failsOnce,
+    invariant: 'A7',
   },
 ];

@@ -131,20 +131,62 @@ export const commitRolledBack: Scenario = async (subject) => {
 };
 
 /**
- * A worker freezes with a failure in hand until its job has gone to another worker, then wakes and wants to have the
- * job retried, which would start a third attempt beside the second.
+ * A worker freezes with a failure to record until another worker runs the event, then wakes and wants to have the event
+ * retried: a third attempt would start beside the second.
  */
-export const zombieFails: Scenario = async (subject) => {
+export const zombieFails: Scenario = (subject) => wakeZombie(subject, (rig) => rig.attempts().length === 2);
+
+/** The same, when the other worker has processed the event. */
+export const zombieFailsLate: Scenario = (subject) =>
+  wakeZombie(subject, async (rig) => (await rig.status('evt_zombie')) === 'PROCESSED');
+
+async function wakeZombie(
+  subject: Subject,
+  isTime: (rig: Rig) => boolean | Promise<boolean>,
+): Promise<Violation[]> {
   const rig = await open(subject);
   await rig.web();
   const zombie = await rig.worker({ POSTBELL_FAILPOINT: 'worker.before-fail:stop:1' });
-  await rig.sender.deliverUntilAcked({ id: 'evt_zombie', act: { do: 'throw-times', times: 1, ms: 8_000 } });
+  await rig.sender.deliverUntilAcked({ id: 'evt_zombie', act: { do: 'throw-until-allowed', ms: 8_000 } });
   await waitFor(() => rig.attempts()[0]?.endedAt !== undefined, { what: 'the first attempt to fail' });
+  await rig.pool.query(`INSERT INTO allowed VALUES ('evt_zombie')`);
   await rig.worker();
-  await waitFor(() => rig.attempts().length === 2, { what: 'the second attempt to start' });
+  await waitFor(() => isTime(rig), { what: 'the second attempt' });
   zombie.kill('SIGCONT');
+  await delay(1_000); // what it does with its failure
+  return close(rig);
+}
+
+export const failsOnce: Scenario = async (subject) => {
+  const rig = await open(subject);
+  await Promise.all([rig.web(), rig.worker()]);
+  await rig.sender.deliverUntilAcked({ id: 'evt_once', act: { do: 'throw-times', times: 1 } });
   return close(rig);
 };
+
+/** So many events at once that jobs carry lists. Nobody heals: what is lost stays lost. */
+export const burst: Scenario = async (subject) => {
+  const rig = await openBurst(subject);
+  await rig.worker();
+  return close(rig);
+};
+
+export const workerKilledInBurst: Scenario = async (subject) => {
+  const rig = await openBurst(subject);
+  const victim = await rig.worker({ POSTBELL_FAILPOINT: 'worker.after-handler:kill' });
+  await victim.exited;
+  await rig.worker();
+  return close(rig);
+};
+
+async function openBurst(subject: Subject): Promise<Rig> {
+  const rig = await open(subject, { env: { RECONCILE_SECONDS: '3600' } });
+  await rig.web();
+  await Promise.all(Array.from({ length: 300 }, (_, n) => rig.sender.deliverUntilAcked({ id: `evt_${n}` })));
+  const lists = `SELECT FROM pgboss.job WHERE jsonb_array_length(data->'events') > 1`;
+  if ((await rig.pool.query(lists)).rowCount === 0) throw new Error('no job carries a list');
+  return rig;
+}
 
 /** Each attempt takes its process with it: nobody is left to say so. */
 export const crashOnEveryAttempt: Scenario = async (subject) => {
@@ -154,7 +196,7 @@ export const crashOnEveryAttempt: Scenario = async (subject) => {
   const first = await rig.worker(lethal);
   await rig.sender.deliverUntilAcked({ id: 'evt_lethal' });
   await first.exited;
-  // The first loss may be a neighbour's doing, the second is behind a start mark.
+  // The first loss may be a neighbour's doing; in the second, the event ran alone.
   const second = await rig.worker(lethal);
   await second.exited;
   await rig.worker();
@@ -176,7 +218,7 @@ export const databaseCrash: Scenario = async (subject) => {
 };
 
 /** An operator leaves a transaction open over the event's row: its handler has to wait for the end of that. */
-export const heldRow: Scenario = async (subject) => {
+export const lockedRow: Scenario = async (subject) => {
   const rig = await open(subject, { env: { MAX_ATTEMPTS: '1' } });
   await rig.web();
   await rig.sender.deliverUntilAcked({ id: 'evt_held' });
@@ -184,7 +226,7 @@ export const heldRow: Scenario = async (subject) => {
   await operator('BEGIN');
   await operator('SELECT FROM webhook_events FOR UPDATE');
   await rig.worker();
-  await operator('SELECT pg_sleep(12)'); // two times to be put off, and a third one begun
+  await operator('SELECT pg_sleep(12)'); // looked at twice, and a third look is near
   await operator('ROLLBACK');
   return close(rig, { maxAttempts: 1 });
 };

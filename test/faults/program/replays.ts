@@ -46,10 +46,6 @@ export const manyReplays: Fault = {
         ]),
       `half of them should be PROCESSED: ${JSON.stringify(rows)}`,
     );
-    const twice = await rig.pool.query(
-      `SELECT data->>'eventId' FROM pgboss.job WHERE name = 'webhooks' AND state < 'completed' GROUP BY 1 HAVING count(*) > 1`,
-    );
-    context.expect(twice.rowCount === 0, 'an event has two living jobs');
     context.note(`the two operators replayed ${replayed.join(' and ')}`);
     await context.balance(rig, { maxAttempts: 2, replayed: new Set(ids) });
   },

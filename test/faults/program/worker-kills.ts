@@ -50,7 +50,7 @@ export const workerKills: Fault = {
     await production;
     await context.balance(rig, {
       maxAttempts,
-      mayExceedAttemptsBy: 100, // put off, and given back: not charged
+      mayExceedAttemptsBy: 100, // deferred, and released: not charged
       replayed: feed.replayed,
       ignores: ({ detail }) => detail.startsWith('an event without a job'), // we delete jobs ourselves
     });

@@ -1,0 +1,117 @@
+// The only way out of a job but PROCESSED and IGNORED: events move to new jobs, or are FAILED, in one durable commit.
+import type { Database, Queryable } from '../database/database.ts';
+import { failpoint } from '../failpoint.ts';
+import { wakeWorkersAtCommit } from '../queue/notify.ts';
+import { type EventKey, failuresOfLoss, keyText, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
+import { type Departure, departFromJobs, type FailureRecord } from './jobs.ts';
+
+export interface ReleaseDeps {
+  database: Database;
+  queue: Pick<Queue, 'enqueue'>;
+  /** As MAX_ATTEMPTS. */
+  maxAttempts: number;
+}
+
+/** Events that leave one job together. */
+export interface Release {
+  events: readonly EventKey[];
+  fromJobId: string;
+  /** How the new job is enqueued; `failed`: no job, the events are dead letters. */
+  to: Omit<NewJob, 'jobId' | 'events' | 'retryLimit'> | 'failed';
+  /** Counts as deferred by `Later`. */
+  isDeferral?: boolean;
+  /** Counts as a failure. */
+  failure?: FailureRecord;
+  /** With `failure`: see `Departure`. */
+  failures?: number;
+}
+
+/**
+ * Releases events, each only while its row is PENDING and bears the job. Never waits for a locked row: its event stays.
+ * @param fence runs first, in the same transaction; false: nothing is released
+ * @returns the events that left
+ */
+export async function releaseEvents(
+  { database, queue, maxAttempts }: ReleaseDeps,
+  releases: readonly Release[],
+  fence?: (tx: Queryable) => Promise<boolean>,
+): Promise<EventKey[]> {
+  const departures = releases.flatMap(departuresOf);
+  const isFailure = releases.some(({ failure }) => failure !== undefined);
+  return database.transaction(
+    async (tx) => {
+      if (fence && !(await fence(tx))) return [];
+      if (isFailure) await failpoint('worker.before-fail');
+      const departed = await departFromJobs(tx, departures);
+      await failpoint('worker.moved');
+      const jobs = jobsFor(departures, departed, maxAttempts);
+      await queue.enqueue(tx, jobs);
+      if (jobs.some(({ afterSeconds }) => !afterSeconds)) await wakeWorkersAtCommit(tx);
+      if (isFailure) await failpoint('worker.after-fail');
+      return departed;
+    },
+    { settings: { synchronous_commit: 'on' } },
+  );
+}
+
+type Planned = Departure & { job: Omit<NewJob, 'events'> | undefined };
+
+function departuresOf({
+  events,
+  fromJobId,
+  to,
+  isDeferral = false,
+  failure,
+  failures = 1,
+}: Release): Planned[] {
+  const job = to === 'failed' ? undefined : { ...to, jobId: newJobId() };
+  return events.map((key) => ({
+    ...key,
+    fromJobId,
+    toJobId: job?.jobId ?? null,
+    isDeferral,
+    ...(failure ? { failure, failures } : {}),
+    job,
+  }));
+}
+
+/** Jobs that lost all of their events to locks or to others are left out. */
+function jobsFor(
+  departures: readonly Planned[],
+  departed: readonly (EventKey & { failures: number })[],
+  maxAttempts: number,
+): NewJob[] {
+  const failures = new Map(departed.map((event) => [keyText(event), event.failures]));
+  const jobs = new Map<string, NewJob & { events: EventKey[] }>();
+  for (const { job, source, eventId } of departures) {
+    const count = failures.get(keyText({ source, eventId }));
+    if (!job || count === undefined) continue;
+    const known = jobs.get(job.jobId);
+    if (known) known.events.push({ source, eventId });
+    else {
+      // pg-boss gives up an isolated job when its loss leaves the event no failure.
+      const retryLimit = job.isIsolated
+        ? { retryLimit: Math.max(0, maxAttempts - failuresOfLoss(job) - count) }
+        : {};
+      jobs.set(job.jobId, { ...job, ...retryLimit, events: [{ source, eventId }] });
+    }
+  }
+  return [...jobs.values()];
+}
+
+/**
+ * Splits a job that was lost with its worker: any of its events may be the cause, so each runs alone next, uncharged.
+ * @param fence see `releaseEvents`
+ */
+export function splitLostJob(
+  deps: ReleaseDeps,
+  { id, events }: { id: string; events: readonly EventKey[] },
+  fence: (tx: Queryable) => Promise<boolean>,
+): Promise<EventKey[]> {
+  const releases = events.map((event) => ({
+    events: [event],
+    fromJobId: id,
+    to: { isIsolated: true, hasUnchargedLoss: true },
+  }));
+  return releaseEvents(deps, releases, fence);
+}

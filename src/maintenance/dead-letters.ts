@@ -1,0 +1,54 @@
+// The dead-letter queue: jobs that pg-boss gave up because their workers died and none of our JavaScript ran.
+import { attemptLost } from '../events/jobs.ts';
+import { type ReleaseDeps, releaseEvents, splitLostJob } from '../events/release.ts';
+import { failpoint } from '../failpoint.ts';
+import type { Logger } from '../logger.ts';
+import { type DeadJob, failuresOfLoss, type Queue } from '../queue/queue.ts';
+
+const batchSize = 100;
+
+export interface DeadLetterDeps extends ReleaseDeps {
+  queue: Queue;
+  log: Logger;
+}
+
+/**
+ * FAILED for the event of an isolated job: its worker died while nothing else ran there. The events of a shared job run
+ * alone next, uncharged.
+ * @param signal when aborted, no further job is looked at
+ * @returns how many jobs were settled
+ */
+export async function settleDeadLetters(deps: DeadLetterDeps, signal?: AbortSignal): Promise<number> {
+  let total = 0;
+  while (!signal?.aborted) {
+    const dead = await deps.queue.fetchDead(batchSize);
+    for (const job of dead) {
+      if (signal?.aborted) return total;
+      await settle(job, deps);
+      total++;
+    }
+    if (dead.length < batchSize) break;
+  }
+  return total;
+}
+
+async function settle(job: DeadJob, deps: DeadLetterDeps): Promise<void> {
+  const { queue, log } = deps;
+  const { jobId, events } = job;
+  const complete = async (tx: Parameters<Queue['completeDead']>[0]) => {
+    await failpoint('worker.dead-letter');
+    await queue.completeDead(tx, [job]);
+    return jobId !== null;
+  };
+  if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId ?? '', events }, complete));
+  const failure = { error: attemptLost, stack: null, startedAt: null };
+  const release = {
+    events,
+    fromJobId: jobId ?? '',
+    to: 'failed' as const,
+    failure,
+    failures: failuresOfLoss(job),
+  };
+  const failed = await releaseEvents(deps, [release], complete);
+  for (const { source, eventId } of failed) log.error({ source, eventId }, 'the event is a dead letter');
+}

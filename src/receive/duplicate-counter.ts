@@ -1,0 +1,98 @@
+// Counts duplicates on their events' rows, beside the commits: no provider waits for a count.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import { countDuplicates, type DuplicateCount } from '../events/duplicates.ts';
+import type { NewEvent } from '../events/event.ts';
+import type { Logger } from '../logger.ts';
+
+export interface DuplicateCounter {
+  /** Never throws. A crash of the process loses the counts of the last moments, and no event. */
+  add(duplicates: readonly NewEvent[]): void;
+  /** Counts once more. Rows that are locked then stay uncounted. */
+  close(): Promise<void>;
+}
+
+export interface DuplicateCounterOptions {
+  database: Pick<Database, 'transaction'>;
+  log: Logger;
+  /** Told of deliveries whose body is not the body that is stored under their id. */
+  onConflicts: (source: string, count: number) => void;
+}
+
+/** How long to collect counts, so that one statement covers many. */
+const collectMs = 50;
+/** After a locked row, or an error. */
+const retryMs = 250;
+/** A row may be locked for hours: beyond so many counts the newest are dropped. */
+const maxWaiting = 10_000;
+const maxPerStatement = 500;
+
+const settings = {
+  // Nothing was promised to anybody.
+  synchronous_commit: 'off',
+  statement_timeout: '4s',
+  idle_in_transaction_session_timeout: '4s',
+  // Plans are kept: a plan made while the table was small must not read the whole table once it is large.
+  enable_seqscan: 'off',
+};
+
+export function createDuplicateCounter({
+  database,
+  log,
+  onConflicts,
+}: DuplicateCounterOptions): DuplicateCounter {
+  const waiting = new Map<string, DuplicateCount>();
+  const closing = new AbortController();
+  let counting: Promise<void> | undefined;
+
+  function put({ source, eventId, bodySha256, count }: DuplicateCount): void {
+    const key = JSON.stringify([source, eventId, bodySha256.toString('base64')]);
+    const known = waiting.get(key);
+    if (known) known.count += count;
+    else if (waiting.size < maxWaiting) waiting.set(key, { source, eventId, bodySha256, count });
+  }
+
+  function take(): DuplicateCount[] {
+    const taken = [...waiting].slice(0, maxPerStatement);
+    for (const [key] of taken) waiting.delete(key);
+    return taken.map(([, counts]) => counts);
+  }
+
+  /** @returns false if some have to be tried again */
+  async function countSome(): Promise<boolean> {
+    const some = take();
+    try {
+      const { stillUncounted, conflicting } = await database.transaction((tx) => countDuplicates(tx, some), {
+        settings,
+      });
+      for (const { source, count } of conflicting) onConflicts(source, count);
+      stillUncounted.forEach(put);
+      return stillUncounted.length === 0;
+    } catch (error) {
+      some.forEach(put);
+      log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again');
+      return false;
+    }
+  }
+
+  async function countAll(): Promise<void> {
+    for (let waitMs = collectMs; waiting.size > 0 && !closing.signal.aborted; ) {
+      await delay(waitMs, undefined, { signal: closing.signal }).catch(() => {}); // aborted: counted by `close`
+      if (!closing.signal.aborted) waitMs = (await countSome()) ? collectMs : retryMs;
+    }
+    counting = undefined;
+  }
+
+  return {
+    add: (duplicates) => {
+      for (const event of duplicates) put({ ...event, count: 1 });
+      if (waiting.size > 0) counting ??= countAll();
+    },
+    close: async () => {
+      closing.abort();
+      await counting;
+      for (let left = waiting.size; left > 0; left -= maxPerStatement) await countSome();
+    },
+  };
+}

@@ -1,0 +1,241 @@
+// Fetches jobs as slots come free, and decides which come next: ordinary ones, or one that was lost with its worker.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import { attemptLost } from '../events/jobs.ts';
+import { releaseEvents, splitLostJob } from '../events/release.ts';
+import type { Handler } from '../handlers/handler.ts';
+import type { Logger } from '../logger.ts';
+import { type FetchedJob, failuresOfLoss, maxEventsPerJob, type Queue } from '../queue/queue.ts';
+import type { Watchdog } from '../watchdog.ts';
+import type { Completions } from './completions.ts';
+import { readEntries } from './entries.ts';
+import type { Executor } from './executor.ts';
+import { type FailureDeps, nextDelaySeconds } from './failure.ts';
+import type { JobBuffer } from './job-buffer.ts';
+import { releaseEntries } from './release-entries.ts';
+import type { Wakeup } from './wakeup.ts';
+
+export interface FetchLoopOptions {
+  database: Database;
+  queue: Queue;
+  log: Logger;
+  /** The list in force; a function, so that `dev` can reload it. */
+  handlers: () => readonly Handler[];
+  failures: FailureDeps;
+  buffer: JobBuffer;
+  completions: Completions;
+  executor: Executor;
+  wakeup: Wakeup;
+  concurrency: number;
+  /** Longest wait of an idle worker. */
+  pollMs: number;
+  /** Aborted when the worker stops taking work. */
+  stopping: AbortSignal;
+  watchdog?: Pick<Watchdog, 'enter'> | undefined;
+}
+
+/** Events that are fetched ahead at most. */
+const maxPrefetched = 500;
+/** Events are fetched ahead for about so long. */
+const prefetchMs = 125;
+/** An event that would start later goes back to the queue: another worker may be idle. */
+export const releaseAfterMs = 250;
+const maxJobsPerFetch = 256;
+/** An isolated job waits so long for the events in hand; then the worker goes on with ordinary jobs for a while. */
+const maxDrainMs = 1_000;
+const drainPauseMs = 10_000;
+
+/** So many events can start within `ms`, by the forecast. */
+export function startableWithin(ms: number, concurrency: number, eventMs: number): number {
+  return concurrency * (1 + Math.floor(ms / eventMs));
+}
+
+export class FetchLoop {
+  readonly #options: FetchLoopOptions;
+  /** Of the last jobs; at first the most that a job may carry. */
+  #eventsPerJob = maxEventsPerJob;
+  #hasIsolated = false;
+  #isolatedCheckedAt = Number.NEGATIVE_INFINITY;
+  /** Until then, as performance.now(), no isolated job is fetched: a slow handler runs. */
+  #isolatedPausedUntilMs = Number.NEGATIVE_INFINITY;
+  /** An ordinary fetch goes between two isolated ones: a crash with many events in hand must not stop new work. */
+  #isOrdinaryTurn = false;
+
+  constructor(options: FetchLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Ends when `stopping` is aborted. Never rejects. */
+  async run(): Promise<void> {
+    const { log, wakeup, pollMs, stopping } = this.#options;
+    let failures = 0;
+    while (!stopping.aborted) {
+      try {
+        const isDone = await this.#turn();
+        failures = 0;
+        if (isDone && !stopping.aborted) await wakeup.wait(pollMs);
+      } catch (error) {
+        failures++;
+        log.error({ error: describeError(error).text }, 'jobs could not be fetched; trying again');
+        const waitMs = Math.min(5_000, 250 * 2 ** failures);
+        await delay(waitMs, undefined, { signal: stopping }).catch(() => {}); // aborted: the loop ends
+      }
+    }
+  }
+
+  /** @returns true when nothing can be fetched now */
+  async #turn(): Promise<boolean> {
+    if (!this.#isOrdinaryTurn && (await this.#isolatedIsDue())) {
+      this.#isOrdinaryTurn = true;
+      if (await this.#becomesIdle()) await this.#runIsolated();
+      return false;
+    }
+    const room = this.#room();
+    if (room === 0) return true;
+    const limit = Math.min(maxJobsPerFetch, floorPowerOfTwo(room / this.#eventsPerJob));
+    const jobs = await this.#options.queue.fetch(limit);
+    this.#isOrdinaryTurn = false;
+    if (jobs.length > 0) await this.#take(jobs);
+    // A short fetch means that nothing is left.
+    return jobs.length < limit && !(this.#hasIsolated && !this.#isPaused());
+  }
+
+  /** Events whose rows are locked may be in hand: their handlers do not run. */
+  #isIdle(): boolean {
+    const { buffer, executor } = this.#options;
+    return buffer.readyCount() === 0 && executor.busySlots() === 0;
+  }
+
+  /** Waits for the events in hand; not for long, since a handler may take minutes and other events wait meanwhile. */
+  async #becomesIdle(): Promise<boolean> {
+    const { wakeup, stopping } = this.#options;
+    const deadlineMs = performance.now() + maxDrainMs;
+    while (!this.#isIdle() && !stopping.aborted) {
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) {
+        this.#isolatedPausedUntilMs = performance.now() + drainPauseMs;
+        return false;
+      }
+      await wakeup.wait(leftMs);
+    }
+    return !stopping.aborted;
+  }
+
+  /**
+   * Events to be fetched now. Fast handlers get a queue in front of them, slow ones only free slots. The queue is
+   * filled when half empty, since a fetch costs about the same for one job as for a hundred.
+   */
+  #room(): number {
+    const { buffer, executor, concurrency } = this.#options;
+    const startable = startableWithin(prefetchMs, concurrency, executor.eventMs());
+    const ahead = Math.min(maxPrefetched, startable);
+    const ready = buffer.readyCount();
+    const room = ahead - ready - executor.busySlots();
+    return room >= 1 && (room > ahead / 2 || ready === 0) ? room : 0;
+  }
+
+  async #take(jobs: readonly FetchedJob[]): Promise<void> {
+    const { buffer, executor } = this.#options;
+    for (const job of jobs.filter(({ retryCount }) => retryCount > 0)) await this.#split(job);
+    const fresh = jobs.filter(({ retryCount }) => retryCount === 0);
+    if (fresh.length === 0) return;
+    await this.#admit(fresh);
+    const perJob = fresh.reduce((sum, { events }) => sum + events.length, 0) / fresh.length;
+    this.#eventsPerJob = Math.max(1, (this.#eventsPerJob + perJob) / 2);
+    executor.pump();
+    await this.releaseLate();
+    if (buffer.readyCount() > 0) executor.pump();
+  }
+
+  async #admit(jobs: readonly FetchedJob[]): Promise<void> {
+    const { buffer, completions, database, handlers, watchdog } = this.#options;
+    for (const [job, entries] of await readEntries(database, jobs, handlers(), watchdog)) {
+      if (entries.length === 0) completions.add(job);
+      else buffer.hold(job, entries);
+    }
+  }
+
+  /** A shared job that was lost: any of its events may have ended the process. */
+  async #split(job: FetchedJob): Promise<void> {
+    const { queue, log, failures } = this.#options;
+    const split = await splitLostJob(failures, job, (tx) => queue.completeIn(tx, job));
+    if (split.length === 0) return;
+    this.#hasIsolated = true;
+    log.warn({ jobId: job.id, events: split.length }, 'a job was lost with its worker; its events run alone');
+  }
+
+  #isPaused(): boolean {
+    return performance.now() < this.#isolatedPausedUntilMs;
+  }
+
+  async #isolatedIsDue(): Promise<boolean> {
+    const { queue, pollMs } = this.#options;
+    if (this.#isPaused()) return false;
+    if (!this.#hasIsolated && performance.now() - this.#isolatedCheckedAt >= pollMs) {
+      this.#isolatedCheckedAt = performance.now();
+      this.#hasIsolated = await queue.hasIsolated();
+    }
+    return this.#hasIsolated;
+  }
+
+  /** While no other handler runs: if the process ends now, this event is the cause. */
+  async #runIsolated(): Promise<void> {
+    const { queue, executor, wakeup, pollMs } = this.#options;
+    const job = await queue.fetchIsolated();
+    this.#hasIsolated = job !== undefined;
+    if (!job) return;
+    if (job.retryCount > 0) return this.#charge(job);
+    executor.isolate(job.id);
+    try {
+      await this.#admit([job]);
+      executor.pump();
+      while (executor.busySlots() > 0) await wakeup.wait(pollMs);
+    } finally {
+      executor.isolate(undefined);
+    }
+    executor.pump();
+  }
+
+  /** Its worker ended while nothing else ran there: that is the event's failure. */
+  async #charge(job: FetchedJob): Promise<void> {
+    const { database, queue, log, failures } = this.#options;
+    const entries = (await readEntries(database, [job], [])).get(job) ?? [];
+    const releases = entries.map(({ event }) => {
+      const { source, eventId } = event;
+      const count = failuresOfLoss(job);
+      const isDead = event.failures + count >= failures.maxAttempts;
+      log.warn({ source, eventId, attempt: event.failures + count, isDead }, attemptLost);
+      const afterSeconds = nextDelaySeconds(event.failures + count - 1, failures);
+      return {
+        events: [event],
+        fromJobId: job.id,
+        to: isDead ? ('failed' as const) : { isIsolated: true, afterSeconds },
+        failure: { error: attemptLost, stack: null, startedAt: null },
+        failures: count,
+      };
+    });
+    await releaseEvents(failures, releases, (tx) => queue.completeIn(tx, job));
+  }
+
+  /** Gives back the events that would start too late, together. To be called at each fetch, and by a timer. */
+  async releaseLate(): Promise<void> {
+    const { buffer, executor, concurrency } = this.#options;
+    const startable = startableWithin(releaseAfterMs, concurrency, executor.eventMs());
+    const keep = Math.max(0, startable - executor.busySlots());
+    if (buffer.readyCount() <= keep) return;
+    const locked = await releaseEntries(buffer.takeBeyond(keep), this.#options);
+    for (const entry of locked) buffer.waitForLock(entry, performance.now());
+  }
+
+  /** For a worker that stops: releases all that waits. An event whose row is locked comes back when its heartbeat ends. */
+  async releaseAll(): Promise<void> {
+    const { buffer } = this.#options;
+    const locked = await releaseEntries(buffer.takeAll(), this.#options);
+    for (const entry of locked) buffer.abandon(entry);
+  }
+}
+
+function floorPowerOfTwo(number: number): number {
+  return 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, number))));
+}

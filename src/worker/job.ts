@@ -1,0 +1,75 @@
+// The types of a job's way through the worker.
+import type { StoredEvent } from '../events/event.ts';
+import type { EventKey, FetchedJob, NewJob } from '../queue/queue.ts';
+import type { Plan } from './plan.ts';
+
+/** One event of a fetched job, with its row and what has to be run. */
+export interface Entry {
+  /** Names the event in maps and sets. */
+  key: string;
+  job: FetchedJob;
+  event: StoredEvent;
+  plan: Plan;
+  /** Set while a locked row keeps a failed attempt from being recorded: no handler runs before it is. */
+  unrecorded?: FailedAttempt;
+}
+
+/** An attempt that did not commit. */
+export interface FailedAttempt {
+  error: unknown;
+  startedAt: Date;
+}
+
+/** How an attempt ended. */
+export type AttemptResult =
+  | { kind: 'processed' }
+  | { kind: 'ignored'; reason: string }
+  /** Its row is locked, finished, or another job's: no handler ran. */
+  | { kind: 'unclaimed' }
+  | Threw;
+
+/** Nothing was committed. */
+export interface Threw extends FailedAttempt {
+  kind: 'threw';
+}
+
+/** What became of an event, for the log. */
+export interface Outcome {
+  /**
+   * `released`: given back uncharged. `gone`: somebody else settled or took the event. `locked`: its row is locked, the
+   * entry stays in hand. `left`: nobody may touch the job, its heartbeat ends with the process.
+   */
+  kind: 'processed' | 'ignored' | 'failed' | 'deferred' | 'released' | 'gone' | 'locked' | 'left';
+  reason?: string;
+  /** With `locked`: a failure that has to be recorded before a handler runs again. */
+  isUnrecorded?: boolean;
+  /** The event is a dead letter now. */
+  isDead?: boolean;
+}
+
+/** Whether the event still waits for this job; if not, it was settled or has another job. */
+export function isDue({ job, event }: Pick<Entry, 'job' | 'event'>): boolean {
+  return event.status === 'PENDING' && event.jobId === job.id;
+}
+
+/** For a job in the place of one whose event may still end a process: as isolated as before. */
+export function isolationOf({
+  isIsolated,
+  hasUnchargedLoss,
+}: FetchedJob): Pick<NewJob, 'isIsolated' | 'hasUnchargedLoss'> {
+  return isIsolated ? { isIsolated, hasUnchargedLoss } : {};
+}
+
+const maxShownKeys = 20;
+
+/** For the watchdog: names the events that are at work. */
+export function describeWork(activity: string, events: readonly EventKey[]): string {
+  const names = events.slice(0, maxShownKeys).map(({ source, eventId }) => `${source} ${eventId}`);
+  if (events.length > maxShownKeys) names.push(`${events.length - maxShownKeys} more`);
+  return `${activity} ${names.join(', ')}`;
+}
+
+/** Names the claim of an entry in statements. */
+export function claimOf({ job, event }: Entry): { source: string; eventId: string; jobId: string } {
+  return { source: event.source, eventId: event.eventId, jobId: job.id };
+}

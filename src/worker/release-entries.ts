@@ -1,0 +1,47 @@
+// Releases entries whose handlers have not started: another worker runs their events.
+import { describeError } from '../errors.ts';
+import { releaseEvents } from '../events/release.ts';
+import type { Logger } from '../logger.ts';
+import { keyText } from '../queue/queue.ts';
+import type { Completions } from './completions.ts';
+import type { FailureDeps } from './failure.ts';
+import { type Entry, isolationOf } from './job.ts';
+import type { JobBuffer } from './job-buffer.ts';
+
+export interface ReleaseEntriesDeps {
+  buffer: JobBuffer;
+  completions: Completions;
+  failures: FailureDeps;
+  log: Logger;
+}
+
+/**
+ * Moves the events of each job to one new job, ahead of others. An old job is completed once all its events have left.
+ * Never rejects: after an error the heartbeats of the jobs end, and other workers get them.
+ * @returns entries whose rows others hold locked: they are still with their jobs, and the caller's
+ */
+export async function releaseEntries(
+  entries: readonly Entry[],
+  { buffer, completions, failures, log }: ReleaseEntriesDeps,
+): Promise<Entry[]> {
+  if (entries.length === 0) return [];
+  const byJob = Map.groupBy(entries, ({ job }) => job);
+  const releases = [...byJob].map(([job, some]) => ({
+    events: some.map(({ event }) => event),
+    fromJobId: job.id,
+    to: { priority: 1, ...isolationOf(job) },
+  }));
+  try {
+    const released = new Set((await releaseEvents(failures, releases)).map(keyText));
+    for (const entry of entries.filter(({ key }) => released.has(key))) {
+      const finished = buffer.leave(entry);
+      if (finished) completions.add(finished);
+    }
+    return entries.filter(({ key }) => !released.has(key));
+  } catch (error) {
+    for (const entry of entries) buffer.abandon(entry);
+    const fields = { error: describeError(error).text, events: entries.length };
+    log.warn(fields, 'waiting events could not be released; their heartbeat ends instead');
+    return [];
+  }
+}
