@@ -81,12 +81,6 @@ export interface TransactionOptions {
   commitSite?: FailpointSite;
   /** Failpoint after the `atCommit` statements were answered, before COMMIT is sent. Only if armed are there two packets. */
   beforeCommitSite?: FailpointSite;
-  /**
-   * Called once COMMIT is sent but not answered. A transaction with `onEnding` that is started in this call reuses the
-   * connection; its BEGIN shares the packet. A row of short transactions then needs half of the round trips.
-   * Not called behind a pooler, where the next transaction needs another connection.
-   */
-  onEnding?: () => void;
 }
 
 export interface Database extends Queryable {

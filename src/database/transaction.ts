@@ -35,7 +35,7 @@ export async function runTransaction<T>(
   options: TransactionOptions,
 ): Promise<T> {
   const { sessions } = deps;
-  const session = (options.onEnding && sessions.takeHeld()) ?? (await sessions.open());
+  const session = await sessions.open();
   const transaction = new PgTransaction(session, deps, options);
   try {
     const beginning = transaction.begin();
@@ -73,7 +73,6 @@ class PgTransaction implements Transaction, OpenTransaction {
   #warning: string | undefined;
 
   constructor(session: Session, deps: TransactionDeps, options: TransactionOptions) {
-    session.join();
     this.#session = session;
     this.#deps = deps;
     this.#options = options;
@@ -121,7 +120,7 @@ class PgTransaction implements Transaction, OpenTransaction {
   }
 
   async commit(): Promise<void> {
-    const { commitSite, beforeCommitSite, onEnding } = this.#options;
+    const { commitSite, beforeCommitSite } = this.#options;
     const { stream } = this.#session;
     this.#enter('ending');
     stream.cork();
@@ -137,12 +136,7 @@ class PgTransaction implements Transaction, OpenTransaction {
       stream.cork();
     }
     const ending = [...guards, this.#sendCommit()];
-    if (!onEnding || this.#deps.pooler || (commitSite && isArmedAt(commitSite))) {
-      stream.uncork();
-    } else {
-      this.#deps.sessions.holdForNext(this.#session);
-      onEnding();
-    }
+    stream.uncork();
     const [ended] = await Promise.all([allOrFirstError(ending), commitSite && failpoint(commitSite)]);
     // Postgres answers the COMMIT of an aborted transaction with ROLLBACK, without an error.
     if (ended.at(-1)?.command !== 'COMMIT') throw new CommitRolledBackError();
