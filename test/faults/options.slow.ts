@@ -28,8 +28,8 @@ const programs: [name: string, script: string, args: readonly string[], env?: Re
   ['bench, nothing chosen', 'bench/main.ts', ['--quick', '--only', '']],
   ['bench, an unknown system', 'bench/main.ts', ['--quick', '--only', 'a', '--systems', 'nobody']],
   ['bench, no system', 'bench/main.ts', ['--quick', '--only', 'a', '--systems', ',']],
-  ['bad inputs', 'test/bad-input/bad-input.test.ts', [], { BAD_INPUT: 'B999' }],
-  ['bad inputs, one of two', 'test/bad-input/bad-input.test.ts', [], { BAD_INPUT: 'B17,B999' }],
+  ['bad inputs', 'test/bad-input/bad-input.slow.ts', [], { BAD_INPUT: 'B999' }],
+  ['bad inputs, one of two', 'test/bad-input/bad-input.slow.ts', [], { BAD_INPUT: 'B17,B999' }],
 ];
 
 for (const [name, script, args, env] of programs) {
