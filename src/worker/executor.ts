@@ -9,7 +9,7 @@ import type { Watchdog } from '../watchdog.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { batchHandlerOf, maxBatchEvents, runBatch } from './batch.ts';
 import type { Completions } from './completions.ts';
-import { type FailureDeps, settleFailure } from './failure.ts';
+import { CrashError, type FailureDeps, settleFailure } from './failure.ts';
 import { claimOf, describeWork, type Entry, type FailedAttempt, type Outcome } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
 import { runsOf } from './plan.ts';
@@ -190,9 +190,17 @@ export class Executor {
 
   /** One by one, in the slot of the transaction that was rolled back. */
   async #runEach(entries: readonly Entry[]): Promise<void> {
+    const { attempts, buffer } = this.#options;
     for (const [index, entry] of entries.entries()) {
-      if (this.#isStopping()) return this.#options.buffer.putBack(entries.slice(index));
-      await this.#runAlone(entry);
+      if (!this.#isStopping()) {
+        await this.#runAlone(entry);
+        continue;
+      }
+      const rest = entries.slice(index);
+      // After a crash each of them may be its cause: they are found as lost, and run alone next.
+      if (attempts.signal.reason instanceof CrashError) for (const one of rest) buffer.abandon(one);
+      else buffer.putBack(rest);
+      return;
     }
   }
 

@@ -251,9 +251,6 @@ t.test('behind a pooler, locked rows take no connection from the events that wai
 t.test('quick attempts share transactions, and those that fail among them fail alone', async (t) => {
   const inbox = await openInbox(t);
   await inbox.sql('CREATE TABLE effects (event_id text, transaction xid8 DEFAULT pg_current_xact_id())');
-  const events = Array.from({ length: 200 }, () => newEvent());
-  await storeEvents(inbox, events, 8);
-  const fails = new Set(events.filter((_, place) => place % 20 === 7).map(({ eventId }) => eventId));
   const runs = new Map<string, number>();
   const handler = defineHandler({
     provider: 'stripe',
@@ -261,28 +258,39 @@ t.test('quick attempts share transactions, and those that fail among them fail a
     handle: async ({ event, tx }) => {
       runs.set(event.id, (runs.get(event.id) ?? 0) + 1);
       await tx.query('INSERT INTO effects (event_id) VALUES ($1)', [event.id]);
-      if (fails.has(event.id)) throw new PermanentError('not this one');
+      if (event.topic === 'fails') throw new PermanentError('not this one');
     },
   });
   startOn(t, inbox, [handler], { concurrency: 2, maxAttempts: 1 });
-  const count = async (status: string) =>
-    (await inbox.sql('SELECT count(*)::int AS n FROM webhook_events WHERE status = $1', [status]))[0]?.n;
-  await waitFor(async () => (await count('PENDING')) === 0, { what: 'all to be settled' });
-  t.equal(await count('FAILED'), fails.size);
-  t.equal(await count('PROCESSED'), events.length - fails.size);
-  const [books] = await inbox.sql(`
-    SELECT count(*)::int AS effects, count(DISTINCT e.event_id)::int AS events, count(DISTINCT transaction)::int AS transactions,
-      bool_and(status = 'PROCESSED') AS all_processed
-    FROM effects JOIN webhook_events e USING (event_id)`);
-  const good = events.length - fails.size;
-  t.match(books, { effects: good, events: good, all_processed: true });
-  t.ok((books?.transactions as number) < good / 2, `${books?.transactions} transactions`);
-  t.same(
-    [...runs.values()].filter((times) => times !== 1),
-    [],
-    'each was run once',
-  );
-  t.equal((await inbox.sql('SELECT FROM failed_attempts')).length, fails.size);
+  const [perRound, failsPerRound] = [200, 10];
+  const good = perRound - failsPerRound;
+  const pending = `SELECT FROM webhook_events WHERE status = 'PENDING'`;
+  /** @returns transactions that committed the effects of a round */
+  const playRound = async () => {
+    await inbox.sql('DELETE FROM effects');
+    const topic = (place: number) => (place % (perRound / failsPerRound) === 7 ? 'fails' : 'works');
+    const events = Array.from({ length: perRound }, (_, place) => newEvent({ topic: topic(place) }));
+    await storeEvents(inbox, events, 8);
+    await waitFor(async () => (await inbox.sql(pending)).length === 0, { what: 'all to be settled' });
+    const [books] = await inbox.sql(`
+      SELECT count(*)::int AS effects, count(DISTINCT e.event_id)::int AS events,
+        count(DISTINCT transaction)::int AS transactions,
+        bool_and(status = 'PROCESSED' AND topic = 'works') AS are_processed
+      FROM effects JOIN webhook_events e USING (event_id)`);
+    t.match(books, { effects: good, events: good, are_processed: true });
+    return books!.transactions as number;
+  };
+  // Handlers share as long as they are quick: on a machine that is busy at this moment none may be.
+  let rounds = 1;
+  for (; (await playRound()) > good / 2; rounds++);
+  const twice = [...runs.values()].filter((times) => times !== 1);
+  t.same(twice, [], 'each was run once');
+  const statuses = `SELECT status, count(*)::int FROM webhook_events GROUP BY 1 ORDER BY 1`;
+  t.same(await inbox.sql(statuses), [
+    { status: 'FAILED', count: rounds * failsPerRound },
+    { status: 'PROCESSED', count: rounds * good },
+  ]);
+  t.equal((await inbox.sql('SELECT FROM failed_attempts')).length, rounds * failsPerRound);
 });
 
 t.test('a batch that fails while its worker stops is released, and not run one by one', async (t) => {
@@ -332,4 +340,52 @@ t.test('a batch whose statement was not awaited and fails is told by that error'
   }
   const failed = inbox.logs.find(({ msg }) => String(msg).startsWith('a batch failed'));
   t.match(failed, { error: /column "nonsense" does not exist/, events: 2 });
+});
+
+t.test('an uncaught exception: what ran is left to be found as lost, and never released', async (t) => {
+  const inbox = await openInbox(t);
+  const events = [newEvent(), newEvent(), newEvent()];
+  const [jobId] = await storeEvents(inbox, events, events.length);
+  const gate = makeGate();
+  const waitForSignal = async (signal: AbortSignal) => {
+    void gate.pass();
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  };
+  const handler = defineHandler({
+    ...quick,
+    handle: ({ signal }) => waitForSignal(signal),
+    batch: ({ signal }) => waitForSignal(signal),
+  });
+  const worker = startOn(t, inbox, [handler]);
+  await waitFor(() => gate.arrived() === 1, { what: 'the batch' });
+  await worker.stop(0, new Error('thrown where no promise could catch it'));
+  for (const event of events)
+    t.match(await rowOf(inbox, event), { status: 'PENDING', job_id: jobId, attempts: 0 });
+  t.match(await inbox.sql('SELECT id, state::text FROM pgboss.job'), [{ id: jobId, state: 'active' }]);
+});
+
+t.test('an uncaught exception in a shared transaction: only the event that ran is left', async (t) => {
+  const inbox = await openInbox(t);
+  const gate = makeGate();
+  atEnd(t, async () => gate.open());
+  const handler = defineHandler({
+    provider: 'stripe',
+    topic: '*',
+    handle: async ({ event, tx }) => {
+      await tx.query('SELECT 1');
+      if (event.topic !== 'last') return;
+      await gate.pass(); // it ignores its signal: its connection is closed
+    },
+  });
+  const worker = startOn(t, inbox, [handler]);
+  await storeEvents(inbox, [newEvent()]); // the forecast: the handler is quick
+  await waitFor(async () => (await inbox.sql('SELECT FROM pgboss.job')).length === 0, {
+    what: 'the first event',
+  });
+  const events = [newEvent(), newEvent(), newEvent({ topic: 'last' })];
+  const [jobId] = await storeEvents(inbox, events, events.length);
+  await waitFor(() => gate.arrived() === 1, { what: 'the last handler' });
+  await worker.stop(0, new Error('thrown where no promise could catch it'));
+  t.match(await rowOf(inbox, events[2]!), { status: 'PENDING', job_id: jobId, attempts: 0 });
+  t.match(await inbox.sql('SELECT id, state::text FROM pgboss.job'), [{ id: jobId, state: 'active' }]);
 });
