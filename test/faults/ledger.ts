@@ -52,7 +52,8 @@ export async function atomicityViolations(pool: pg.Pool): Promise<Violation[]> {
           ELSE jsonb_build_array(jsonb_build_array(data->'source', data->'eventId')) END AS events
       FROM pgboss.job WHERE name LIKE 'webhooks%' AND state < 'completed'
     )
-    SELECT 'an event that is not in the list of exactly one living job' AS problem, event_id FROM webhook_events e
+    -- It has to be in the list of exactly one living job, the job that its row names.
+    SELECT 'an event without a job' AS problem, event_id FROM webhook_events e
     WHERE status = 'PENDING' AND job_id IS NOT NULL AND (
       SELECT count(*) FROM living l, jsonb_array_elements(l.events) AS entry
       WHERE l.id = e.job_id AND entry = jsonb_build_array(e.source, e.event_id)) <> 1

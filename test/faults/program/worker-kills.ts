@@ -85,8 +85,13 @@ class Feed {
     for (const { event_id } of rows) this.replayed.add(event_id);
     await pool.query(
       `DELETE FROM pgboss.job WHERE name = 'webhooks' AND state < 'active' AND id IN (SELECT job_id
-         FROM webhook_events WHERE status = 'PENDING' AND received_at < now() - interval '5 s'
-           AND event_id NOT LIKE 'dead%' LIMIT 2)`, // a new job is a fresh start: its failures would be more than MAX_ATTEMPTS
+         FROM webhook_events WHERE status = 'PENDING' AND received_at < now() - interval '5 s' LIMIT 2)`,
+    );
+    // A job as its worker leaves it that died in the last attempt: it goes to the dead-letter queue.
+    await pool.query(
+      `UPDATE pgboss.job SET state = 'active', retry_count = retry_limit, started_on = now() - interval '1 hour',
+         heartbeat_on = now() - interval '1 hour'
+       WHERE id = (SELECT id FROM pgboss.job WHERE name = 'webhooks' AND state = 'created' ORDER BY random() LIMIT 1)`,
     );
   }
 }
