@@ -137,7 +137,9 @@ export class Executor {
     const freeSlots = concurrency - this.#running.size;
     const eventMs = runsOf(plan).reduce((sum, { handler }) => sum + attempts.timings.handlerMs(handler), 0);
     const fair = Math.ceil((buffer.readyCount() + 1) / freeSlots);
-    return Math.max(1, Math.min(maxSharedEvents, fair, Math.floor(maxSharedMs / eventMs)));
+    // Twice the forecast: events that the transaction has no time for go back.
+    const quick = eventMs > maxSharedMs ? 1 : Math.ceil((2 * maxSharedMs) / eventMs);
+    return Math.min(maxSharedEvents, fair, quick);
   }
 
   #isFree(entry: Entry): boolean {
