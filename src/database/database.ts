@@ -30,8 +30,8 @@ export interface Queryable {
 
 export interface Transaction extends Queryable {
   /**
-   * Resolves when BEGIN and the settings are answered: until then the connection may still run the COMMIT of the previous
-   * transaction. Rejects when they fail; statements sent after that belong to no transaction.
+   * Resolves when BEGIN and the settings are answered. Rejects when they fail; statements sent after that belong to no
+   * transaction.
    */
   begun: Promise<void>;
   /**

@@ -5,7 +5,7 @@ import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 export const jobs = 'webhooks';
-/** Events that were lost with a worker, one per job: a worker runs such a job with nothing else in hand. */
+/** Events that were lost with a worker, one per job: a worker runs such a job while it runs nothing else. */
 export const isolatedJobs = 'webhooks-isolated';
 export const deadLetters = 'webhooks-dead-letters';
 

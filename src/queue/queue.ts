@@ -27,7 +27,7 @@ export interface NewJob {
   priority?: number;
   /** Losses that pg-boss answers with a retry before the job becomes a dead letter; default: the queue's. */
   retryLimit?: number;
-  /** For one event that was lost with its worker: a worker runs the job with nothing else in hand. */
+  /** For one event that was lost with its worker: a worker runs the job while it runs nothing else. */
   isIsolated?: boolean;
   /**
    * With `isIsolated`: the event was lost once beside others, which is not charged yet. If it is lost alone, too, both

@@ -82,7 +82,7 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
 
   async function store(deliveries: readonly (readonly NewEvent[])[]): Promise<Receipt[]> {
     const { unique, repeated } = withoutRepeats(deliveries);
-    // Made anew per try: a job of a rolled-back transaction must not be mistaken for its successor.
+    // New ones per try: a job of a rolled-back transaction must not be mistaken for its successor.
     const jobs = toJobs(inOrderOfTime(unique));
     const { inserted, replays, stored, rejections } = await database.transaction(
       async (tx) => {

@@ -43,8 +43,8 @@ export function workerSessionSettings(handlerTimeoutMs: number): Record<string, 
     // Postgres the attempt simply runs again. What must not be lost (claims, failures, released events) says so itself.
     synchronous_commit: 'off',
     statement_timeout: `${handlerTimeoutMs + 5_000}`,
-    // Our prepared statements are planned anew each time: a plan that was made while the table was small, and is kept,
-    // reads the whole table once it is large.
+    // Postgres plans our prepared statements each time. A kept plan from the time when the table was small would read the
+    // whole table once it is large.
     plan_cache_mode: 'force_custom_plan',
     // A frozen worker must not hold its locks for ever.
     idle_in_transaction_session_timeout: `${handlerTimeoutMs + 5_000}`,

@@ -1,4 +1,4 @@
-// Runs the entries in hand in the worker's slots: alone, several in one transaction, or by a handler's `batch`.
+// Runs fetched events in the worker's slots: alone, several in one transaction, or by a handler's `batch`.
 import { describeError } from '../errors.ts';
 import { claimRows, readClaimable } from '../events/locks.ts';
 import { markIgnored } from '../events/outcomes.ts';

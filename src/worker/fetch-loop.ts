@@ -42,7 +42,7 @@ const prefetchMs = 125;
 /** An event that would start later goes back to the queue: another worker may be idle. */
 export const releaseAfterMs = 250;
 const maxJobsPerFetch = 256;
-/** An isolated job waits so long for the events in hand; then the worker goes on with ordinary jobs for a while. */
+/** An isolated job waits so long for the fetched events; then the worker goes on with ordinary jobs for a while. */
 const maxDrainMs = 1_000;
 const drainPauseMs = 10_000;
 
@@ -59,7 +59,7 @@ export class FetchLoop {
   #isolatedCheckedAt = Number.NEGATIVE_INFINITY;
   /** Until then, as performance.now(), no isolated job is fetched: a slow handler runs. */
   #isolatedPausedUntilMs = Number.NEGATIVE_INFINITY;
-  /** An ordinary fetch goes between two isolated ones: a crash with many events in hand must not stop new work. */
+  /** An ordinary fetch goes between two isolated ones: a crash of a worker that held many events must not stop new work. */
   #isOrdinaryTurn = false;
 
   constructor(options: FetchLoopOptions) {
@@ -101,13 +101,13 @@ export class FetchLoop {
     return jobs.length < limit && !(this.#hasIsolated && !this.#isPaused());
   }
 
-  /** Events whose rows are locked may be in hand: their handlers do not run. */
+  /** The worker may hold events whose rows are locked: their handlers do not run. */
   #isIdle(): boolean {
     const { buffer, executor } = this.#options;
     return buffer.readyCount() === 0 && executor.busySlots() === 0;
   }
 
-  /** Waits for the events in hand; not for long, since a handler may take minutes and other events wait meanwhile. */
+  /** Waits for the fetched events; not for long, since a handler may take minutes and other events wait meanwhile. */
   async #becomesIdle(): Promise<boolean> {
     const { wakeup, stopping } = this.#options;
     const deadlineMs = performance.now() + maxDrainMs;

@@ -1,4 +1,4 @@
-// The events in hand: of which job each is, which are ready to run, which wait for the end of a lock.
+// The events that this worker holds: of which job each is, which are ready to run, which wait for the end of a lock.
 import type { FetchedJob } from '../queue/queue.ts';
 import type { Entry } from './job.ts';
 

@@ -37,7 +37,7 @@ export interface Threw extends FailedAttempt {
 export interface Outcome {
   /**
    * `released`: given back uncharged. `gone`: somebody else settled or took the event. `locked`: its row is locked, the
-   * entry stays in hand. `left`: nobody may touch the job, its heartbeat ends with the process.
+   * worker keeps the entry. `left`: nobody may touch the job, its heartbeat ends with the process.
    */
   kind: 'processed' | 'ignored' | 'failed' | 'deferred' | 'released' | 'gone' | 'locked' | 'left';
   reason?: string;

@@ -22,8 +22,7 @@ export async function withinTime(
   stop: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  // If BEGIN fails, no handler is started: its job gets another attempt at once, and its statements would each commit by
-  // themselves. The time runs from here: the connection may have been at the COMMIT of the attempt before.
+  // If BEGIN failed, each statement of the handler would commit by itself: no handler starts before BEGIN is answered.
   await transaction.begun;
   if (stop.aborted) throw stop.reason;
   const controller = new AbortController();

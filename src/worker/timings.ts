@@ -8,7 +8,7 @@ const initialMs = 50;
 
 export class Timings {
   #eventMs = initialMs;
-  // By the object: a handler that was loaded anew is a new one.
+  // By the object: a handler that was loaded again is another one.
   readonly #handlerMs = new WeakMap<Handler, number>();
 
   /** An event needed a slot for `ms`, its share of the COMMIT included. */
