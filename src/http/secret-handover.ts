@@ -39,8 +39,8 @@ export function createHandovers({ sources, waiting, secretHandover }: HandoverDe
 }
 
 /** Any sender may send a secret, and the operator copies it into a shell or a file: these characters are harmless there. */
-const HARMLESS = /^[A-Za-z0-9_.+/=:-]+$/;
+const shellSafe = /^[A-Za-z0-9_.+/=:-]+$/;
 
 function isUsable({ secret: { check } }: Provider, secret: string): boolean {
-  return check(secret) === undefined && HARMLESS.test(secret);
+  return check(secret) === undefined && shellSafe.test(secret);
 }
