@@ -59,8 +59,7 @@ export function createDuplicateCounter({
     return taken.map(([, counts]) => counts);
   }
 
-  /** @returns false if some have to be tried again */
-  async function countSome(): Promise<boolean> {
+  async function countSome(): Promise<'all counted' | 'some are locked' | 'failed'> {
     const some = take();
     try {
       const { stillUncounted, conflicting } = await database.transaction((tx) => countDuplicates(tx, some), {
@@ -68,18 +67,18 @@ export function createDuplicateCounter({
       });
       for (const { source, count } of conflicting) onConflicts(source, count);
       stillUncounted.forEach(put);
-      return stillUncounted.length === 0;
+      return stillUncounted.length === 0 ? 'all counted' : 'some are locked';
     } catch (error) {
       some.forEach(put);
       log.warn({ error: describeError(error).text }, 'duplicates could not be counted; trying again');
-      return false;
+      return 'failed';
     }
   }
 
   async function countAll(): Promise<void> {
     for (let waitMs = collectMs; waiting.size > 0 && !closing.signal.aborted; ) {
       await delay(waitMs, undefined, { signal: closing.signal }).catch(() => {}); // aborted: counted by `close`
-      if (!closing.signal.aborted) waitMs = (await countSome()) ? collectMs : retryMs;
+      if (!closing.signal.aborted) waitMs = (await countSome()) === 'all counted' ? collectMs : retryMs;
     }
     counting = undefined;
   }
@@ -92,7 +91,10 @@ export function createDuplicateCounter({
     close: async () => {
       closing.abort();
       await counting;
-      for (let left = waiting.size; left > 0; left -= maxPerStatement) await countSome();
+      for (let left = waiting.size; left > 0; left -= maxPerStatement) {
+        // A database that is away must not keep the process from its end.
+        if ((await countSome()) === 'failed') return;
+      }
     },
   };
 }

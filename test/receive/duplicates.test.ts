@@ -2,6 +2,7 @@
 import t from 'tap';
 import { countDuplicates } from '../../src/events/duplicates.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
+import { createDuplicateCounter } from '../../src/receive/duplicate-counter.ts';
 import { openJobsOf, runJob, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import {
@@ -178,4 +179,18 @@ t.test('duplicates of an event that was deleted are forgotten, not tried for eve
   const counts = [kept, deleted].map((event) => ({ ...event, count: 2 }));
   t.same(await countDuplicates(inbox.database, counts), { stillUncounted: [], conflicting: [] });
   t.equal(await duplicatesOf(kept), 2);
+});
+
+t.test('a database that is away does not keep the receiver from closing', async (t) => {
+  let tries = 0;
+  const database = {
+    transaction: async () => {
+      tries++;
+      throw new Error('the database is away');
+    },
+  };
+  const counter = createDuplicateCounter({ database, log: inbox.log, onConflicts: () => {} });
+  counter.add(Array.from({ length: 2_000 }, () => newEvent()));
+  await counter.close();
+  t.ok(tries <= 2, `${tries} statements of 500 counts each`);
 });
