@@ -31,7 +31,7 @@ export async function readEventFigures(
       ), compared AS (
         SELECT sent.fate, sent.failures AS expected_failures, e.*, sent.source IS NOT NULL AS is_sent,
           e.source IS NOT NULL AS is_stored, (SELECT count(*) FROM failed_attempts f
-            WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
+            WHERE f.source = e.source AND f.event_id = e.event_id) AS recorded_failures
         FROM sent FULL JOIN webhook_events e USING (source, event_id)
       )
       SELECT count(*) FILTER (WHERE is_stored)::int AS stored,
@@ -43,8 +43,8 @@ export async function readEventFigures(
         count(*) FILTER (WHERE status = 'IGNORED')::int AS ignored,
         count(*) FILTER (WHERE status = 'FAILED')::int AS failed,
         count(*) FILTER (WHERE is_sent AND is_stored
-          AND (status <> fate OR failures <> expected_failures))::int AS otherwise,
-        coalesce(sum(failures), 0)::int AS failures
+          AND (status <> fate OR recorded_failures <> expected_failures))::int AS otherwise,
+        coalesce(sum(recorded_failures), 0)::int AS failures
       FROM compared`,
     values: [JSON.stringify(acknowledged)],
   });

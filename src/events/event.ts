@@ -97,7 +97,7 @@ const columns: readonly Column[] = [
   { name: 'body_sha256', filled: bytea((event) => event.bodySha256) },
   { name: 'unique_body', filled: boolean((event) => event.uniqueBody), withJob: true },
   { name: 'attempts', toHandlers: true, inLists: true },
-  { name: 'failures', toHandlers: true, inLists: true },
+  { name: 'failures', toHandlers: true },
   { name: 'deferrals', toHandlers: true, inLists: true },
   { name: 'duplicates', toHandlers: true, inLists: true },
   { name: 'last_error', inLists: true },
