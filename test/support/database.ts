@@ -32,7 +32,7 @@ export async function createTestDatabase(
 ): Promise<TestDatabase> {
   const { migrated = true } = options;
   const server = await testServerUrl();
-  const file = path.basename(process.argv[1] ?? 'test').replace(/\.test\.ts$/, '');
+  const file = path.basename(process.argv[1] ?? 'test').replace(/\.(test|slow)\.ts$/, '');
   const name = `postbell_test_${file
     .replaceAll(/[^a-z0-9]+/gi, '_')
     .toLowerCase()
