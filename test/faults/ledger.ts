@@ -51,16 +51,19 @@ export async function atomicityViolations(pool: pg.Pool): Promise<Violation[]> {
         CASE WHEN data ? 'events' THEN data->'events'
           ELSE jsonb_build_array(jsonb_build_array(data->'source', data->'eventId')) END AS events
       FROM pgboss.job WHERE name LIKE 'webhooks%' AND state < 'completed'
+    ), entry AS (
+      SELECT id, pair->>0 AS source, pair->>1 AS event_id FROM living, jsonb_array_elements(events) AS pair
+    ), listed AS (
+      SELECT id, source, event_id, count(*) AS times FROM entry GROUP BY id, source, event_id
     )
     -- It has to be in the list of exactly one living job, the job that its row names.
-    SELECT 'an event without a job' AS problem, event_id FROM webhook_events e
-    WHERE status = 'PENDING' AND job_id IS NOT NULL AND (
-      SELECT count(*) FROM living l, jsonb_array_elements(l.events) AS entry
-      WHERE l.id = e.job_id AND entry = jsonb_build_array(e.source, e.event_id)) <> 1
+    SELECT 'an event without a job' AS problem, e.event_id FROM webhook_events e
+    LEFT JOIN listed l ON l.id = e.job_id AND l.source = e.source AND l.event_id = e.event_id
+    WHERE e.status = 'PENDING' AND e.job_id IS NOT NULL AND coalesce(l.times, 0) <> 1
     UNION ALL
-    SELECT 'a job without an event', l.events::text FROM living l
-    WHERE NOT EXISTS (SELECT FROM webhook_events e, jsonb_array_elements(l.events) AS entry
-      WHERE entry = jsonb_build_array(e.source, e.event_id))
+    SELECT 'a job without an event', min(l.event_id) FROM listed l
+    LEFT JOIN webhook_events e ON e.source = l.source AND e.event_id = l.event_id
+    GROUP BY l.id HAVING count(e.event_id) = 0
     LIMIT 5`);
   return rows.map(({ problem, event_id }) => ({ invariant: 'A2', detail: `${problem}: ${event_id}` }));
 }
