@@ -4,6 +4,7 @@ import { failpoint } from '../failpoint.ts';
 import { wakeWorkersAtCommit } from '../queue/notify.ts';
 import { type EventKey, failuresOfLoss, keyText, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
 import { type Departure, departFromJobs, type FailureRecord } from './jobs.ts';
+import { readClaimable } from './locks.ts';
 
 export interface ReleaseDeps {
   database: Database;
@@ -28,30 +29,37 @@ export interface Release {
 
 /**
  * Releases events, each only while its row is PENDING and bears the job. Never waits for a locked row: its event stays.
- * @param fence runs first, in the same transaction; false: nothing is released
+ * @param completeOld takes the old jobs out of the queue, in the same transaction. Not called while a locked row keeps an
+ *   event with its job: that job's heartbeat ends, and the next worker that gets the job releases the rest
  * @returns the events that left
  */
 export async function releaseEvents(
   { database, queue, maxAttempts }: ReleaseDeps,
   releases: readonly Release[],
-  fence?: (tx: Queryable) => Promise<boolean>,
+  completeOld?: (tx: Queryable) => Promise<unknown>,
 ): Promise<EventKey[]> {
   const departures = releases.flatMap(departuresOf);
   const isFailure = releases.some(({ failure }) => failure !== undefined);
   return database.transaction(
     async (tx) => {
-      if (fence && !(await fence(tx))) return [];
       if (isFailure) await failpoint('worker.before-fail');
       const departed = await departFromJobs(tx, departures);
       await failpoint('worker.moved');
       const jobs = jobsFor(departures, departed, maxAttempts);
       await queue.enqueue(tx, jobs);
       if (jobs.some(({ afterSeconds }) => !afterSeconds)) await wakeWorkersAtCommit(tx);
+      if (completeOld && !(await anyStays(tx, departures))) await completeOld(tx);
       if (isFailure) await failpoint('worker.after-fail');
       return departed;
     },
     { settings: { synchronous_commit: 'on' } },
   );
+}
+
+/** Whether a row still bears its old job, because others hold the row locked. */
+async function anyStays(tx: Queryable, departures: readonly Departure[]): Promise<boolean> {
+  const claims = departures.map(({ source, eventId, fromJobId }) => ({ source, eventId, jobId: fromJobId }));
+  return (await readClaimable(tx, claims)).length > 0;
 }
 
 type Planned = Departure & { job: Omit<NewJob, 'events'> | undefined };
@@ -101,17 +109,17 @@ function jobsFor(
 
 /**
  * Splits a job that was lost with its worker: any of its events may be the cause, so each runs alone next, uncharged.
- * @param fence see `releaseEvents`
+ * @param completeOld see `releaseEvents`
  */
 export function splitLostJob(
   deps: ReleaseDeps,
   { id, events }: { id: string; events: readonly EventKey[] },
-  fence: (tx: Queryable) => Promise<boolean>,
+  completeOld: (tx: Queryable) => Promise<unknown>,
 ): Promise<EventKey[]> {
   const releases = events.map((event) => ({
     events: [event],
     fromJobId: id,
     to: { isIsolated: true, hasUnchargedLoss: true },
   }));
-  return releaseEvents(deps, releases, fence);
+  return releaseEvents(deps, releases, completeOld);
 }

@@ -33,18 +33,19 @@ export async function settleDeadLetters(deps: DeadLetterDeps, signal?: AbortSign
 }
 
 async function settle(job: DeadJob, deps: DeadLetterDeps): Promise<void> {
-  const { queue, log } = deps;
+  const { database, queue, log } = deps;
   const { jobId, events } = job;
   const complete = async (tx: Parameters<Queue['completeDead']>[0]) => {
     await failpoint('worker.dead-letter');
     await queue.completeDead(tx, [job]);
-    return jobId !== null;
   };
-  if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId ?? '', events }, complete));
+  // Somebody else inserted the copy: no event bears its job.
+  if (jobId === null) return database.transaction(complete);
+  if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId, events }, complete));
   const failure = { error: attemptLost, stack: null, startedAt: null };
   const release = {
     events,
-    fromJobId: jobId ?? '',
+    fromJobId: jobId,
     to: 'failed' as const,
     failure,
     failures: failuresOfLoss(job),
