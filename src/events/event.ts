@@ -106,17 +106,17 @@ const columns: readonly Column[] = [
   { name: 'job_id', filled: uuid((event) => event.jobId), withJob: true, toHandlers: true, inLists: true },
 ];
 
-/** Columns of an INSERT whose rows come from unnest(). `E`: what an event has to know for them. */
-export interface FilledColumns<E> {
+/** Columns of an INSERT whose rows come from unnest(). */
+export interface FilledColumns {
   names: string;
   /** Parameters from $1 on, for unnest(). */
   placeholders: string;
   /** Number of these parameters; the statement's other parameters follow. */
   count: number;
-  values(events: readonly E[]): Buffer[];
+  values(events: readonly EventWithJob[]): Buffer[];
 }
 
-function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns<EventWithJob> {
+function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns {
   const filled = columns.flatMap((column) =>
     column.filled && isIncluded(column) ? [{ name: column.name, ...column.filled }] : [],
   );
@@ -129,9 +129,9 @@ function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns<E
 }
 
 /** Columns of an event that gets a job. */
-export const newEventColumns: FilledColumns<EventWithJob> = filledColumns(() => true);
+export const newEventColumns: FilledColumns = filledColumns(() => true);
 /** Columns of an event that gets no job: a suspected replay. */
-export const jobLessColumns: FilledColumns<EventWithJob> = filledColumns(({ withJob }) => !withJob);
+export const jobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
 
 /** The column list of a SELECT: each column has the name of its field. */
 function selected(isIncluded: (column: Column) => boolean | undefined): string {

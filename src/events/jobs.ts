@@ -7,13 +7,16 @@ import { isStillPending } from './event.ts';
 /** Begins the `last_error` of an event whose worker process ended while nothing else ran in the process. */
 export const attemptLost = 'AttemptLost: the worker process ended while this event ran alone';
 
-/** One failed attempt, as `failed_attempts` keeps it. */
+/** A failed attempt, as `failed_attempts` stores it. */
 export interface FailureRecord {
   /** Name and message, at most 2,000 characters. */
   error: string;
   stack: string | null;
   startedAt: Date | null;
 }
+
+/** The failure of an event that was lost alone with its worker: nobody saw how the attempt ended. */
+export const lossRecord: FailureRecord = { error: attemptLost, stack: null, startedAt: null };
 
 /** An event on its way out of a job. */
 export interface Departure extends EventKey {
@@ -24,7 +27,7 @@ export interface Departure extends EventKey {
   isDeferral?: boolean;
   /** Counts as a failure. */
   failure?: FailureRecord;
-  /** With `failure`: counts as so many, each with a record of its own; default 1. */
+  /** With `failure`: the number of failures to count. Each failure gets its own record. Default 1. */
   failures?: number;
 }
 

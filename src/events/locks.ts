@@ -13,45 +13,42 @@ export function isRowLocked(error: unknown): boolean {
   return error instanceof AtCommitError && sqlState(error.cause) === '55P03';
 }
 
-/** Locks the rows that are PENDING, bear their job, and are not locked by others. @returns their keys */
-export async function claimRows(
-  tx: Queryable,
-  claims: readonly (EventKey & { jobId: string })[],
-): Promise<EventKey[]> {
+/** An event and the job that its row has to bear. */
+export interface Claim extends EventKey {
+  jobId: string;
+}
+
+/** Parameters for `unnest($1::text[], $2::text[], $3::uuid[])`: source, event id, job id. */
+export function claimValues(claims: readonly Claim[]): Buffer[] {
+  return [
+    textArray(claims.map(({ source }) => source)),
+    textArray(claims.map(({ eventId }) => eventId)),
+    uuidArray(claims.map(({ jobId }) => jobId)),
+  ];
+}
+
+const selectClaimable = `
+  SELECT e.source, e.event_id AS "eventId"
+  FROM unnest($1::text[], $2::text[], $3::uuid[]) AS c (source, event_id, job_id)
+  JOIN webhook_events e ON e.source = c.source AND e.event_id = c.event_id
+  WHERE e.job_id = c.job_id AND ${isStillPending}`;
+
+/** Locks the rows that are PENDING, bear their job, and are not locked by other sessions. @returns their keys */
+export async function claimRows(tx: Queryable, claims: readonly Claim[]): Promise<EventKey[]> {
   const { rows } = await tx.query<EventKey & Record<string, unknown>>({
     name: 'claim_rows',
-    text: `
-      SELECT e.source, e.event_id AS "eventId"
-      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS c (source, event_id, job_id)
-      JOIN webhook_events e ON e.source = c.source AND e.event_id = c.event_id
-      WHERE e.job_id = c.job_id AND ${isStillPending}
-      FOR NO KEY UPDATE OF e SKIP LOCKED`,
-    values: [
-      textArray(claims.map(({ source }) => source)),
-      textArray(claims.map(({ eventId }) => eventId)),
-      uuidArray(claims.map(({ jobId }) => jobId)),
-    ],
+    text: `${selectClaimable} FOR NO KEY UPDATE OF e SKIP LOCKED`,
+    values: claimValues(claims),
   });
   return rows;
 }
 
-/** Of these the rows that are PENDING and bear their job, whether somebody holds them locked or not. */
-export async function readClaimable(
-  database: Queryable,
-  claims: readonly (EventKey & { jobId: string })[],
-): Promise<EventKey[]> {
+/** Reads the keys of the rows that are PENDING and bear their job, locked or not. */
+export async function readClaimable(database: Queryable, claims: readonly Claim[]): Promise<EventKey[]> {
   const { rows } = await database.query<EventKey & Record<string, unknown>>({
     name: 'read_claimable',
-    text: `
-      SELECT e.source, e.event_id AS "eventId"
-      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS c (source, event_id, job_id)
-      JOIN webhook_events e ON e.source = c.source AND e.event_id = c.event_id
-      WHERE e.job_id = c.job_id AND ${isStillPending}`,
-    values: [
-      textArray(claims.map(({ source }) => source)),
-      textArray(claims.map(({ eventId }) => eventId)),
-      uuidArray(claims.map(({ jobId }) => jobId)),
-    ],
+    text: selectClaimable,
+    values: claimValues(claims),
   });
   return rows;
 }

@@ -1,10 +1,10 @@
 // Outcomes of an event: PROCESSED, IGNORED, a recorded failure, FAILED. A finished event keeps its status.
-import { textArray, uuidArray } from '../database/binary-array.ts';
+import { textArray } from '../database/binary-array.ts';
 import { AtCommitError, type Queryable, type Transaction } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { isStillPending } from './event.ts';
-import { rowLockTimeout } from './locks.ts';
+import { type Claim, claimValues, rowLockTimeout } from './locks.ts';
 
 /**
  * With the handler's COMMIT: its effects and PROCESSED together, or neither. This is the claim's guard: an event that
@@ -29,7 +29,7 @@ export function markProcessed(tx: Transaction, key: EventKey, jobId: string, ent
 }
 
 /** `markProcessed` for many, whose rows this transaction has locked: all of them, or the transaction fails. */
-export function markManyProcessed(tx: Transaction, events: readonly (EventKey & { jobId: string })[]): void {
+export function markManyProcessed(tx: Transaction, events: readonly Claim[]): void {
   tx.atCommit({
     name: 'mark_many_processed',
     text: `
@@ -41,11 +41,7 @@ export function markManyProcessed(tx: Transaction, events: readonly (EventKey & 
         RETURNING 1
       )
       SELECT 1 / (count(*) = cardinality($1))::int FROM marked`,
-    values: [
-      textArray(events.map((event) => event.source)),
-      textArray(events.map((event) => event.eventId)),
-      uuidArray(events.map((event) => event.jobId)),
-    ],
+    values: claimValues(events),
   });
 }
 
@@ -60,7 +56,7 @@ export function isClaimLost(error: unknown): boolean {
  */
 export async function markIgnored(
   tx: Queryable,
-  ignored: readonly (EventKey & { jobId: string; reason: string; entity: string | null })[],
+  ignored: readonly (Claim & { reason: string; entity: string | null })[],
 ): Promise<EventKey[]> {
   const { rows } = await tx.query<EventKey & Record<string, unknown>>({
     name: 'mark_ignored',
@@ -77,9 +73,7 @@ export async function markIgnored(
       FROM free f WHERE e.source = f.source AND e.event_id = f.event_id AND e.job_id = f.job_id
       RETURNING e.source, e.event_id AS "eventId"`,
     values: [
-      textArray(ignored.map(({ source }) => source)),
-      textArray(ignored.map(({ eventId }) => eventId)),
-      uuidArray(ignored.map(({ jobId }) => jobId)),
+      ...claimValues(ignored),
       textArray(ignored.map(({ reason }) => reason)),
       textArray(ignored.map(({ entity }) => entity)),
     ],

@@ -1,5 +1,5 @@
 // The dead-letter queue: jobs that pg-boss gave up because their workers died and none of our JavaScript ran.
-import { attemptLost } from '../events/jobs.ts';
+import { lossRecord } from '../events/jobs.ts';
 import { type ReleaseDeps, releaseEvents, splitLostJob } from '../events/release.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
@@ -42,12 +42,11 @@ async function settle(job: DeadJob, deps: DeadLetterDeps): Promise<void> {
   // Somebody else inserted the copy: no event bears its job.
   if (jobId === null) return database.transaction(complete);
   if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId, events }, complete));
-  const failure = { error: attemptLost, stack: null, startedAt: null };
   const release = {
     events,
     fromJobId: jobId,
     to: 'failed' as const,
-    failure,
+    failure: lossRecord,
     failures: failuresOfLoss(job),
   };
   const failed = await releaseEvents(deps, [release], complete);

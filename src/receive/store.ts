@@ -84,11 +84,12 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
     const { unique, repeated } = withoutRepeats(deliveries);
     // New ones per try: a job of a rolled-back transaction must not be mistaken for its successor.
     const jobs = toJobs(inOrderOfTime(unique));
+    const events = eventsOf(jobs).sort(compareByKeys);
     const { inserted, replays, stored, rejections } = await database.transaction(
       async (tx) => {
         await failpoint('web.after-begin');
-        const inserted = await insertWithJobs(tx, jobs, options);
-        const replays = await handleKnown(tx, jobs, inserted, options.queue);
+        const inserted = await insertWithJobs(tx, events, jobs, options);
+        const replays = await handleKnown(tx, events, jobs, inserted, options.queue);
         const rejections = rejectionsOf(replays);
         const stored = new Set([...inserted, ...replays.stored.map(keyText)]);
         assertAllOrNone(deliveries, stored, rejections);
@@ -115,10 +116,10 @@ type JobOfNewEvents = Omit<NewJob, 'events'> & { events: readonly NewEvent[] };
 /** @returns the keys of the events that were inserted */
 async function insertWithJobs(
   tx: Transaction,
+  events: readonly EventWithJob[],
   jobs: readonly JobOfNewEvents[],
   { queue, sameBodyHours }: DeliveryStoreOptions,
 ): Promise<Set<string>> {
-  const events = eventsOf(jobs).sort(compareByKeys);
   const inserting = insertEvents(tx, events, sameBodyHours);
   if (isArmedAt('web.after-insert')) await inserting.then(() => failpoint('web.after-insert'));
   // Without waiting for the answer, which events are new: a round trip less for all, and jobs to withdraw where an
@@ -132,6 +133,7 @@ async function insertWithJobs(
 /** Withdraws the jobs of which no event was inserted, and stores the events that repeat a body under another id. */
 async function handleKnown(
   tx: Transaction,
+  events: readonly EventWithJob[],
   jobs: readonly JobOfNewEvents[],
   isNew: ReadonlySet<string>,
   queue: DeliveryStoreOptions['queue'],
@@ -145,9 +147,7 @@ async function handleKnown(
   );
   const storing = storeSuspectedReplays(
     tx,
-    eventsOf(jobs)
-      .filter((event) => event.uniqueBody && isKnown(event))
-      .sort(compareByKeys),
+    events.filter((event) => event.uniqueBody && isKnown(event)),
   );
   await allOrFirstError<unknown>([withdrawing, storing]);
   return storing;

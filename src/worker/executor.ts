@@ -34,10 +34,9 @@ const maxIgnoredTogether = 500;
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #lines: Logger;
-  readonly #running = new Set<Promise<void>>();
+  /** The work of each busy slot, and when it started, as performance.now(). */
+  readonly #running = new Map<Promise<void>, number>();
   readonly #busyEntities = new Set<string>();
-  /** When each slot's work started, as performance.now(). */
-  readonly #startedAt = new Map<Promise<void>, number>();
   #isolatedJobId: string | undefined;
 
   constructor(options: ExecutorOptions) {
@@ -69,7 +68,7 @@ export class Executor {
   eventMs(): number {
     const { attempts, concurrency } = this.#options;
     const isFull = this.#running.size >= concurrency;
-    const runsFor = isFull ? performance.now() - Math.max(...this.#startedAt.values()) : 0;
+    const runsFor = isFull ? performance.now() - Math.max(...this.#running.values()) : 0;
     return Math.max(attempts.timings.eventMs(), runsFor);
   }
 
@@ -98,18 +97,16 @@ export class Executor {
   }
 
   async drained(): Promise<void> {
-    await Promise.all([...this.#running]);
+    await Promise.all(this.#running.keys());
   }
 
   #start(work: Promise<void>): void {
     const task = work.finally(() => {
       this.#running.delete(task);
-      this.#startedAt.delete(task);
       this.pump();
       this.#options.wakeup.wake();
     });
-    this.#running.add(task);
-    this.#startedAt.set(task, performance.now());
+    this.#running.set(task, performance.now());
   }
 
   #next(): Promise<void> | undefined {

@@ -2,7 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
-import { attemptLost } from '../events/jobs.ts';
+import { readEvents } from '../events/event.ts';
+import { attemptLost, lossRecord } from '../events/jobs.ts';
 import { releaseEvents, splitLostJob } from '../events/release.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
@@ -12,6 +13,7 @@ import type { Completions } from './completions.ts';
 import { readEntries } from './entries.ts';
 import type { Executor } from './executor.ts';
 import { type FailureDeps, nextDelaySeconds } from './failure.ts';
+import { isDue } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
 import { releaseEntries } from './release-entries.ts';
 import type { Wakeup } from './wakeup.ts';
@@ -40,14 +42,14 @@ const maxPrefetched = 500;
 /** Events are fetched ahead for about so long. */
 const prefetchMs = 125;
 /** An event that would start later goes back to the queue: another worker may be idle. */
-export const releaseAfterMs = 250;
+const releaseAfterMs = 250;
 const maxJobsPerFetch = 256;
 /** An isolated job waits so long for the fetched events; then the worker goes on with ordinary jobs for a while. */
 const maxDrainMs = 1_000;
 const drainPauseMs = 10_000;
 
 /** So many events can start within `ms`, by the forecast. */
-export function startableWithin(ms: number, concurrency: number, eventMs: number): number {
+function startableWithin(ms: number, concurrency: number, eventMs: number): number {
   return concurrency * (1 + Math.floor(ms / eventMs));
 }
 
@@ -200,8 +202,8 @@ export class FetchLoop {
   /** Its worker ended while nothing else ran there: that is the event's failure. */
   async #charge(job: FetchedJob): Promise<void> {
     const { database, queue, log, failures } = this.#options;
-    const entries = (await readEntries(database, [job], [])).get(job) ?? [];
-    const releases = entries.map(({ event }) => {
+    const events = (await readEvents(database, job.events)).filter((event) => isDue({ job, event }));
+    const releases = events.map((event) => {
       const { source, eventId } = event;
       const count = failuresOfLoss(job);
       const isDead = event.failures + count >= failures.maxAttempts;
@@ -211,7 +213,7 @@ export class FetchLoop {
         events: [event],
         fromJobId: job.id,
         to: isDead ? ('failed' as const) : { isIsolated: true, afterSeconds },
-        failure: { error: attemptLost, stack: null, startedAt: null },
+        failure: lossRecord,
         failures: count,
       };
     });

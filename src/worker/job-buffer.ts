@@ -27,9 +27,8 @@ export class JobBuffer {
   #locked: LockedEntry[] = [];
   readonly #running = new Set<string>();
 
-  /** From now on the heartbeat keeps the job. `entries`: its events that are to be run; none: the job is finished. */
+  /** From now on the heartbeat keeps the job. @param entries its events that are to be run, at least one */
   hold(job: FetchedJob, entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
     this.#jobs.set(fetchText(job), { job, open: entries.length });
     this.#ready.push(...entries);
   }

@@ -1,5 +1,6 @@
 // The types of a job's way through the worker.
 import type { StoredEvent } from '../events/event.ts';
+import type { Claim } from '../events/locks.ts';
 import type { EventKey, FetchedJob, NewJob } from '../queue/queue.ts';
 import type { Plan } from './plan.ts';
 
@@ -70,6 +71,6 @@ export function describeWork(activity: string, events: readonly EventKey[]): str
 }
 
 /** Names the claim of an entry in statements. */
-export function claimOf({ job, event }: Entry): { source: string; eventId: string; jobId: string } {
+export function claimOf({ job, event }: Entry): Claim {
   return { source: event.source, eventId: event.eventId, jobId: job.id };
 }
