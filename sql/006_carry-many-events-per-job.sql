@@ -22,7 +22,7 @@ BEGIN
     NEW.failures := 0;
     NEW.processed_at := NULL;
     NEW.ignored_reason := NULL;
-    -- One wake-up per transaction: Postgres folds equal notifications.
+    -- Postgres merges equal notifications, so a transaction wakes the reconciler once.
     PERFORM pg_notify('postbell', 'replay');
   ELSIF NEW.status = 'PROCESSED' THEN
     NEW.processed_at := coalesce(NEW.processed_at, now());

@@ -92,7 +92,7 @@ export interface Database extends Queryable {
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /**
-   * Listens on `channel` with a separate connection, which reconnects by itself. `onWake` gets the notification's
+   * Listens on `channel` with a separate connection and opens it again after a loss. `onWake` gets the notification's
    * payload; undefined after each (re)connection, since notifications may have been missed.
    */
   listen(channel: string, onWake: (payload: string | undefined) => void): Listener;

@@ -1,4 +1,4 @@
-// LISTEN on a separate connection, which reconnects by itself.
+// LISTEN on a separate connection. The listener opens a lost connection again.
 import pg from 'pg';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';

@@ -1,4 +1,4 @@
-// One transaction on a session: its statements, its end, and the knowledge whether Postgres committed it.
+// A transaction on a session: sends its statements, ends the transaction, and knows whether Postgres committed.
 import type pg from 'pg';
 import { CommitRolledBackError, CommitUnconfirmedError, sqlState } from '../errors.ts';
 import { failpoint, isArmedAt } from '../failpoint.ts';

@@ -36,7 +36,7 @@ export interface ShopEvents {
   /** In a currency without a loyalty rate: its handler throws every time, until an operator adds the rate. */
   poisonOrder(customerId: number, cents: number, maxAttempts: number): ShopEvent;
   scan(trackingNumber: string, at: Date, code: string, description: string): ShopEvent;
-  /** Of a topic without a handler. */
+  /** Makes an event whose topic has no handler. */
   unknownTopic(): ShopEvent;
   /** Correctly signed, but not JSON. */
   unparsable(): ShopEvent;

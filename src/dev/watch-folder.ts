@@ -37,7 +37,7 @@ export function watchFolder(folder: string, onChange: () => Promise<void>): () =
     isChecking = false;
   }
 
-  // One watcher per folder. Many editors save by rename, and `fs.watch` with `recursive` (Node 24, Linux) misses the second
+  // Each folder has a watcher. Many editors save by rename, and `fs.watch` with `recursive` (Node 24, Linux) misses the second
   // rename onto a file; `node --watch` would end the old worker before the new one is ready.
   function watchAll(): void {
     const folders = new Set(foldersIn(folder));

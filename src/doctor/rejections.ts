@@ -9,7 +9,7 @@ const recentMs = 24 * 3_600_000;
 const examined = 200;
 const shownOfOne = 20;
 
-/** One line per source and reason; with `only`, one line per request of that source. */
+/** Prints a line per source and reason; with `only`, a line per request of that source. */
 export async function checkRejections(
   context: CheckContext,
   only: string | undefined,

@@ -191,7 +191,7 @@ export async function listRejections(
 
 const maxStoredSources = 1_000;
 
-/** One index look-up per name, for any number of events. */
+/** Postgres does an index look-up per name, for any number of events. */
 const distinctSources = (table: string) => `
   SELECT source FROM (
     WITH RECURSIVE stored AS (

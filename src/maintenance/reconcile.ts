@@ -21,7 +21,7 @@ export type ReconcileDeps = Pick<DeadLetterDeps, 'database' | 'queue'>;
 
 /**
  * Enqueues PENDING events that have no job: replays, and events whose job was lost.
- * @param signal when aborted, no further batch is begun
+ * @param signal when aborted, the function starts no further batch
  * @returns how many
  */
 export async function enqueueEventsWithoutJob(

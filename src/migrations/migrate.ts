@@ -79,7 +79,7 @@ export async function migrateDatabase(options: {
   }
 }
 
-// One process at a time: two concurrent CREATE … IF NOT EXISTS can fail on the catalogue.
+// Processes take turns: two concurrent CREATE … IF NOT EXISTS can fail on the catalogue.
 async function applyTables(database: Database, file: string): Promise<void> {
   const sql = readFileSync(file, 'utf8');
   await database.transaction(async (tx) => {

@@ -1,7 +1,7 @@
 // The types that the receiver and the providers share: deliveries, sources, events and the description of a provider.
 import type { Template } from './template/parts.ts';
 
-/** One HTTP request as received: bytes unchanged, headers never joined. */
+/** An HTTP request as received: bytes unchanged, headers never joined. */
 export interface Delivery {
   method: string;
   /** Path and query as received, e.g. `/api/webhooks/shopify?token=1`. */
@@ -13,7 +13,7 @@ export interface Delivery {
   receivedAt: Date;
 }
 
-/** One named endpoint: a provider's scheme with its secrets. Its default name is the provider's. */
+/** A named endpoint: a provider's scheme with its secrets. The default name of a source is the provider's name. */
 export interface Source {
   name: string;
   provider: Provider;
@@ -209,7 +209,7 @@ export interface HandshakeAnswer {
   headers?: Record<string, string>;
   /**
    * A follow-up after the answer, e.g. confirming a subscription. Nobody waits for it. Resolves to a text for the log,
-   * and must end by itself within seconds. Only in the phase `verified`.
+   * and must end within seconds. Only in the phase `verified`.
    */
   afterwards?: () => Promise<string>;
 }
@@ -298,7 +298,7 @@ export interface Provider {
   readonly retries: string;
   /** How to get a delivery or an event again, and for how long. Absent: unknown. */
   readonly redelivery?: string;
-  /** What to enter at the provider besides the secret. Absent: unknown. */
+  /** Settings to enter at the provider besides the secret. Absent: unknown. */
   readonly setup?: {
     /** Where to enter the URL. */
     readonly url?: string;

@@ -8,7 +8,7 @@ export const tooMany = Symbol('too many');
 const maxCopiedKeys = 200_000;
 
 /**
- * One body of the provider's own shape for each element of the list at the path. Each keeps the members beside the list
+ * Makes a body of the provider's own shape for each element of the list at the path. Each body keeps the members beside the list
  * (the account, the time), so that every event is complete. Undefined where there is no such list.
  */
 export function splitBody(body: unknown, path: string): object[] | typeof tooMany | undefined {

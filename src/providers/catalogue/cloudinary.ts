@@ -23,7 +23,7 @@ export const cloudinary: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // One API request may cause notifications of several types with the same request id.
+    // An API request may cause notifications of several types with the same request id.
     id: [json('notification_type'), ':', json('request_id')],
     topic: json('notification_type'),
     occurredAt: { at: json('timestamp'), unit: 'iso' },

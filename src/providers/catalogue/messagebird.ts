@@ -27,7 +27,7 @@ export const messagebird: Provider = {
   }),
   idIsSigned: true,
   events: {
-    // One message passes through several states; each state is an event.
+    // A message passes through several states; each state is an event.
     id: [
       json('message.id'),
       ':',

@@ -20,7 +20,8 @@ export const xTwitter: Provider = {
     'Signature, challenge and its answer D: docs.x.com, webhooks quickstart. The header …-OAuth2 under the client secret, and the shape of X Activity, T: several receivers of 2026 that agree. Shape of Account Activity T: several receivers. Retries D: developer.x.com, Account Activity API, activity retries (enterprise).',
   scheme: hmac({
     message: computed(objectBody),
-    // One header is signed with the OAuth 2.0 client secret, the older with the consumer secret: either is enough.
+    // X signs the newer header with the OAuth 2.0 client secret, the older header with the consumer secret. A valid signature
+    // in either header is enough.
     signature: {
       at: { headers: ['x-twitter-webhooks-signature-oauth2', 'x-twitter-webhooks-signature'] },
       encoding: 'base64',

@@ -1,8 +1,8 @@
-// One provider, several ways of signing: the received headers decide which signature must be valid.
+// For a provider with several ways of signing: the received headers decide which signature must be valid.
 import type { Freshness, Scheme } from '../provider.ts';
 
 export interface Alternative {
-  /** One of these headers is enough to select this scheme, even where its other headers are missing. */
+  /** Any of these headers is enough to select this scheme, even where its other headers are missing. */
   headers: readonly string[];
   scheme: Scheme;
 }

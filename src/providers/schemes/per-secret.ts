@@ -1,4 +1,4 @@
-// One provider, several kinds of secrets: the form of a secret selects its scheme.
+// For a provider with several kinds of secrets: the form of a secret selects its scheme.
 import type { Scheme, Verdict, Verifier } from '../provider.ts';
 
 export interface SecretChoice {
