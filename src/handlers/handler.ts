@@ -62,7 +62,7 @@ export interface Handler<S extends z.ZodType = z.ZodType> {
   /**
    * `shared` (default): while events wait, handlers without `entity` run one after another in one transaction, each
    * behind its own savepoint: a failure rolls back only its own event. The events share `now()`, their effects are
-   * committed together, and their locks are held up to 20 ms longer, plus the run of the last handler.
+   * committed together, and their locks are held up to 50 ms longer, plus the run of the last handler.
    * `own`: a transaction for each event. Choose it for a handler that calls other systems, takes long, or locks rows
    * that others need.
    */

@@ -31,11 +31,17 @@ export interface ExecutorOptions {
 
 const maxIgnoredTogether = 500;
 
+/** Work that takes a slot until it is done. */
+interface Work {
+  entries: readonly Entry[];
+  done: Promise<void>;
+}
+
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #lines: Logger;
-  /** The work of each busy slot, and when it started, as performance.now(). */
-  readonly #running = new Map<Promise<void>, number>();
+  /** The work of each busy slot: its entries, and its start as performance.now(). */
+  readonly #running = new Map<Promise<void>, { entries: readonly Entry[]; startedAt: number }>();
   readonly #busyEntities = new Set<string>();
   #isolatedJobId: string | undefined;
 
@@ -67,9 +73,12 @@ export class Executor {
   /** How long an event takes, by the last ones; and by those that run, where every slot is busy. */
   eventMs(): number {
     const { attempts, concurrency } = this.#options;
-    const isFull = this.#running.size >= concurrency;
-    const runsFor = isFull ? performance.now() - Math.max(...this.#running.values()) : 0;
-    return Math.max(attempts.timings.eventMs(), runsFor);
+    if (this.#running.size < concurrency) return attempts.timings.eventMs();
+    const now = performance.now();
+    const shares = Array.from(this.#running.values(), ({ entries, startedAt }) =>
+      shareOfEachMs(entries, now - startedAt),
+    );
+    return Math.max(attempts.timings.eventMs(), Math.min(...shares));
   }
 
   /** Looks again at the rows that were locked. */
@@ -100,32 +109,39 @@ export class Executor {
     await Promise.all(this.#running.keys());
   }
 
-  #start(work: Promise<void>): void {
-    const task = work.finally(() => {
+  #start({ entries, done }: Work): void {
+    const task = done.finally(() => {
       this.#running.delete(task);
       this.pump();
       this.#options.wakeup.wake();
     });
-    this.#running.set(task, performance.now());
+    this.#running.set(task, { entries, startedAt: performance.now() });
   }
 
-  #next(): Promise<void> | undefined {
+  #next(): Work | undefined {
     const { buffer } = this.#options;
     const [first] = buffer.take((entry) => this.#isFree(entry));
     if (!first) return undefined;
-    if (first.plan.kind === 'ignore') {
-      const others = buffer.take(({ plan }) => plan.kind === 'ignore', maxIgnoredTogether - 1);
-      return this.#ignore([first, ...others]);
-    }
+    const entries: [Entry, ...Entry[]] = [first, ...this.#othersFor(first)];
+    return { entries, done: this.#run(entries) };
+  }
+
+  /** Takes more events from the buffer, which run together with the first. */
+  #othersFor(first: Entry): Entry[] {
+    const { buffer } = this.#options;
+    if (first.plan.kind === 'ignore')
+      return buffer.take(({ plan }) => plan.kind === 'ignore', maxIgnoredTogether - 1);
     const handler = batchHandlerOf(first);
-    if (handler) {
-      const others = buffer.take((entry) => batchHandlerOf(entry) === handler, maxBatchEvents - 1);
-      if (others.length > 0) return this.#runBatch(handler, [first, ...others]);
-    } else if (isShareable(first)) {
-      const others = buffer.take((entry) => isShareable(entry), this.#roomToShare(first) - 1);
-      if (others.length > 0) return this.#runShared([first, ...others]);
-    }
-    return this.#runAlone(first);
+    if (handler) return buffer.take((entry) => batchHandlerOf(entry) === handler, maxBatchEvents - 1);
+    return isShareable(first) ? buffer.take(isShareable, this.#roomToShare(first) - 1) : [];
+  }
+
+  #run(entries: readonly [Entry, ...Entry[]]): Promise<void> {
+    const [first] = entries;
+    if (first.plan.kind === 'ignore') return this.#ignore(entries);
+    if (entries.length === 1) return this.#runAlone(first);
+    const handler = batchHandlerOf(first);
+    return handler ? this.#runBatch(handler, entries) : this.#runShared(entries);
   }
 
   /** So many events that the free slots get equal parts, and that a transaction stays as short as it should be. */
@@ -134,8 +150,7 @@ export class Executor {
     const freeSlots = concurrency - this.#running.size;
     const eventMs = runsOf(plan).reduce((sum, { handler }) => sum + attempts.timings.handlerMs(handler), 0);
     const fair = Math.ceil((buffer.readyCount() + 1) / freeSlots);
-    // Twice the forecast: events that the transaction has no time for go back.
-    const quick = eventMs > maxSharedMs ? 1 : Math.ceil((2 * maxSharedMs) / eventMs);
+    const quick = Math.max(1, Math.floor(maxSharedMs / eventMs));
     return Math.min(maxSharedEvents, fair, quick);
   }
 
@@ -285,6 +300,13 @@ export class Executor {
     const events = entries.map(({ event }) => event);
     return watchdog?.enter(describeWork(activity, events)) ?? (() => {});
   }
+}
+
+/** Of the time that the entries' slot has been busy. */
+function shareOfEachMs(entries: readonly Entry[], runningMs: number): number {
+  // A shared transaction starts no handler after `maxSharedMs`: if it still runs, a single handler or COMMIT takes long.
+  const isOneHandler = runningMs > 2 * maxSharedMs && !batchHandlerOf(entries[0]!);
+  return isOneHandler ? runningMs : runningMs / entries.length;
 }
 
 function entitiesOf({ event, plan }: Entry): string[] {

@@ -11,7 +11,7 @@ import { claimOf, type Entry, type FailedAttempt } from './job.ts';
 import { runsOf } from './plan.ts';
 
 /** No handler starts in a shared transaction that is older: its events' effects wait for COMMIT, and so do its locks. */
-export const maxSharedMs = 20;
+export const maxSharedMs = 50;
 /** Postgres keeps 64 subtransactions of a transaction at hand; beyond that every snapshot pays. */
 export const maxSharedEvents = 32;
 
