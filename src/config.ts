@@ -35,6 +35,22 @@ const postgresUrl = text(
     ),
 );
 
+/** The defaults of POSTBELL_SCHEMA and POSTBELL_QUEUE_SCHEMA. */
+export const defaultSchemas = { inbox: 'public', queue: 'pgboss' } as const;
+
+/** Simple names only: a name begins a channel's name, of at most 63 characters, and pg-boss writes it without quotes. */
+const schemaName = (fallback: string) =>
+  z.preprocess(
+    optional,
+    z
+      .string()
+      .regex(/^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,39}$/, {
+        error:
+          'must be a schema of at most 40 lower-case letters, digits and underscores, not beginning with pg_',
+      })
+      .default(fallback),
+  );
+
 /** The default of SAME_BODY_HOURS. */
 export const defaultSameBodyHours = 72;
 
@@ -45,6 +61,10 @@ const schema = z.object({
   DATABASE_URL: postgresUrl,
   /** `true` behind a transaction pooler (PgBouncer): no prepared statements, no LISTEN. */
   DATABASE_POOLER: flag(false),
+  /** Schema of Postbell's tables. `migrate` creates it. Each Postbell of one database has a schema of its own. */
+  POSTBELL_SCHEMA: schemaName(defaultSchemas.inbox),
+  /** Schema of Postbell's own pg-boss, which is shared with no other program and no other Postbell. */
+  POSTBELL_QUEUE_SCHEMA: schemaName(defaultSchemas.queue),
   /** Most connections that `web` holds. */
   WEB_CONNECTIONS: integer(3, 1, 100),
   /** Port of `web`; 0 takes a free port. */
@@ -123,6 +143,9 @@ export function parseConfig(env: Environment): { config: Config | undefined; pro
   const problems: string[] = [];
   if (config.RETRY_DELAY_MAX_SECONDS < config.RETRY_DELAY_SECONDS) {
     problems.push('RETRY_DELAY_MAX_SECONDS must not be smaller than RETRY_DELAY_SECONDS');
+  }
+  if (config.POSTBELL_SCHEMA === config.POSTBELL_QUEUE_SCHEMA) {
+    problems.push('POSTBELL_QUEUE_SCHEMA must not be POSTBELL_SCHEMA');
   }
   return { config: problems.length ? undefined : config, problems };
 }

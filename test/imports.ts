@@ -1,5 +1,5 @@
-// Part of `npm run lint`: imports go downward only, rooms on one floor do not know each other, and each outside thing has
-// one owner. CONTRIBUTING.md has the map. Everything is compared by whole paths.
+// Part of `npm run lint`: imports go downward only, rooms on one floor do not know each other, each outside thing has
+// one owner, and statements name the schema of our tables. CONTRIBUTING.md has the map. Everything is compared by whole paths.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,6 +55,23 @@ const owners: Readonly<Record<string, readonly string[]>> = {
 /** The demo shows the SQL that an operator types into psql, and runs that same text. */
 const writesAsOperator = 'demo/event-queries.ts';
 
+const sqlFolder = new URL('../sql/', import.meta.url);
+const ownTables = readdirSync(sqlFolder)
+  .flatMap((name) => [
+    ...readFileSync(new URL(name, sqlFolder), 'utf8').matchAll(/^CREATE (?:TABLE|VIEW) (\w+)/gm),
+  ])
+  .map(([, name]) => name!);
+const own = ['postbell_migrations', ...ownTables].join('|');
+/** A table's name after an SQL keyword, or as text in a call of Postgres, e.g. of `to_regclass`. */
+const unqualified = new RegExp(
+  String.raw`\b(?:FROM|JOIN|INTO|UPDATE|TABLE|USING|ONLY|VIEW) (?:${own})|\b[a-z]+_[a-z_]+\('(?:${own})`,
+  'g',
+);
+/** A name with another schema than a placeholder, or a lock or channel without one. */
+const fixedSchema = /(?<!\.)\b(?:public|pgboss)\.\w+|(?:hashtextextended|pg_notify)\('(?!\{postbell\}|\$)/g;
+/** The text of the program without comments. */
+const withoutComments = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<![:'`])\/\/.*$/gm, '');
+
 const roomOf = (file: string) => (file.includes('/') ? `${file.split('/')[0]}/` : file);
 const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(room));
 const matches = (file: string, pattern: string) =>
@@ -102,6 +119,11 @@ function problemsOf(file: string, text: string): string[] {
     /\b(INSERT INTO|UPDATE|DELETE FROM) webhook_events\b/.test(text)
   )
     problems.push('writes webhook_events; its statements live in events/');
+  if (file !== writesAsOperator) {
+    const code = withoutComments(text);
+    for (const [found] of [...code.matchAll(unqualified), ...code.matchAll(fixedSchema)])
+      problems.push(`has "${found}": write {inbox}.<table>, {queue}.<table>, '{postbell} <lock>'`);
+  }
   return problems;
 }
 

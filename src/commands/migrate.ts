@@ -2,7 +2,7 @@
 import type { Environment } from '../config.ts';
 import { migrateDatabase } from '../migrations/migrate.ts';
 import { tablesFileOf } from '../migrations/tables-file.ts';
-import { acceptsSelfSigned } from '../runtime/connection.ts';
+import { acceptsSelfSigned, schemasOf } from '../runtime/connection.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { commandLogger } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
@@ -26,6 +26,7 @@ export async function runMigrate(env: Environment, folder = process.cwd()): Prom
     databaseUrl,
     policy: config,
     log: commandLogger(config, 'migrate'),
+    schemas: schemasOf(config),
     acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
     ...(tablesFile ? { tablesFile } : {}),
   });

@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import type { FailpointSite } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
+import type { Schemas } from './schemas.ts';
 
 export type Row = Record<string, unknown>;
 export interface QueryResult<R> {
@@ -11,8 +12,11 @@ export interface QueryResult<R> {
 }
 
 export interface Statement {
+  /** With placeholders for the schemas, see `createFillIn`. */
   text: string;
   values?: unknown[];
+  /** The text is a handler's or a library's, and is sent as it is. */
+  isVerbatim?: boolean;
   /** Name of a prepared statement; ignored behind a transaction pooler. */
   name?: string;
   /** Client-side limit; the connection is dropped when the statement exceeds it. */
@@ -84,6 +88,8 @@ export interface TransactionOptions {
 }
 
 export interface Database extends Queryable {
+  /** The schemas that the placeholders of its statements stand for. */
+  readonly schemas: Schemas;
   /**
    * Runs `work` in one READ COMMITTED transaction and commits. A throw rolls back and is rethrown.
    * @throws CommitRolledBackError when Postgres answered COMMIT with ROLLBACK
@@ -92,7 +98,7 @@ export interface Database extends Queryable {
    */
   transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /**
-   * Listens on `channel` with a separate connection and opens it again after a loss. `onWake` gets the notification's
+   * Listens on `channel` (placeholders are filled in) with a separate connection and opens it again after a loss. `onWake` gets the notification's
    * payload; undefined after each (re)connection, since notifications may have been missed.
    */
   listen(channel: string, onWake: (payload: string | undefined) => void): Listener;
@@ -112,8 +118,10 @@ export interface Listener {
 
 export interface DatabaseOptions {
   url: string;
-  /** Shown in pg_stat_activity. */
+  /** Shown in pg_stat_activity, see `applicationNameIn`. */
   applicationName: string;
+  /** Default: `public` and `pgboss`. */
+  schemas?: Schemas;
   maxConnections: number;
   /** A transaction pooler is in front: no prepared statements, no LISTEN. */
   pooler?: boolean;

@@ -1,18 +1,21 @@
 // Opens a database: sets up its connections and joins the parts of this folder.
 import pg from 'pg';
+import { defaultSchemas } from '../config.ts';
 import { describeError } from '../errors.ts';
 import type { Database, DatabaseOptions } from './database.ts';
 import { endDeadTransactions } from './dead-connections.ts';
 import { listen } from './listen.ts';
+import { applicationNameIn, createFillIn } from './schemas.ts';
 import { SessionPool } from './sessions.ts';
-import { toQueryConfig } from './statements.ts';
+import { type Sending, toQueryConfig } from './statements.ts';
 import { runTransaction, type TransactionDeps } from './transaction.ts';
 
 export function openDatabase(options: DatabaseOptions): Database {
-  const { log, pooler = false, timeoutMs = 6_000, sessionSettings = {} } = options;
+  const { log, pooler = false, schemas = defaultSchemas, timeoutMs = 6_000, sessionSettings = {} } = options;
+  const applicationName = applicationNameIn(schemas, options.applicationName);
   const connection: pg.ClientConfig = {
     connectionString: options.url,
-    application_name: options.applicationName,
+    application_name: applicationName,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 2_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
@@ -32,19 +35,21 @@ export function openDatabase(options: DatabaseOptions): Database {
     log,
   );
   const { pool } = sessions;
+  const sending: Sending = { pooler, fillIn: createFillIn(schemas) };
   const transactions: TransactionDeps = {
     sessions,
-    pooler,
+    sending,
     settings: pooler ? sessionSettings : {},
     timeoutMs,
     open: new Set(),
   };
 
   return {
-    query: (statement, values) => pool.query(toQueryConfig(statement, values, pooler)),
+    schemas,
+    query: (statement, values) => pool.query(toQueryConfig(statement, values, sending)),
     transaction: (work, transactionOptions = {}) => runTransaction(transactions, work, transactionOptions),
-    endDeadTransactions: () => endDeadTransactions(transactions.open, pool, options.applicationName),
-    listen: (channel, onWake) => listen(connection, channel, onWake, log),
+    endDeadTransactions: () => endDeadTransactions(transactions.open, pool, applicationName),
+    listen: (channel, onWake) => listen(connection, sending.fillIn(channel), onWake, log),
     withClient: async (work) => {
       const client = new pg.Client(connection);
       client.on('error', (error) =>

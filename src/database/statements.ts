@@ -9,16 +9,23 @@ const typesButTimes = {
     type === TIMESTAMPTZ || type === TIMESTAMP ? asText : pg.types.getTypeParser(type, format),
 };
 
-/** Behind a pooler no statement is prepared: the next statement may reach another session. */
+/** How one database's statements are sent. */
+export interface Sending {
+  /** Behind a pooler no statement is prepared: the next statement may reach another session. */
+  pooler: boolean;
+  /** See `createFillIn`. */
+  fillIn(text: string): string;
+}
+
 export function toQueryConfig(
   statement: string | Statement,
   values: unknown[] | undefined,
-  pooler: boolean,
+  { pooler, fillIn }: Sending,
 ): pg.QueryConfig {
-  if (typeof statement === 'string') return { text: statement, ...(values ? { values } : {}) };
+  if (typeof statement === 'string') return { text: fillIn(statement), ...(values ? { values } : {}) };
   const { text, name, timeoutMs } = statement;
   return {
-    text,
+    text: statement.isVerbatim ? text : fillIn(text),
     ...(statement.values ? { values: statement.values } : {}),
     ...(name && !pooler ? { name } : {}),
     ...(timeoutMs ? { query_timeout: timeoutMs } : {}),

@@ -14,13 +14,12 @@ import {
 } from './database.ts';
 import type { OpenTransaction } from './dead-connections.ts';
 import { processIdOf, type Session, type SessionPool } from './sessions.ts';
-import { allOrFirstError, toQueryConfig } from './statements.ts';
+import { allOrFirstError, type Sending, toQueryConfig } from './statements.ts';
 
 /** The parts that all transactions of one database share. */
 export interface TransactionDeps {
   sessions: SessionPool;
-  /** Behind a pooler no statement is prepared, no packet is shared, and session settings are `SET LOCAL`. */
-  pooler: boolean;
+  sending: Sending;
   /** `SET LOCAL` in each transaction. */
   settings: Record<string, string>;
   /** Limit of a statement, unless the options set another. */
@@ -210,7 +209,7 @@ class PgTransaction implements Transaction, OpenTransaction {
     if (this.unanswered++ === 0) this.aliveAt = performance.now();
     const answer = this.#session.client.query<R>({
       query_timeout: this.#timeoutMs,
-      ...toQueryConfig(statement, values, this.#deps.pooler),
+      ...toQueryConfig(statement, values, this.#deps.sending),
     } as pg.QueryConfig);
     answer.then(this.#onAnswer, this.#onError);
     return answer;

@@ -30,9 +30,9 @@ export async function readEventFigures(
           AS s (source text, "eventId" text, fate text, failures int)
       ), compared AS (
         SELECT sent.fate, sent.failures AS expected_failures, e.*, sent.source IS NOT NULL AS is_sent,
-          e.source IS NOT NULL AS is_stored, (SELECT count(*) FROM failed_attempts f
+          e.source IS NOT NULL AS is_stored, (SELECT count(*) FROM {inbox}.failed_attempts f
             WHERE f.source = e.source AND f.event_id = e.event_id) AS recorded_failures
-        FROM sent FULL JOIN webhook_events e USING (source, event_id)
+        FROM sent FULL JOIN {inbox}.webhook_events e USING (source, event_id)
       )
       SELECT count(*) FILTER (WHERE is_stored)::int AS stored,
         count(*) FILTER (WHERE NOT is_stored)::int AS lost,
@@ -57,7 +57,7 @@ type EventKeys = readonly Pick<ShopEvent, 'source' | 'eventId'>[];
 export async function countUnfinished(database: Queryable, events: EventKeys): Promise<number> {
   const { rows } = await database.query<{ count: number }>({
     text: `SELECT count(*)::int AS count FROM unnest($1::text[], $2::text[]) AS key (source, event_id)
-      LEFT JOIN webhook_events e USING (source, event_id) WHERE e.status IS NULL OR e.status = 'PENDING'`,
+      LEFT JOIN {inbox}.webhook_events e USING (source, event_id) WHERE e.status IS NULL OR e.status = 'PENDING'`,
     values: [events.map((event) => event.source), events.map((event) => event.eventId)],
   });
   return rows[0]!.count;
@@ -68,7 +68,7 @@ export async function isDeferred(
   event: Pick<ShopEvent, 'source' | 'eventId'>,
 ): Promise<boolean> {
   const { rowCount } = await database.query(
-    'SELECT FROM webhook_events WHERE source = $1 AND event_id = $2 AND deferrals > 0',
+    'SELECT FROM {inbox}.webhook_events WHERE source = $1 AND event_id = $2 AND deferrals > 0',
     [event.source, event.eventId],
   );
   return rowCount === 1;
@@ -84,7 +84,7 @@ export interface DeadLetter {
 
 export async function readDeadLetters(database: Queryable): Promise<DeadLetter[]> {
   const { rows } = await database.query<DeadLetter & Record<string, unknown>>(
-    'SELECT source, event_id, topic, attempts, last_error FROM dead_letters ORDER BY failed_at',
+    'SELECT source, event_id, topic, attempts, last_error FROM {inbox}.dead_letters ORDER BY failed_at',
   );
   return rows;
 }

@@ -18,11 +18,12 @@ export async function confirmMigration(io: CommandIo): Promise<void> {
     const isMigrated =
       schemaProblem(await readSchemaState(database, log)) === undefined &&
       (!tablesFile || (await hasSchemas(database, tablesFile)));
-    return { name: rows[0]?.name, tablesFile, isMigrated };
+    return { name: rows[0]?.name, schemas: database.schemas, tablesFile, isMigrated };
   });
   if (found.isMigrated) return;
   const tables = found.tablesFile ? ` and runs ${found.tablesFile}` : '';
-  const plan = `DATABASE_URL names the database ${found.name}, which dev did not create. dev creates Postbell's tables and the schema pgboss in ${found.name}${tables}`;
+  const { inbox, queue } = found.schemas;
+  const plan = `DATABASE_URL names the database ${found.name}, which dev did not create. dev creates Postbell's tables (schema ${inbox}) and pg-boss's (schema ${queue}) in ${found.name}${tables}`;
   await confirm(io, {
     question: `${plan}.\nMigrate ${found.name}?`,
     rejection: `${plan}; add --yes to agree, or unset DATABASE_URL to use dev's embedded Postgres`,

@@ -1,4 +1,5 @@
 // Checks the schema, the queue's policy against the settings, and that every PENDING event has its job.
+import type { Schemas } from '../database/schemas.ts';
 import { countVanishedJobs } from '../maintenance/reconcile.ts';
 import {
   findSchemaClashes,
@@ -18,7 +19,7 @@ export async function checkSchema({ database, log }: CheckContext): Promise<Chec
     const clashes = await findSchemaClashes(database);
     return [fail('schema', message, remedy), ...clashes.map(describeClash)];
   }
-  return [ok('schema', describe(state))];
+  return [ok('schema', describe(state, database.schemas))];
 }
 
 function describeClash(clash: string): Check {
@@ -26,9 +27,12 @@ function describeClash(clash: string): Check {
   return fail('schema', message, remedy);
 }
 
-function describe({ installed, needed, queueInstalled, queueNeeded }: SchemaState): string {
+function describe(
+  { installed, needed, queueInstalled, queueNeeded }: SchemaState,
+  { inbox, queue }: Schemas,
+): string {
   const isNewer = installed > needed || (queueInstalled ?? 0) > queueNeeded;
-  return `version ${installed}, pg-boss ${queueInstalled}${isNewer ? ' (newer than this code; they work together)' : ''}`;
+  return `${inbox} has version ${installed}, ${queue} pg-boss ${queueInstalled}${isNewer ? ' (newer than this code; they work together)' : ''}`;
 }
 
 /** Needs the schema: opening a queue would create pg-boss's schema. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import { applicationNameIn } from '../database/schemas.ts';
 import { clockDifference, countSessions, readServerFacts } from '../database/server-facts.ts';
 import { connectionsOfWorker } from '../runtime/worker-connections.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
@@ -92,7 +93,7 @@ async function hearsNotifications(database: Database): Promise<boolean> {
 export async function checkProcesses({ database, config }: CheckContext): Promise<Check[]> {
   const sessions = await countSessions(database);
   return (['web', 'worker'] as const).map((name) => {
-    const count = sessions.get(`postbell ${name}`) ?? 0;
+    const count = sessions.get(applicationNameIn(database.schemas, `postbell ${name}`)) ?? 0;
     if (count > 0) return ok(name, `${count} connection${count === 1 ? '' : 's'} to this database`);
     if (config.DATABASE_POOLER) return ok(name, 'not visible behind a pooler');
     return warn(name, `no ${name} is connected to this database`, `run: postbell ${name}`);

@@ -26,12 +26,12 @@ export async function countDuplicates<T extends DuplicateCount>(
         SELECT e.ctid, d.count, d.position, e.body_sha256 <> d.body_sha256 AS is_conflict
         FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[])
           WITH ORDINALITY AS d (source, event_id, body_sha256, count, position)
-        JOIN webhook_events e ON e.source = d.source AND e.event_id = d.event_id
+        JOIN {inbox}.webhook_events e ON e.source = d.source AND e.event_id = d.event_id
       ), free AS (
-        SELECT e.ctid FROM webhook_events e WHERE e.ctid = ANY (ARRAY(SELECT ctid FROM target))
+        SELECT e.ctid FROM {inbox}.webhook_events e WHERE e.ctid = ANY (ARRAY(SELECT ctid FROM target))
         FOR NO KEY UPDATE SKIP LOCKED
       ), counted AS (
-        UPDATE webhook_events e SET duplicates = e.duplicates + t.count
+        UPDATE {inbox}.webhook_events e SET duplicates = e.duplicates + t.count
         FROM (SELECT ctid, sum(count)::int AS count FROM target GROUP BY ctid) t, free f
         WHERE e.ctid = f.ctid AND t.ctid = f.ctid
         RETURNING t.ctid AS ctid

@@ -154,12 +154,14 @@ export const summaryColumns: string = selected(({ inLists }) => inLists);
  */
 export const isStillPending = `CASE status WHEN 'PENDING' THEN true END`;
 
+const readText = `SELECT ${storedColumns} FROM {inbox}.webhook_events
+      JOIN unnest($1::text[], $2::text[]) AS key (s, e) ON source = s AND event_id = e`;
+
 /** Reads the rows of a batch of jobs, with any status, without locks. */
 export async function readEvents(database: Queryable, keys: readonly EventKey[]): Promise<StoredEvent[]> {
   const { rows } = await database.query<StoredEvent & Record<string, unknown>>({
     name: 'read_events',
-    text: `SELECT ${storedColumns} FROM webhook_events
-      JOIN unnest($1::text[], $2::text[]) AS key (s, e) ON source = s AND event_id = e`,
+    text: readText,
     values: [textArray(keys.map((key) => key.source)), textArray(keys.map((key) => key.eventId))],
   });
   return rows;
@@ -172,13 +174,13 @@ export async function readEvents(database: Queryable, keys: readonly EventKey[])
 export async function lockEntity(tx: Queryable, source: string, entity: string): Promise<Date | null> {
   const locked = tx.query({
     name: 'lock_entity',
-    text: `SELECT pg_advisory_xact_lock(hashtextextended('postbell entity/' || $1 || '/' || $2, 0))`,
+    text: `SELECT pg_advisory_xact_lock(hashtextextended('{postbell} entity/' || $1 || '/' || $2, 0))`,
     values: [source, entity],
   });
   // A separate statement, because its snapshot must be taken after the lock is granted.
   const clock = tx.query<{ at: Date }>({
     name: 'read_entity_clock',
-    text: 'SELECT last_occurred_at AS at FROM entity_clock WHERE source = $1 AND entity = $2',
+    text: 'SELECT last_occurred_at AS at FROM {inbox}.entity_clock WHERE source = $1 AND entity = $2',
     values: [source, entity],
   });
   const [, { rows }] = await Promise.all([locked, clock]);
@@ -190,7 +192,7 @@ export function advanceEntityClock(tx: Transaction, key: EventKey, entity: strin
   tx.atCommit({
     name: 'advance_entity_clock',
     text: `
-      INSERT INTO entity_clock AS clock (source, entity, last_occurred_at, last_event_id) VALUES ($1, $2, $3, $4)
+      INSERT INTO {inbox}.entity_clock AS clock (source, entity, last_occurred_at, last_event_id) VALUES ($1, $2, $3, $4)
       ON CONFLICT (source, entity) DO UPDATE
         SET last_occurred_at = excluded.last_occurred_at, last_event_id = excluded.last_event_id
         WHERE clock.last_occurred_at <= excluded.last_occurred_at`,

@@ -20,9 +20,9 @@ export interface EventFilter {
  */
 export const sourcesIn = (table: 'webhook_events' | 'tombstones'): string => `ARRAY(
   WITH RECURSIVE known AS (
-    (SELECT source::text FROM ${table} ORDER BY source LIMIT 1)
+    (SELECT source::text FROM {inbox}.${table} ORDER BY source LIMIT 1)
     UNION ALL
-    SELECT (SELECT next.source::text FROM ${table} next WHERE next.source > known.source ORDER BY next.source LIMIT 1)
+    SELECT (SELECT next.source::text FROM {inbox}.${table} next WHERE next.source > known.source ORDER BY next.source LIMIT 1)
     FROM known WHERE known.source IS NOT NULL
   ) SELECT source FROM known WHERE source IS NOT NULL)`;
 

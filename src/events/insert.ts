@@ -11,6 +11,33 @@ const maxTopicsOfOneBody = 100;
 const { names, placeholders, count } = newEventColumns;
 const [topicsShareBody, hours] = [`$${count + 1}::boolean[]`, `$${count + 2}`];
 
+const insertText = `
+      WITH inserted AS (
+        INSERT INTO {inbox}.webhook_events (${names})
+        SELECT ${names}
+        FROM unnest(${placeholders}, ${topicsShareBody}) AS event (${names}, topics_share_body)
+        -- ON CONFLICT waits for every transaction that is changing the row, also for an operator's that stays open.
+        -- A plain read does not wait: ON CONFLICT then only decides between inserts of the same moment.
+        WHERE (SELECT true FROM {inbox}.webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
+          -- A delivery without the topic's header is no new topic: any sender can leave the header out.
+          AND (NOT event.unique_body OR (
+            SELECT bool_or(e.topic = event.topic OR event.topic = 'unknown' OR NOT event.topics_share_body
+                OR e.received_at < now() - make_interval(hours => ${hours})) OR count(*) >= ${maxTopicsOfOneBody}
+            FROM {inbox}.webhook_events e
+            WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NOT TRUE)
+          -- A purge moves rows to the tombstones in one commit: one snapshot finds an event in either.
+          AND (SELECT true FROM {inbox}.tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
+          AND (NOT event.unique_body OR (
+            SELECT bool_or(t.topic IS NULL OR t.topic = event.topic OR event.topic = 'unknown'
+                OR NOT event.topics_share_body
+                OR t.received_at < now() - make_interval(hours => ${hours}))
+            FROM {inbox}.tombstones t
+            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NOT TRUE)
+        ON CONFLICT DO NOTHING
+        RETURNING source, event_id
+      )
+      SELECT source, event_id AS "eventId" FROM inserted`;
+
 /**
  * Inserts new events, in the receiver's transaction. With `uniqueBody` an event is new if its
  * body is; or if its topic is, and the first event with that body came less than `sameBodyHours` ago.
@@ -23,32 +50,7 @@ export async function insertEvents(
 ): Promise<Set<string>> {
   const { rows } = await tx.query<EventKey & Record<string, unknown>>({
     name: 'insert_events',
-    text: `
-      WITH inserted AS (
-        INSERT INTO webhook_events (${names})
-        SELECT ${names}
-        FROM unnest(${placeholders}, ${topicsShareBody}) AS event (${names}, topics_share_body)
-        -- ON CONFLICT waits for every transaction that is changing the row, also for an operator's that stays open.
-        -- A plain read does not wait: ON CONFLICT then only decides between inserts of the same moment.
-        WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
-          -- A delivery without the topic's header is no new topic: any sender can leave the header out.
-          AND (NOT event.unique_body OR (
-            SELECT bool_or(e.topic = event.topic OR event.topic = 'unknown' OR NOT event.topics_share_body
-                OR e.received_at < now() - make_interval(hours => ${hours})) OR count(*) >= ${maxTopicsOfOneBody}
-            FROM webhook_events e
-            WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NOT TRUE)
-          -- A purge moves rows to the tombstones in one commit: one snapshot finds an event in either.
-          AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
-          AND (NOT event.unique_body OR (
-            SELECT bool_or(t.topic IS NULL OR t.topic = event.topic OR event.topic = 'unknown'
-                OR NOT event.topics_share_body
-                OR t.received_at < now() - make_interval(hours => ${hours}))
-            FROM tombstones t
-            WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NOT TRUE)
-        ON CONFLICT DO NOTHING
-        RETURNING source, event_id
-      )
-      SELECT source, event_id AS "eventId" FROM inserted`,
+    text: insertText,
     values: [
       ...newEventColumns.values(events),
       boolArray(events.map((event) => event.topicsShareBody)),

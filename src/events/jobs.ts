@@ -48,11 +48,11 @@ export async function departFromJobs(
           $8::timestamptz[], $9::int[])
           AS d (source, event_id, from_job, to_job, deferrals, error, stack, started_at, failures)
       ), free AS (
-        SELECT d.* FROM departure d JOIN webhook_events e ON e.source = d.source AND e.event_id = d.event_id
+        SELECT d.* FROM departure d JOIN {inbox}.webhook_events e ON e.source = d.source AND e.event_id = d.event_id
         WHERE e.job_id = d.from_job AND ${isStillPending}
         FOR NO KEY UPDATE OF e SKIP LOCKED
       ), departed AS (
-        UPDATE webhook_events e SET
+        UPDATE {inbox}.webhook_events e SET
           job_id = coalesce(f.to_job, e.job_id),
           status = CASE WHEN f.to_job IS NULL THEN 'FAILED' ELSE e.status END,
           deferrals = e.deferrals + f.deferrals,
@@ -62,7 +62,7 @@ export async function departFromJobs(
         FROM free f WHERE e.source = f.source AND e.event_id = f.event_id AND e.job_id = f.from_job
         RETURNING e.source, e.event_id, e.failures, f.from_job, f.error, f.stack, f.started_at, f.failures AS records
       ), recorded AS (
-        INSERT INTO failed_attempts (source, event_id, job_id, error, stack, started_at)
+        INSERT INTO {inbox}.failed_attempts (source, event_id, job_id, error, stack, started_at)
         SELECT source, event_id, from_job, error, stack, started_at FROM departed, generate_series(1, records)
       )
       SELECT source, event_id AS "eventId", failures FROM departed`,
@@ -91,7 +91,7 @@ export interface WaitingEvent extends EventKey {
 export async function lockEventsWithoutJob(tx: Queryable, limit: number): Promise<WaitingEvent[]> {
   const { rows } = await tx.query<WaitingEvent & Record<string, unknown>>({
     text: `SELECT source, event_id AS "eventId", coalesce(last_error = $2, false) AS "wasLostAlone"
-      FROM webhook_events
+      FROM {inbox}.webhook_events
       WHERE status = 'PENDING' AND job_id IS NULL
       ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`,
     values: [limit, attemptLost],
@@ -104,7 +104,7 @@ export async function assignJobs(
   assigned: readonly (EventKey & { jobId: string })[],
 ): Promise<void> {
   await tx.query({
-    text: `UPDATE webhook_events e SET job_id = j.job_id
+    text: `UPDATE {inbox}.webhook_events e SET job_id = j.job_id
       FROM unnest($1::text[], $2::text[], $3::uuid[]) AS j (source, event_id, job_id)
       WHERE e.source = j.source AND e.event_id = j.event_id`,
     values: [
@@ -129,7 +129,7 @@ export async function pageOfEnqueued(
 ): Promise<EnqueuedEvent[]> {
   const { rows } = await database.query<EnqueuedEvent & Record<string, unknown>>({
     // As text: a JavaScript Date would cut the microseconds off and the next page would start too early.
-    text: `SELECT source, event_id AS "eventId", job_id AS "jobId", received_at::text AS "receivedAt" FROM webhook_events
+    text: `SELECT source, event_id AS "eventId", job_id AS "jobId", received_at::text AS "receivedAt" FROM {inbox}.webhook_events
       WHERE status = 'PENDING' AND job_id IS NOT NULL AND received_at < now() - interval '5 seconds'
         AND ($1::timestamptz IS NULL OR (received_at, source, event_id) > ($1, $2, $3))
       ORDER BY received_at, source, event_id LIMIT $4`,
@@ -148,11 +148,11 @@ export async function clearJobs(
       WITH free AS (
         SELECT e.source, e.event_id
         FROM unnest($1::text[], $2::text[], $3::uuid[]) AS l (source, event_id, job_id)
-        JOIN webhook_events e ON e.source = l.source AND e.event_id = l.event_id
+        JOIN {inbox}.webhook_events e ON e.source = l.source AND e.event_id = l.event_id
         WHERE e.job_id = l.job_id AND ${isStillPending}
         FOR NO KEY UPDATE OF e SKIP LOCKED
       )
-      UPDATE webhook_events e SET job_id = NULL FROM free f
+      UPDATE {inbox}.webhook_events e SET job_id = NULL FROM free f
       WHERE e.source = f.source AND e.event_id = f.event_id`,
     values: [
       lost.map(({ source }) => source),

@@ -30,14 +30,16 @@ export function claimValues(claims: readonly Claim[]): Buffer[] {
 const selectClaimable = `
   SELECT e.source, e.event_id AS "eventId"
   FROM unnest($1::text[], $2::text[], $3::uuid[]) AS c (source, event_id, job_id)
-  JOIN webhook_events e ON e.source = c.source AND e.event_id = c.event_id
+  JOIN {inbox}.webhook_events e ON e.source = c.source AND e.event_id = c.event_id
   WHERE e.job_id = c.job_id AND ${isStillPending}`;
+
+const claimText = `${selectClaimable} FOR NO KEY UPDATE OF e SKIP LOCKED`;
 
 /** Locks the rows that are PENDING, bear their job, and are not locked by other sessions. @returns their keys */
 export async function claimRows(tx: Queryable, claims: readonly Claim[]): Promise<EventKey[]> {
   const { rows } = await tx.query<EventKey & Record<string, unknown>>({
     name: 'claim_rows',
-    text: `${selectClaimable} FOR NO KEY UPDATE OF e SKIP LOCKED`,
+    text: claimText,
     values: claimValues(claims),
   });
   return rows;

@@ -6,6 +6,17 @@ import type { EventKey } from '../queue/queue.ts';
 import { isStillPending } from './event.ts';
 import { type Claim, claimValues, rowLockTimeout } from './locks.ts';
 
+// Constants: `createFillIn` finds a text that was made anew in 1 µs, a constant at once.
+const limitLockWait = `SET LOCAL lock_timeout = '${rowLockTimeout}'`;
+const markProcessedText = `
+      WITH marked AS (
+        UPDATE {inbox}.webhook_events SET status = 'PROCESSED', processed_at = clock_timestamp(), attempts = attempts + 1,
+          entity = coalesce($4, entity), last_error = NULL
+        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}
+        RETURNING 1
+      )
+      SELECT 1 / count(*)::int FROM marked`;
+
 /**
  * With the handler's COMMIT: its effects and PROCESSED together, or neither. This is the claim's guard: an event that
  * is no longer this job's (finished by another attempt, replayed, changed by an operator) fails the transaction with
@@ -13,34 +24,29 @@ import { type Claim, claimValues, rowLockTimeout } from './locks.ts';
  * operator's UPDATE has to wait for a handler; a row that is locked too long fails the transaction, see `isRowHeld`.
  */
 export function markProcessed(tx: Transaction, key: EventKey, jobId: string, entity: string | null): void {
-  tx.atCommit({ text: `SET LOCAL lock_timeout = '${rowLockTimeout}'` });
+  tx.atCommit({ text: limitLockWait });
   tx.atCommit({
     name: 'mark_processed',
-    text: `
-      WITH marked AS (
-        UPDATE webhook_events SET status = 'PROCESSED', processed_at = clock_timestamp(), attempts = attempts + 1,
-          entity = coalesce($4, entity), last_error = NULL
-        WHERE source = $1 AND event_id = $2 AND job_id = $3 AND ${isStillPending}
-        RETURNING 1
-      )
-      SELECT 1 / count(*)::int FROM marked`,
+    text: markProcessedText,
     values: [key.source, key.eventId, jobId, entity],
   });
 }
 
-/** `markProcessed` for many, whose rows this transaction has locked: all of them, or the transaction fails. */
-export function markManyProcessed(tx: Transaction, events: readonly Claim[]): void {
-  tx.atCommit({
-    name: 'mark_many_processed',
-    text: `
+const markManyProcessedText = `
       WITH marked AS (
-        UPDATE webhook_events e SET status = 'PROCESSED', processed_at = clock_timestamp(),
+        UPDATE {inbox}.webhook_events e SET status = 'PROCESSED', processed_at = clock_timestamp(),
           attempts = attempts + 1, last_error = NULL
         FROM unnest($1::text[], $2::text[], $3::uuid[]) AS m (source, event_id, job_id)
         WHERE e.source = m.source AND e.event_id = m.event_id AND e.job_id = m.job_id AND ${isStillPending}
         RETURNING 1
       )
-      SELECT 1 / (count(*) = cardinality($1))::int FROM marked`,
+      SELECT 1 / (count(*) = cardinality($1))::int FROM marked`;
+
+/** `markProcessed` for many, whose rows this transaction has locked: all of them, or the transaction fails. */
+export function markManyProcessed(tx: Transaction, events: readonly Claim[]): void {
+  tx.atCommit({
+    name: 'mark_many_processed',
+    text: markManyProcessedText,
     values: claimValues(events),
   });
 }
@@ -64,11 +70,11 @@ export async function markIgnored(
       WITH free AS (
         SELECT i.* FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[])
           AS i (source, event_id, job_id, reason, entity)
-        JOIN webhook_events e ON e.source = i.source AND e.event_id = i.event_id
+        JOIN {inbox}.webhook_events e ON e.source = i.source AND e.event_id = i.event_id
         WHERE e.job_id = i.job_id AND ${isStillPending}
         FOR NO KEY UPDATE OF e SKIP LOCKED
       )
-      UPDATE webhook_events e
+      UPDATE {inbox}.webhook_events e
       SET status = 'IGNORED', ignored_reason = f.reason, entity = coalesce(f.entity, e.entity)
       FROM free f WHERE e.source = f.source AND e.event_id = f.event_id AND e.job_id = f.job_id
       RETURNING e.source, e.event_id AS "eventId"`,

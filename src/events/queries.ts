@@ -46,7 +46,7 @@ export async function listEvents(
 ): Promise<EventSummary[]> {
   const { conditions, values } = filterConditions(filter, 2);
   const { rows } = await database.query<EventSummary & Record<string, unknown>>({
-    text: `SELECT ${summaryColumns} FROM webhook_events WHERE ${conditions}
+    text: `SELECT ${summaryColumns} FROM {inbox}.webhook_events WHERE ${conditions}
       ORDER BY received_at DESC, source, event_id LIMIT $1`,
     values: [limit, ...values],
   });
@@ -64,8 +64,8 @@ export async function findEvents(
     text: `SELECT ${summaryColumns}, headers, payload::text AS "payloadText", raw_body AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
         (SELECT coalesce(json_agg(json_build_object('error', f.error, 'stack', f.stack, 'startedAt', f.started_at,
            'failedAt', f.failed_at, 'jobId', f.job_id) ORDER BY f.id), '[]')
-         FROM failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
-      FROM webhook_events e
+         FROM {inbox}.failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
+      FROM {inbox}.webhook_events e
       WHERE event_id = $1 AND source = ANY (coalesce($2::text[], ${sourcesIn('webhook_events')})) ORDER BY source`,
     values: [eventId, source === undefined ? null : [source]],
   });
@@ -85,7 +85,7 @@ export async function findEvents(
 export async function countMatching(database: Queryable, filter: EventFilter): Promise<number> {
   const { conditions, values } = filterConditions(filter);
   const { rows } = await database.query<{ count: number }>({
-    text: `SELECT count(*)::int AS count FROM webhook_events WHERE status <> 'PENDING' AND ${conditions}`,
+    text: `SELECT count(*)::int AS count FROM {inbox}.webhook_events WHERE status <> 'PENDING' AND ${conditions}`,
     values,
   });
   return rows[0]!.count;
@@ -110,12 +110,12 @@ export async function replayMatching(
   const { rows } = await database.query<ReplayCursor & Record<string, unknown>>({
     text: `
       WITH target AS (
-        SELECT source, event_id FROM webhook_events
+        SELECT source, event_id FROM {inbox}.webhook_events
         WHERE status <> 'PENDING' AND ${conditions}
           AND ($2::timestamptz IS NULL OR (received_at, source, event_id) > ($2, $3, $4))
         ORDER BY received_at, source, event_id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
       ), replayed AS (
-        UPDATE webhook_events e SET status = 'PENDING' FROM target t
+        UPDATE {inbox}.webhook_events e SET status = 'PENDING' FROM target t
         WHERE e.source = t.source AND e.event_id = t.event_id
         RETURNING e.source, e.event_id, e.received_at
       )
@@ -136,7 +136,7 @@ export interface StatusCount {
 export async function countByStatus(database: Queryable): Promise<StatusCount[]> {
   const { rows } = await database.query<StatusCount & Record<string, unknown>>(
     `SELECT source, status, count(*)::int AS count, min(received_at) AS "oldestReceivedAt"
-     FROM webhook_events GROUP BY source, status ORDER BY source, status`,
+     FROM {inbox}.webhook_events GROUP BY source, status ORDER BY source, status`,
   );
   return rows;
 }
@@ -158,10 +158,10 @@ const keptRejections = 1_000;
 export async function recordRejection(database: Queryable, rejected: RejectedRequest): Promise<void> {
   await database.query({
     text: `WITH added AS (
-        INSERT INTO rejected_requests (source, reason, detail, request_id, received_at, body_bytes, skipped)
+        INSERT INTO {inbox}.rejected_requests (source, reason, detail, request_id, received_at, body_bytes, skipped)
         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
       )
-      DELETE FROM rejected_requests WHERE id <= (SELECT id FROM added) - ${keptRejections}`,
+      DELETE FROM {inbox}.rejected_requests WHERE id <= (SELECT id FROM added) - ${keptRejections}`,
     values: [
       rejected.source,
       rejected.reason,
@@ -183,7 +183,7 @@ export async function listRejections(
   const { rows } = await database.query<RejectedRequest & Record<string, unknown>>({
     text: `SELECT source, reason, detail, request_id AS "requestId", received_at AS "receivedAt",
         body_bytes AS "bodyBytes", skipped
-      FROM rejected_requests WHERE $1::text IS NULL OR source = $1 ORDER BY id DESC LIMIT $2`,
+      FROM {inbox}.rejected_requests WHERE $1::text IS NULL OR source = $1 ORDER BY id DESC LIMIT $2`,
     values: [source ?? null, limit],
   });
   return rows;
@@ -195,9 +195,9 @@ const maxStoredSources = 1_000;
 const distinctSources = (table: string) => `
   SELECT source FROM (
     WITH RECURSIVE stored AS (
-      (SELECT source::text FROM ${table} ORDER BY source LIMIT 1)
+      (SELECT source::text FROM {inbox}.${table} ORDER BY source LIMIT 1)
       UNION ALL
-      SELECT (SELECT t.source::text FROM ${table} t WHERE t.source > s.source ORDER BY t.source LIMIT 1)
+      SELECT (SELECT t.source::text FROM {inbox}.${table} t WHERE t.source > s.source ORDER BY t.source LIMIT 1)
       FROM stored s WHERE s.source IS NOT NULL
     ) SELECT source FROM stored WHERE source IS NOT NULL LIMIT ${maxStoredSources}) AS of_one_table`;
 

@@ -45,24 +45,24 @@ export async function storeSuspectedReplays(
     text: `
       WITH repeat AS (
         SELECT event.*, first.event_id AS first_id,
-          (SELECT count(*) FROM webhook_events e
+          (SELECT count(*) FROM {inbox}.webhook_events e
             WHERE e.source = event.source AND e.body_sha256 = event.body_sha256
               AND e.ignored_reason LIKE 'suspected replay of %' AND e.received_at > now() - interval '1 hour')
           + row_number() OVER (PARTITION BY event.source, event.body_sha256 ORDER BY event.position) AS nth
         FROM unnest(${placeholders}) WITH ORDINALITY AS event (${names}, position)
         LEFT JOIN LATERAL (
           SELECT f.event_id FROM (
-            SELECT e.event_id, e.topic, e.received_at FROM webhook_events e
+            SELECT e.event_id, e.topic, e.received_at FROM {inbox}.webhook_events e
             WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256
             UNION ALL
-            SELECT t.event_id, t.topic, t.received_at FROM tombstones t
+            SELECT t.event_id, t.topic, t.received_at FROM {inbox}.tombstones t
             WHERE t.source = event.source AND t.body_sha256 = event.body_sha256
           ) f ORDER BY f.topic = event.topic DESC NULLS LAST, f.received_at NULLS FIRST LIMIT 1
         ) first ON true
-        WHERE (SELECT true FROM webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
-          AND (SELECT true FROM tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
+        WHERE (SELECT true FROM {inbox}.webhook_events e WHERE e.source = event.source AND e.event_id = event.event_id) IS NULL
+          AND (SELECT true FROM {inbox}.tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
       ), stored AS (
-        INSERT INTO webhook_events (${names}, unique_body, status, ignored_reason)
+        INSERT INTO {inbox}.webhook_events (${names}, unique_body, status, ignored_reason)
         SELECT ${names}, false, 'IGNORED', 'suspected replay of ' || first_id
         FROM repeat WHERE first_id IS NOT NULL AND nth <= ${limit} ORDER BY position
         -- Another process may be storing the same id.

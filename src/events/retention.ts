@@ -6,7 +6,7 @@ import { sourcesIn } from './filter.ts';
 /** True when this transaction is the only one that purges. Never waits; released at the transaction's end. */
 export async function lockPurge(tx: Queryable): Promise<boolean> {
   const { rows } = await tx.query<{ locked: boolean }>(
-    `SELECT pg_try_advisory_xact_lock(hashtextextended('postbell purge', 0)) AS locked`,
+    `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} purge', 0)) AS locked`,
   );
   return rows[0]?.locked === true;
 }
@@ -34,15 +34,15 @@ export async function purgeEvents(
   const { rows } = await tx.query<{ count: number; last: string | null }>({
     text: `
       WITH old AS (
-        SELECT source, event_id FROM webhook_events
+        SELECT source, event_id FROM {inbox}.webhook_events
         WHERE received_at < $1 AND ($2::timestamptz IS NULL OR received_at >= $2)
           AND status IN ('PROCESSED', 'IGNORED') AND (processed_at IS NULL OR processed_at < $1)
         ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED
       ), gone AS (
-        DELETE FROM webhook_events e USING old WHERE e.source = old.source AND e.event_id = old.event_id
+        DELETE FROM {inbox}.webhook_events e USING old WHERE e.source = old.source AND e.event_id = old.event_id
         RETURNING e.source, e.event_id, e.topic, e.processed_at, e.received_at, e.unique_body, e.body_sha256
       ), buried AS (
-        INSERT INTO tombstones (source, event_id, processed_on, body_sha256, topic, received_at)
+        INSERT INTO {inbox}.tombstones (source, event_id, processed_on, body_sha256, topic, received_at)
         SELECT source, event_id, processed_at, CASE WHEN unique_body THEN body_sha256 END,
           CASE WHEN unique_body THEN topic END, CASE WHEN unique_body THEN received_at END
         FROM gone
@@ -69,7 +69,7 @@ export async function findTombstones(
 ): Promise<Tombstone[]> {
   const { rows } = await database.query<Tombstone & Record<string, unknown>>({
     text: `SELECT source, event_id AS "eventId", processed_on::text AS "processedOn",
-        purged_on::text AS "purgedOn" FROM tombstones
+        purged_on::text AS "purgedOn" FROM {inbox}.tombstones
       WHERE event_id = $1 AND source = ANY (coalesce($2::text[], ${sourcesIn('tombstones')})) ORDER BY source`,
     values: [eventId, source === undefined ? null : [source]],
   });

@@ -20,7 +20,7 @@ export async function readBacklog(database: Queryable): Promise<Backlog> {
        count(*) FILTER (WHERE job_id IS NULL AND received_at < now() - interval '1 minute')::int AS "withoutJob",
        extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0))::float8
          AS "oldestUntriedSeconds"
-     FROM webhook_events WHERE status = 'PENDING'`,
+     FROM {inbox}.webhook_events WHERE status = 'PENDING'`,
   );
   return rows[0]!;
 }
@@ -35,7 +35,7 @@ export interface FailureReason {
 export async function countFailureReasons(database: Queryable, limit: number): Promise<FailureReason[]> {
   const { rows } = await database.query<FailureReason & Record<string, unknown>>({
     text: `SELECT left(last_error, 200) AS error, count(*)::int AS count, max(received_at) AS "newestReceivedAt"
-      FROM webhook_events WHERE status = 'FAILED' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $1`,
+      FROM {inbox}.webhook_events WHERE status = 'FAILED' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $1`,
     values: [limit],
   });
   return rows;
@@ -51,7 +51,7 @@ export interface TopicCount {
 /** The topics of the last `days`, most frequent first. */
 export async function countTopics(database: Queryable, days: number, limit: number): Promise<TopicCount[]> {
   const { rows } = await database.query<TopicCount & Record<string, unknown>>({
-    text: `SELECT provider, source, topic, count(*)::int AS count FROM webhook_events
+    text: `SELECT provider, source, topic, count(*)::int AS count FROM {inbox}.webhook_events
       WHERE received_at > now() - make_interval(days => $1)
       GROUP BY provider, source, topic ORDER BY count DESC, source, topic LIMIT $2`,
     values: [days, limit],
@@ -68,9 +68,9 @@ export interface Storage {
 
 export async function readStorage(database: Queryable): Promise<Storage> {
   const { rows } = await database.query<Storage & Record<string, unknown>>(
-    `SELECT (pg_total_relation_size('webhook_events') + pg_total_relation_size('tombstones')
-        + pg_total_relation_size('failed_attempts'))::float8 AS bytes,
-      (SELECT min(received_at) FROM webhook_events) AS "oldestReceivedAt"`,
+    `SELECT (pg_total_relation_size('{inbox}.webhook_events') + pg_total_relation_size('{inbox}.tombstones')
+        + pg_total_relation_size('{inbox}.failed_attempts'))::float8 AS bytes,
+      (SELECT min(received_at) FROM {inbox}.webhook_events) AS "oldestReceivedAt"`,
   );
   return rows[0]!;
 }

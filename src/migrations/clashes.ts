@@ -23,14 +23,14 @@ export function createdBy(sql: string): Named[] {
 const findStatement = `
   SELECT relname::text AS name, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' WHEN 'i' THEN 'index'
       WHEN 'I' THEN 'index' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END AS kind
-  FROM pg_class WHERE relnamespace::regnamespace::text = quote_ident(current_schema())
+  FROM pg_class WHERE relnamespace = to_regnamespace('{inbox}')
     AND (relname = ANY ($1) OR relname = ANY ($2) AND relkind NOT IN ('i', 'I', 'S'))
   UNION ALL
-  SELECT typname::text, 'type' FROM pg_type WHERE typnamespace::regnamespace::text = quote_ident(current_schema())
+  SELECT typname::text, 'type' FROM pg_type WHERE typnamespace = to_regnamespace('{inbox}')
     AND typname = ANY ($2) AND typrelid = 0
   UNION ALL
   SELECT DISTINCT proname::text, 'function' FROM pg_proc
-  WHERE pronamespace::regnamespace::text = quote_ident(current_schema()) AND proname = ANY ($3)
+  WHERE pronamespace = to_regnamespace('{inbox}') AND proname = ANY ($3)
   ORDER BY 1, 2`;
 
 /**

@@ -4,7 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadMigrationFiles, migrate as runMigrations } from 'postgres-migrations';
 import type { Database, Queryable } from '../database/database.ts';
+import { ensureSchema } from '../database/ensure-schema.ts';
 import { openDatabase } from '../database/open-database.ts';
+import type { Schemas } from '../database/schemas.ts';
 import { CommandError, sqlState } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { RetryPolicy } from '../queue/policy.ts';
@@ -41,6 +43,8 @@ export async function migrateDatabase(options: {
   databaseUrl: string;
   policy: RetryPolicy;
   log: Logger;
+  /** Default: `public` and `pgboss`. */
+  schemas?: Schemas;
   acceptSelfSigned?: boolean;
   tablesFile?: string;
 }): Promise<{ applied: string[]; state: SchemaState }> {
@@ -52,6 +56,7 @@ export async function migrateDatabase(options: {
     timeoutMs: 600_000,
     // Patient: no request waits for it, and a failed release phase is a failed deploy.
     connectTimeoutMs: 15_000,
+    ...(options.schemas ? { schemas: options.schemas } : {}),
     ...(options.acceptSelfSigned ? { acceptSelfSigned: true } : {}),
     log,
   });
@@ -64,7 +69,10 @@ export async function migrateDatabase(options: {
       const clashes = await findSchemaClashes(database);
       if (clashes.length) throw new CommandError(`nothing was migrated:\n${clashes.join('\n')}`);
       if ((await readApplied(database, files)).isFormer) await renameFormerRecord(database);
-      return runMigrations({ client: withOwnTable(client, files) }, migrationsFolder, {
+      await ensureSchema(database, '{inbox}');
+      await ensureSchema(database, '{queue}');
+      const ownClient = withOwnTable(client, files, database.schemas.inbox);
+      return runMigrations({ client: ownClient }, migrationsFolder, {
         logger: (message) => log.debug(message),
       });
     });
@@ -83,8 +91,8 @@ export async function migrateDatabase(options: {
 async function applyTables(database: Database, file: string): Promise<void> {
   const sql = readFileSync(file, 'utf8');
   await database.transaction(async (tx) => {
-    await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('postbell tables', 0))`);
-    await tx.query(sql).catch((error: unknown) => {
+    await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('{postbell} tables', 0))`);
+    await tx.query({ text: sql, isVerbatim: true }).catch((error: unknown) => {
       throw tablesFileProblem(file, sql, error);
     });
   });
@@ -111,15 +119,15 @@ async function lockMigrations(client: Queryable): Promise<void> {
 }
 
 /** The team's own objects that clash with `migrate`, each with the remedy; empty without a clash. */
-export async function findSchemaClashes(database: Queryable): Promise<string[]> {
+export async function findSchemaClashes(database: Database): Promise<string[]> {
   const files = await loadMigrationFiles(migrationsFolder);
   const { ids } = await readApplied(database, files);
   const names = await findNameClashes(database, files, ids);
-  const queueClash = await findQueueClash(database);
+  const queueClash = await findQueueClash(database, ids.length === 0);
   return [
     ...(names.length
       ? [
-          `the database has objects that Postbell did not create, with names that Postbell needs: ${names.join(', ')}; rename them, or use a separate database for Postbell`,
+          `the database has objects that Postbell did not create, with names that Postbell needs: ${names.join(', ')}; set POSTBELL_SCHEMA to a schema of Postbell's own, e.g. postbell, or rename them`,
         ]
       : []),
     ...(queueClash ? [queueClash] : []),

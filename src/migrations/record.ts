@@ -12,12 +12,13 @@ export interface Migration {
   sql: string;
 }
 
+/** As text for a statement. */
+const table = `{inbox}.${migrationsTable}`;
+
 /** @returns the newest migration that was applied; 0 when there is none */
 export async function readNewestApplied(database: Queryable): Promise<number> {
   try {
-    const { rows } = await database.query<{ id: number | null }>(
-      `SELECT max(id) AS id FROM ${migrationsTable}`,
-    );
+    const { rows } = await database.query<{ id: number | null }>(`SELECT max(id) AS id FROM ${table}`);
     return rows[0]?.id ?? 0;
   } catch (error) {
     if (['42P01', '42703'].includes(sqlState(error) ?? '')) return 0; // our table is missing: nothing was applied
@@ -30,9 +31,9 @@ type Row = { id: number; hash: string };
 /** The rows of the table `name`; undefined if it lacks our columns, or (with `mustOwn`) has another owner. */
 async function readRecord(database: Queryable, name: string, mustOwn: boolean): Promise<Row[] | undefined> {
   const { rows } = await database.query(
-    `SELECT FROM pg_class c WHERE oid = to_regclass($1) AND relkind = 'r' AND (NOT $2 OR pg_has_role(relowner, 'USAGE'))
+    `SELECT FROM pg_class c WHERE oid = to_regclass('${name}') AND relkind = 'r' AND (NOT $1 OR pg_has_role(relowner, 'USAGE'))
      AND (SELECT count(*) FROM pg_attribute WHERE attrelid = c.oid AND attname IN ('id', 'name', 'hash')) = 3`,
-    [name, mustOwn],
+    [mustOwn],
   );
   if (rows.length === 0) return undefined;
   const record = await database.query<Row>(`SELECT id, hash FROM ${name} ORDER BY id LIMIT 1000`);
@@ -49,9 +50,9 @@ export async function readApplied(
   database: Queryable,
   files: readonly Migration[],
 ): Promise<AppliedMigrations> {
-  const record = await readRecord(database, migrationsTable, false);
+  const record = await readRecord(database, table, false);
   if (record) return { ids: record.map(({ id }) => id), isFormer: false };
-  const former = (await readRecord(database, 'migrations', true)) ?? [];
+  const former = (await readRecord(database, '{inbox}.migrations', true)) ?? [];
   const isOurs = ({ id, hash }: Row) => files.some((file) => file.id === id && file.hash === hash);
   // Number 0 is the same in every program that uses postgres-migrations.
   if (former.length < 2 || !former.every(isOurs)) return { ids: [], isFormer: false };
@@ -62,11 +63,11 @@ export async function readApplied(
 export async function renameFormerRecord(database: Database): Promise<void> {
   await database.transaction(
     async (tx) => {
-      await tx.query(`ALTER TABLE migrations RENAME TO ${migrationsTable}`);
+      await tx.query(`ALTER TABLE {inbox}.migrations RENAME TO ${migrationsTable}`);
       await tx.query(`DO $$ DECLARE name text; BEGIN
         FOR name IN SELECT conname FROM pg_constraint
-          WHERE conrelid = '${migrationsTable}'::regclass AND conname ~ '^migrations_'
-        LOOP EXECUTE format('ALTER TABLE ${migrationsTable} RENAME CONSTRAINT %I TO %I', name, 'postbell_' || name);
+          WHERE conrelid = '${table}'::regclass AND conname ~ '^migrations_'
+        LOOP EXECUTE format('ALTER TABLE ${table} RENAME CONSTRAINT %I TO %I', name, 'postbell_' || name);
         END LOOP; END $$`);
     },
     { settings: { lock_timeout: '5s' } },

@@ -1,6 +1,6 @@
 // pg-boss, told to use our connections and our transactions.
 import { PgBoss } from 'pg-boss';
-import type { Queryable } from '../database/database.ts';
+import type { Database, Queryable } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
@@ -17,6 +17,7 @@ export function bridge(queryable: Queryable, isHot = false) {
       const name = isHot ? statementName(text) : undefined;
       return queryable.query({
         text,
+        isVerbatim: true,
         timesAsText: isHot,
         ...(values ? { values } : {}),
         ...(name ? { name } : {}),
@@ -36,12 +37,14 @@ function statementName(text: string): string | undefined {
 }
 
 export function openBoss(
-  database: Queryable,
+  database: Database,
   log: Logger,
   options: { supervise: boolean; superviseSeconds?: number },
 ) {
   const boss = new PgBoss({
     db: bridge(database),
+    schema: database.schemas.queue,
+    createSchema: false,
     supervise: options.supervise,
     schedule: false,
     registerInstance: false,

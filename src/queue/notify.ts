@@ -1,12 +1,12 @@
 // Wakes idle workers. A lost notification costs at most POLL_SECONDS.
 import type { Queryable } from '../database/database.ts';
 
-/** The channel of all notifications; the trigger on webhook_events sends `replay` on it. */
-export const channel = 'postbell';
+/** The channel of all notifications, `{postbell}` filled in; the trigger on webhook_events sends `replay` on it. */
+export const channel = '{postbell}';
 
 /** The notification leaves with the COMMIT of `tx`. */
 export async function wakeWorkersAtCommit(tx: Queryable): Promise<void> {
-  await tx.query({ name: 'wake_workers', text: 'SELECT pg_notify($1, $2)', values: [channel, 'jobs'] });
+  await tx.query({ name: 'wake_workers', text: `SELECT pg_notify('{postbell}', 'jobs')` });
 }
 
 /** Outside of a transaction. */
@@ -14,7 +14,6 @@ export async function wakeWorkers(database: Queryable): Promise<void> {
   await database.query({
     name: 'wake_workers_now',
     // A notification has a commit of its own, which would wait for the disk.
-    text: `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`,
-    values: [channel, 'jobs'],
+    text: `SELECT set_config('synchronous_commit', 'off', true), pg_notify('{postbell}', 'jobs')`,
   });
 }

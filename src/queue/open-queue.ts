@@ -78,7 +78,7 @@ export async function openQueue(
     hasIsolated: async () => {
       const { rows } = await database.query({
         name: 'has_isolated_job',
-        text: `SELECT FROM pgboss.job WHERE name = $1 AND state < 'active' AND start_after <= now() LIMIT 1`,
+        text: `SELECT FROM {queue}.job WHERE name = $1 AND state < 'active' AND start_after <= now() LIMIT 1`,
         values: [isolatedJobs],
       });
       return rows.length > 0;
@@ -114,9 +114,9 @@ export async function openQueue(
       const { rows } = await database.query<{ id: string }>({
         // pg-boss has no call that asks for many ids at once; a test holds these four columns in place.
         text: `
-          SELECT id FROM pgboss.job WHERE name IN ($1, $2) AND id = ANY($3::uuid[]) AND state < 'completed'
+          SELECT id FROM {queue}.job WHERE name IN ($1, $2) AND id = ANY($3::uuid[]) AND state < 'completed'
           UNION ALL
-          SELECT source_id FROM pgboss.job WHERE name = $4 AND state < 'completed' AND source_id = ANY($3::uuid[])`,
+          SELECT source_id FROM {queue}.job WHERE name = $4 AND state < 'completed' AND source_id = ANY($3::uuid[])`,
         values: [jobs, isolatedJobs, jobIds, deadLetters],
       });
       return new Set(rows.map((row) => row.id));

@@ -1,7 +1,7 @@
 // The queues' settings, kept in the database: every worker applies those that it was started with.
 import type { PgBoss } from 'pg-boss';
 import type { Config } from '../config.ts';
-import type { Queryable } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
 import { deadLetters, isolatedJobs, jobs, openBoss } from './boss.ts';
 
@@ -52,7 +52,7 @@ export async function applyPolicy(boss: PgBoss, policy: RetryPolicy): Promise<vo
 
 /** Where the queues in the database differ from the settings, e.g. `webhooks: retryLimit 4 instead of 2`. */
 export async function differencesFromPolicy(
-  database: Queryable,
+  database: Database,
   policy: RetryPolicy,
   log: Logger,
 ): Promise<string[]> {

@@ -84,11 +84,11 @@ async function renew(database: Queryable, atLeast: number): Promise<void> {
         AS "areStale"
       FROM (
         SELECT relpages, reltuples, pg_relation_size(oid) / current_setting('block_size')::int AS pages
-        FROM pg_class JOIN pg_partition_tree('pgboss.job') ON relid = oid WHERE isleaf
+        FROM pg_class JOIN pg_partition_tree('{queue}.job') ON relid = oid WHERE isleaf
       ) AS part`,
     values: [fewPages, atLeast],
   });
   // It drops the plans that were made by the old ones, those of prepared statements too. It does not wait for a VACUUM
   // that has the table: that one renews them itself.
-  if (rows[0]?.areStale) await database.query({ text: 'ANALYZE (SKIP_LOCKED) pgboss.job' });
+  if (rows[0]?.areStale) await database.query({ text: 'ANALYZE (SKIP_LOCKED) {queue}.job' });
 }

@@ -37,7 +37,7 @@ export async function openSetupWindow(
   const pair = generateKeyPairSync('rsa', { modulusLength: keyBits });
   const publicKey = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString();
   const { rows } = await database.query<{ expiresAt: Date }>({
-    text: `INSERT INTO setup_windows (source, public_key, expires_at)
+    text: `INSERT INTO {inbox}.setup_windows (source, public_key, expires_at)
       VALUES ($1, $2, now() + make_interval(mins => $3))
       ON CONFLICT (source) DO UPDATE SET public_key = excluded.public_key, opened_at = excluded.opened_at,
         expires_at = excluded.expires_at, sealed_secret = NULL, handed_over_at = NULL
@@ -51,7 +51,7 @@ export type Wait = { state: 'open' | 'expired' | 'replaced' } | { state: 'handed
 
 export async function readSetupWindow(database: Queryable, window: SetupWindow): Promise<Wait> {
   const { rows } = await database.query<{ sealed: Buffer | null; isOpen: boolean }>({
-    text: `SELECT sealed_secret AS sealed, expires_at > now() AS "isOpen" FROM setup_windows
+    text: `SELECT sealed_secret AS sealed, expires_at > now() AS "isOpen" FROM {inbox}.setup_windows
       WHERE source = $1 AND public_key = $2`,
     values: [window.source, window.publicKey],
   });
@@ -67,7 +67,7 @@ export async function readSetupWindow(database: Queryable, window: SetupWindow):
 /** Deletes the window and its secret; another command's window of the same source stays. */
 export async function closeSetupWindow(database: Queryable, window: SetupWindow): Promise<void> {
   await database.query({
-    text: 'DELETE FROM setup_windows WHERE source = $1 AND public_key = $2',
+    text: 'DELETE FROM {inbox}.setup_windows WHERE source = $1 AND public_key = $2',
     values: [window.source, window.publicKey],
   });
 }
@@ -127,7 +127,7 @@ const isOpen = 'sealed_secret IS NULL AND expires_at > now()';
 
 async function findOpenWindows(database: Queryable): Promise<OpenWindow[]> {
   const { rows } = await database.query<OpenWindow>({
-    text: `SELECT source, public_key AS "publicKey" FROM setup_windows WHERE ${isOpen}`,
+    text: `SELECT source, public_key AS "publicKey" FROM {inbox}.setup_windows WHERE ${isOpen}`,
     values: [],
   });
   return rows;
@@ -136,7 +136,7 @@ async function findOpenWindows(database: Queryable): Promise<OpenWindow[]> {
 async function handOver(database: Queryable, window: OpenWindow, secret: string): Promise<boolean> {
   const sealed = publicEncrypt({ ...sealing, key: window.publicKey }, Buffer.from(secret));
   const { rowCount } = await database.query({
-    text: `UPDATE setup_windows SET sealed_secret = $3, handed_over_at = now()
+    text: `UPDATE {inbox}.setup_windows SET sealed_secret = $3, handed_over_at = now()
       WHERE source = $1 AND public_key = $2 AND ${isOpen}`,
     values: [window.source, window.publicKey, sealed],
   });

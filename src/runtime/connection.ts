@@ -2,6 +2,7 @@
 import type { Config, Environment } from '../config.ts';
 import type { Database, DatabaseOptions } from '../database/database.ts';
 import { openDatabase } from '../database/open-database.ts';
+import type { Schemas } from '../database/schemas.ts';
 
 /** The problem in a list; empty when DATABASE_URL is set. */
 export function databaseUrlProblem(env: Environment): string[] {
@@ -22,9 +23,14 @@ export function connect(
   return openDatabase({
     url: databaseUrl,
     pooler: config.DATABASE_POOLER,
+    schemas: schemasOf(config),
     acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
     ...options,
   });
+}
+
+export function schemasOf(config: Pick<Config, 'POSTBELL_SCHEMA' | 'POSTBELL_QUEUE_SCHEMA'>): Schemas {
+  return { inbox: config.POSTBELL_SCHEMA, queue: config.POSTBELL_QUEUE_SCHEMA };
 }
 
 /** True for Heroku's own Postgres, reached from a dyno, unless the URL sets sslmode or sslrootcert. */

@@ -11,7 +11,7 @@ const questionTimeoutMs = 1_000;
 
 /** Reads the table too: fails without the right to read, and gets no answer while another session locks the table. */
 const writable = `SELECT current_setting('transaction_read_only')::bool AS "isReadOnly",
-  has_table_privilege('webhook_events', 'INSERT') AND EXISTS (SELECT FROM webhook_events LIMIT 1) IS NOT NULL AS "mayWrite"`;
+  has_table_privilege('{inbox}.webhook_events', 'INSERT') AND EXISTS (SELECT FROM {inbox}.webhook_events LIMIT 1) IS NOT NULL AS "mayWrite"`;
 
 export function createReadiness(
   database: Database,

@@ -93,6 +93,7 @@ export function guardTransaction(transaction: Transaction, log: Logger): Guarded
           values: values ?? [],
           // Makes Postgres itself refuse a second statement hidden behind a semicolon.
           isExtended: true,
+          isVerbatim: true,
           ...preparedName(text),
         });
         last = result;

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import pgBossPackage from 'pg-boss/package.json' with { type: 'json' };
 import t, { type Test } from 'tap';
-import { schemaVersion } from '../../src/migrations/migrate.ts';
+import { findSchemaClashes, schemaVersion } from '../../src/migrations/migrate.ts';
 import { type CliResult, createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { openSession } from '../support/inbox.ts';
+import { openPool, openSession } from '../support/inbox.ts';
 
 type Sql = Awaited<ReturnType<typeof openSession>>;
 const root = new URL('../../', import.meta.url);
@@ -132,18 +132,18 @@ const clashing: [title: string, statement: string, named: RegExp][] = [
     'pg-boss of an older version',
     `CREATE SCHEMA pgboss; CREATE TABLE pgboss.version (version int); INSERT INTO pgboss.version VALUES (24);
      CREATE TABLE pgboss.queue (name text); INSERT INTO pgboss.queue VALUES ('mails')`,
-    new RegExp(`pg-boss.* version 24.*${queueVersion}`),
+    new RegExp(`pg-boss.*version 24.*${queueVersion}.*POSTBELL_QUEUE_SCHEMA`),
   ],
   [
     'pg-boss of a time before it had queues',
     `CREATE SCHEMA pgboss; CREATE TABLE pgboss.version (version int); INSERT INTO pgboss.version VALUES (20)`,
-    /pg-boss.* version 20/,
+    /pg-boss.*version 20.*POSTBELL_QUEUE_SCHEMA/,
   ],
   [
     'pg-boss of a newer version',
     `CREATE SCHEMA pgboss; CREATE TABLE pgboss.version (version int); INSERT INTO pgboss.version VALUES (${queueVersion + 7});
      CREATE TABLE pgboss.queue (name text); INSERT INTO pgboss.queue VALUES ('mails')`,
-    new RegExp(`pg-boss.* version ${queueVersion + 7}`),
+    new RegExp(`pg-boss.*version ${queueVersion + 7}.*POSTBELL_QUEUE_SCHEMA`),
   ],
 ];
 
@@ -156,7 +156,7 @@ for (const [title, statement, named] of clashing) {
     t.equal(code, 1);
     t.equal(stdout, '');
     t.match(stderr, named);
-    t.match(stderr, /rename|database of its own|upgrade/i, 'the remedy');
+    t.match(stderr, /set POSTBELL_(QUEUE_)?SCHEMA to a schema/, 'the remedy');
     t.notMatch(stderr, /^\s+at /m);
     t.same(await objects(sql), before);
   });
@@ -196,20 +196,34 @@ for (const [title, statement] of harmless) {
   });
 }
 
-t.test("a team's pg-boss of our version is shared, its queues are left alone", async (t) => {
+t.test('a pg-boss of our version is not shared either; a remainder of our own queue is named', async (t) => {
   const { sql, migrate } = await openTeamDatabase(t, { migrated: true });
+  await sql('DROP SCHEMA public CASCADE; CREATE SCHEMA public');
+  const remainder = await migrate();
+  t.match(remainder, {
+    code: 1,
+    stderr: /queue of another Postbell.*POSTBELL_SCHEMA.*DROP SCHEMA pgboss CASCADE/,
+  });
   // As if only the team's program had been here.
-  await sql(`DROP TABLE postbell_migrations, webhook_events, failed_attempts, entity_clock, rejected_requests,
-    tombstones, setup_windows CASCADE`);
-  await sql('DROP FUNCTION webhook_events_complete_status');
-  await sql(
-    'DROP DOMAIN webhook_source, webhook_event_id, webhook_topic, webhook_status, webhook_sha256, webhook_count',
-  );
-  await sql(`UPDATE pgboss.queue SET name = 'mails', dead_letter = NULL WHERE name = 'webhooks'`);
-  const before = await sql(`SELECT * FROM pgboss.queue WHERE name = 'mails'`);
-  t.match(await migrate(), { code: 0, stderr: '' });
-  t.same(await sql(`SELECT * FROM pgboss.queue WHERE name = 'mails'`), before);
+  await sql(`DELETE FROM pgboss.queue WHERE name <> 'webhooks-dead-letters'`);
+  await sql(`UPDATE pgboss.queue SET name = 'mails'`);
+  const before = await objects(sql);
+  t.match(await migrate(), { code: 1, stderr: /pg-boss of another program.*POSTBELL_QUEUE_SCHEMA/ });
+  t.same(await objects(sql), before);
 });
+
+t.test(
+  'a later deploy is not refused, whatever other queues the schema has and whatever its version',
+  async (t) => {
+    const { url } = await createTestDatabase(t);
+    const database = openPool(t, url);
+    await database.query(`SELECT pgboss.create_queue('mails', '{"policy":"standard"}')`);
+    for (const change of ['- 1', '+ 2']) {
+      await database.query(`UPDATE pgboss.version SET version = version ${change}`);
+      t.same(await findSchemaClashes(database), []);
+    }
+  },
+);
 
 t.test('our own pg-boss that is newer, as after a rollback, is no clash', async (t) => {
   const { sql, migrate } = await openTeamDatabase(t, { migrated: true });

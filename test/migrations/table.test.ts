@@ -30,12 +30,12 @@ for (const hasTable of [false, true]) {
     `no statement of the package names another table than ours (table there: ${hasTable})`,
     async (t) => {
       const { sent, client } = recordingClient({ hasTable });
-      await migrate({ client: withOwnTable(client, files) }, folder);
+      await migrate({ client: withOwnTable(client, files, 'inbox') }, folder);
       const own = files.map(({ sql }) => sql).slice(1);
       const texts = sent.map(({ text }) => text).filter((text) => !own.includes(text));
-      for (const text of texts) t.notMatch(text, /(?<!postbell_)\bmigrations\b/);
+      for (const text of texts) t.notMatch(text, /(?<!"inbox"\.postbell_)\bmigrations\b/);
       t.notOk(sent.some(({ values }) => values.includes('migrations')));
-      const saved = sent.filter(({ text }) => text.startsWith('INSERT INTO postbell_migrations'));
+      const saved = sent.filter(({ text }) => text.startsWith('INSERT INTO "inbox".postbell_migrations'));
       const expected = (hasTable ? files.slice(1) : files).map(({ id, name, hash }) => [id, name, hash]);
       t.same(
         saved.map(({ values }) => values),
@@ -45,15 +45,25 @@ for (const hasTable of [false, true]) {
   );
 }
 
+t.test('each file runs in a transaction that finds our schema, and no other', async (t) => {
+  const { sent, client } = recordingClient();
+  await migrate({ client: withOwnTable(client, files, 'inbox') }, folder);
+  const texts = sent.map(({ text }) => text);
+  for (const { sql } of files.slice(1))
+    t.equal(texts[texts.indexOf(sql) - 1], 'START TRANSACTION; SET LOCAL search_path TO "inbox"');
+});
+
 t.test('a migration that fails is rolled back as ever', async (t) => {
   const { sent, client } = recordingClient({ failing: files[1]!.sql });
-  await t.rejects(migrate({ client: withOwnTable(client, files) }, folder), { message: /on purpose/ });
+  await t.rejects(migrate({ client: withOwnTable(client, files, 'inbox') }, folder), {
+    message: /on purpose/,
+  });
   t.ok(sent.some(({ text }) => text === 'ROLLBACK'));
 });
 
 t.test('any statement that is not known one by one is refused and does not reach the database', async (t) => {
   const { sent, client } = recordingClient();
-  const own = withOwnTable(client, files);
+  const own = withOwnTable(client, files, 'inbox');
   const unknown: Sent[] = [
     'SELECT * FROM migrations',
     'SELECT * FROM migrations ORDER BY id DESC',

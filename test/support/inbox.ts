@@ -5,6 +5,7 @@ import pino from 'pino';
 import type { Test } from 'tap';
 import type { Database, DatabaseOptions } from '../../src/database/database.ts';
 import { openDatabase } from '../../src/database/open-database.ts';
+import type { Schemas } from '../../src/database/schemas.ts';
 import type { NewEvent } from '../../src/events/event.ts';
 import { insertEvents } from '../../src/events/insert.ts';
 import type { Logger } from '../../src/logger.ts';
@@ -36,6 +37,8 @@ export interface InboxOptions {
   sessionSettings?: Record<string, string>;
   /** As DATABASE_POOLER. */
   pooler?: boolean;
+  /** As POSTBELL_SCHEMA and POSTBELL_QUEUE_SCHEMA. */
+  schemas?: Schemas;
 }
 
 /** A migrated database with the parts that the web process and the worker share; all closed when `t` ends. */
@@ -47,11 +50,12 @@ export async function openInbox(t: Test, options: InboxOptions = {}): Promise<In
 /** The same on a database that is there: another process, as it were. */
 export async function openInboxOn(t: Test, url: string, options: InboxOptions = {}): Promise<Inbox> {
   const { log, logs } = captureLog();
-  const { superviseSeconds, sessionSettings, pooler = false } = options;
+  const { superviseSeconds, sessionSettings, pooler = false, schemas } = options;
   const database = openPool(t, url, {
     maxConnections: options.maxConnections ?? 6,
     pooler,
     ...(sessionSettings ? { sessionSettings } : {}),
+    ...(schemas ? { schemas } : {}),
     log,
   });
   const queue = await openQueue(database, log, {
