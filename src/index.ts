@@ -10,6 +10,7 @@ export {
   type HandlerEvent,
   type HandlerTransaction,
 } from './handlers/handler.ts';
+export type { StandardSchema } from './handlers/schema.ts';
 export type { Logger } from './logger.ts';
 
 const problem = nodeProblem(process.versions.node);

@@ -39,6 +39,7 @@ const usesProviders = [
   'terminal/',
   'runtime/',
   'receive/',
+  'handlers/',
 ];
 const usedByProviders = ['errors.ts', 'printable.ts'];
 

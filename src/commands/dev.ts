@@ -11,7 +11,7 @@ import { createReloadingWorker } from '../dev/reloading-worker.ts';
 import { ensureSecrets } from '../dev/trial-secrets.ts';
 import { watchFolder } from '../dev/watch-folder.ts';
 import { CommandError } from '../errors.ts';
-import { findHandlersModule } from '../handlers/handler.ts';
+import { findHandlersModule } from '../handlers/load.ts';
 import { startChild } from '../runtime/child-process.ts';
 import { loadSettings } from '../runtime/settings.ts';
 import { listenForStop } from '../runtime/stop-signal.ts';

@@ -2,8 +2,8 @@
 import type { Config } from '../config.ts';
 import { ConfigError, describeError } from '../errors.ts';
 import { countFailureReasons, countTopics, readBacklog, readStorage } from '../events/statistics.ts';
-import { findHandlersModule, type Handler, handlersFor, loadHandlers } from '../handlers/handler.ts';
-import { findProvider } from '../providers/index.ts';
+import { type Handler, handlersFor } from '../handlers/handler.ts';
+import { findHandlersModule, loadHandlers } from '../handlers/load.ts';
 import { countText, durationText, timeText } from '../terminal/print.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
@@ -83,24 +83,18 @@ export async function checkHandlers(
   }
   try {
     const handlers = await loadHandlers(modulePath);
-    const found = ok('handlers', `${countText(handlers.length, 'handler')} in ${modulePath}`);
-    return { handlers, checks: [found, ...checkProviders(handlers)] };
+    return {
+      handlers,
+      checks: [ok('handlers', `${countText(handlers.length, 'handler')} in ${modulePath}`)],
+    };
   } catch (error) {
-    const problems = error instanceof ConfigError ? error.problems : [describeError(error).text];
+    // Of an error in the module: the reason and its place, without the code.
+    const [reason, place] = describeError(error).text.split('\n', 2);
+    const problems =
+      error instanceof ConfigError ? error.problems : [place ? `${reason} at ${place}` : `${reason}`];
     const remedy = 'correct the module: a worker does not start until it loads';
     return { handlers: [], checks: problems.map((problem) => fail('handlers', problem, remedy)) };
   }
-}
-
-function checkProviders(handlers: readonly Handler[]): Check[] {
-  const unknown = new Set(handlers.map(({ provider }) => provider).filter((name) => !findProvider(name)));
-  return [...unknown].map((name) =>
-    warn(
-      'handlers',
-      `a handler is for the provider ${name}, which does not exist`,
-      'all providers: postbell providers',
-    ),
-  );
 }
 
 /** Topics that arrive and have no handler. */

@@ -1,11 +1,8 @@
-// defineHandler, the choice of the handlers for an event, and the loading of the team's module.
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import type { z } from 'zod';
+// defineHandler, its types and checks, and the choice of the handlers for an event.
 import type { QueryResult, Row } from '../database/database.ts';
-import { CommandError, ConfigError, describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { KnownTopics } from './known-topics.ts';
+import { isStandardSchema, type SchemaOutput, type StandardSchema } from './schema.ts';
 
 /** The event as a handler sees it. */
 export interface HandlerEvent {
@@ -47,16 +44,29 @@ export interface BatchContext<P> {
   signal: AbortSignal;
 }
 
-export interface Handler<S extends z.ZodType = z.ZodType> {
-  provider: string;
+/** An editor completes the known names; another text compiles. */
+type OtherText = string & {};
+export type HandlerProvider = keyof KnownTopics | OtherText;
+/** The topics that the provider is known to send, `*`, and every other text: an exact topic or a prefix. */
+export type HandlerTopic<P extends string> =
+  | (P extends keyof KnownTopics ? KnownTopics[P] : never)
+  | '*'
+  | OtherText;
+
+export interface Handler<S extends StandardSchema = StandardSchema, P extends HandlerProvider = string> {
+  /** The provider's name, e.g. `stripe`. A worker does not start with an unknown name. */
+  provider: P;
   /** Only events of this source. Default: every source of the provider. */
   source?: string;
   /** Exact (`invoice.paid`), a prefix (`invoice.*`), everything (`*`), or a list of these. */
-  topic: string | readonly string[];
-  /** An event whose payload does not match is a dead letter at once. Default: every payload matches. */
+  topic: HandlerTopic<P> | readonly HandlerTopic<P>[];
+  /**
+   * A schema of zod (3.24 or newer), valibot, arktype, or another library of Standard Schema. An event whose payload does
+   * not match is a dead letter at once. Default: every payload matches.
+   */
   payload?: S;
   /** Names the thing that the event is about. Events of one entity run one at a time; `whenStale` decides about older ones. */
-  entity?(payload: z.output<S>, event: HandlerEvent): string | null | undefined;
+  entity?(payload: SchemaOutput<S>, event: HandlerEvent): string | null | undefined;
   /** For an event older than the last one applied to its entity; default `ignore`: IGNORED as `stale`. */
   whenStale?: 'ignore' | 'handle';
   /**
@@ -71,19 +81,23 @@ export interface Handler<S extends z.ZodType = z.ZodType> {
    * The team's code. Returns → PROCESSED. Throws PermanentError → FAILED. Throws Later → deferred.
    * Throws another error → retried with back-off, FAILED on the 5th failure (MAX_ATTEMPTS).
    */
-  handle(context: HandlerContext<z.output<S>>): Promise<unknown>;
+  handle(context: HandlerContext<SchemaOutput<S>>): Promise<unknown>;
   /** Many events in one transaction; not together with `entity`. If it throws, the events run one by one through `handle`. */
-  batch?(context: BatchContext<z.output<S>>): Promise<unknown>;
+  batch?(context: BatchContext<SchemaOutput<S>>): Promise<unknown>;
 }
 
 /** Gives `handle` the type of its schema. @throws TypeError for a handler that cannot run */
-export function defineHandler<S extends z.ZodType = z.ZodUnknown>(handler: Handler<S>): Handler {
+export function defineHandler<
+  S extends StandardSchema = StandardSchema,
+  P extends HandlerProvider = HandlerProvider,
+>(handler: Handler<S, P>): Handler {
   const problem = handlerProblem(handler);
   if (problem) throw new TypeError(`defineHandler: ${problem}`);
   return handler as unknown as Handler;
 }
 
-function handlerProblem(value: unknown): string | undefined {
+/** Why it is no handler, with the remedy; undefined where it is. */
+export function handlerProblem(value: unknown): string | undefined {
   const handler = value as Partial<Handler> | null;
   if (typeof handler !== 'object' || handler === null)
     return 'a handler is an object, made by defineHandler({ … })';
@@ -91,6 +105,9 @@ function handlerProblem(value: unknown): string | undefined {
   const topics = [handler.topic].flat();
   if (!topics.length || topics.some((topic) => typeof topic !== 'string' || !/^[^*]*\*?$/.test(topic))) {
     return 'topic must be exact ("invoice.paid"), a prefix ("invoice.*"), "*", or a list of these';
+  }
+  if (handler.payload !== undefined && !isStandardSchema(handler.payload)) {
+    return 'payload must be a schema of zod 3.24 or newer, valibot, arktype, or another library of Standard Schema';
   }
   if (handler.transaction !== undefined && !['shared', 'own'].includes(handler.transaction))
     return 'transaction must be "shared" or "own"';
@@ -117,49 +134,4 @@ export function handlersFor(
       (handler.source === undefined || handler.source === event.source) &&
       matchesTopic(handler.topic, event.topic),
   );
-}
-
-/** Path of the module that POSTBELL_HANDLERS names, or of the default module; undefined when neither exists. */
-export function findHandlersModule(setting: string | undefined, folder: string): string | undefined {
-  if (setting) return resolve(folder, setting);
-  return ['handlers/index.ts', 'handlers/index.js']
-    .map((name) => resolve(folder, name))
-    .find((path) => existsSync(path));
-}
-
-interface HandlersModule {
-  default?: unknown;
-  handlers?: unknown;
-}
-
-/** The exports of a bundler's CommonJS, `default` among them, are inside Node's `default`. */
-function listIn(module: unknown): unknown {
-  const { handlers, default: list } = (module ?? {}) as HandlersModule;
-  return [handlers, list].find(Array.isArray);
-}
-
-/**
- * Loads the handlers: the module's default export, or its export `handlers`, is the list.
- * @throws ConfigError naming every wrong entry
- */
-export async function loadHandlers(modulePath: string): Promise<Handler[]> {
-  if (!existsSync(modulePath)) {
-    throw new ConfigError([`POSTBELL_HANDLERS: there is no file ${modulePath}`]);
-  }
-  let module: HandlersModule;
-  try {
-    module = (await import(pathToFileURL(modulePath).href)) as HandlersModule;
-  } catch (error) {
-    throw new CommandError(`the handlers in ${modulePath} could not be loaded: ${describeError(error).text}`);
-  }
-  const list = listIn(module) ?? listIn(module.default);
-  if (!Array.isArray(list)) {
-    throw new ConfigError([`${modulePath} must export its handlers as a list: export default [ … ]`]);
-  }
-  const problems = list.flatMap((handler, index) => {
-    const problem = handlerProblem(handler);
-    return problem ? [`${modulePath}, handler ${index + 1}: ${problem}`] : [];
-  });
-  if (problems.length) throw new ConfigError(problems);
-  return list as Handler[];
 }

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Config } from '../config.ts';
-import { findHandlersModule } from '../handlers/handler.ts';
+import { findHandlersModule } from '../handlers/load.ts';
 
 /** The path of the file; undefined if there is none. */
 export function tablesFileOf(config: Config, folder: string): string | undefined {

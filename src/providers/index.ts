@@ -10,6 +10,7 @@ export {
 export { queryAsForm } from './body/body.ts';
 export { describeHandshakes, describeProvider, type ProviderGuide, usualAnswer } from './describe.ts';
 export { type Diagnosis, diagnoseRejection, unconfirmed } from './diagnose.ts';
+export { didYouMean } from './did-you-mean.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';

@@ -15,7 +15,7 @@ import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { type AttemptResult, claimOf, type Entry } from './job.ts';
-import { type PlannedRun, runsOf } from './plan.ts';
+import { type Plan, type PlannedRun, runsOf } from './plan.ts';
 import { withinTime } from './timeout.ts';
 import type { Timings } from './timings.ts';
 
@@ -24,6 +24,8 @@ export interface AttemptDeps {
   log: Logger;
   /** As HANDLER_TIMEOUT_SECONDS, in ms. */
   timeoutMs: number;
+  /** The part of `timeoutMs` that an asynchronous schema has used. Default: 0. */
+  spentMs?: number;
   timings: Timings;
   /** Aborted when no further handler may start. */
   stopping: AbortSignal;
@@ -71,12 +73,22 @@ export async function runAttempt(entry: Entry, deps: AttemptDeps): Promise<Attem
     await failpoint('worker.fetched');
     // A transaction of its own: the lock must not last as long as the handler.
     if ((await claimRows(deps.database, [claimOf(entry)])).length === 0) return { kind: 'unclaimed' };
-    const result = await runInTransaction(entry, runsOf(entry.plan), deps);
+    const beganAtMs = performance.now();
+    const runs = await validatedRuns(entry.plan, deps);
+    const spentMs = performance.now() - beganAtMs;
+    const result = await runInTransaction(entry, runs, { ...deps, spentMs });
     await failpoint('worker.after-commit');
     return result;
   } catch (error) {
     return { kind: 'threw', error, startedAt };
   }
+}
+
+/** Awaits asynchronous schemas while no transaction is open, so that a slow one holds neither connection nor locks. */
+async function validatedRuns(plan: Plan, deps: AttemptDeps): Promise<readonly PlannedRun[]> {
+  if (plan.kind !== 'unvalidated') return runsOf(plan);
+  const noTransaction = { begun: Promise.resolve(), abandon: () => {} };
+  return withinTime(noTransaction, deps, deps.signal, plan.validate, "the handler's schema");
 }
 
 async function runInTransaction(

@@ -2,6 +2,7 @@
 import { PermanentError } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
 import { type Handler, type HandlerEvent, handlersFor } from '../handlers/handler.ts';
+import { isAsynchronous, validatePayload } from '../handlers/schema.ts';
 
 export interface PlannedRun {
   handler: Handler;
@@ -14,10 +15,12 @@ export interface PlannedRun {
 
 export type Plan =
   | { kind: 'run'; runs: readonly PlannedRun[] }
+  /** A schema is asynchronous: the attempt awaits `validate` within its time limit, before its transaction is open. */
+  | { kind: 'unvalidated'; validate: () => Promise<readonly PlannedRun[]> }
   | { kind: 'ignore'; reason: string }
   | { kind: 'reject'; error: unknown };
 
-/** What a plan has to run; nothing where it says not to. */
+/** What a plan has to run; nothing where it says not to, or where that is not known yet. */
 export function runsOf(plan: Plan): readonly PlannedRun[] {
   return plan.kind === 'run' ? plan.runs : [];
 }
@@ -44,12 +47,22 @@ export function planEvent(handlers: readonly Handler[], event: StoredEvent): Pla
     headers: event.headers,
     rawBody: event.rawBody,
   };
-  try {
-    const runs = matching.map((handler): PlannedRun => {
-      const valid = validate(handler, payload, isReadable, event);
+  const readPayloads = () => matching.map((handler) => validate(handler, payload, isReadable, event));
+  const planRuns = (payloads: readonly unknown[]) =>
+    matching.map((handler, index): PlannedRun => {
+      const valid = payloads[index];
       return { handler, handlerEvent, payload: valid, entity: entityOf(handler, valid, handlerEvent) };
     });
-    return { kind: 'run', runs };
+  const unvalidated: Plan = {
+    kind: 'unvalidated',
+    validate: async () => planRuns(await Promise.all(readPayloads())),
+  };
+  if (matching.some((handler) => handler.payload && isAsynchronous(handler.payload))) return unvalidated;
+  try {
+    const payloads = readPayloads();
+    // Seen for the first time: this answer is dropped, since the schema may not run before the attempt.
+    if (payloads.some((valid) => valid instanceof Promise)) return unvalidated;
+    return { kind: 'run', runs: planRuns(payloads) };
   } catch (error) {
     return { kind: 'reject', error };
   }
@@ -69,13 +82,7 @@ function readPayload(event: StoredEvent): { payload: unknown; isReadable: boolea
 function validate(handler: Handler, payload: unknown, isReadable: boolean, event: StoredEvent): unknown {
   if (!handler.payload) return payload;
   if (!isReadable) throw unreadable(event);
-  const result = handler.payload.safeParse(payload);
-  if (result.success) return result.data;
-  // Paths and expectations only: the values are the provider's data.
-  const issues = result.error.issues
-    .slice(0, 10)
-    .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
-  throw new PermanentError(`the payload does not match the handler's schema: ${issues.join('; ')}`);
+  return validatePayload(handler.payload, payload);
 }
 
 function unreadable(event: StoredEvent): PermanentError {

@@ -4,8 +4,8 @@ import { describeError } from '../errors.ts';
 import type { AttemptDeps } from './attempt.ts';
 
 class HandlerTimeoutError extends Error {
-  constructor(timeoutMs: number) {
-    super(`the handler ran longer than ${timeoutMs / 1_000} s (HANDLER_TIMEOUT_SECONDS)`);
+  constructor(timeoutMs: number, subject: string) {
+    super(`${subject} ran longer than ${timeoutMs / 1_000} s (HANDLER_TIMEOUT_SECONDS)`);
     this.name = 'HandlerTimeoutError';
   }
 }
@@ -15,18 +15,21 @@ const abortGraceMs = 500;
 /**
  * Runs `work` until the time-out, or until the worker has to stop. JavaScript cannot be interrupted: a handler that
  * ignores its signal loses its connection, so that nothing it does afterwards can be committed.
+ * @param subject names the work in errors and in the log
  */
-export async function withinTime(
-  transaction: Transaction,
-  { timeoutMs, log }: Pick<AttemptDeps, 'timeoutMs' | 'log'>,
+export async function withinTime<T>(
+  transaction: Pick<Transaction, 'begun' | 'abandon'>,
+  { timeoutMs, spentMs = 0, log }: Pick<AttemptDeps, 'timeoutMs' | 'spentMs' | 'log'>,
   stop: AbortSignal,
-  work: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
+  work: (signal: AbortSignal) => Promise<T>,
+  subject = 'the handler',
+): Promise<T> {
   // If BEGIN failed, each statement of the handler would commit by itself: no handler starts before BEGIN is answered.
   await transaction.begun;
   if (stop.aborted) throw stop.reason;
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new HandlerTimeoutError(timeoutMs)), timeoutMs);
+  const onTimeout = () => controller.abort(new HandlerTimeoutError(timeoutMs, subject));
+  const timer = setTimeout(onTimeout, timeoutMs - spentMs);
   const onStop = () => controller.abort(stop.reason);
   stop.addEventListener('abort', onStop, { once: true });
   let grace: NodeJS.Timeout | undefined;
@@ -38,9 +41,9 @@ export async function withinTime(
         grace = setTimeout(() => {
           transaction.abandon(controller.signal.reason);
           running.then(
-            () => log.error('a handler returned after its time was up; nothing of it was committed'),
+            () => log.error(`${subject} returned after its time was up; nothing of it was committed`),
             (error) =>
-              log.debug({ error: describeError(error).text }, 'a handler ended after its time was up'),
+              log.debug({ error: describeError(error).text }, `${subject} ended after its time was up`),
           );
           reject(controller.signal.reason);
         }, abortGraceMs);
@@ -49,9 +52,10 @@ export async function withinTime(
     );
   });
   try {
-    await Promise.race([running, aborted]);
+    const result = await Promise.race([running, aborted]);
     // It returned although its time was up: what it left half-done because of the signal must not be committed.
     if (controller.signal.aborted) throw controller.signal.reason;
+    return result;
   } catch (error) {
     // Whatever it threw because of the signal, the signal is the cause.
     throw controller.signal.aborted ? controller.signal.reason : error;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { loadHandlers } from '../../src/handlers/handler.ts';
+import { loadHandlers } from '../../src/handlers/load.ts';
 import { startTasks } from '../../src/maintenance/background-tasks.ts';
 import { reconcileTasks } from '../../src/maintenance/reconcile.ts';
 import {

@@ -1,0 +1,61 @@
+// Finds and loads the team's module. Its list may be inside `default` more than once: CommonJS, bundles, tsx.
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { CommandError, ConfigError, describeError } from '../errors.ts';
+import { didYouMean, findProvider, providers } from '../providers/index.ts';
+import { type Handler, handlerProblem } from './handler.ts';
+import { findLoadErrorPlace } from './load-error.ts';
+
+/** Path of the module that POSTBELL_HANDLERS names, or of the default module; undefined when neither exists. */
+export function findHandlersModule(setting: string | undefined, folder: string): string | undefined {
+  if (setting) return resolve(folder, setting);
+  return ['handlers/index.ts', 'handlers/index.js']
+    .map((name) => resolve(folder, name))
+    .find((path) => existsSync(path));
+}
+
+/**
+ * Loads the handlers: the module's default export, or its export `handlers`, is the list.
+ * @throws ConfigError naming every wrong entry
+ * @throws CommandError where the module cannot be loaded: a line with the reason, then `file:line`, the code, a caret
+ */
+export async function loadHandlers(modulePath: string): Promise<Handler[]> {
+  if (!existsSync(modulePath)) {
+    throw new ConfigError([`POSTBELL_HANDLERS: there is no file ${modulePath}`]);
+  }
+  let module: unknown;
+  try {
+    module = await import(pathToFileURL(modulePath).href);
+  } catch (error) {
+    const place = findLoadErrorPlace(error, modulePath);
+    const reason = describeError(error).text.replaceAll(/\s*\n\s*/g, ' ');
+    const text = `the handlers in ${modulePath} could not be loaded: ${reason}`;
+    throw new CommandError(place === undefined ? text : `${text}\n${place}`);
+  }
+  const list = listIn(module);
+  if (!list) {
+    throw new ConfigError([`${modulePath} must export its handlers as a list: export default [ … ]`]);
+  }
+  const problems = list.flatMap((handler, index) => {
+    const problem = handlerProblem(handler) ?? providerProblem((handler as Handler).provider);
+    return problem === undefined ? [] : [`${modulePath}, handler ${index + 1}: ${problem}`];
+  });
+  if (problems.length) throw new ConfigError(problems);
+  return list as Handler[];
+}
+
+/** Node's import of CommonJS adds one `default` to that of the compiler, and a loader may add another. */
+const maxDefaults = 4;
+
+function listIn(module: unknown, depth = 0): unknown[] | undefined {
+  const { handlers, default: inner } = (module ?? {}) as { handlers?: unknown; default?: unknown };
+  const list = [handlers, inner].find(Array.isArray);
+  return list ?? (depth < maxDefaults && inner ? listIn(inner, depth + 1) : undefined);
+}
+
+function providerProblem(name: string): string | undefined {
+  if (findProvider(name)) return undefined;
+  const hint = didYouMean(name, Object.keys(providers)) || '; all providers: postbell providers';
+  return `there is no provider "${name}"${hint}`;
+}
