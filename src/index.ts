@@ -6,8 +6,11 @@ export {
   type BatchContext,
   defineHandler,
   type Handler,
+  type HandlerCallback,
   type HandlerContext,
   type HandlerEvent,
+  type HandlerResult,
+  type HandlerStatement,
   type HandlerTransaction,
 } from './handlers/handler.ts';
 export type { Logger } from './logger.ts';

@@ -16,7 +16,7 @@ export function toQueryConfig(
   pooler: boolean,
 ): pg.QueryConfig {
   if (typeof statement === 'string') return { text: statement, ...(values ? { values } : {}) };
-  const { text, name, timeoutMs } = statement;
+  const { text, name, timeoutMs, rowMode, types } = statement;
   return {
     text,
     ...(statement.values ? { values: statement.values } : {}),
@@ -24,6 +24,8 @@ export function toQueryConfig(
     ...(timeoutMs ? { query_timeout: timeoutMs } : {}),
     ...(statement.isExtended ? { queryMode: 'extended' } : {}),
     ...(statement.timesAsText ? { types: typesButTimes } : {}),
+    ...(rowMode ? { rowMode } : {}),
+    ...(types ? { types } : {}),
   } as pg.QueryConfig;
 }
 
