@@ -2,6 +2,7 @@
 import { nodeProblem } from './supported-node.ts';
 
 export { Later, PermanentError } from './errors.ts';
+export { type ForwardOptions, forwardTo } from './forward/forward-to.ts';
 export {
   type BatchContext,
   defineHandler,

@@ -17,7 +17,7 @@ const floors: readonly (readonly string[])[] = [
   ['demo/'],
   ['dev/', 'doctor/'],
   ['http/', 'ops/', 'pull/', 'terminal/'],
-  ['runtime/', 'receive/', 'worker/', 'maintenance/'],
+  ['runtime/', 'receive/', 'worker/', 'maintenance/', 'forward/'],
   ['migrations/', 'events/'],
   ['handlers/', 'queue/'],
   ['database/'],
@@ -39,6 +39,7 @@ const usesProviders = [
   'terminal/',
   'runtime/',
   'receive/',
+  'forward/',
 ];
 const usedByProviders = ['errors.ts', 'printable.ts'];
 

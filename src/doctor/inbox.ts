@@ -68,14 +68,19 @@ export async function checkStorage(
   return [warn('storage', message, remedy)];
 }
 
-/** Loads the team's code as the worker does. Needs no database. */
+/**
+ * Loads the team's code as the worker does. Needs no database.
+ * @param forwards handlers that the environment makes
+ */
 export async function checkHandlers(
   config: Config,
   folder: string,
+  forwards: readonly Handler[],
 ): Promise<{ handlers: readonly Handler[]; checks: Check[] }> {
   const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
+  if (!modulePath && forwards.length > 0) return { handlers: forwards, checks: [] };
   if (!modulePath) {
-    const remedy = 'make handlers/index.ts, or set POSTBELL_HANDLERS';
+    const remedy = 'make handlers/index.ts, or set POSTBELL_HANDLERS or FORWARD_URL';
     return {
       handlers: [],
       checks: [fail('handlers', 'there are no handlers: a worker does not start', remedy)],
@@ -84,7 +89,7 @@ export async function checkHandlers(
   try {
     const handlers = await loadHandlers(modulePath);
     const found = ok('handlers', `${countText(handlers.length, 'handler')} in ${modulePath}`);
-    return { handlers, checks: [found, ...checkProviders(handlers)] };
+    return { handlers: [...forwards, ...handlers], checks: [found, ...checkProviders(handlers)] };
   } catch (error) {
     const problems = error instanceof ConfigError ? error.problems : [describeError(error).text];
     const remedy = 'correct the module: a worker does not start until it loads';
@@ -93,7 +98,9 @@ export async function checkHandlers(
 }
 
 function checkProviders(handlers: readonly Handler[]): Check[] {
-  const unknown = new Set(handlers.map(({ provider }) => provider).filter((name) => !findProvider(name)));
+  const unknown = new Set(
+    handlers.map(({ provider }) => provider).filter((name) => name !== '*' && !findProvider(name)),
+  );
   return [...unknown].map((name) =>
     warn(
       'handlers',

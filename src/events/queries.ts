@@ -1,5 +1,5 @@
 // Operators' queries: lists of events, one event in detail, counts, replays, rejected requests.
-import type { Queryable } from '../database/database.ts';
+import type { Queryable, QueryResult, Row } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { type EventStatus, summaryColumns } from './event.ts';
 import { type EventFilter, filterConditions, sourcesIn } from './filter.ts';
@@ -80,6 +80,20 @@ export async function findEvents(
       jobId: failure.jobId,
     })),
   }));
+}
+
+/** The body as JSON text: JSON.parse would round large numbers. @throws Error where jsonb could not hold the body */
+export async function readPayloadText(
+  tx: { query(text: string, values: unknown[]): Promise<QueryResult<Row>> },
+  { source, eventId }: EventKey,
+): Promise<string> {
+  const { rows } = await tx.query(
+    'SELECT payload::text AS text FROM webhook_events WHERE source = $1 AND event_id = $2',
+    [source, eventId],
+  );
+  const text = rows[0]?.text;
+  if (typeof text !== 'string') throw new Error('the event has no payload in webhook_events');
+  return text;
 }
 
 export async function countMatching(database: Queryable, filter: EventFilter): Promise<number> {

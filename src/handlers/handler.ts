@@ -83,6 +83,7 @@ export interface BatchContext<P> {
 }
 
 export interface Handler<S extends z.ZodType = z.ZodType> {
+  /** The provider's name; `*`: every provider. */
   provider: string;
   /** Only events of this source. Default: every source of the provider. */
   source?: string;
@@ -148,11 +149,15 @@ export function handlersFor(
 ): Handler[] {
   return handlers.filter(
     (handler) =>
-      handler.provider === event.provider &&
+      (handler.provider === '*' || handler.provider === event.provider) &&
       (handler.source === undefined || handler.source === event.source) &&
       matchesTopic(handler.topic, event.topic),
   );
 }
+
+/** The remedy where there is neither a module nor a forward. */
+export const noHandlers =
+  'there are no handlers: make handlers/index.ts, set POSTBELL_HANDLERS to your module, or FORWARD_URL to the address of your app';
 
 /** Path of the module that POSTBELL_HANDLERS names, or of the default module; undefined when neither exists. */
 export function findHandlersModule(setting: string | undefined, folder: string): string | undefined {
