@@ -85,6 +85,10 @@ const schema = z.object({
   PAYLOAD_RETENTION_DAYS: integer(0, 0, 36_500),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */
   POSTBELL_HANDLERS: text(),
+  /** Address of your own app: the worker POSTs every event to it (docs/forwarding.md). Needs no handlers. */
+  FORWARD_URL: text(),
+  /** `whsec_…`: signs what is forwarded; the app has the same. `postbell keys standard-webhooks` makes a secret. */
+  FORWARD_SECRET: text(),
   /** Failures after which an event is a dead letter. */
   MAX_ATTEMPTS: integer(5, 1, 100),
   /** Base of the back-off: 60 gives 1-2, 2-4, 4-8, 8-16 minutes. */

@@ -107,7 +107,21 @@ export class CommitUnconfirmedError extends Error {
   }
 }
 
+// A WeakMap, and no property: an error may be frozen, and its properties are logged by others.
+const failures = new WeakMap<object, { statement: string; message: string }>();
+
+/**
+ * Tells `describeError` which statement failed, before anybody else gets the error: Knex writes the statement with its values
+ * into the message. The first statement told stays.
+ */
+export function rememberStatement(error: unknown, statement: string): void {
+  if (isObject(error) && !failures.has(error))
+    failures.set(error, { statement, message: readText(error, 'message') });
+}
+
 const maxTextLength = 2_000;
+/** Most characters of a statement that failed, which is one of the causes. */
+const maxStatementLength = 600;
 const maxStackLength = 4_000;
 /** Characters that are read of one message: a message of 50 MB must not take time. */
 const maxReadLength = 10_000;
@@ -118,7 +132,7 @@ const maxCausesLength = 1_200;
 
 /** Safe to store and to log: no enumerable properties, no value that Postgres quotes, no NUL. */
 export interface ErrorText {
-  /** `Name: message (code); cause: Name: message (code) …`, at most 2,000 characters. */
+  /** `Name: message (code); statement: INSERT …; cause: Name: message (code) …`, at most 2,000 characters. */
   text: string;
   /** Only the frames of the error itself, at most 4,000 characters. */
   stack: string | null;
@@ -128,6 +142,8 @@ export interface ErrorText {
 export function describeError(thrown: unknown): ErrorText {
   const { own, behind } = describe(thrown, new Set());
   const causes = behind
+    // Drizzle's message begins with the statement.
+    .filter((text) => !(own.includes('Failed query: ') && text.startsWith('statement: ')))
     .map((text) => `; ${text}`)
     .join('')
     .slice(0, maxCausesLength);
@@ -155,7 +171,8 @@ function describe(thrown: unknown, seen: Set<unknown>): Description {
     };
   }
   seen.add(thrown);
-  const behind: string[] = [];
+  const failure = failures.get(thrown);
+  const behind = failure ? [`statement: ${statementText(failure.statement)}`] : [];
   const quotable: Description['quotable'] = [];
   for (const { label, error } of causesOf(thrown)) {
     if (seen.has(error) || seen.size >= maxErrorsDescribed) continue;
@@ -164,6 +181,7 @@ function describe(thrown: unknown, seen: Set<unknown>): Description {
     quotable.push(...described.quotable);
   }
   const { words, raw } = wordsOf(thrown);
+  if (raw) quotable.push({ raw: readText(thrown, 'message').slice(0, maxReadLength), safe: words });
   if (raw) quotable.push({ raw, safe: words });
   const name = readText(thrown, 'name').slice(0, 100) || 'Error';
   const text = raw ? words : withoutQuotes(words, quotable);
@@ -187,7 +205,7 @@ function causesOf(thrown: object): { label: string; error: unknown }[] {
 
 /** The message with its code. `raw`: Postgres' full message, whose quoted values are not in `words`. */
 function wordsOf(thrown: object): { words: string; raw?: string } {
-  const message = readText(thrown, 'message').slice(0, maxReadLength);
+  const message = (failures.get(thrown)?.message ?? readText(thrown, 'message')).slice(0, maxReadLength);
   const state = sqlState(thrown);
   if (state) {
     const field = (name: string) =>
@@ -218,9 +236,33 @@ function withoutQuotes(message: string, quotable: Description['quotable']): stri
   return text;
 }
 
-/** A statement without its literals, which may be values; placeholders stay. */
+// In this order: what begins first decides what a quotation mark is.
+const literalOrComment = new RegExp(
+  [
+    String.raw`\b[eE]'(?:[^'\\]|''|\\[\s\S])*(?:'|$)`,
+    `'(?:[^']|'')*(?:'|$)`,
+    String.raw`(?<![\w$])(\$(?:[A-Za-z_]\w*)?\$)[\s\S]*?(?:\1|$)`,
+    `"(?:[^"]|"")*(?:"|$)`,
+    '--[^\\n\\r]*',
+    String.raw`\/\*[\s\S]*?(?:\*\/|$)`,
+  ].join('|'),
+  'g',
+);
+
+/** A statement without its comments and its literals, which may be values; placeholders stay. */
 function withoutLiterals(statement: string): string {
-  return withoutNumbers(statement.replaceAll(/'(?:[^']|'')*(?:'|$)/g, '…'));
+  const text = statement.replaceAll(literalOrComment, (found) => {
+    if (/^(--|\/\*)/.test(found)) return ' ';
+    // A name that is none may be a value in the wrong quotation marks.
+    return /^"[A-Za-z_][\w$]*"$/.test(found) ? found : '…';
+  });
+  return withoutNumbers(text);
+}
+
+/** On one line. */
+function statementText(statement: string): string {
+  const text = withoutLiterals(statement.slice(0, maxReadLength)).replaceAll(/\s+/g, ' ').trim();
+  return text.length > maxStatementLength ? `${text.slice(0, maxStatementLength - 1)}…` : text;
 }
 
 function stackOf(thrown: unknown): string | null {

@@ -2,12 +2,16 @@
 import { nodeProblem } from './supported-node.ts';
 
 export { Later, PermanentError } from './errors.ts';
+export { type ForwardOptions, forwardTo } from './forward/forward-to.ts';
 export {
   type BatchContext,
   defineHandler,
   type Handler,
+  type HandlerCallback,
   type HandlerContext,
   type HandlerEvent,
+  type HandlerResult,
+  type HandlerStatement,
   type HandlerTransaction,
 } from './handlers/handler.ts';
 export type { StandardSchema } from './handlers/schema.ts';

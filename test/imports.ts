@@ -17,7 +17,7 @@ const floors: readonly (readonly string[])[] = [
   ['demo/'],
   ['dev/', 'doctor/'],
   ['http/', 'ops/', 'pull/', 'terminal/'],
-  ['runtime/', 'receive/', 'worker/', 'maintenance/'],
+  ['runtime/', 'receive/', 'worker/', 'maintenance/', 'forward/'],
   ['migrations/', 'events/'],
   ['handlers/', 'queue/'],
   ['database/'],
@@ -40,6 +40,7 @@ const usesProviders = [
   'runtime/',
   'receive/',
   'handlers/',
+  'forward/',
 ];
 const usedByProviders = ['errors.ts', 'printable.ts'];
 

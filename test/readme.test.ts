@@ -8,6 +8,8 @@ import type { Database } from '../src/database/database.ts';
 import { openDatabase } from '../src/database/open-database.ts';
 import { providers } from '../src/providers/index.ts';
 import { badInputTable } from './bad-input-table.ts';
+import { pythonRegion } from './forward/guide.ts';
+import { guideRegions } from './orms/guide.ts';
 import { providerTables } from './providers-table.ts';
 import { settingsTable } from './settings-table.ts';
 import { createCli } from './support/cli.ts';
@@ -133,8 +135,21 @@ t.test('the README has at most 150 lines', async (t) => {
   t.ok(lines <= 150, `${lines} lines`);
 });
 
+t.test('the handlers on the page on ORMs are those of test/orms/guide/', (t) => {
+  for (const region of guideRegions())
+    t.equal(readRegion(region), region.text, `${region.name}: else run npx node test/orms/guide.ts`);
+  t.end();
+});
+
+t.test('the app in Python on the page on forwarding is that of test/forward/', async (t) => {
+  t.equal(readRegion(pythonRegion()), pythonRegion().text, 'else run: npx node test/forward/guide.ts');
+});
+
 t.test('every handler on a page is a handler', async (t) => {
-  const examples = blocks('ts');
+  process.env.FORWARD_SECRET = `whsec_${'A'.repeat(32)}`; // as docs/forwarding.md wants it
+  // Those of docs/orms.md need packages that only `npm run test:orms` installs; it runs them.
+  const ofOrms = new Set(guideRegions().map(({ text }) => text));
+  const examples = blocks('ts').filter((code) => !ofOrms.has(`\`\`\`ts\n${code}\`\`\`\n`));
   t.ok(examples.length > 0);
   // Inside the project, so that its imports are found.
   const folder = mkdtempSync(join(root, 'test', '.readme-'));

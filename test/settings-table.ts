@@ -24,6 +24,8 @@ const ofSources: readonly (readonly [string, string, string])[] = [
     '',
     '`run` where equal bodies under different ids are normal and no signature covers the id: every id runs.',
   ],
+  ['`<SOURCE>_FORWARD_URL`', '', 'FORWARD_URL of this source alone.'],
+  ['`<SOURCE>_FORWARD_SECRET`', '', 'FORWARD_SECRET of this source alone.'],
 ];
 
 export function settingsTable(): GeneratedRegion {

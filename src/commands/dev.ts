@@ -11,9 +11,11 @@ import { createReloadingWorker } from '../dev/reloading-worker.ts';
 import { ensureSecrets } from '../dev/trial-secrets.ts';
 import { watchFolder } from '../dev/watch-folder.ts';
 import { CommandError } from '../errors.ts';
-import { findHandlersModule } from '../handlers/load.ts';
+import { loadForwards } from '../forward/settings.ts';
+import { findHandlersModule, noHandlers } from '../handlers/load.ts';
+import { parseSources } from '../providers/sources.ts';
 import { startChild } from '../runtime/child-process.ts';
-import { loadSettings } from '../runtime/settings.ts';
+import { knownSources, loadSettings } from '../runtime/settings.ts';
 import { listenForStop } from '../runtime/stop-signal.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
@@ -40,11 +42,8 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
   const passOn = (name: string) => (line: string) =>
     printLine(output, json ? line : readableLine(name, line, output.isTTY === true && !env.NO_COLOR));
   const handlersModule = findHandlersModule(env.POSTBELL_HANDLERS, folder);
-  if (!handlersModule) {
-    throw new CommandError(
-      'there are no handlers: make handlers/index.ts, or set POSTBELL_HANDLERS to your module',
-    );
-  }
+  if (!handlersModule && loadForwards(env, knownSources(parseSources(env))).length === 0)
+    throw new CommandError(noHandlers);
   using stop = listenForStop();
   await using started = new AsyncDisposableStack();
   try {
@@ -79,7 +78,7 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     const webUrl = String(address);
     announceRunning(devFolder, { port: Number(new URL(webUrl).port), databaseUrl: postgres?.url });
     started.defer(() => withdrawRunning(devFolder));
-    started.defer(watchFolder(path.dirname(handlersModule), worker.reload));
+    if (handlersModule) started.defer(watchFolder(path.dirname(handlersModule), worker.reload));
     const up = { webUrl, databaseUrl: postgres?.url, sources: [...sources.keys()] };
     if (json) printJson(output, { name: 'dev', msg: 'up', ...up });
     else printWelcome(output, { ...up, handlersModule, folder });

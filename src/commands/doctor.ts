@@ -6,7 +6,7 @@ import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopic
 import { checkQueue, checkSchema } from '../doctor/queue.ts';
 import { checkRejections } from '../doctor/rejections.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
-import { checkSettings, checkSources } from '../doctor/settings.ts';
+import { checkForwards, checkSettings, checkSources } from '../doctor/settings.ts';
 import { describeError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
 import { printable } from '../printable.ts';
@@ -49,7 +49,9 @@ async function runChecks(
   add(checks);
   const { config } = settings;
   if (!config) return;
-  const { handlers, checks: handlerChecks } = await checkHandlers(config, folder);
+  const { forwards, checks: forwardChecks } = checkForwards(env, { sources, waiting });
+  add(forwardChecks);
+  const { handlers, checks: handlerChecks } = await checkHandlers(config, folder, forwards);
   add(handlerChecks);
   if (!config.DATABASE_URL) return;
   // The checks themselves report every problem.

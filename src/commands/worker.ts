@@ -3,15 +3,16 @@ import type { Config, Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
 import { CommandError } from '../errors.ts';
+import { loadForwards } from '../forward/settings.ts';
 import type { Handler } from '../handlers/handler.ts';
-import { findHandlersModule, loadHandlers } from '../handlers/load.ts';
+import { findHandlersModule, loadHandlers, noHandlers } from '../handlers/load.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { startMaintenance } from '../maintenance/tasks.ts';
 import { channel } from '../queue/notify.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
-import { loadConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, knownSources, loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { CommonOptions } from '../terminal/io.ts';
@@ -27,13 +28,7 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
   const settings = loadConnectedSettings(env);
   const { config } = settings;
   const log = createLogger(config.LOG_LEVEL, 'worker', { isJson: json });
-  const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, process.cwd());
-  if (!modulePath) {
-    throw new CommandError(
-      'there are no handlers: make handlers/index.ts, or set POSTBELL_HANDLERS to your module',
-    );
-  }
-  const handlers = await loadHandlers(modulePath);
+  const handlers = await loadAllHandlers(env, settings);
   const watchdog = startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'worker', log });
   const database = connect(settings, {
     applicationName: 'postbell worker',
@@ -60,6 +55,15 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
   await waitForSchema(database, log, () => isStopping);
   parts = await startWorkerParts({ config, database, handlers: () => handlers, watchdog, log });
   log.info({ handlers: handlers.length, concurrency: config.WORKER_CONCURRENCY }, 'ready');
+}
+
+/** @throws CommandError without any handler, ConfigError */
+async function loadAllHandlers(env: Environment, settings: ConnectedSettings): Promise<Handler[]> {
+  const modulePath = findHandlersModule(settings.config.POSTBELL_HANDLERS, process.cwd());
+  const forwards = loadForwards(env, knownSources(settings));
+  if (!modulePath && forwards.length === 0) throw new CommandError(noHandlers);
+  // Forwards first: the locks of the team's own handlers are not held during an HTTP call.
+  return [...forwards, ...(modulePath ? await loadHandlers(modulePath) : [])];
 }
 
 interface WorkerParts {

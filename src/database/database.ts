@@ -25,6 +25,10 @@ export interface Statement {
   isExtended?: boolean;
   /** Keeps times as Postgres' text, for results whose times are not read: making a Date costs 1 µs. */
   timesAsText?: boolean;
+  /** `array`: each row is a list of values in the order of the columns; two columns may then bear one name. */
+  rowMode?: 'array';
+  /** Parsers of values by type, instead of pg's own. */
+  types?: pg.CustomTypesConfig;
 }
 
 /** Runs statements: the pool (each in its own transaction) or one open transaction. */

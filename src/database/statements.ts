@@ -23,7 +23,7 @@ export function toQueryConfig(
   { pooler, fillIn }: Sending,
 ): pg.QueryConfig {
   if (typeof statement === 'string') return { text: fillIn(statement), ...(values ? { values } : {}) };
-  const { text, name, timeoutMs } = statement;
+  const { text, name, timeoutMs, rowMode, types } = statement;
   return {
     text: statement.isVerbatim ? text : fillIn(text),
     ...(statement.values ? { values: statement.values } : {}),
@@ -31,6 +31,8 @@ export function toQueryConfig(
     ...(timeoutMs ? { query_timeout: timeoutMs } : {}),
     ...(statement.isExtended ? { queryMode: 'extended' } : {}),
     ...(statement.timesAsText ? { types: typesButTimes } : {}),
+    ...(rowMode ? { rowMode } : {}),
+    ...(types ? { types } : {}),
   } as pg.QueryConfig;
 }
 

@@ -9,7 +9,8 @@ export interface Welcome {
   /** URL of the embedded Postgres; undefined if DATABASE_URL is set. */
   databaseUrl: string | undefined;
   sources: readonly string[];
-  handlersModule: string;
+  /** Undefined where events are only forwarded. */
+  handlersModule: string | undefined;
   folder: string;
 }
 
@@ -26,7 +27,9 @@ export function printWelcome(out: OutputStream, welcome: Welcome): void {
     '',
     ...sources.map((source) => `  ${source.padEnd(width)}  ${webUrl}/api/webhooks/${source}`),
     '',
-    `  handlers: ${path.dirname(handlersModule)} (reloaded when a file in this folder changes)`,
+    handlersModule
+      ? `  handlers: ${path.dirname(handlersModule)} (reloaded when a file in this folder changes)`
+      : '  handlers: none; every event is forwarded (FORWARD_URL)',
     `  database: psql ${databaseUrl ? `'${databaseUrl}'` : '"$DATABASE_URL"'}`,
     '',
     'Send an event, from another terminal in this folder:',

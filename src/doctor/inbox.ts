@@ -68,14 +68,19 @@ export async function checkStorage(
   return [warn('storage', message, remedy)];
 }
 
-/** Loads the team's code as the worker does. Needs no database. */
+/**
+ * Loads the team's code as the worker does. Needs no database.
+ * @param forwards handlers that the environment makes
+ */
 export async function checkHandlers(
   config: Config,
   folder: string,
+  forwards: readonly Handler[],
 ): Promise<{ handlers: readonly Handler[]; checks: Check[] }> {
   const modulePath = findHandlersModule(config.POSTBELL_HANDLERS, folder);
+  if (!modulePath && forwards.length > 0) return { handlers: forwards, checks: [] };
   if (!modulePath) {
-    const remedy = 'make handlers/index.ts, or set POSTBELL_HANDLERS';
+    const remedy = 'make handlers/index.ts, or set POSTBELL_HANDLERS or FORWARD_URL';
     return {
       handlers: [],
       checks: [fail('handlers', 'there are no handlers: a worker does not start', remedy)],
@@ -83,10 +88,8 @@ export async function checkHandlers(
   }
   try {
     const handlers = await loadHandlers(modulePath);
-    return {
-      handlers,
-      checks: [ok('handlers', `${countText(handlers.length, 'handler')} in ${modulePath}`)],
-    };
+    const found = ok('handlers', `${countText(handlers.length, 'handler')} in ${modulePath}`);
+    return { handlers: [...forwards, ...handlers], checks: [found] };
   } catch (error) {
     // Of an error in the module: the reason and its place, without the code.
     const [reason, place] = describeError(error).text.split('\n', 2);

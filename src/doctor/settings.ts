@@ -1,8 +1,11 @@
 // Checks the environment: every setting, every source.
 import { type Config, configKeys, type Environment, parseConfig } from '../config.ts';
+import { loadForwards, parseForwards } from '../forward/settings.ts';
+import type { Handler } from '../handlers/handler.ts';
 import type { Source } from '../providers/index.ts';
 import { parseSources, variableOf } from '../providers/sources.ts';
 import { databaseUrlProblem } from '../runtime/connection.ts';
+import { knownSources } from '../runtime/settings.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const remedy = 'correct the variable, then run doctor again';
@@ -51,6 +54,22 @@ export function checkSources(
       checks.push(ok(`source ${source.name}`, describe(source)));
   }
   return { sources, waiting, checks };
+}
+
+/** The forwards of the environment, as handlers of a worker. */
+export function checkForwards(
+  env: Environment,
+  known: Pick<CheckContext, 'sources' | 'waiting'>,
+): { forwards: readonly Handler[]; checks: Check[] } {
+  const names = knownSources(known);
+  const { targets, fallback, problems } = parseForwards(env, names);
+  if (problems.length > 0)
+    return { forwards: [], checks: problems.map((problem) => fail('forwards', problem, remedy)) };
+  const shown = [...targets, ...(fallback ? [['every other source', fallback] as const] : [])];
+  return {
+    forwards: loadForwards(env, names),
+    checks: shown.map(([name, { url }]) => ok('forwards', `${name} to ${new URL(url).origin}…`)),
+  };
 }
 
 function describe({ name, provider, secrets, verifyToken, webhookUrl }: Source): string {

@@ -82,6 +82,25 @@ export async function findEvents(
   }));
 }
 
+/**
+ * The body as JSON text: JSON.parse would round large numbers. During a handler, the rollback gives the table's lock back:
+ * a handler may make calls to the outside afterwards.
+ * @throws Error where jsonb could not hold the body
+ */
+export async function readPayloadText(tx: Queryable, { source, eventId }: EventKey): Promise<string> {
+  const [, { rows }] = await Promise.all([
+    tx.query('SAVEPOINT postbell_read'),
+    tx.query('SELECT payload::text AS text FROM {inbox}.webhook_events WHERE source = $1 AND event_id = $2', [
+      source,
+      eventId,
+    ]),
+    tx.query('ROLLBACK TO SAVEPOINT postbell_read'),
+  ]);
+  const text = rows[0]?.text;
+  if (typeof text !== 'string') throw new Error('the event has no payload in webhook_events');
+  return text;
+}
+
 export async function countMatching(database: Queryable, filter: EventFilter): Promise<number> {
   const { conditions, values } = filterConditions(filter);
   const { rows } = await database.query<{ count: number }>({

@@ -22,15 +22,52 @@ export interface HandlerEvent {
   rawBody: Buffer | null;
 }
 
-/** The transaction that also marks the event PROCESSED. Refuses BEGIN, COMMIT, ROLLBACK and session settings. */
+/** The answer to a statement, as `pg` gives it. */
+export interface HandlerResult<R> extends QueryResult<R> {
+  /** The columns, with the OID of each type. */
+  fields: { name: string; tableID: number; columnID: number; dataTypeID: number; format: string }[];
+}
+
+/** A statement as `pg` takes it. Its other options (`rows`, `portal`, `binary`) are refused. */
+export interface HandlerStatement {
+  text: string;
+  values?: readonly unknown[] | undefined;
+  /** Prepares the statement under this name, once per connection. Postbell puts a prefix before it. */
+  name?: string | undefined;
+  /** `array`: each row is a list of values instead of an object. */
+  rowMode?: 'array' | undefined;
+  /** Parsers of values by type, instead of pg's own. */
+  types?: { getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown } | undefined;
+}
+
+export type HandlerCallback<R> = (error: Error | null, result: HandlerResult<R>) => void;
+
+/**
+ * The transaction that also marks the event PROCESSED, as a client of `pg` that ORMs take (docs/orms.md). BEGIN, COMMIT and
+ * ROLLBACK become a savepoint inside it. Rejects with PermanentError: a COMMIT or ROLLBACK without its BEGIN, isolation levels,
+ * session settings. Throws PermanentError for a cursor or a COPY stream.
+ */
 export interface HandlerTransaction {
-  query<R extends Row = Row>(text: string, values?: unknown[]): Promise<QueryResult<R>>;
+  query<R extends Row = Row>(
+    statement: string | HandlerStatement,
+    values?: readonly unknown[],
+  ): Promise<HandlerResult<R>>;
+  query<R extends Row = Row>(statement: string | HandlerStatement, callback: HandlerCallback<R>): void;
+  query<R extends Row = Row>(
+    statement: string | HandlerStatement,
+    values: readonly unknown[] | undefined,
+    callback: HandlerCallback<R>,
+  ): void;
+  /** Does nothing, for ORMs that give a client back to its pool: the transaction is Postbell's. */
+  release(): void;
 }
 
 export interface HandlerContext<P> {
   event: HandlerEvent;
   /** Validated by the handler's schema; numbers beyond 2^53 lose precision, as in JSON.parse. */
   payload: P;
+  /** The body's bytes as received where they are kept (STORE_RAW_BODY); else the payload's JSON text, no number rounded. */
+  readBody(): Promise<Buffer>;
   tx: HandlerTransaction;
   log: Logger;
   /** Aborted at the time-out and when the worker must stop: pass it to fetch. */
@@ -46,7 +83,7 @@ export interface BatchContext<P> {
 
 /** An editor completes the known names; another text compiles. */
 type OtherText = string & {};
-export type HandlerProvider = keyof KnownTopics | OtherText;
+export type HandlerProvider = keyof KnownTopics | '*' | OtherText;
 /** The topics that the provider is known to send, `*`, and every other text: an exact topic or a prefix. */
 export type HandlerTopic<P extends string> =
   | (P extends keyof KnownTopics ? KnownTopics[P] : never)
@@ -54,7 +91,7 @@ export type HandlerTopic<P extends string> =
   | OtherText;
 
 export interface Handler<S extends StandardSchema = StandardSchema, P extends HandlerProvider = string> {
-  /** The provider's name, e.g. `stripe`. A worker does not start with an unknown name. */
+  /** The provider's name, e.g. `stripe`; `*`: every provider. A worker does not start with an unknown name. */
   provider: P;
   /** Only events of this source. Default: every source of the provider. */
   source?: string;
@@ -130,7 +167,7 @@ export function handlersFor(
 ): Handler[] {
   return handlers.filter(
     (handler) =>
-      handler.provider === event.provider &&
+      (handler.provider === '*' || handler.provider === event.provider) &&
       (handler.source === undefined || handler.source === event.source) &&
       matchesTopic(handler.topic, event.topic),
   );

@@ -39,3 +39,8 @@ export function loadConnectedSettings(env: Environment): ConnectedSettings {
   }
   throw new ConfigError(problems);
 }
+
+/** The names of all sources, on or not. */
+export function knownSources({ sources, waiting }: Pick<Settings, 'sources' | 'waiting'>): string[] {
+  return [...sources.keys(), ...waiting.keys()];
+}

@@ -10,6 +10,7 @@ import { describeError, isPermanent, sqlState } from '../errors.ts';
 import { advanceEntityClock, lockEntity, type StoredEvent } from '../events/event.ts';
 import { claimRows } from '../events/locks.ts';
 import { markIgnored, markProcessed } from '../events/outcomes.ts';
+import { readPayloadText } from '../events/queries.ts';
 import { failpoint } from '../failpoint.ts';
 import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
@@ -172,7 +173,7 @@ export async function runHandlers(
   let durationMs = 0;
   try {
     await withinTime(transaction, deps, deps.signal, (signal) =>
-      callHandlers(guarded, event, runs, deps, signal),
+      callHandlers(transaction, guarded, event, runs, deps, signal),
     );
   } finally {
     durationMs = performance.now() - startedAt;
@@ -184,6 +185,7 @@ export async function runHandlers(
 }
 
 async function callHandlers(
+  transaction: Transaction,
   guarded: GuardedTransaction,
   event: StoredEvent,
   runs: readonly PlannedRun[],
@@ -195,6 +197,7 @@ async function callHandlers(
       const context: HandlerContext<unknown> = {
         event: handlerEvent,
         payload,
+        readBody: async () => event.rawBody ?? Buffer.from(await readPayloadText(transaction, event)),
         tx: guarded.tx,
         log: deps.log.child({ topic: event.topic, attempt: handlerEvent.attempt }),
         signal,

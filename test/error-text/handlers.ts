@@ -102,7 +102,37 @@ export const failures: Record<
       }
     },
     keeps:
-      /^Error: it could not be saved: .*; cause: error: invalid input syntax for type integer \(SQLSTATE 22P02\)$/,
+      /^Error: it could not be saved: .*; cause: error: invalid input syntax for type integer \(SQLSTATE 22P02\); statement: SELECT \$1::int$/,
+  },
+  'with-literals': {
+    fail: (tx) =>
+      tx.query(
+        `-- planted\nSELECT E'planted\\'secret', $$planted$$, $a$secret\n$a$, 77123456777, "no_column", $1`,
+        [planted],
+      ),
+    keeps: /SQLSTATE 42703\); statement: SELECT …, …, …, …, "no_column", \$1$/,
+  },
+  'with-nul': {
+    fail: (tx) => tx.query(`SELECT '${planted}\0'`),
+    keeps: /^PermanentError: the SQL text contains a NUL: cut it out$/,
+  },
+  'much-too-long': {
+    fail: (tx) => tx.query(`SELECT no_column${', no_column'.repeat(100_000)}`),
+    keeps: /SQLSTATE \w+\); statement: SELECT (no_column, ){53}no_column…$/,
+  },
+  'rewritten-as-by-knex': {
+    fail: async (tx) => {
+      try {
+        await tx.query('insert into "nowhere" ("email", "amount") values ($1, $2)', ['planted', 77123456777]);
+      } catch (error) {
+        // Knex writes the values into the message of Postgres' own error.
+        (error as Error).message =
+          `insert into "nowhere" ("email", "amount") values ('planted', 77123456777) - ${(error as Error).message}`;
+        throw error;
+      }
+    },
+    keeps:
+      /^error: relation "nowhere" does not exist \(SQLSTATE 42P01\); statement: insert into "nowhere" \("email", "amount"\) values \(\$1, \$2\)$/,
   },
   'wrapped-by-drizzle': {
     fail: async (tx) => {
@@ -113,7 +143,7 @@ export const failures: Record<
         throw new Error(`Failed query: select $1::int, 'planted'\nparams: ${planted}`, { cause });
       }
     },
-    keeps: /Failed query: select \$1::int, …\nparams: …; cause: error: invalid input syntax .*22P02/,
+    keeps: /Failed query: select \$1::int, …\nparams: …; cause: error: invalid input syntax .*22P02\)$/,
   },
   swallowed: {
     fail: (tx) => Promise.resolve(select('$1::int', planted)(tx)).catch(() => {}),

@@ -19,7 +19,7 @@ interface Payload {
     };
   };
 }
-type Context = HandlerContext<unknown>;
+type Context = Omit<HandlerContext<unknown>, 'readBody'>;
 const objectOf = (payload: unknown) => (payload as Payload).data?.object ?? {};
 
 const journalFile = process.env.FAULTS_JOURNAL;

@@ -2,7 +2,7 @@
 import type { HandlerContext } from '../../src/handlers/handler.ts';
 import { canary } from './sender.ts';
 
-type Context = HandlerContext<unknown>;
+type Context = Omit<HandlerContext<unknown>, 'readBody'>;
 
 /** Each runs after the effect was written. */
 export const misuses: Record<string, (context: Context) => Promise<unknown>> = {

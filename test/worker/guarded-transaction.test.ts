@@ -33,15 +33,15 @@ async function run(handle: (tx: HandlerTransaction, context: HandlerContext<unkn
 }
 
 const refused = [
-  'BEGIN',
-  'begin transaction',
-  'START TRANSACTION',
   'COMMIT',
   'commit work',
   'END',
   'ROLLBACK',
   'rollback and chain',
   'ABORT',
+  'COMMIT AND CHAIN',
+  "COMMIT PREPARED 'x'",
+  "ROLLBACK PREPARED 'x'",
   "PREPARE TRANSACTION 'x'",
   "SET search_path = 'x'",
   'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
@@ -137,10 +137,29 @@ for (const text of [
   });
 }
 
-t.test('a query that is no text is refused with the remedy', async (t) => {
-  const tricky = { text: 'COMMIT' } as unknown as string;
-  const result = await run((tx) => tx.query(tricky));
-  t.match(result, { status: 'FAILED', effects: [], error: /takes the SQL as text/ });
+for (const [what, query, error] of [
+  ['no text', 4711, /takes the SQL as text/],
+  ['nothing', undefined, /takes the SQL as text/],
+  ['only the name of a prepared statement', { name: 'mine' }, /takes the SQL as text/],
+  ['an end of the transaction in an object', { text: 'COMMIT' }, /tx refuses COMMIT/],
+  ['a part of the answer', { text: 'SELECT 1', rows: 1 }, /refuses the option rows/],
+  ['values that are no list', { text: 'SELECT $1', values: { 0: 'a' } }, /the values as a list/],
+] as const) {
+  t.test(`a query of ${what} is refused with the remedy`, async (t) => {
+    const result = await run((tx) => tx.query(query as unknown as string));
+    t.match(result, { status: 'FAILED', effects: [], error });
+  });
+}
+
+t.test('a text that changes after it was checked is not sent', async (t) => {
+  let reads = 0;
+  const statement = {
+    get text() {
+      return reads++ === 0 ? 'SELECT 1' : 'COMMIT';
+    },
+  };
+  t.match(await run((tx) => tx.query(statement)), { kind: 'processed' });
+  t.equal(reads, 1);
 });
 
 t.test('savepoints are allowed, and an error inside one does not fail the attempt', async (t) => {
@@ -172,7 +191,10 @@ t.test('what ends with the transaction may be set', async (t) => {
 t.test('an SQL error that the handler swallows is a failure, with its cause', async (t) => {
   const result = await run((tx) => tx.query('SELECT nonsense').catch(() => {}));
   t.match(result, { kind: 'failed', status: 'PENDING', effects: [] });
-  t.match(result.error, /the handler went on: error: column "nonsense" does not exist \(SQLSTATE 42703\)/);
+  t.match(
+    result.error,
+    /the handler went on: error: column "nonsense" does not exist \(SQLSTATE 42703\); statement: SELECT nonsense$/,
+  );
 });
 
 t.test('the error of a later statement names the first that failed', async (t) => {

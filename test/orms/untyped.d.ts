@@ -1,0 +1,2 @@
+declare module 'pg-copy-streams';
+declare module 'pg-cursor';
