@@ -43,7 +43,24 @@ export function createLogger(
   name: string,
   { isJson = false, toStandardError = false } = {},
 ): Logger {
-  const options = {
+  const options = optionsOf(level, name);
+  if (toStandardError) return pino(options, pino.destination({ dest: 2, sync: true }));
+  if (process.stdout.isTTY && !isJson && hasPrettyPrinter()) {
+    return pino({ ...options, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } });
+  }
+  return pino(options, writtenInGroups());
+}
+
+/**
+ * Writes JSON lines to standard output in a host's process: without listeners of our own on the process and its streams.
+ * @param level as LOG_LEVEL @param name e.g. `web`
+ */
+export function createEmbeddedLogger(level: string, name: string): Logger {
+  return pino(optionsOf(level, name));
+}
+
+function optionsOf(level: string, name: string) {
+  return {
     level,
     name,
     base: { pid: process.pid },
@@ -52,11 +69,6 @@ export function createLogger(
     hooks: { streamWrite: printableJson, logMethod: withErrorText },
     serializers: { err: describeIfError, error: describeIfError },
   } satisfies LoggerOptions;
-  if (toStandardError) return pino(options, pino.destination({ dest: 2, sync: true }));
-  if (process.stdout.isTTY && !isJson && hasPrettyPrinter()) {
-    return pino({ ...options, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } });
-  }
-  return pino(options, writtenInGroups());
 }
 
 /** For handlers' logs as well: an error's enumerable properties may hold data, e.g. Postgres' `detail` a customer's row. */

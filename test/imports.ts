@@ -11,11 +11,11 @@ const root = fileURLToPath(new URL('../src/', import.meta.url));
  * `providers/` is the ground beside the house: see `usesProviders`.
  */
 const floors: readonly (readonly string[])[] = [
-  ['cli.ts', 'index.ts'],
+  ['cli.ts', 'index.ts', 'fastify.ts', 'fetch.ts', 'node.ts', 'worker.ts'],
   ['main.ts'],
   ['commands/'],
   ['demo/'],
-  ['dev/', 'doctor/'],
+  ['assembly/', 'dev/', 'doctor/'],
   ['http/', 'ops/', 'pull/', 'terminal/'],
   ['runtime/', 'receive/', 'worker/', 'maintenance/', 'forward/'],
   ['migrations/', 'events/'],
@@ -47,7 +47,7 @@ const usedByProviders = ['errors.ts', 'printable.ts'];
 const owners: Readonly<Record<string, readonly string[]>> = {
   pg: ['database/'],
   'pg-boss': ['queue/'],
-  fastify: ['http/', 'ops/'],
+  fastify: ['http/', 'ops/', 'fastify.ts'],
   'postgres-migrations': ['migrations/'],
   pino: ['logger.ts'],
   'prom-client': ['http/metrics.ts'],

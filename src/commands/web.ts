@@ -1,18 +1,10 @@
 // `postbell web`: the receiver. Listens at once, and answers 503 until it has reached the database.
+import { createInbox } from '../assembly/inbox.ts';
 import type { Config, Environment } from '../config.ts';
 import { CommandError } from '../errors.ts';
-import { createMetrics } from '../http/metrics.ts';
 import { createServer } from '../http/server.ts';
-import { webhooks } from '../http/webhooks.ts';
+import { registerWebhooks } from '../http/webhooks.ts';
 import { createLogger } from '../logger.ts';
-import { openQueue } from '../queue/open-queue.ts';
-import type { Queue } from '../queue/queue.ts';
-import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
-import { createRejectionLog } from '../receive/rejections.ts';
-import { createSecretHandover } from '../receive/setup-windows.ts';
-import { createStoredSources } from '../receive/stored-sources.ts';
-import { connect } from '../runtime/connection.ts';
-import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
@@ -21,52 +13,22 @@ import { startWatchdog } from '../watchdog.ts';
 /** @throws ConfigError, CommandError */
 export async function runWeb(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
   const settings = loadConnectedSettings(env);
-  const { config, sources, waiting } = settings;
+  const { config, sources } = settings;
   const log = createLogger(config.LOG_LEVEL, 'web', { isJson: json });
   startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'web', log });
-  const database = connect(settings, {
-    applicationName: 'postbell web',
-    maxConnections: config.WEB_CONNECTIONS,
-    log,
-  });
-  let queue: Queue | undefined;
-  let receiver: Receiver | undefined;
-  let isStopping = false;
-  const lateReceiver = createLateReceiver(() => receiver);
-  const metrics = createMetrics();
-  metrics.watch(database, lateReceiver);
-  const storedSources = createStoredSources(database, log);
+  const inbox = createInbox({ settings, log, measuresProcess: true });
   const app = createServer({
-    metrics,
+    metrics: inbox.metrics,
     metricsToken: config.METRICS_TOKEN,
-    readinessProblem: createReadiness(database, () => receiver !== undefined && !isStopping),
+    readinessProblem: inbox.readinessProblem,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
     log,
   });
-  app.register(webhooks, {
-    sources,
-    waiting,
-    storedSources,
-    secretHandover: createSecretHandover(database, log),
-    receiver: lateReceiver,
-    rejections: createRejectionLog(database, log),
-    metrics,
-    storesRawBody: config.STORE_RAW_BODY,
-    bodyLimitBytes: config.BODY_LIMIT_BYTES,
-    log,
-  });
+  registerWebhooks(app, inbox.core);
   exitGracefully({
     log,
     timeoutMs: config.SHUTDOWN_TIMEOUT_SECONDS * 1_000,
-    phases: () => {
-      isStopping = true;
-      return [
-        { name: 'http', run: () => app.close() },
-        { name: 'receiver', run: () => lateReceiver.close() },
-        { name: 'queue', run: async () => queue?.stop() },
-        { name: 'database', run: () => database.close() },
-      ];
-    },
+    phases: () => [{ name: 'http', run: () => app.close() }, ...inbox.beginClosing()],
   });
 
   const address = await app.listen({ port: config.PORT, host: config.HOST }).catch((error) => {
@@ -76,18 +38,7 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
   if (sources.size === 0)
     log.warn('no source is on: set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET');
 
-  await waitForSchema(database, log, () => isStopping);
-  await storedSources.read();
-  queue = await openQueue(database, log, { supervise: false });
-  receiver = createReceiver({
-    database,
-    queue,
-    log,
-    timeoutMs: config.RECEIVE_TIMEOUT_MS,
-    queueMax: config.RECEIVE_QUEUE_MAX,
-    sameBodyHours: config.SAME_BODY_HOURS,
-    onDuplicateAnomalies: metrics.countDuplicateAnomalies,
-  });
+  await inbox.open();
   log.info('ready');
 }
 
@@ -101,15 +52,4 @@ function listenProblem({ code }: NodeJS.ErrnoException, { PORT, HOST }: Config):
       `HOST ${HOST} is no address of this machine: unset HOST to listen on all addresses`,
     );
   return undefined;
-}
-
-/** Stands in for the receiver until the database was reached: deliveries are answered 503. */
-function createLateReceiver(receiver: () => Receiver | undefined): Receiver {
-  return {
-    submit: (events, body) =>
-      receiver()?.submit(events, body) ??
-      Promise.reject(new UnavailableError('the database was not reached yet')),
-    waiting: () => receiver()?.waiting() ?? 0,
-    close: async () => receiver()?.close(),
-  };
 }

@@ -41,9 +41,17 @@ export async function loadHandlers(modulePath: string): Promise<Handler[]> {
   if (!list) {
     throw new ConfigError([`${modulePath} must export its handlers as a list: export default [ … ]`]);
   }
+  return checkHandlers(list, modulePath);
+}
+
+/**
+ * @param place where the list comes from, for messages
+ * @throws ConfigError naming every wrong entry
+ */
+export function checkHandlers(list: readonly unknown[], place: string): Handler[] {
   const problems = list.flatMap((handler, index) => {
     const problem = handlerProblem(handler) ?? providerProblem((handler as Handler).provider);
-    return problem === undefined ? [] : [`${modulePath}, handler ${index + 1}: ${problem}`];
+    return problem === undefined ? [] : [`${place}, handler ${index + 1}: ${problem}`];
   });
   if (problems.length) throw new ConfigError(problems);
   return list as Handler[];

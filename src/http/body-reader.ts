@@ -1,7 +1,30 @@
-// Reads bodies into memory, limited per body and in total: before verification a body may come from anyone.
-import type { FastifyRequest } from 'fastify';
+// Reads bodies into memory, limited per body, in total and in time: before verification a body may come from anyone.
+import type { Readable } from 'node:stream';
 
 type Done = (error: Error | null, body?: Buffer) => void;
+
+/**
+ * Reads a stream of bytes to its end. A body over its limit gets 413, by its Content-Length before it is read. When all
+ * bodies together hold too many bytes, the oldest unfinished body gets 408: a real sender finishes quickly. So does a body
+ * that is unfinished after 15 s. Errors have a `statusCode`; the stream is then not read to its end.
+ */
+export type ReadBody = (
+  payload: Readable,
+  /** `declaredBytes`: the Content-Length; NaN without this header. */
+  sizes: { declaredBytes: number; limitBytes: number },
+  done: Done,
+) => void;
+
+/** Code of the host has read the body, or a part of it: the bytes that were signed are gone. */
+export class BodyTakenError extends Error {
+  readonly statusCode = 500;
+  readonly remedy =
+    'mount Postbell before every body parser (e.g. before express.json()), or exclude its path from the parser';
+  constructor() {
+    super('the body was read before Postbell got the request');
+    this.name = 'BodyTakenError';
+  }
+}
 
 interface Reading {
   /** The bytes so far, and room for more. A single buffer: a body may arrive in a million pieces of one byte. */
@@ -9,40 +32,41 @@ interface Reading {
   bytes: number;
   /** Its Content-Length, or the limit of a body. */
   maxBytes: number;
+  /** By `performance.now()`. */
+  startedAtMs: number;
   giveUp(): void;
 }
 
 /** The total limit: this number of bodies of the largest size, but at least this number of bytes. */
 const maxLargestBodies = 8;
 const minTotalBytes = 64 * 1_048_576;
+const timeoutMs = 15_000;
+const sweepIntervalMs = 1_000;
 
-const httpError = (statusCode: 408 | 413) =>
+const httpError = (statusCode: 400 | 408 | 413) =>
   Object.assign(new Error(`answered ${statusCode}`), { statusCode });
 
-/**
- * A parser for Fastify. A body over its limit gets 413, by its Content-Length before it is read. When all bodies together
- * hold too many bytes, the oldest unfinished body gets 408: a real sender finishes quickly.
- * @param limitBytes of most bodies @param limitOf where some may be larger; the total limit holds for them as well
- */
-export function createBodyReader(
-  limitBytes: number,
-  totalBytes: number = Math.max(minTotalBytes, limitBytes * maxLargestBodies),
-  limitOf: (request: FastifyRequest) => number = () => limitBytes,
-): (request: FastifyRequest, payload: NodeJS.ReadableStream, done: Done) => void {
+/** @param limitBytes of most bodies */
+export function createBodyReader(limitBytes: number): ReadBody {
+  const totalBytes = Math.max(minTotalBytes, limitBytes * maxLargestBodies);
   /** In order of arrival. */
   const unfinished = new Set<Reading>();
   let heldBytes = 0;
+  const startSweep = createSweep(unfinished);
 
-  return (request, payload, done) => {
-    const declaredBytes = Number(request.headers['content-length']);
-    const bodyLimitBytes = limitOf(request);
-    if (declaredBytes > bodyLimitBytes) return done(httpError(413));
-    const maxBytes = Number.isInteger(declaredBytes) ? declaredBytes : bodyLimitBytes;
-    const reading: Reading = { held: none, bytes: 0, maxBytes, giveUp: () => finish(httpError(408)) };
+  return (payload, sizes, done) => {
+    if (payload.readableDidRead || payload.readableEncoding) return done(new BodyTakenError());
+    if (payload.destroyed) return done(httpError(400));
+    const { declaredBytes } = sizes;
+    if (declaredBytes > sizes.limitBytes) return done(httpError(413));
+    const maxBytes = Number.isInteger(declaredBytes) ? declaredBytes : sizes.limitBytes;
+    const giveUp = () => finish(httpError(408));
+    const reading: Reading = { held: none, bytes: 0, maxBytes, startedAtMs: performance.now(), giveUp };
     unfinished.add(reading);
+    startSweep();
 
     const onData = (chunk: Buffer) => {
-      if (reading.bytes + chunk.length > bodyLimitBytes) return finish(httpError(413));
+      if (reading.bytes + chunk.length > sizes.limitBytes) return finish(httpError(413));
       heldBytes += append(reading, chunk);
       for (const oldest of unfinished) {
         if (heldBytes <= totalBytes) break;
@@ -52,18 +76,36 @@ export function createBodyReader(
     const onEnd = () => finish(null);
     // The sender has closed the connection: no one reads the answer.
     const onError = (error: Error) => finish(Object.assign(error, { statusCode: 400 }));
+    const onClose = () => finish(httpError(400));
 
     function finish(error: Error | null): void {
       if (!unfinished.delete(reading)) return;
       heldBytes -= reading.held.length;
-      payload.removeListener('data', onData).removeListener('end', onEnd);
+      payload.off('data', onData).off('end', onEnd).off('close', onClose);
       if (error) done(error);
       else done(null, exact(reading));
       reading.held = none;
     }
     // The error listener stays: an 'error' without a listener ends the process.
-    payload.on('data', onData).on('end', onEnd).on('error', onError);
-    return undefined;
+    payload.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
+  };
+}
+
+/** Gives up bodies that take too long. The timer runs only while there are bodies, and keeps no process alive. */
+function createSweep(unfinished: ReadonlySet<Reading>): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const sweep = () => {
+    const oldestAllowedMs = performance.now() - timeoutMs;
+    for (const reading of unfinished) {
+      if (reading.startedAtMs > oldestAllowedMs) break;
+      reading.giveUp();
+    }
+    if (unfinished.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+  return () => {
+    timer ??= setInterval(sweep, sweepIntervalMs).unref();
   };
 }
 

@@ -1,5 +1,4 @@
 // Records each request on a webhook route: its metrics, its log line, and for a rejection a row for `postbell doctor`.
-import type { FastifyRequest } from 'fastify';
 import { createUnredactedLogger, type Logger } from '../logger.ts';
 import {
   type Delivery,
@@ -10,6 +9,7 @@ import {
 } from '../providers/index.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
 import type { Metrics } from './metrics.ts';
+import type { WebhookRequest } from './webhook-core.ts';
 
 export interface DeliveryRecordsDeps {
   sources: ReadonlyMap<string, Source>;
@@ -31,11 +31,11 @@ export interface Outcome {
 
 export interface DeliveryRecords {
   /** For a request of a source that was read to its end. */
-  finished(request: FastifyRequest, outcome: Outcome): void;
+  finished(request: WebhookRequest, outcome: Outcome): void;
   /** For a delivery that could not be verified. */
-  rejected(request: FastifyRequest, source: Source, delivery: Delivery, rejection: Rejection): void;
+  rejected(request: WebhookRequest, source: Source, delivery: Delivery, rejection: Rejection): void;
   /** For a request whose body was not read to its end. */
-  unread(request: FastifyRequest, source: string, reason: string, detail: string | null): void;
+  unread(request: WebhookRequest, source: string, reason: string, detail: string | null): void;
 }
 
 /** The largest int of Postgres. */
@@ -89,6 +89,6 @@ function eventFields([first, ...others]: readonly EventDraft[]) {
   };
 }
 
-function declaredBytesOf({ headers }: FastifyRequest): number {
-  return Number(headers['content-length']) || 0;
+function declaredBytesOf({ headers }: WebhookRequest): number {
+  return Number(headers['content-length']?.[0]) || 0;
 }

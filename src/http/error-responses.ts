@@ -20,17 +20,18 @@ export const errorCodes: Record<number, string> = {
 };
 
 /** The caller's request id is kept only if it is harmless in a log and a header. */
-export function requestIdOf(request: IncomingMessage): string {
-  const given = request.headers['x-request-id'];
+export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
+  const given = headers['x-request-id'];
   return typeof given === 'string' && /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
 }
 
-/** Sets the headers of every response. */
+/** The headers of every response. */
+export function commonHeaders(requestId: string): Record<string, string> {
+  return { 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+}
+
 export function setCommonHeaders(reply: FastifyReply): FastifyReply {
-  return reply
-    .header('x-request-id', reply.request.id)
-    .header('cache-control', 'no-store')
-    .header('x-content-type-options', 'nosniff');
+  return reply.headers(commonHeaders(reply.request.id));
 }
 
 export function sendError(reply: FastifyReply, status: number, error: string): FastifyReply {
@@ -66,13 +67,13 @@ export function hasProperHost({ headersDistinct, httpVersion }: IncomingMessage)
   return hosts === 1 || (hosts === 0 && httpVersion === '1.0');
 }
 
-function errorBody(status: number, requestId: string): string {
-  return JSON.stringify({ error: errorCodes[status], requestId });
+export function errorBody(error: string | undefined, requestId: string): string {
+  return JSON.stringify({ error, requestId });
 }
 
 /** Answers a request that Node does not pass to Fastify. */
 export function answerRaw(response: ServerResponse, status: number, requestId: string): void {
-  const body = errorBody(status, requestId);
+  const body = errorBody(errorCodes[status], requestId);
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': body.length,
@@ -116,7 +117,7 @@ export function answerParserError(error: NodeJS.ErrnoException, socket: Socket):
   const status =
     error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
   const requestId = randomUUID();
-  const body = errorBody(status, requestId);
+  const body = errorBody(errorCodes[status], requestId);
   if (socket.writable) {
     socket.write(
       [

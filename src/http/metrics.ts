@@ -17,10 +17,13 @@ export interface Metrics {
 
 const ackBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-export function createMetrics(): Metrics & { watch(database: Database, receiver?: Receiver): void } {
+/** @param options.measuresProcess false in a host's process, which measures itself if it wants to; default true */
+export function createMetrics({ measuresProcess = true } = {}): Metrics & {
+  watch(database: Database, receiver?: Receiver): void;
+} {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  if (measuresProcess) collectDefaultMetrics({ register: registry });
   const requests = new Counter({
     name: 'postbell_requests_total',
     help: 'Requests on webhook routes, by source and outcome',

@@ -16,8 +16,9 @@ export interface ParsedSources {
 /**
  * The valid active sources, and all problems, each with its variable and the remedy. With any problem the process must
  * not start. A problem never holds a secret's value.
+ * @param path of the webhooks below PUBLIC_URL, without the source's name
  */
-export function parseSources(env: Environment): ParsedSources {
+export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSources {
   const problems: string[] = [];
   const declared = declaredSources(env, problems);
   const publicUrl = readPublicUrl(env, problems);
@@ -36,7 +37,7 @@ export function parseSources(env: Environment): ParsedSources {
     const problemsBefore = problems.length;
     const provider = configured(name, declaredProvider, settings, problems);
     const secrets = readSecrets(text, variable, provider, problems);
-    const webhookUrl = readWebhookUrl(env, name, publicUrl, provider, problems);
+    const webhookUrl = readWebhookUrl(env, name, publicUrl && publicUrl + path, provider, problems);
     const verifyToken = env[`${variableOf(name)}_VERIFY_TOKEN`]?.trim();
     const runsRepeatedBodies = readRepeatedBodies(env, name, problems);
     if (problems.length > problemsBefore) continue;
@@ -144,7 +145,7 @@ function readPublicUrl(env: Environment, problems: string[]): string | undefined
 function readWebhookUrl(
   env: Environment,
   name: string,
-  publicUrl: string | undefined,
+  baseUrl: string | undefined,
   provider: Provider,
   problems: string[],
 ): string | undefined {
@@ -155,7 +156,7 @@ function readWebhookUrl(
     problems.push(`${variable} must be the exact URL entered at ${provider.title}, beginning with https://`);
     return undefined;
   }
-  if (publicUrl !== undefined) return `${publicUrl}/api/webhooks/${name}`;
+  if (baseUrl !== undefined) return `${baseUrl}/${name}`;
   if (provider.scheme.signsUrl)
     problems.push(
       `${variable} is missing; ${provider.title} signs the URL: set it, or PUBLIC_URL for all sources`,

@@ -47,24 +47,31 @@ export function createReadiness(
 }
 
 /**
- * Waits until the database answers. Pauses at most 5 s, so that a return of the database is noticed soon.
+ * Waits until the database answers, or until `stopping` is aborted. Pauses at most 5 s, so that a return of the database
+ * is noticed soon.
  * @throws CommandError with the remedy when it answers and its schema is too old: waiting would not fix that
  */
-export async function waitForSchema(
-  database: Database,
-  log: Logger,
-  isStopping: () => boolean,
-): Promise<void> {
-  for (let tries = 0; !isStopping(); tries++) {
+export async function waitForSchema(database: Database, log: Logger, stopping: AbortSignal): Promise<void> {
+  for (let tries = 0; !stopping.aborted; tries++) {
     try {
       const problem = schemaProblem(await readSchemaState(database, log));
       if (problem) throw new CommandError(problem);
       return;
     } catch (error) {
       if (error instanceof CommandError) throw error;
+      if (stopping.aborted) return;
       const remedy = databaseProblem(error)?.remedy;
       log.error({ error: describeError(error).text, remedy }, 'the database cannot be reached; trying again');
-      await delay(Math.min(5_000, 500 * 2 ** tries));
+      await pause(Math.min(5_000, 500 * 2 ** tries), stopping);
     }
+  }
+}
+
+/** Ends early when `stopping` is aborted. */
+async function pause(ms: number, stopping: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal: stopping });
+  } catch (error) {
+    if (!stopping.aborted) throw error;
   }
 }

@@ -18,20 +18,20 @@ export interface ConnectedSettings extends Settings {
   databaseUrl: string;
 }
 
-/** @throws ConfigError with every problem of every part */
-export function loadSettings(env: Environment): Settings {
+/** @param path as in `parseSources`. @throws ConfigError with every problem of every part */
+export function loadSettings(env: Environment, path?: string): Settings {
   const { config, problems } = parseConfig(env);
-  const { sources, waiting, problems: sourceProblems } = parseSources(env);
+  const { sources, waiting, problems: sourceProblems } = parseSources(env, path);
   const all = [...problems, ...sourceProblems];
   if (!config || all.length) throw new ConfigError(all);
   return { config, sources, waiting };
 }
 
-/** For commands that need a database. */
-export function loadConnectedSettings(env: Environment): ConnectedSettings {
+/** For processes that need a database. */
+export function loadConnectedSettings(env: Environment, path?: string): ConnectedSettings {
   const problems = databaseUrlProblem(env);
   try {
-    const settings = loadSettings(env);
+    const settings = loadSettings(env, path);
     if (problems.length === 0) return { ...settings, databaseUrl: env.DATABASE_URL as string };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

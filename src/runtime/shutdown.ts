@@ -2,15 +2,18 @@
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
+/** A step of an end. */
+export interface Phase {
+  name: string;
+  run: () => Promise<unknown>;
+}
+
 export interface ShutdownOptions {
   log: Logger;
   /** As SHUTDOWN_TIMEOUT_SECONDS: the process exits shortly before, even if a phase hangs. */
   timeoutMs: number;
-  /**
-   * Run one after another; after a phase that fails, the next one runs all the same.
-   * @param crash the uncaught exception that ends the process; undefined after a signal
-   */
-  phases: (crash: unknown) => readonly { name: string; run: () => Promise<unknown> }[];
+  /** For `runPhases`. @param crash the uncaught exception that ends the process; undefined after a signal */
+  phases: (crash: unknown) => readonly Phase[];
   /** True: an unhandled rejection does not end the process. In a worker it is most likely a handler's forgotten await. */
   survivesRejections?: boolean;
 }
@@ -34,13 +37,7 @@ export function exitGracefully({
       log.error({ timeoutMs }, 'the shutdown took too long: exiting hard; unfinished jobs are retried');
       process.exit(1);
     }, hardExitMs).unref();
-    for (const { name, run } of phases(crash)) {
-      try {
-        await run();
-      } catch (error) {
-        log.error({ phase: name, error: describeError(error).text }, 'a phase of the shutdown failed');
-      }
-    }
+    await runPhases(phases(crash), log);
     log.info('stopped');
     log.flush();
     process.exit(exitCode);
@@ -63,4 +60,15 @@ export function exitGracefully({
     );
     void stop(1, error ?? new Error('nothing was thrown'));
   });
+}
+
+/** Runs them one after another; after a phase that fails, the next one runs all the same. Never throws. */
+export async function runPhases(phases: readonly Phase[], log: Logger): Promise<void> {
+  for (const { name, run } of phases) {
+    try {
+      await run();
+    } catch (error) {
+      log.error({ phase: name, error: describeError(error).text }, 'a phase of the shutdown failed');
+    }
+  }
 }

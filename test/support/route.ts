@@ -2,7 +2,8 @@
 import type { Test } from 'tap';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { createServer } from '../../src/http/server.ts';
-import { webhooks } from '../../src/http/webhooks.ts';
+import { createWebhookCore } from '../../src/http/webhook-core.ts';
+import { registerWebhooks } from '../../src/http/webhooks.ts';
 import type { Logger } from '../../src/logger.ts';
 import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
 import type { Receiver } from '../../src/receive/receiver.ts';
@@ -22,7 +23,7 @@ export function createRoute(
     bodyLimitBytes,
     log: parts.log,
   });
-  app.register(webhooks, {
+  const core = createWebhookCore({
     ...parts,
     sources: new Map(sources.map((source) => [source.name, source])),
     waiting: new Map(),
@@ -32,6 +33,7 @@ export function createRoute(
     storesRawBody: false,
     bodyLimitBytes,
   });
+  registerWebhooks(app, core);
   return app;
 }
 

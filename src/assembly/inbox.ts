@@ -1,0 +1,103 @@
+// The receiving side, put together: `web` serves it by a server of its own, embedded Postbell by the host's server.
+import { createMetrics, type Metrics } from '../http/metrics.ts';
+import { createWebhookCore, type WebhookCore } from '../http/webhook-core.ts';
+import type { Logger } from '../logger.ts';
+import { openQueue } from '../queue/open-queue.ts';
+import type { Queue } from '../queue/queue.ts';
+import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
+import { createRejectionLog } from '../receive/rejections.ts';
+import { createSecretHandover } from '../receive/setup-windows.ts';
+import { createStoredSources } from '../receive/stored-sources.ts';
+import { connect } from '../runtime/connection.ts';
+import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
+import type { ConnectedSettings } from '../runtime/settings.ts';
+import type { Phase } from '../runtime/shutdown.ts';
+
+export interface InboxOptions {
+  settings: ConnectedSettings;
+  log: Logger;
+  /** Also measures the process itself: its memory, its event loop. */
+  measuresProcess: boolean;
+}
+
+export interface Inbox {
+  /** Answers 503 until `open` has resolved, and after `beginClosing`'s phases have run. */
+  core: WebhookCore;
+  metrics: Metrics;
+  /** As in `HealthDeps`. */
+  readinessProblem(): Promise<string | undefined>;
+  /** Resolves when the database was reached, or once the inbox is closing. @throws CommandError as `waitForSchema` */
+  open(): Promise<void>;
+  /** From now on the inbox is not ready. @returns the steps of its end, to be run in this order */
+  beginClosing(): readonly Phase[];
+}
+
+export function createInbox({ settings, log, measuresProcess }: InboxOptions): Inbox {
+  const { config, sources, waiting } = settings;
+  const database = connect(settings, {
+    applicationName: 'postbell web',
+    maxConnections: config.WEB_CONNECTIONS,
+    log,
+  });
+  let queue: Queue | undefined;
+  let receiver: Receiver | undefined;
+  const closing = new AbortController();
+  const lateReceiver = createLateReceiver(() => receiver);
+  const metrics = createMetrics({ measuresProcess });
+  metrics.watch(database, lateReceiver);
+  const storedSources = createStoredSources(database, log);
+  const core = createWebhookCore({
+    sources,
+    waiting,
+    storedSources,
+    secretHandover: createSecretHandover(database, log),
+    receiver: lateReceiver,
+    rejections: createRejectionLog(database, log),
+    metrics,
+    storesRawBody: config.STORE_RAW_BODY,
+    bodyLimitBytes: config.BODY_LIMIT_BYTES,
+    log,
+  });
+
+  return {
+    core,
+    metrics,
+    readinessProblem: createReadiness(database, () => receiver !== undefined && !closing.signal.aborted),
+    open: async () => {
+      await waitForSchema(database, log, closing.signal);
+      if (closing.signal.aborted) return;
+      await storedSources.read();
+      const opened = await openQueue(database, log, { supervise: false });
+      if (closing.signal.aborted) return opened.stop();
+      queue = opened;
+      receiver = createReceiver({
+        database,
+        queue,
+        log,
+        timeoutMs: config.RECEIVE_TIMEOUT_MS,
+        queueMax: config.RECEIVE_QUEUE_MAX,
+        sameBodyHours: config.SAME_BODY_HOURS,
+        onDuplicateAnomalies: metrics.countDuplicateAnomalies,
+      });
+    },
+    beginClosing: () => {
+      closing.abort();
+      return [
+        { name: 'receiver', run: () => lateReceiver.close() },
+        { name: 'queue', run: async () => queue?.stop() },
+        { name: 'database', run: () => database.close() },
+      ];
+    },
+  };
+}
+
+/** Stands in for the receiver until the database was reached: deliveries are answered 503. */
+function createLateReceiver(receiver: () => Receiver | undefined): Receiver {
+  return {
+    submit: (events, body) =>
+      receiver()?.submit(events, body) ??
+      Promise.reject(new UnavailableError('the database was not reached yet')),
+    waiting: () => receiver()?.waiting() ?? 0,
+    close: async () => receiver()?.close(),
+  };
+}

@@ -1,0 +1,124 @@
+// The working side, put together: the worker, its background tasks and its wake-ups, in a process of ours or of a host.
+import type { Config } from '../config.ts';
+import type { Database } from '../database/database.ts';
+import { allOrFirstError } from '../database/statements.ts';
+import type { Handler } from '../handlers/handler.ts';
+import type { Logger } from '../logger.ts';
+import { startMaintenance } from '../maintenance/tasks.ts';
+import { channel } from '../queue/notify.ts';
+import { openQueue } from '../queue/open-queue.ts';
+import type { Queue } from '../queue/queue.ts';
+import { connect } from '../runtime/connection.ts';
+import { waitForSchema } from '../runtime/readiness.ts';
+import type { ConnectedSettings } from '../runtime/settings.ts';
+import type { Phase } from '../runtime/shutdown.ts';
+import { workerPoolSize } from '../runtime/worker-connections.ts';
+import type { Watchdog } from '../watchdog.ts';
+import { workerSessionSettings } from '../worker/attempt.ts';
+import { startWorker } from '../worker/worker.ts';
+
+export interface WorkerPartsOptions {
+  settings: ConnectedSettings;
+  handlers: readonly Handler[];
+  log: Logger;
+  /** Only in a process of ours: it ends the process. */
+  watchdog?: Watchdog;
+}
+
+export interface WorkerParts {
+  /** Resolves when the worker takes jobs, or once it is closing. @throws CommandError as `waitForSchema` */
+  open(): Promise<void>;
+  /**
+   * From now on no job is taken. @returns the steps of its end, to be run in this order
+   * @param crash as in `Worker.stop`
+   */
+  beginClosing(crash?: unknown): readonly Phase[];
+}
+
+/** The part of the shutdown time that is reserved for rollbacks and requeues. */
+const shutdownReserveMs = 4_000;
+
+export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
+  const { settings, log } = options;
+  const { config } = settings;
+  const database = connect(settings, {
+    applicationName: 'postbell worker',
+    maxConnections: workerPoolSize(config),
+    sessionSettings: workerSessionSettings(config.HANDLER_TIMEOUT_SECONDS * 1_000),
+    log,
+  });
+  const closing = new AbortController();
+  const graceMs = Math.max(0, config.SHUTDOWN_TIMEOUT_SECONDS * 1_000 - shutdownReserveMs);
+  let running: Running | undefined;
+  return {
+    open: async () => {
+      await waitForSchema(database, log, closing.signal);
+      if (closing.signal.aborted) return;
+      const queue = await openQueue(database, log, {
+        supervise: true,
+        superviseSeconds: config.SUPERVISE_SECONDS,
+      });
+      await queue.applyPolicy(config);
+      if (closing.signal.aborted) return queue.stop();
+      running = start({ ...options, config, database, queue });
+    },
+    beginClosing: (crash) => {
+      closing.abort();
+      return [
+        { name: 'worker', run: async () => running?.stop(graceMs, crash) },
+        { name: 'database', run: () => database.close() },
+      ];
+    },
+  };
+}
+
+interface Running {
+  stop(graceMs: number, crash?: unknown): Promise<void>;
+}
+
+interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'watchdog'> {
+  config: Config;
+  database: Database;
+  queue: Queue;
+}
+
+function start({ config, database, queue, handlers, log, watchdog }: StartOptions): Running {
+  const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
+  const worker = startWorker({
+    ...releaseDeps,
+    handlers: () => handlers,
+    concurrency: config.WORKER_CONCURRENCY,
+    timeoutMs: config.HANDLER_TIMEOUT_SECONDS * 1_000,
+    retryDelaySeconds: config.RETRY_DELAY_SECONDS,
+    retryDelayMaxSeconds: config.RETRY_DELAY_MAX_SECONDS,
+    maxDeferrals: config.MAX_DEFERRALS,
+    heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
+    pollMs: config.POLL_SECONDS * 1_000,
+    ...(watchdog && { watchdog }),
+  });
+  const maintenance = startMaintenance({ config, ...releaseDeps });
+  if (config.DATABASE_POOLER)
+    log.warn(
+      { pollSeconds: config.POLL_SECONDS },
+      'no LISTEN behind a transaction pooler: the worker polls for new jobs',
+    );
+  // Behind a transaction pooler LISTEN does not last: the worker polls.
+  const listener = config.DATABASE_POOLER
+    ? undefined
+    : database.listen(channel, (payload) => {
+        if (payload !== 'jobs') maintenance.onReplay();
+        worker.wake();
+      });
+  const stopListening = async () => listener?.close();
+  return {
+    stop: async (graceMs, crash) => {
+      // First the worker stops taking jobs. The tasks end while its handlers finish: a mass replay takes minutes.
+      const workerStopped = worker.stop(graceMs, crash);
+      try {
+        await allOrFirstError([workerStopped, maintenance.stop(), stopListening()]);
+      } finally {
+        await queue.stop();
+      }
+    },
+  };
+}
