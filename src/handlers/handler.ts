@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { z } from 'zod';
-import type { QueryResult, Row } from '../database/database.ts';
+import type { QueryResult, Row } from '../database/rows.ts';
 import { CommandError, ConfigError, describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
@@ -47,7 +46,19 @@ export interface BatchContext<P> {
   signal: AbortSignal;
 }
 
-export interface Handler<S extends z.ZodType = z.ZodType> {
+/** A zod schema, as far as Postbell uses it: zod's own type would refuse a schema of another minor version of zod. */
+export interface PayloadSchema<Output = unknown> {
+  safeParse(
+    value: unknown,
+  ):
+    | { success: true; data: Output }
+    | { success: false; error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] } };
+}
+
+/** What a schema makes of a payload that matches. */
+export type PayloadOf<S extends PayloadSchema> = S extends PayloadSchema<infer Output> ? Output : never;
+
+export interface Handler<S extends PayloadSchema = PayloadSchema> {
   provider: string;
   /** Only events of this source. Default: every source of the provider. */
   source?: string;
@@ -56,7 +67,7 @@ export interface Handler<S extends z.ZodType = z.ZodType> {
   /** An event whose payload does not match is a dead letter at once. Default: every payload matches. */
   payload?: S;
   /** Names the thing that the event is about. Events of one entity run one at a time; `whenStale` decides about older ones. */
-  entity?(payload: z.output<S>, event: HandlerEvent): string | null | undefined;
+  entity?(payload: PayloadOf<S>, event: HandlerEvent): string | null | undefined;
   /** For an event older than the last one applied to its entity; default `ignore`: IGNORED as `stale`. */
   whenStale?: 'ignore' | 'handle';
   /**
@@ -71,13 +82,13 @@ export interface Handler<S extends z.ZodType = z.ZodType> {
    * The team's code. Returns → PROCESSED. Throws PermanentError → FAILED. Throws Later → deferred.
    * Throws another error → retried with back-off, FAILED on the 5th failure (MAX_ATTEMPTS).
    */
-  handle(context: HandlerContext<z.output<S>>): Promise<unknown>;
+  handle(context: HandlerContext<PayloadOf<S>>): Promise<unknown>;
   /** Many events in one transaction; not together with `entity`. If it throws, the events run one by one through `handle`. */
-  batch?(context: BatchContext<z.output<S>>): Promise<unknown>;
+  batch?(context: BatchContext<PayloadOf<S>>): Promise<unknown>;
 }
 
 /** Gives `handle` the type of its schema. @throws TypeError for a handler that cannot run */
-export function defineHandler<S extends z.ZodType = z.ZodUnknown>(handler: Handler<S>): Handler {
+export function defineHandler<S extends PayloadSchema = PayloadSchema>(handler: Handler<S>): Handler {
   const problem = handlerProblem(handler);
   if (problem) throw new TypeError(`defineHandler: ${problem}`);
   return handler as unknown as Handler;
