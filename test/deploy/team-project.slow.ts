@@ -1,0 +1,174 @@
+// The packed package in a team's own project, by npm and by pnpm: what it holds, its types, its program. Needs npm's registry.
+import fs from 'node:fs';
+import path from 'node:path';
+import t, { type Test } from 'tap';
+import { createProject, packPackage, run } from './deployment.ts';
+
+/** Not packages of development: they would be 150 more, for this file alone. */
+const tools = { publint: 'publint@0.3.25', attw: '@arethetypeswrong/cli@0.18.5', pnpm: 'pnpm@12.21.0' };
+const root = new URL('../../', import.meta.url);
+const read = (file: string) => fs.readFileSync(new URL(file, root), 'utf8');
+const manifest = JSON.parse(read('package.json')) as {
+  version: string;
+  devDependencies: Record<string, string>;
+};
+
+const tarball = await packPackage(t);
+
+t.test('npm pack builds, and takes along what a team needs and nothing else', async (t) => {
+  const lines = (await run(path.dirname(tarball), `tar -tvf '${tarball}'`)).trim().split('\n');
+  const files = lines.map((line) => line.replace(/^.* package\//, ''));
+  const expected = [
+    '.env.example',
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'dist/cli.js',
+    'dist/index.d.ts',
+    'dist/index.js',
+    ...['docs', 'sql'].flatMap((folder) =>
+      fs.readdirSync(new URL(folder, root)).map((name) => `${folder}/${name}`),
+    ),
+  ];
+  for (const file of expected) t.ok(files.includes(file), file);
+  const places = new Set(files.map((file) => file.split('/')[0]));
+  t.same([...places].sort(), [
+    '.env.example',
+    'CHANGELOG.md',
+    'LICENSE',
+    'README.md',
+    'dist',
+    'docs',
+    'package.json',
+    'sql',
+  ]);
+  const bin = lines.find((line) => line.endsWith(' package/dist/cli.js'))!;
+  t.match(bin, /^-rwxr-xr-x/, 'the program is executable');
+});
+
+t.test('publint has no remark', async (t) => {
+  await run(path.dirname(tarball), `npm exec --yes -- ${tools.publint} run --strict '${tarball}'`);
+  t.pass();
+});
+
+t.test('the types are right for node16 from ESM and CommonJS, and for bundlers', async (t) => {
+  // There is no build for CommonJS: every Node that Postbell runs on can `require` ESM, and a second copy would be a second program.
+  const rules = '--profile node16 --ignore-rules cjs-resolves-to-esm';
+  await run(path.dirname(tarball), `npm exec --yes -- ${tools.attw} '${tarball}' ${rules}`);
+  t.pass();
+});
+
+const handlers = `
+import { defineHandler, type Handler, type HandlerTransaction, Later, type Logger } from 'postbell';
+import type { Logger as OwnLogger } from 'pino';
+import { z } from 'zod';
+
+const payment = z.object({ data: z.object({ object: z.object({ id: z.string(), amount: z.number() }) }) });
+
+async function markPaid(tx: HandlerTransaction, id: string, log: OwnLogger): Promise<number> {
+  const { rows } = await tx.query<{ id: number }>('UPDATE orders SET paid = true WHERE payment = $1 RETURNING id', [id]);
+  log.info({ id }, 'paid');
+  return rows.length;
+}
+const note = (log: Logger, bytes: Uint8Array | null) => log.debug({ bytes: bytes?.length ?? 0 });
+
+export const paid: Handler = defineHandler({
+  provider: 'stripe',
+  topic: 'payment_intent.succeeded',
+  payload: payment,
+  entity: (payload) => payload.data.object.id,
+  async handle({ event, payload, tx, log, signal }) {
+    signal.throwIfAborted();
+    note(log, event.rawBody);
+    const amount: number = payload.data.object.amount;
+    // @ts-expect-error: the payload has the type of its schema
+    const wrong: string = payload.data.object.amount;
+    if ((await markPaid(tx, payload.data.object.id, log)) === 0)
+      throw new Later({ afterSeconds: 60, reason: \`no order of \${amount} \${wrong}\` });
+  },
+});
+export const anything = defineHandler({
+  provider: 'github',
+  topic: '*',
+  async handle({ payload }) {
+    const unknownPayload: unknown = payload;
+    // @ts-expect-error: without a schema the payload is unknown
+    payload.action;
+    return unknownPayload;
+  },
+});
+`;
+const files: Record<string, string> = {
+  'handlers/index.ts': `${handlers}export default [paid, anything];`,
+  'commonjs/index.cts': handlers,
+  'run-commonjs.cjs': `
+    const { paid, anything } = require('./commonjs/index.cjs');
+    console.log(typeof require('postbell').defineHandler, paid.topic, anything.provider);`,
+};
+const compilerOptions = {
+  strict: true,
+  skipLibCheck: false,
+  exactOptionalPropertyTypes: true,
+  target: 'es2024',
+  types: ['node'],
+};
+const configs: Record<string, object> = {
+  'tsconfig.json': {
+    compilerOptions: { ...compilerOptions, module: 'nodenext' },
+    include: ['handlers', 'commonjs'],
+  },
+  'tsconfig.bundler.json': {
+    compilerOptions: { ...compilerOptions, module: 'esnext', moduleResolution: 'bundler', noEmit: true },
+    include: ['handlers'],
+  },
+};
+
+/** The team's own, of other versions than Postbell's: two copies of each. */
+const dependencies = { postbell: `file:${tarball}`, zod: '4.0.17', pino: '10.0.0', pg: '8.16.3' };
+const devDependencies = {
+  '@types/node': manifest.devDependencies['@types/node'],
+  typescript: manifest.devDependencies.typescript,
+  'typescript-5': 'npm:typescript@5.9.3',
+};
+const installers = {
+  npm: (project: string) => run(project, 'npm install'),
+  pnpm: (project: string) => run(project, `npm exec --yes -- ${tools.pnpm} install --store-dir .pnpm-store`),
+};
+
+for (const [installer, install] of Object.entries(installers))
+  t.test(`${installer}: a team with other versions of zod, pino and pg compiles and runs`, async (t) => {
+    const project = createProject(t, { private: true, type: 'module', dependencies, devDependencies });
+    for (const [name, text] of Object.entries(files)) write(project, name, text);
+    for (const [name, config] of Object.entries(configs)) write(project, name, JSON.stringify(config));
+    await install(project);
+    t.notOk(fs.existsSync(path.join(project, 'node_modules/@types/pg')), 'without @types/pg');
+    await compile(project);
+    await runProgram(t, project);
+  });
+
+t.test('CHANGELOG.md has the version of package.json at its top', (t) => {
+  const [, heading = ''] = /^## (.*)$/m.exec(read('CHANGELOG.md')) ?? [];
+  t.equal(heading.split(' ')[0], manifest.version);
+  t.match(heading, /^[0-9.]+ \((unreleased|\d{4}-\d\d-\d\d)\)$/);
+  t.end();
+});
+
+function write(project: string, name: string, text: string): void {
+  fs.mkdirSync(path.join(project, path.dirname(name)), { recursive: true });
+  fs.writeFileSync(path.join(project, name), text);
+}
+
+async function compile(project: string): Promise<void> {
+  for (const typescript of ['typescript', 'typescript-5'])
+    for (const config of Object.keys(configs))
+      await run(project, `node node_modules/${typescript}/bin/tsc -p ${config}`);
+}
+
+async function runProgram(t: Test, project: string): Promise<void> {
+  t.match(await run(project, 'npx --no-install postbell --help'), /^Usage: postbell/);
+  t.equal((await run(project, 'npx --no-install postbell --version')).trim(), manifest.version);
+  const esm = `import list from './handlers/index.js'; console.log(list.length)`;
+  t.equal((await run(project, `node --input-type=module --eval "${esm}"`)).trim(), '2');
+  const commonjs = await run(project, 'node run-commonjs.cjs');
+  t.equal(commonjs.trim(), 'function payment_intent.succeeded github');
+}
