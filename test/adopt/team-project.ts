@@ -2,10 +2,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { createProject, packPackage, run } from './deployment.ts';
+import { createProject, packPackage, run } from '../deploy/deployment.ts';
 
 /** Not packages of development: they would be 150 more, for this file alone. */
-const tools = { publint: 'publint@0.3.25', attw: '@arethetypeswrong/cli@0.18.5', pnpm: 'pnpm@12.21.0' };
+const checkers = { publint: '0.3.25', '@arethetypeswrong/cli': '0.18.5' };
+const pnpm = 'pnpm@12.21.0';
 const root = new URL('../../', import.meta.url);
 const read = (file: string) => fs.readFileSync(new URL(file, root), 'utf8');
 const manifest = JSON.parse(read('package.json')) as {
@@ -44,18 +45,6 @@ t.test('npm pack builds, and takes along what a team needs and nothing else', as
   ]);
   const bin = lines.find((line) => line.endsWith(' package/dist/cli.js'))!;
   t.match(bin, /^-rwxr-xr-x/, 'the program is executable');
-});
-
-t.test('publint has no remark', async (t) => {
-  await run(path.dirname(tarball), `npm exec --yes -- ${tools.publint} run --strict '${tarball}'`);
-  t.pass();
-});
-
-t.test('the types are right for node16 from ESM and CommonJS, and for bundlers', async (t) => {
-  // There is no build for CommonJS: every Node that Postbell runs on can `require` ESM, and a second copy would be a second program.
-  const rules = '--profile node16 --ignore-rules cjs-resolves-to-esm';
-  await run(path.dirname(tarball), `npm exec --yes -- ${tools.attw} '${tarball}' ${rules}`);
-  t.pass();
 });
 
 const handlers = `
@@ -123,28 +112,41 @@ const configs: Record<string, object> = {
   },
 };
 
-/** The team's own, of other versions than Postbell's: two copies of each. */
-const dependencies = { postbell: `file:${tarball}`, zod: '4.0.17', pino: '10.0.0', pg: '8.16.3' };
-const devDependencies = {
-  '@types/node': manifest.devDependencies['@types/node'],
-  typescript: manifest.devDependencies.typescript,
-  'typescript-5': 'npm:typescript@5.9.3',
+/** The team's own zod, pino and pg, of other versions than Postbell's: two copies of each. */
+const team = {
+  private: true,
+  type: 'module',
+  dependencies: { postbell: `file:${tarball}`, zod: '4.0.17', pino: '10.0.0', pg: '8.16.3' },
 };
-const installers = {
-  npm: (project: string) => run(project, 'npm install'),
-  pnpm: (project: string) => run(project, `npm exec --yes -- ${tools.pnpm} install --store-dir .pnpm-store`),
-};
+const types = pinned('@types/node', 'typescript');
 
-for (const [installer, install] of Object.entries(installers))
-  t.test(`${installer}: a team with other versions of zod, pino and pg compiles and runs`, async (t) => {
-    const project = createProject(t, { private: true, type: 'module', dependencies, devDependencies });
-    for (const [name, text] of Object.entries(files)) write(project, name, text);
-    for (const [name, config] of Object.entries(configs)) write(project, name, JSON.stringify(config));
-    await install(project);
+t.test(
+  'npm: publint and attw have no remark; old and new TypeScript compile; ESM and CommonJS run',
+  async (t) => {
+    const devDependencies = { ...types, ...checkers, 'typescript-5': 'npm:typescript@5.9.3' };
+    const project = createProject(t, { ...team, devDependencies });
+    writeFiles(project);
+    await run(project, 'npm install --ignore-scripts');
+    await run(project, `npx --no-install publint run --strict '${tarball}'`);
+    // There is no build for CommonJS: every Node that Postbell runs on can `require` ESM, and a second copy would be a second program.
+    const rules = '--profile node16 --ignore-rules cjs-resolves-to-esm';
+    await run(project, `npx --no-install attw '${tarball}' ${rules}`);
     t.notOk(fs.existsSync(path.join(project, 'node_modules/@types/pg')), 'without @types/pg');
-    await compile(project);
+    for (const typescript of ['typescript', 'typescript-5'])
+      for (const config of Object.keys(configs))
+        await run(project, `node node_modules/${typescript}/bin/tsc -p ${config}`);
     await runProgram(t, project);
-  });
+  },
+);
+
+t.test('pnpm: packages that nobody named are out of reach, and all works', async (t) => {
+  const project = createProject(t, { ...team, devDependencies: types });
+  writeFiles(project);
+  await run(project, `npm exec --yes -- ${pnpm} install --ignore-scripts --store-dir .pnpm-store`);
+  t.notOk(fs.existsSync(path.join(project, 'node_modules/fastify')));
+  await run(project, 'node node_modules/typescript/bin/tsc -p tsconfig.json');
+  await runProgram(t, project);
+});
 
 t.test('CHANGELOG.md has the version of package.json at its top', (t) => {
   const [, heading = ''] = /^## (.*)$/m.exec(read('CHANGELOG.md')) ?? [];
@@ -153,15 +155,17 @@ t.test('CHANGELOG.md has the version of package.json at its top', (t) => {
   t.end();
 });
 
-function write(project: string, name: string, text: string): void {
-  fs.mkdirSync(path.join(project, path.dirname(name)), { recursive: true });
-  fs.writeFileSync(path.join(project, name), text);
+/** Of the repository's own packages of development. */
+function pinned(...names: string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [name, manifest.devDependencies[name]!]));
 }
 
-async function compile(project: string): Promise<void> {
-  for (const typescript of ['typescript', 'typescript-5'])
-    for (const config of Object.keys(configs))
-      await run(project, `node node_modules/${typescript}/bin/tsc -p ${config}`);
+function writeFiles(project: string): void {
+  const texts = Object.entries(configs).map(([name, config]) => [name, JSON.stringify(config)] as const);
+  for (const [name, text] of [...Object.entries(files), ...texts]) {
+    fs.mkdirSync(path.join(project, path.dirname(name)), { recursive: true });
+    fs.writeFileSync(path.join(project, name), text);
+  }
 }
 
 async function runProgram(t: Test, project: string): Promise<void> {
