@@ -1,9 +1,11 @@
 // `postbell init`: Postbell in the team's own folder. Makes what is missing, and overwrites nothing.
 import { askAnswers, type GivenAnswers } from '../init/answers.ts';
 import { handlerFiles } from '../init/handler-files.ts';
+import { notesFor } from '../init/notes.ts';
 import { planFiles, writeFiles } from '../init/plan.ts';
 import { printCommands, printPlan, printProviders } from '../init/print-next-steps.ts';
 import { inspectProject } from '../init/project.ts';
+import { printable } from '../printable.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
 
@@ -29,6 +31,7 @@ export async function runInit(io: CommandIo, options: InitOptions): Promise<numb
   printLine(out, dryRun ? 'A dry run: nothing was written.\n' : '');
   printPlan(out, plan);
   if (!plan.some(({ action }) => isChange(action))) printLine(out, '\nNothing was missing.');
+  for (const note of notesFor(project, answers)) printLine(out, `\nNote: ${printable(note)}.`);
   printProviders(out, answers.providers, topic);
   printCommands(out, project, provider!, topic);
   return 0;

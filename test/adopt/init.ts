@@ -23,7 +23,10 @@ t.test('from nothing to PROCESSED', async (t) => {
   t.match(await run(folder, send!), /^200 \{"ok":true/);
   await running.waitForOutput(/outcome=processed/);
   t.comment(`from npx to PROCESSED: ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
-  t.match(await run(folder, 'npx --no-install postbell events'), /payment_intent.succeeded +PROCESSED/);
+  t.match(
+    await run(folder, 'npx --no-install postbell events'),
+    /PROCESSED +stripe +evt_\w+ +payment_intent.succeeded/,
+  );
   running.kill('SIGINT');
   t.same(await running.exited, { code: 0, signal: null });
 });

@@ -27,7 +27,9 @@ t.test('npm pack builds, and takes along what a team needs and nothing else', as
     'dist/cli.js',
     'dist/index.d.ts',
     'dist/index.js',
-    ...['docs', 'sql'].flatMap((folder) =>
+    'dist/shop/index.js',
+    'dist/shop/tables.sql',
+    ...['docs', 'sql', 'templates'].flatMap((folder) =>
       fs.readdirSync(new URL(folder, root)).map((name) => `${folder}/${name}`),
     ),
   ];
@@ -42,6 +44,7 @@ t.test('npm pack builds, and takes along what a team needs and nothing else', as
     'docs',
     'package.json',
     'sql',
+    'templates',
   ]);
   const bin = lines.find((line) => line.endsWith(' package/dist/cli.js'))!;
   t.match(bin, /^-rwxr-xr-x/, 'the program is executable');

@@ -164,6 +164,7 @@ t.test('what a team has stays, byte by byte', async (t) => {
     '.gitignore': 'node_modules\n',
     '.env.example': '#STRIPE_WEBHOOK_SECRET=\nPORT=8080',
     'pnpm-lock.yaml': 'lockfileVersion: 9\n',
+    'tsconfig.json': '{ "compilerOptions": {} }',
     'package.json': `${JSON.stringify(
       {
         name: '@shop/Back End',
@@ -179,6 +180,9 @@ t.test('what a team has stays, byte by byte', async (t) => {
   const text = await init(t, cli, '--yes', '--providers', 'stripe,shopify', '--language', 'typescript');
   const after = filesIn(cli.folder);
   t.match(text, /keep +Procfile +\(yours/);
+  t.match(text, /Note: package.json asks for Node 24.x; Postbell needs >=24\./);
+  t.match(text, /Note: .gitignore does not name .env/);
+  t.match(text, /Note: tsconfig.json has no "include": add "exclude": \["handlers"\]/);
   for (const name of ['Procfile', '.gitignore', 'pnpm-lock.yaml'] as const) t.equal(after[name], own[name]);
   t.ok(after['.env.example']!.startsWith(`${own['.env.example']}\n\n# Postbell`));
   t.equal(after['.env.example']!.split('STRIPE_WEBHOOK_SECRET').length, 2, 'no name twice');
