@@ -140,7 +140,7 @@ function reportUnbalanced(out: OutputStream, lines: readonly BookLine[]): void {
 function printSqlToTry(out: OutputStream): void {
   printLine(
     out,
-    '\nThe demo deletes its database at the end. To try SQL yourself: npm run dev, send an event, and in psql:',
+    '\nThe demo deletes its database at the end. To try SQL yourself: run dev, send an event, and in psql:',
   );
   for (const statement of statementsToTry) printLine(out, `  ${statement};`);
   printLine(out);

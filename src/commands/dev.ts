@@ -9,6 +9,7 @@ import { printWelcome } from '../dev/print-welcome.ts';
 import { readableLine } from '../dev/readable-log.ts';
 import { createReloadingWorker } from '../dev/reloading-worker.ts';
 import { ensureSecrets } from '../dev/trial-secrets.ts';
+import { createTypeCheck } from '../dev/type-check.ts';
 import { watchFolder } from '../dev/watch-folder.ts';
 import { CommandError } from '../errors.ts';
 import { loadForwards } from '../forward/settings.ts';
@@ -78,10 +79,20 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     const webUrl = String(address);
     announceRunning(devFolder, { port: Number(new URL(webUrl).port), databaseUrl: postgres?.url });
     started.defer(() => withdrawRunning(devFolder));
-    if (handlersModule) started.defer(watchFolder(path.dirname(handlersModule), worker.reload));
+    const codeFolder = handlersModule && folderOfCode(folder, handlersModule);
     const up = { webUrl, databaseUrl: postgres?.url, sources: [...sources.keys()] };
     if (json) printJson(output, { name: 'dev', msg: 'up', ...up });
-    else printWelcome(output, { ...up, handlersModule, folder });
+    else printWelcome(output, { ...up, codeFolder, folder });
+    if (handlersModule && codeFolder) {
+      const types = createTypeCheck({ handlersModule, folder, say });
+      started.defer(types.stop);
+      const onChange = async () => {
+        types.start();
+        await worker.reload();
+      };
+      started.defer(watchFolder(codeFolder, onChange));
+      types.start();
+    }
     return await Promise.race([web.broken, stop.stopped]);
   } catch (error) {
     // Ctrl-C reaches the child processes as well: an error after it is its consequence.
@@ -89,6 +100,12 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     say('stopping');
     return interruptedExitCode;
   }
+}
+
+/** The whole project; or the handlers' folder where it is outside. */
+function folderOfCode(folder: string, handlersModule: string): string {
+  const isInside = handlersModule.startsWith(path.resolve(folder) + path.sep);
+  return isInside ? path.resolve(folder) : path.dirname(handlersModule);
 }
 
 /** The default port; 0 (any free port) where another program uses it. */

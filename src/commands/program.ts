@@ -5,12 +5,29 @@ import type { CommandIo } from '../terminal/io.ts';
 import type { DevOptions } from './dev.ts';
 import type { EventsOptions } from './events.ts';
 import { filterFlags } from './filter-flags.ts';
+import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';
 import type { SetupOptions } from './setup.ts';
 import type { ShowOptions } from './show.ts';
 import { addVerb, type Verb, wholeNumber } from './verb.ts';
+
+const init: Verb<InitOptions> = {
+  name: 'init',
+  summary:
+    "put Postbell into this folder: an example handler, scripts, the platforms' files; overwrite nothing",
+  examples: ['postbell init', 'postbell init --yes --providers stripe,shopify --platform render'],
+  flags: [
+    ['--providers <names>', 'the providers, with commas between them'],
+    ['--platform <name>', 'heroku, render, docker or all'],
+    ['--language <name>', 'typescript or javascript'],
+    ['-y, --yes', 'ask nothing; take the defaults (stripe, all, and the language of the project)'],
+    ['--dry-run', 'print the files, and write nothing'],
+  ],
+  usesDatabase: false,
+  run: async (io, options) => (await import('./init.ts')).runInit(io, options),
+};
 
 const web: Verb = {
   name: 'web',
@@ -156,7 +173,7 @@ const keys: Verb<KeysOptions> = {
 
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
-  ...[web, worker, dev, demo, migrate],
+  ...[init, web, worker, dev, demo, migrate],
   ...[status, events, show, replay, send],
   ...[doctor, setup, providers, keys],
 ];

@@ -2,14 +2,10 @@
 import type pg from 'pg';
 import type { FailpointSite } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
+import type { QueryResult, Row } from './rows.ts';
 import type { Schemas } from './schemas.ts';
 
-export type Row = Record<string, unknown>;
-export interface QueryResult<R> {
-  rows: R[];
-  rowCount: number | null;
-  command: string;
-}
+export type { QueryResult, Row };
 
 export interface Statement {
   /** With placeholders for the schemas, see `createFillIn`. */

@@ -26,8 +26,11 @@ export interface Stage extends AsyncDisposable {
   broken: Promise<never>;
 }
 
-const repositoryFolder = fileURLToPath(new URL('../../', import.meta.url));
-const handlersModule = path.join(repositoryFolder, 'handlers/index.ts');
+// The build makes dist/shop/ of handlers/ (scripts/build-shop.ts): Node strips no types below node_modules.
+const handlersModule = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../handlers/index.ts' : '../shop/index.js', import.meta.url),
+);
+const handlersFolder = path.dirname(handlersModule);
 const playedProviders = ['stripe', 'shopify', 'fedex'] as const;
 
 /** Starts all parts. If a later part fails, or the demo is stopped, the parts that run are stopped again. */
@@ -38,7 +41,7 @@ export async function openStage(
 ): Promise<Stage> {
   if (!existsSync(handlersModule)) {
     throw new CommandError(
-      `the demo needs the example shop's handlers, and ${handlersModule} is missing: clone the repository`,
+      `the demo needs the example shop's handlers, and ${handlersModule} is missing: install postbell again`,
     );
   }
   const metricsToken = randomBytes(16).toString('hex');
@@ -55,13 +58,13 @@ export async function openStage(
     policy: config,
     log,
     acceptSelfSigned: acceptsSelfSigned(config, databaseUrl),
-    tablesFile: path.join(path.dirname(handlersModule), 'tables.sql'),
+    tablesFile: path.join(handlersFolder, 'tables.sql'),
   });
   stop.signal.throwIfAborted();
   say('the tables are created (postbell migrate)');
 
   const childEnv = { ...stageEnv, DATABASE_URL: databaseUrl };
-  const start = (verb: 'web' | 'worker') => startChild({ verb, env: childEnv, folder: repositoryFolder });
+  const start = (verb: 'web' | 'worker') => startChild({ verb, env: childEnv, folder: handlersFolder });
   const web = start('web');
   const worker = start('worker');
   stack.defer(async () => {

@@ -1,12 +1,13 @@
 // Generates secrets for the sources that are on in dev by default, and stores them in `.postbell/dev.env`.
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Environment } from '../config.ts';
 import { type Provider, providers } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import { readEnvFile, secretsFile, writeEnvFile } from './dev-folder.ts';
 
-/** Providers whose secret is one random text. */
-const trialProviders: readonly Provider[] = [
+/** Where the project names none. */
+const usualProviders: readonly Provider[] = [
   providers.stripe,
   providers.shopify,
   providers.github,
@@ -15,12 +16,16 @@ const trialProviders: readonly Provider[] = [
   providers['standard-webhooks'],
 ];
 
-/** @returns secrets for the trial sources without a secret in `env`; the same after every restart */
+/**
+ * The trial sources: the providers that the project's `.env.example` names, else the usual ones.
+ * @returns secrets for the trial sources without a secret in `env`; the same after every restart
+ */
 export function ensureSecrets(devFolder: string, env: Environment): Record<string, string> {
+  const named = namedProviders(path.join(path.dirname(devFolder), '.env.example'));
   const file = path.join(devFolder, secretsFile);
   const kept = readEnvFile(file);
   const secrets: Record<string, string> = {};
-  for (const provider of trialProviders) {
+  for (const provider of named.length > 0 ? named : usualProviders) {
     const variable = `${variableOf(provider.name)}_WEBHOOK_SECRET`;
     if (!env[variable]) secrets[variable] = kept[variable] || provider.secret.generate().secret;
   }
@@ -29,4 +34,16 @@ export function ensureSecrets(devFolder: string, env: Environment): Record<strin
     ...secrets,
   });
   return secrets;
+}
+
+/** Without those that sign with a key pair: `postbell send` could not sign for them. */
+function namedProviders(envExample: string): Provider[] {
+  if (!existsSync(envExample)) return [];
+  const text = readFileSync(envExample, 'utf8');
+  return Object.values<Provider>(providers).filter(
+    ({ name, secret, configure }) =>
+      !configure &&
+      new RegExp(`^\\s*#?\\s*${variableOf(name)}_WEBHOOK_SECRET=`, 'm').test(text) &&
+      secret.generate().privateKey === undefined,
+  );
 }

@@ -1,5 +1,5 @@
 // defineHandler, its types and checks, and the choice of the handlers for an event.
-import type { QueryResult, Row } from '../database/database.ts';
+import type { QueryResult, Row } from '../database/rows.ts';
 import type { Logger } from '../logger.ts';
 import type { KnownTopics } from './known-topics.ts';
 import { isStandardSchema, type SchemaOutput, type StandardSchema } from './schema.ts';

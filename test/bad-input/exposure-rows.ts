@@ -15,6 +15,9 @@ import { audit, installWithoutScripts, manifest, productionPackages } from './su
 
 const permissive = /^\(?(MIT|ISC|BSD-[23]-Clause|Apache-2\.0|0BSD|BlueOak-1\.0\.0|CC0-1\.0)\b/;
 
+/** A team has these itself: one copy serves both, and the team's fixes reach Postbell. The lockfile pins them, too. */
+const inRange = ['pg', 'pino', 'zod'];
+
 export const exposureRows: readonly BadInput[] = [
   {
     id: 'B80',
@@ -174,8 +177,8 @@ export const exposureRows: readonly BadInput[] = [
       const packages = productionPackages();
       t.ok(packages.length > 20);
       t.ok(Object.keys(manifest.dependencies).length <= 10, 'direct dependencies');
-      for (const version of Object.values(manifest.dependencies))
-        t.match(version, /^\d+\.\d+\.\d+$/, 'pinned');
+      for (const [name, version] of Object.entries(manifest.dependencies))
+        t.match(version, inRange.includes(name) ? /^\^\d+\.\d+\.\d+$/ : /^\d+\.\d+\.\d+$/, name);
       t.same(
         packages.filter(({ license = '' }) => !permissive.test(license)),
         [],

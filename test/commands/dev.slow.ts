@@ -1,17 +1,19 @@
 // dev as its users have it: real processes in a project's folder, rung and changed from another terminal.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { runProgram } from '../../src/commands/program.ts';
+import { shell } from '../deploy/deployment.ts';
 import { fakeTerminal } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { isRunning, runProcess, startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 
+const cliFile = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 const api = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
 const reloaded = /the worker runs the current handlers/g;
 
@@ -39,6 +41,27 @@ function writeHandler(folder: string, word: string, table = 'notes'): void {
   );
 }
 
+const handlerWithLibrary = `import { defineHandler } from '${api}';
+  import { word } from '../lib/word.ts';
+  export default [defineHandler({
+    provider: 'github',
+    topic: 'ping',
+    async handle({ event, tx }) {
+      await tx.query('INSERT INTO notes VALUES ($1, $2)', [event.id, String(word)]);
+    },
+  })];`;
+
+/** This repository's compiler and types of Node. */
+function installTypeScript(folder: string): void {
+  const packages = fileURLToPath(new URL('../../node_modules/', import.meta.url));
+  mkdirSync(path.join(folder, 'node_modules/@types'), { recursive: true });
+  for (const name of ['typescript', '@types/node'])
+    symlinkSync(path.join(packages, name), path.join(folder, 'node_modules', name));
+  const options = { module: 'nodenext', target: 'es2024', strict: true, types: ['node'], noEmit: true };
+  const compilerOptions = { ...options, allowImportingTsExtensions: true, skipLibCheck: true };
+  writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
+}
+
 function writeTables(folder: string, sql: string): void {
   replaceFile(folder, 'handlers/tables.sql', sql);
 }
@@ -52,6 +75,14 @@ function replaceFile(folder: string, name: string, text: string): void {
 
 async function startDev(t: Test, folder: string, env: Record<string, string> = {}): Promise<TestProcess> {
   const dev = startProcess(t, ['dev', '--yes'], { cwd: folder, env: { PORT: '0', ...env } });
+  await seen(dev, /Postbell is up[\s\S]*postbell status\n/);
+  return dev;
+}
+
+/** Without tap's loaders, with which TypeScript's program does not start. */
+async function startDevAlone(t: Test, folder: string, env: Record<string, string>): Promise<TestProcess> {
+  const command = `'${process.execPath}' '${cliFile}' dev --yes`;
+  const dev = startProcess(t, ...shell(command, { cwd: folder, env: { PORT: '0', ...env } }));
   await seen(dev, /Postbell is up[\s\S]*postbell status\n/);
   return dev;
 }
@@ -210,6 +241,33 @@ t.test('a worker that ends by itself is started again', async (t) => {
   process.kill(Number(pid), 'SIGKILL');
   await seen(dev, /the worker ended \(signal SIGKILL\); dev starts a new worker/);
   t.equal(await noteOf(url, await ringAsPrinted(dev, folder)), 'first');
+});
+
+t.test('all code of the project is watched and type-checked; what .env.example names is on', async (t) => {
+  const { url } = await createTestDatabase(t, { migrated: false });
+  const folder = createProject(t);
+  const untyped = await startDevAlone(t, folder, { DATABASE_URL: url });
+  await seen(untyped, /not type-checked: no tsconfig.json/);
+  untyped.kill('SIGINT');
+  await untyped.exited;
+
+  installTypeScript(folder);
+  mkdirSync(path.join(folder, 'lib'));
+  replaceFile(folder, 'lib/word.ts', `export const word: string = 'first';`);
+  replaceFile(folder, '.env.example', '#GITHUB_WEBHOOK_SECRET=\n#DISCORD_WEBHOOK_SECRET=\n');
+  replaceFile(folder, 'handlers/index.ts', handlerWithLibrary);
+  const dev = await startDevAlone(t, folder, { DATABASE_URL: url });
+  t.match(dev.output(), /send github ping\n.*status\n/);
+  t.notMatch(dev.output(), /webhooks\/(stripe|discord)/);
+  await seen(dev, /no type errors/);
+  replaceFile(folder, 'lib/notes.log', 'no code');
+  replaceFile(folder, 'lib/word.ts', `export const word: string = 2;`);
+  await seen(dev, /lib\/word.ts\(1,\d+\): error TS2322/);
+  await seenTimes(dev, reloaded, 2);
+  const send = await runProcess(['send', 'github', 'ping'], { cwd: folder });
+  const [, id] = / {2}(\S+)\n$/.exec(send.stdout)!;
+  t.equal(await noteOf(url, id!), '2', 'type errors do not stop the worker');
+  t.equal(dev.output().match(reloaded)?.length, 2, 'a log is no code');
 });
 
 t.test('without handlers, and with a wrong setting, it says what to do', async (t) => {

@@ -8,14 +8,8 @@ import { atEnd } from '../support/at-end.ts';
 import { type ProcessOptions, plainEnvironment, runProcess } from '../support/processes.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const copied = [
-  'package.json',
-  'package-lock.json',
-  'tsconfig.json',
-  'tsconfig.build.json',
-  'Procfile',
-  'README.md',
-].concat(['LICENSE', 'sql', 'src', 'handlers']);
+/** Not in a fresh clone, or too large for the tests. */
+const notCopied = ['.git', '.postbell', '.tap', '.env', 'coverage', 'dist', 'node_modules'];
 const commandTimeoutMs = 300_000;
 
 /** Another Node than this one, to try a release with it; undefined: this one. */
@@ -29,29 +23,43 @@ export function productionEnvironment(): { PATH: string; NODE_ENV: string } {
 
 /** The repository after `npm run build` and `npm prune --omit=dev`; removed at the end of `t`. */
 export async function deployRepository(t: Test): Promise<string> {
-  const folder = await buildRepository(t);
-  await npm(folder, 'prune --omit=dev');
+  const folder = copyRepository(t);
+  await run(folder, 'npm run build');
+  await run(folder, 'npm prune --omit=dev');
   return folder;
 }
 
-async function buildRepository(t: Test): Promise<string> {
+/** As a fresh clone after `npm ci`, without a build. */
+function copyRepository(t: Test): string {
   const folder = folderOnDisk(t);
-  for (const name of copied) fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
+  for (const name of fs.readdirSync(root).filter((name) => !notCopied.includes(name)))
+    fs.cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   copyPackages(folder);
-  await npm(folder, 'run build');
   return folder;
+}
+
+/** `npm pack` in a fresh clone. @returns the tarball's path; removed at the end of `t` */
+export async function packPackage(t: Test, repository = copyRepository(t)): Promise<string> {
+  const folder = folderOnDisk(t);
+  const packed = await run(repository, `npm pack --pack-destination '${folder}'`);
+  return path.join(folder, packed.trim().split('\n').at(-1)!);
 }
 
 /** An empty project with the packed package installed in it, in `node_modules/postbell`; removed at the end of `t`. */
 export async function installPackage(t: Test): Promise<string> {
-  const repository = await buildRepository(t);
-  const folder = folderOnDisk(t);
-  const packed = await npm(repository, `pack --pack-destination '${folder}'`);
-  const tarball = packed.trim().split('\n').at(-1)!;
-  fs.writeFileSync(path.join(folder, 'package.json'), '{ "private": true }');
+  const repository = copyRepository(t);
+  const tarball = await packPackage(t, repository);
+  const folder = createProject(t);
   // npm finds the dependencies in place and downloads nothing. It takes away each package that postbell does not need.
   fs.renameSync(path.join(repository, 'node_modules'), path.join(folder, 'node_modules'));
-  await npm(folder, `install --offline ./${tarball}`);
+  await run(folder, `npm install --offline '${tarball}'`);
+  return folder;
+}
+
+/** @param manifest the package.json @returns its folder; removed at the end of `t` */
+export function createProject(t: Test, manifest: Record<string, unknown> = { private: true }): string {
+  const folder = folderOnDisk(t);
+  fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
   return folder;
 }
 
@@ -63,12 +71,27 @@ export function shell(command: string, options: ProcessOptions): [args: string[]
   return [['-c', `unset NODE_OPTIONS; exec ${command}`], { ...options, program: '/bin/sh' }];
 }
 
-/** @returns standard output */
-async function npm(cwd: string, command: string): Promise<string> {
-  const env = { NPM_CONFIG_FUND: 'false', NPM_CONFIG_AUDIT: 'false', NPM_CONFIG_UPDATE_NOTIFIER: 'false' };
-  const [args, options] = shell(`npm ${command}`, { cwd, env });
+/** Without them npm does not reach the registry from behind a company's proxy: it retries for a minute, then fails. */
+const registryVariables = ['NODE_EXTRA_CA_CERTS', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'].flatMap((name) => [
+  name,
+  name.toLowerCase(),
+]);
+
+/** @returns standard output @throws Error with all output when the command fails */
+export async function run(cwd: string, command: string): Promise<string> {
+  const toRegistry = registryVariables.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  const env = {
+    NPM_CONFIG_FUND: 'false',
+    NPM_CONFIG_AUDIT: 'false',
+    NPM_CONFIG_UPDATE_NOTIFIER: 'false',
+    ...Object.fromEntries(toRegistry),
+  };
+  const [args, options] = shell(command, { cwd, env });
   const { code, stdout, stderr } = await runProcess(args, { ...options, timeoutMs: commandTimeoutMs });
-  if (code !== 0) throw new Error(`npm ${command} ended with ${code}:\n${stdout}${stderr}`);
+  if (code !== 0) throw new Error(`${command} ended with ${code}:\n${stdout}${stderr}`);
   return stdout;
 }
 
