@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('../src/', import.meta.url));
 const floors: readonly (readonly string[])[] = [
   ['cli.ts', 'index.ts'],
   ['main.ts'],
-  ['commands/'],
+  ['commands/', 'testing/'],
   ['demo/'],
   ['dev/', 'doctor/'],
   ['http/', 'ops/', 'pull/', 'terminal/'],
@@ -40,6 +40,7 @@ const usesProviders = [
   'runtime/',
   'receive/',
   'handlers/',
+  'testing/',
 ];
 const usedByProviders = ['errors.ts', 'printable.ts'];
 
