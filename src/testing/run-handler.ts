@@ -69,6 +69,7 @@ export async function runHandler(handler: Handler, options: RunOptions): Promise
   const database = openDatabase({
     ...{ url: options.database, applicationName: 'postbell test', maxConnections: 1, log },
     sessionSettings: workerSessionSettings(timeoutMs),
+    connectTimeoutMs: 30_000, // tests share their machine
   });
   let ended: HandlerRun | undefined;
   const work = async (tx: Transaction) => {
