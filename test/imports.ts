@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('../src/', import.meta.url));
 const floors: readonly (readonly string[])[] = [
   ['cli.ts', 'index.ts', 'fastify.ts', 'fetch.ts', 'node.ts', 'worker.ts'],
   ['main.ts'],
-  ['commands/'],
+  ['commands/', 'testing/'],
   ['demo/'],
   ['assembly/', 'dev/', 'doctor/', 'init/'],
   ['http/', 'ops/', 'pull/', 'terminal/'],
@@ -42,6 +42,7 @@ const usesProviders = [
   'receive/',
   'handlers/',
   'forward/',
+  'testing/',
 ];
 const usedByProviders = ['errors.ts', 'printable.ts'];
 

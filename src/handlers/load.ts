@@ -66,7 +66,8 @@ function listIn(module: unknown, depth = 0): unknown[] | undefined {
   return list ?? (depth < maxDefaults && inner ? listIn(inner, depth + 1) : undefined);
 }
 
-function providerProblem(name: string): string | undefined {
+/** Why there are no events of this provider, with the nearest name; undefined where there are. */
+export function providerProblem(name: string): string | undefined {
   if (name === '*' || findProvider(name)) return undefined;
   const hint = didYouMean(name, Object.keys(providers)) || '; all providers: postbell providers';
   return `there is no provider "${name}"${hint}`;

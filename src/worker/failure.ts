@@ -28,7 +28,10 @@ export class CrashError extends Error {
   }
 }
 
-export interface FailureDeps extends ReleaseDeps {
+/** How often an event is tried, and when. */
+export interface FailureLimits {
+  /** As MAX_ATTEMPTS. */
+  maxAttempts: number;
   /** As RETRY_DELAY_SECONDS. */
   retryDelaySeconds: number;
   /** As RETRY_DELAY_MAX_SECONDS. */
@@ -36,6 +39,8 @@ export interface FailureDeps extends ReleaseDeps {
   /** As MAX_DEFERRALS. */
   maxDeferrals: number;
 }
+
+export interface FailureDeps extends ReleaseDeps, FailureLimits {}
 
 const entityBusySeconds = 2;
 const connectionLostSeconds = 2;
@@ -82,7 +87,7 @@ async function settleOnce(entry: Entry, attempt: FailedAttempt, deps: FailureDep
 export function decide(
   { job, event }: Entry,
   { error: thrown, startedAt }: FailedAttempt,
-  deps: FailureDeps,
+  deps: FailureLimits,
 ): { release: Release; outcome: Outcome } {
   const leave = (rest: Omit<Release, 'events' | 'fromJobId'>): Release => ({
     events: [event],
@@ -130,7 +135,7 @@ export function nextDelaySeconds(
   {
     retryDelaySeconds,
     retryDelayMaxSeconds,
-  }: Pick<FailureDeps, 'retryDelaySeconds' | 'retryDelayMaxSeconds'>,
+  }: Pick<FailureLimits, 'retryDelaySeconds' | 'retryDelayMaxSeconds'>,
 ): number {
   const least = Math.max(1, retryDelaySeconds) * 2 ** Math.min(16, failuresBefore);
   return Math.ceil(Math.min(retryDelayMaxSeconds, least * (1 + Math.random())));

@@ -1,0 +1,71 @@
+// Makes the event of a test, as the receiver makes events of deliveries.
+import { hash, randomUUID } from 'node:crypto';
+import type { EventWithJob } from '../events/event.ts';
+import type { Handler } from '../handlers/handler.ts';
+import { asDelivery, findProvider, keptHeaders, readEvents, type Source } from '../providers/index.ts';
+import { newJobId } from '../queue/queue.ts';
+
+interface TrialFacts {
+  /** Default: the handler's `source`, or else its provider's name. */
+  source?: string;
+  /** Default: with `body` the provider's id, else a random id. */
+  id?: string;
+  /** The provider's own time. Default: with `body` as the provider says, else none. */
+  occurredAt?: Date;
+  /** With `body` those of the request, e.g. a header with the topic; else those that are stored. Default: none. */
+  headers?: Record<string, string>;
+}
+
+export interface TrialPayload extends TrialFacts {
+  topic: string;
+  /** Any JSON value. */
+  payload: unknown;
+  body?: never;
+}
+
+export interface TrialBody extends TrialFacts {
+  /** As the provider sends it. No signature is needed, since nothing is verified. */
+  body: string | Uint8Array;
+  /** Default: as the receiver reads it. */
+  topic?: string;
+  payload?: never;
+}
+
+/** The event that a handler is run for. */
+export type TrialEvent = TrialPayload | TrialBody;
+
+/** @throws TypeError for options that make no event */
+export function makeTrialEvent(handler: Handler, options: TrialEvent): EventWithJob {
+  const source = options.source ?? handler.source ?? handler.provider;
+  const facts = { source, provider: handler.provider, jobId: newJobId(), uniqueBody: false };
+  const event = options.body === undefined ? ofPayload(options) : ofBody(handler, source, options);
+  return {
+    ...{ ...event, ...facts },
+    eventId: options.id ?? event.eventId,
+    topic: options.topic ?? event.topic,
+    occurredAt: options.occurredAt ?? event.occurredAt,
+  };
+}
+
+function ofPayload({ topic, payload, headers = {} }: TrialPayload) {
+  const payloadText = JSON.stringify(payload);
+  if (typeof topic !== 'string' || payloadText === undefined)
+    throw new TypeError('runHandler needs { topic, payload }, or { body } as the provider sends it');
+  return {
+    ...{ eventId: `test_${randomUUID()}`, topic, occurredAt: null, headers },
+    ...{ payloadText, payloadError: null, rawBody: null, topicsShareBody: true },
+    bodySha256: hash('sha256', payloadText, 'buffer'),
+  };
+}
+
+function ofBody(handler: Handler, name: string, { body, headers = {} }: TrialBody) {
+  const source: Source = { name, provider: findProvider(handler.provider)!, secrets: [] };
+  const url = `https://localhost/api/webhooks/${name}`;
+  const delivery = asDelivery({ method: 'POST', url, headers, body: Buffer.from(body) }, new Date());
+  const [draft, ...others] = readEvents(source, delivery);
+  if (others.length > 0)
+    throw new TypeError(
+      `runHandler runs one event, and the body has ${others.length + 1}: give one as { topic, payload }`,
+    );
+  return { ...draft!, headers: keptHeaders(source, delivery) };
+}
