@@ -5,6 +5,7 @@ import type { CommandIo } from '../terminal/io.ts';
 import type { DevOptions } from './dev.ts';
 import type { EventsOptions } from './events.ts';
 import { filterFlags } from './filter-flags.ts';
+import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
 import type { ReplayOptions } from './replay.ts';
@@ -130,6 +131,20 @@ const send: Verb<SendOptions> = {
     (await import('./send.ts')).runSend(io, source, topic, options),
 };
 
+const forward: Verb<ForwardOptions> = {
+  name: 'forward',
+  summary: 'send the new events of a database on to an app on this machine, signed with its secret',
+  examples: ['DATABASE_URL=postgres://… postbell forward stripe http://localhost:3000/webhooks/stripe'],
+  arguments: [
+    ['<source>', 'a source that is on here and in the database'],
+    ['<url>', 'the endpoint of the app'],
+  ],
+  flags: [['--private-key <file>', 'PEM, for providers that sign with a key pair']],
+  findsRunningDev: true,
+  run: async (io, options, [source = '', url = '']) =>
+    (await import('./forward.ts')).runForward(io, source, url, options),
+};
+
 const doctor: Verb = {
   name: 'doctor',
   summary: 'check configuration, database, queue and inbox; name causes and remedies',
@@ -174,7 +189,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, dev, demo, migrate],
-  ...[status, events, show, replay, send],
+  ...[status, events, show, replay, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

@@ -7,17 +7,16 @@ import { printable } from '../printable.ts';
 import {
   asDelivery,
   type DeliveryOptions,
-  findProvider,
   type OutgoingRequest,
   readEvents,
   type Source,
   signDelivery,
 } from '../providers/index.ts';
-import { variableOf } from '../providers/sources.ts';
 import { loadSettings } from '../runtime/settings.ts';
 import { deliver } from '../terminal/deliver.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
+import { endpointOf, sourceThatIsOn } from './delivery-target.ts';
 
 export interface SendOptions extends CommonOptions {
   /** A file, or `-` for standard input. */
@@ -42,8 +41,8 @@ export async function runSend(
   options: SendOptions,
 ): Promise<number> {
   const { config, sources } = loadSettings(io.env);
-  const source = sources.get(sourceName) ?? throwUnknownSource(sourceName, [...sources.keys()]);
-  const url = endpointOf(options.url ?? `http://127.0.0.1:${config.PORT}`, sourceName);
+  const source = sourceThatIsOn(sources, sourceName);
+  const url = endpointOf(options.url ?? `http://127.0.0.1:${config.PORT}`, sourceName, '--url');
   const body = options.data === undefined ? undefined : await readBody(io, options.data);
   const signing = {
     topic,
@@ -69,32 +68,12 @@ export async function runSend(
   return notAccepted === 0 ? 0 : 1;
 }
 
-function throwUnknownSource(name: string, on: readonly string[]): never {
-  const others = on.length > 0 ? `; sources that are on: ${on.join(', ')}` : '';
-  const provider = findProvider(name);
-  const remedy =
-    provider && !provider.configure
-      ? `set ${variableOf(name)}_WEBHOOK_SECRET (for a trial: postbell keys ${name})`
-      : `declare it with POSTBELL_SOURCES=${name}=<provider>; all providers: postbell providers`;
-  throw new CommandError(`the source ${name} is not on: ${remedy}${others}`);
-}
-
-/** An address without a path gets the path of our own route. */
-function endpointOf(address: string, sourceName: string): string {
-  const url = URL.canParse(address) ? new URL(address) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new CommandError('--url must be like http://127.0.0.1:3000 or https://shop.example.com/webhooks/x');
-  }
-  if (url.username || url.password) throw new CommandError('--url must not hold a user or a password');
-  if (url.pathname === '/') url.pathname = `/api/webhooks/${sourceName}`;
-  return url.href;
-}
-
 async function readBody(io: CommandIo, path: string): Promise<Buffer> {
   return path === '-' ? buffer(io.input) : readBytes(io, path);
 }
 
-function readBytes(io: CommandIo, path: string): Buffer {
+/** @throws CommandError */
+export function readBytes(io: CommandIo, path: string): Buffer {
   try {
     return readFileSync(resolve(io.folder, path));
   } catch (error) {

@@ -13,8 +13,14 @@ export interface Answer {
 
 const answerTimeoutMs = 30_000;
 
-/** @throws CommandError with the remedy when no answer comes */
-export async function deliver({ url, method, headers, body }: OutgoingRequest): Promise<Answer> {
+/**
+ * @param whenNobodyListens the remedy where nothing listens at the address
+ * @throws CommandError with the remedy when no answer comes
+ */
+export async function deliver(
+  { url, method, headers, body }: OutgoingRequest,
+  whenNobodyListens = 'Run: postbell web (or postbell dev), or give --url',
+): Promise<Answer> {
   const { request } = url.startsWith('https:') ? https : http;
   const signal = AbortSignal.timeout(answerTimeoutMs);
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
@@ -31,15 +37,17 @@ export async function deliver({ url, method, headers, body }: OutgoingRequest): 
   try {
     return await promise;
   } catch (error) {
-    throw new CommandError(`nothing was delivered to ${new URL(url).origin}: ${whyNot(error, signal)}`);
+    throw new CommandError(
+      `nothing was delivered to ${new URL(url).origin}: ${whyNot(error, signal, whenNobodyListens)}`,
+    );
   }
 }
 
-function whyNot(error: unknown, signal: AbortSignal): string {
+function whyNot(error: unknown, signal: AbortSignal, whenNobodyListens: string): string {
   if (signal.aborted) return `no answer within ${answerTimeoutMs / 1_000} s`;
   const cause = firstOf(error);
   if ((cause as NodeJS.ErrnoException).code === 'ECONNREFUSED') {
-    return 'nothing listens at this address. Run: postbell web (or postbell dev), or give --url';
+    return `nothing listens at this address. ${whenNobodyListens}`;
   }
   return describeError(cause).text;
 }
