@@ -10,9 +10,8 @@ import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, storeEvents } from '../support/inbox.ts';
 import { plainEnvironment } from '../support/processes.ts';
 
-const verbs = 'web worker dev demo migrate status events show replay send doctor setup providers keys'.split(
-  ' ',
-);
+const verbs =
+  'web worker start dev demo migrate status events show replay send doctor setup providers keys'.split(' ');
 const unreachable = 'postgres://ada:sesame-open@127.0.0.1:1/shop';
 const cliFile = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 const { url } = await createTestDatabase(t);
