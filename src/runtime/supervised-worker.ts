@@ -25,7 +25,10 @@ export function superviseWorker(startWorker: () => Child, log: Logger): Supervis
       const end = await child.exited;
       if (stopping.signal.aborted) return;
       if (performance.now() - startedAtMs > steadyMs) pauseMs = firstPauseMs;
-      log.error({ workerPid: child.pid, end, pauseMs }, 'the worker ended; a new worker starts after a pause');
+      log.error(
+        { workerPid: child.pid, end, pauseMs },
+        'the worker ended; a new worker starts after a pause',
+      );
       await pause(pauseMs, stopping.signal);
       pauseMs = Math.min(2 * pauseMs, maxPauseMs);
     }
