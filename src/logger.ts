@@ -118,6 +118,11 @@ function writtenInGroups(): DestinationStream {
   };
 }
 
+/** Writes a log line of a child process among the lines of this process. Dropped while the reader is slow, as those are. */
+export function passOnLogLine(line: string): void {
+  if (process.stdout.writableLength < maxWaitingBytes) process.stdout.write(`${line}\n`);
+}
+
 /**
  * For the line per delivery or attempt: without redaction, which costs more than the line itself.
  * Log only fields that our code names, nothing from a body or a header.

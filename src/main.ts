@@ -5,7 +5,7 @@ import { loadEnvFile, processEnvironment } from './config.ts';
 import type { CommandIo } from './terminal/io.ts';
 import { reportError } from './terminal/report-error.ts';
 
-/** Runs the command line. Ends the process, unless the verb keeps running (web, worker). */
+/** Runs the command line. Ends the process, unless the verb keeps running (web, worker, start). */
 export async function runMain(): Promise<void> {
   endWhenNobodyReads();
   const exitCode = await runCommandLine();

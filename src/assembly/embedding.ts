@@ -5,6 +5,7 @@ import { describeError } from '../errors.ts';
 import { type AnswerRequest, createAnswerRequest } from '../http/answer-request.ts';
 import type { WebhookCore } from '../http/webhook-core.ts';
 import { createEmbeddedLogger, type Logger } from '../logger.ts';
+import { pause } from '../runtime/pause.ts';
 import { type ConnectedSettings, loadConnectedSettings } from '../runtime/settings.ts';
 import { type Phase, runPhases } from '../runtime/shutdown.ts';
 import { createInbox } from './inbox.ts';
@@ -110,7 +111,7 @@ export function keepOpen(part: Openable, log: Logger, closingFirst: readonly Pha
         if (closing.signal.aborted) break;
         log.error({ error: describeError(error).text }, 'not ready; trying again');
         ready.reject(error);
-        await delay(retryMs, undefined, { ref: false, signal: closing.signal }).catch(() => {});
+        await pause(retryMs, closing.signal);
       }
     }
     ready.reject(new Error('closed before it was ready'));

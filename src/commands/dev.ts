@@ -11,15 +11,13 @@ import { createReloadingWorker } from '../dev/reloading-worker.ts';
 import { ensureSecrets } from '../dev/trial-secrets.ts';
 import { createTypeCheck } from '../dev/type-check.ts';
 import { watchFolder } from '../dev/watch-folder.ts';
-import { CommandError } from '../errors.ts';
-import { loadForwards } from '../forward/settings.ts';
-import { findHandlersModule, noHandlers } from '../handlers/load.ts';
 import { parseSources } from '../providers/sources.ts';
 import { startChild } from '../runtime/child-process.ts';
-import { knownSources, loadSettings } from '../runtime/settings.ts';
+import { loadSettings } from '../runtime/settings.ts';
 import { listenForStop } from '../runtime/stop-signal.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
+import { findHandlers } from './find-handlers.ts';
 import { runMigrate } from './migrate.ts';
 
 export interface DevOptions extends CommonOptions {
@@ -42,9 +40,7 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
       : printLine(output, readableLine('dev', text, false));
   const passOn = (name: string) => (line: string) =>
     printLine(output, json ? line : readableLine(name, line, output.isTTY === true && !env.NO_COLOR));
-  const handlersModule = findHandlersModule(env.POSTBELL_HANDLERS, folder);
-  if (!handlersModule && loadForwards(env, knownSources(parseSources(env))).length === 0)
-    throw new CommandError(noHandlers);
+  const { modulePath: handlersModule } = findHandlers(env, parseSources(env), folder);
   using stop = listenForStop();
   await using started = new AsyncDisposableStack();
   try {

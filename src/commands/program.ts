@@ -44,6 +44,13 @@ const worker: Verb = {
   run: async ({ env }, options) => (await import('./worker.ts')).runWorker(env, options),
 };
 
+const start: Verb = {
+  name: 'start',
+  summary: 'web and worker as one command, for one small machine',
+  examples: ['postbell start'],
+  run: async (io) => (await import('./start.ts')).runStart(io),
+};
+
 const dev: Verb<DevOptions> = {
   name: 'dev',
   summary: 'run web and worker with an embedded Postgres, and reload the handlers',
@@ -188,7 +195,7 @@ const keys: Verb<KeysOptions> = {
 
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
-  ...[init, web, worker, dev, demo, migrate],
+  ...[init, web, worker, start, dev, demo, migrate],
   ...[status, events, show, replay, send, forward],
   ...[doctor, setup, providers, keys],
 ];
@@ -196,7 +203,7 @@ const verbs: readonly Verb[] = [
 const usageExitCode = 2;
 
 /**
- * Runs one command line. @returns its exit code; undefined where the process keeps running (web, worker)
+ * Runs one command line. @returns its exit code; undefined where the process keeps running (web, worker, start)
  * @throws the verb's error
  */
 export async function runProgram(args: readonly string[], io: CommandIo): Promise<number | undefined> {

@@ -4,14 +4,21 @@ import type { Config, Environment } from '../config.ts';
 import { CommandError } from '../errors.ts';
 import { createServer } from '../http/server.ts';
 import { registerWebhooks } from '../http/webhooks.ts';
-import { createLogger } from '../logger.ts';
+import { createLogger, type Logger } from '../logger.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog } from '../watchdog.ts';
 
+/** A part that runs beside web in this process, from listening on until the shutdown. */
+export type StartBeside = (log: Logger) => { stop(): Promise<void> };
+
 /** @throws ConfigError, CommandError */
-export async function runWeb(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
+export async function runWeb(
+  env: Environment,
+  { json = false }: CommonOptions = {},
+  startBeside?: StartBeside,
+): Promise<void> {
   const settings = loadConnectedSettings(env);
   const { config, sources } = settings;
   const log = createLogger(config.LOG_LEVEL, 'web', { isJson: json });
@@ -25,16 +32,25 @@ export async function runWeb(env: Environment, { json = false }: CommonOptions =
     log,
   });
   registerWebhooks(app, inbox.core);
+  let beside: ReturnType<StartBeside> | undefined;
   exitGracefully({
     log,
     timeoutMs: config.SHUTDOWN_TIMEOUT_SECONDS * 1_000,
-    phases: () => [{ name: 'http', run: () => app.close() }, ...inbox.beginClosing()],
+    phases: () => {
+      const besideStopped = beside?.stop();
+      return [
+        { name: 'http', run: () => app.close() },
+        ...inbox.beginClosing(),
+        { name: 'beside', run: async () => besideStopped },
+      ];
+    },
   });
 
   const address = await app.listen({ port: config.PORT, host: config.HOST }).catch((error) => {
     throw listenProblem(error, config) ?? error;
   });
   log.info({ address, sources: [...sources.keys()] }, 'listening');
+  beside = startBeside?.(log);
   if (sources.size === 0)
     log.warn('no source is on: set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET');
 

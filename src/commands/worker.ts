@@ -1,15 +1,14 @@
 // `postbell worker`: runs the handlers, and the background tasks that keep rows and jobs consistent.
 import { createWorkerParts } from '../assembly/worker.ts';
 import type { Environment } from '../config.ts';
-import { CommandError } from '../errors.ts';
-import { loadForwards } from '../forward/settings.ts';
 import type { Handler } from '../handlers/handler.ts';
-import { findHandlersModule, loadHandlers, noHandlers } from '../handlers/load.ts';
+import { loadHandlers } from '../handlers/load.ts';
 import { createLogger } from '../logger.ts';
-import { type ConnectedSettings, knownSources, loadConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog } from '../watchdog.ts';
+import { findHandlers } from './find-handlers.ts';
 
 /** @throws ConfigError, CommandError */
 export async function runWorker(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
@@ -31,9 +30,7 @@ export async function runWorker(env: Environment, { json = false }: CommonOption
 
 /** @throws CommandError without any handler, ConfigError */
 async function loadAllHandlers(env: Environment, settings: ConnectedSettings): Promise<Handler[]> {
-  const modulePath = findHandlersModule(settings.config.POSTBELL_HANDLERS, process.cwd());
-  const forwards = loadForwards(env, knownSources(settings));
-  if (!modulePath && forwards.length === 0) throw new CommandError(noHandlers);
+  const { modulePath, forwards } = findHandlers(env, settings, process.cwd());
   // Forwards first: the locks of the team's own handlers are not held during an HTTP call.
   return [...forwards, ...(modulePath ? await loadHandlers(modulePath) : [])];
 }

@@ -7,10 +7,6 @@ import { didYouMean, findProvider, providers } from '../providers/index.ts';
 import { type Handler, handlerProblem } from './handler.ts';
 import { findLoadErrorPlace } from './load-error.ts';
 
-/** The remedy where there is neither a module nor a forward. */
-export const noHandlers =
-  'there are no handlers: make handlers/index.ts, set POSTBELL_HANDLERS to your module, or FORWARD_URL to the address of your app';
-
 /** Path of the module that POSTBELL_HANDLERS names, or of the default module; undefined when neither exists. */
 export function findHandlersModule(setting: string | undefined, folder: string): string | undefined {
   if (setting) return resolve(folder, setting);

@@ -1,4 +1,4 @@
-// Runs `postbell web` and `postbell worker` as child processes of dev and demo. They end with us, however we end.
+// Runs `postbell web` and `postbell worker` as child processes of dev, demo and start. They end with us, however we end.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -18,7 +18,7 @@ export interface Child {
   broken: Promise<never>;
   /** The child's line `listening` or `ready`, past or future. Rejects like `broken` if the child ends before. */
   waitForLog(msg: string): Promise<LogLine>;
-  /** SIGTERM, then SIGKILL after 25 s. Fulfilled when the child has ended. */
+  /** SIGTERM, then SIGKILL after `killAfterMs`. Fulfilled when the child has ended. */
   stop(): Promise<void>;
 }
 
@@ -28,17 +28,21 @@ export interface ChildOptions {
   /** Working directory. */
   folder: string;
   onLine?: (line: string) => void;
+  /** Options of Node, e.g. `--max-semi-space-size=16`. Default: none. */
+  nodeOptions?: readonly string[];
+  /** From SIGTERM to SIGKILL. Default: 25 s, since web and worker exit after SHUTDOWN_TIMEOUT_SECONDS, 20 by default. */
+  killAfterMs?: number;
 }
 
 // In dist/ the file is cli.js.
 const cli = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../cli.ts' : '../cli.js', import.meta.url),
 );
-const killAfterMs = 25_000; // web and worker exit after SHUTDOWN_TIMEOUT_SECONDS, 20 by default
 const keptLines = 40;
 
-export function startChild({ verb, env, folder, onLine }: ChildOptions): Child {
-  const child = spawn(process.execPath, [cli, verb], {
+export function startChild(options: ChildOptions): Child {
+  const { verb, env, folder, onLine, nodeOptions = [], killAfterMs = 25_000 } = options;
+  const child = spawn(process.execPath, [...nodeOptions, cli, verb], {
     cwd: folder,
     env: { ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -5,6 +5,7 @@ import { CommandError, describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { readSchemaState, schemaProblem } from '../migrations/migrate.ts';
 import { databaseProblem } from './database-problem.ts';
+import { pause } from './pause.ts';
 
 const cacheMs = 2_000;
 const questionTimeoutMs = 1_000;
@@ -64,14 +65,5 @@ export async function waitForSchema(database: Database, log: Logger, stopping: A
       log.error({ error: describeError(error).text, remedy }, 'the database cannot be reached; trying again');
       await pause(Math.min(5_000, 500 * 2 ** tries), stopping);
     }
-  }
-}
-
-/** Ends early when `stopping` is aborted. */
-async function pause(ms: number, stopping: AbortSignal): Promise<void> {
-  try {
-    await delay(ms, undefined, { signal: stopping });
-  } catch (error) {
-    if (!stopping.aborted) throw error;
   }
 }
