@@ -3,7 +3,7 @@ import type { Environment } from '../config.ts';
 import type { Check, CheckContext } from '../doctor/check.ts';
 import { fail } from '../doctor/check.ts';
 import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
-import { checkQueue, checkSchema } from '../doctor/queue.ts';
+import { checkQueue, checkRights, checkSchema } from '../doctor/queue.ts';
 import { checkRejections } from '../doctor/rejections.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
 import { checkForwards, checkSettings, checkSources } from '../doctor/settings.ts';
@@ -67,6 +67,8 @@ async function runChecks(
     if (!(await attempt('database', () => checkServer(context), add))) return;
     await attempt('clock', () => checkClock(context), add);
     await attempt('listen', () => checkListen(context), add);
+    const rights = await attempt('rights', () => checkRights(context), add);
+    if (!rights || hasFailed(rights)) return;
     const schema = await attempt('schema', () => checkSchema(context), add);
     if (!schema || hasFailed(schema)) return;
     await attempt('queue', () => checkQueue(context), add);

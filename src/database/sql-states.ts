@@ -60,8 +60,8 @@ export const sqlStates: readonly SqlStateRow[] = [
     state: '42501',
     meaning: 'we lack the right to write',
     problem: {
-      message: 'the user lacks the right',
-      remedy: "grant it, or connect as the tables' owner",
+      message: 'the user lacks a right',
+      remedy: 'run: postbell doctor, which names the right and the object',
     },
   },
   {

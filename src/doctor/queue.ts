@@ -7,9 +7,18 @@ import {
   type SchemaState,
   schemaProblem,
 } from '../migrations/migrate.ts';
+import { findMissingRights, rightsProblem } from '../migrations/rights.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { differencesFromPolicy } from '../queue/policy.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
+
+/** Names rights and objects; before `checkSchema`, which reads the tables. */
+export async function checkRights({ database }: CheckContext): Promise<Check[]> {
+  const problem = rightsProblem(await findMissingRights(database));
+  if (problem === undefined) return [ok('rights', 'the user may read and write every table')];
+  const [message = problem, remedy = ''] = problem.split('; ');
+  return [fail('rights', message, remedy)];
+}
 
 export async function checkSchema({ database, log }: CheckContext): Promise<Check[]> {
   const state = await readSchemaState(database, log);

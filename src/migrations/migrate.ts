@@ -1,7 +1,6 @@
 // Updates a database to the schema that this code needs: our migrations from sql/, then pg-boss's.
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { loadMigrationFiles, migrate as runMigrations } from 'postgres-migrations';
 import type { Database, Queryable } from '../database/database.ts';
 import { ensureSchema } from '../database/ensure-schema.ts';
@@ -12,10 +11,10 @@ import type { Logger } from '../logger.ts';
 import type { RetryPolicy } from '../queue/policy.ts';
 import { findQueueClash, installedQueueVersion, migrateQueue, queueSchemaVersion } from '../queue/schema.ts';
 import { findNameClashes } from './clashes.ts';
+import { migrationsFolder } from './folder.ts';
 import { withOwnTable } from './own-table.ts';
 import { readApplied, readNewestApplied, renameFormerRecord } from './record.ts';
-
-const migrationsFolder = fileURLToPath(new URL('../../sql', import.meta.url));
+import { findMissingRightsToMigrate, rightsProblem } from './rights.ts';
 
 /** The newest migration in sql/. */
 export const schemaVersion: number = Math.max(
@@ -66,6 +65,9 @@ export async function migrateDatabase(options: {
       await lockMigrations(client);
       // A migration that waits for a lock makes later queries wait as well: bound the wait.
       await client.query(`SET lock_timeout = '5s'`);
+      const missing = rightsProblem(await findMissingRightsToMigrate(database));
+      if (missing && !(await isMigrated(database, log)))
+        throw new CommandError(`nothing was migrated: ${missing}`);
       const clashes = await findSchemaClashes(database);
       if (clashes.length) throw new CommandError(`nothing was migrated:\n${clashes.join('\n')}`);
       if ((await readApplied(database, files)).isFormer) await renameFormerRecord(database);
@@ -84,6 +86,16 @@ export async function migrateDatabase(options: {
     };
   } finally {
     await database.close();
+  }
+}
+
+/** False as well if the user may not read the schema. */
+async function isMigrated(database: Database, log: Logger): Promise<boolean> {
+  try {
+    return schemaProblem(await readSchemaState(database, log)) === undefined;
+  } catch (error) {
+    if (sqlState(error) === '42501') return false;
+    throw error;
   }
 }
 

@@ -30,6 +30,8 @@ export function databaseProblem(error: unknown): DatabaseProblem | undefined {
     return { message: `${message} (${code})`, remedy };
   }
   const { problem } = sqlStateRowOf(cause) ?? {};
+  if (problem && code === '42501')
+    return { message: `${problem.message}: ${describeError(cause).text}`, remedy: problem.remedy };
   if (problem) return { message: `${problem.message} (${code})`, remedy: problem.remedy };
   const { text } = describeError(cause);
   if (/timeout expired|connection timeout|read timeout/i.test(text)) {

@@ -1,9 +1,10 @@
 // Checks whether this process can work: the database is reachable, its schema new enough. Cached; one query at a time.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
-import { CommandError, describeError } from '../errors.ts';
+import { CommandError, describeError, sqlState } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { readSchemaState, schemaProblem } from '../migrations/migrate.ts';
+import { findMissingRights, rightsProblem } from '../migrations/rights.ts';
 import { databaseProblem } from './database-problem.ts';
 import { pause } from './pause.ts';
 
@@ -61,9 +62,16 @@ export async function waitForSchema(database: Database, log: Logger, stopping: A
     } catch (error) {
       if (error instanceof CommandError) throw error;
       if (stopping.aborted) return;
-      const remedy = databaseProblem(error)?.remedy;
+      const remedy = (await rightsRemedy(database, error)) ?? databaseProblem(error)?.remedy;
       log.error({ error: describeError(error).text, remedy }, 'the database cannot be reached; trying again');
       await pause(Math.min(5_000, 500 * 2 ** tries), stopping);
     }
   }
+}
+
+/** Names the missing rights where Postgres rejected a statement for want of one. */
+async function rightsRemedy(database: Database, error: unknown): Promise<string | undefined> {
+  if (sqlState(error) !== '42501') return undefined;
+  // The caller logs the first error; a second one would only say that the names could not be read.
+  return findMissingRights(database).then(rightsProblem, () => undefined);
 }

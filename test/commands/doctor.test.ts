@@ -56,6 +56,7 @@ t.test('a sound installation passes every check but for processes that do not ru
       'connections',
       'clock',
       'listen',
+      'rights',
       'schema',
       'queue',
       'jobs',
@@ -75,7 +76,7 @@ t.test('a sound installation passes every check but for processes that do not ru
     forPeople.stdout,
     /^warn {2}worker +no worker is connected to this database\n +→ run: postbell worker$/m,
   );
-  t.match(forPeople.stdout, /\n\n15 ok, 2 to look at, 0 failed\n$/);
+  t.match(forPeople.stdout, /\n\n16 ok, 2 to look at, 0 failed\n$/);
   t.notMatch(forPeople.stdout + forPeople.stderr, secret);
 });
 
