@@ -1,6 +1,6 @@
 // `postbell init`: Postbell in the team's own folder. Makes what is missing, and overwrites nothing.
 import { askAnswers, type GivenAnswers } from '../init/answers.ts';
-import { handlerFiles } from '../init/handler-files.ts';
+import { starterTopic } from '../init/handler-files.ts';
 import { notesFor } from '../init/notes.ts';
 import { planFiles, writeFiles } from '../init/plan.ts';
 import { printCommands, printPlan, printProviders } from '../init/print-next-steps.ts';
@@ -27,7 +27,7 @@ export async function runInit(io: CommandIo, options: InitOptions): Promise<numb
     return 0;
   }
   const [provider] = answers.providers;
-  const { topic } = handlerFiles({ provider: provider!, extension: '.ts', isModule: true });
+  const topic = starterTopic(provider!);
   printLine(out, dryRun ? 'A dry run: nothing was written.\n' : '');
   printPlan(out, plan);
   if (!plan.some(({ action }) => isChange(action))) printLine(out, '\nNothing was missing.');

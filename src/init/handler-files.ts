@@ -1,5 +1,6 @@
 // The texts of the example handler, its list and its test, as ES modules or CommonJS, with or without types.
 import type { Provider } from '../providers/index.ts';
+import type { TestRunner } from './project.ts';
 
 export interface HandlerFilesOptions {
   provider: Provider;
@@ -7,12 +8,7 @@ export interface HandlerFilesOptions {
   extension: '.ts' | '.js';
   /** False: `require` and `module.exports`. */
   isModule: boolean;
-}
-
-export interface HandlerFiles {
-  topic: string;
-  /** By their names in the folder of the handlers. */
-  texts: Record<string, string>;
+  tests: TestRunner;
 }
 
 /** A payload's fields that the provider documents for its commonest topic. */
@@ -61,21 +57,28 @@ const anyObject = {
   example: '{}',
 };
 
-export function handlerFiles({ provider, extension, isModule }: HandlerFilesOptions): HandlerFiles {
+/** The topic that the example handler of a provider is for. */
+export function starterTopic(provider: Provider): string {
+  return starterOf(provider).topic;
+}
+
+/** @returns texts by their names in the folder of the handlers */
+export function handlerFiles({
+  provider,
+  extension,
+  isModule,
+  tests,
+}: HandlerFilesOptions): Record<string, string> {
   const starter = starterOf(provider);
   const { topic } = starter;
-  const name = topic
-    .toLowerCase()
-    .match(/[a-z0-9]+/g)!
-    .join('-');
+  const name = (topic.toLowerCase().match(/[a-z0-9]+/g) ?? ['every', 'event']).join('-');
   const file = `${name}${extension}`;
   const handler = `on-${name}`.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-  const texts = {
+  return {
     [`index${extension}`]: listText(handler, file, isModule),
     [file]: handlerText(provider, starter, isModule),
-    [`${name}.test${extension}`]: testText(starter, file, isModule),
+    [`${name}${tests.suffix}${extension}`]: testText(starter, file, isModule, tests),
   };
-  return { topic, texts };
 }
 
 function starterOf({ name, samples }: Provider): Starter {
@@ -117,17 +120,31 @@ ${exportOf(isModule)} defineHandler({
 `;
 }
 
-function testText({ topic, example }: Starter, file: string, isModule: boolean): string {
+function testText(
+  { topic, example }: Starter,
+  file: string,
+  isModule: boolean,
+  { name: runner }: TestRunner,
+): string {
+  const [imports, assertion] =
+    runner === 'vitest'
+      ? [[importLine(isModule, '{ expect, test }', 'vitest')], `expect(outcome).toBe('processed');`]
+      : [
+          [
+            importLine(isModule, 'assert', 'node:assert/strict'),
+            importLine(isModule, '{ test }', 'node:test'),
+          ],
+          `assert.equal(outcome, 'processed');`,
+        ];
   return `// Runs the handler as \`postbell worker\` does.
-${importLine(isModule, 'assert', 'node:assert/strict')}
-${importLine(isModule, '{ test }', 'node:test')}
+${imports.join('\n')}
 ${importLine(isModule, '{ runHandler }', 'postbell/testing')}
 ${importLine(isModule, 'handler', `./${file}`)}
 
 test('${topic} is PROCESSED', async () => {
   const payload = ${example};
   const { outcome } = await runHandler(handler, { topic: '${topic}', payload });
-  assert.equal(outcome, 'processed');
+  ${assertion}
 });
 `;
 }

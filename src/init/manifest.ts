@@ -19,15 +19,17 @@ export interface ScriptNames {
 
 const extensions = { typescript: 'ts', javascript: 'js' } as const;
 
-function wantedScripts(language: Language): Record<string, string> {
+function wantedScripts({ tests }: Project, language: Language): Record<string, string> {
+  const files = `"${handlersFolder}/**/*${tests.suffix}.${extensions[language]}"`;
   return {
     dev: 'postbell dev',
-    test: `node --test "${handlersFolder}/**/*.test.${extensions[language]}"`,
+    test: tests.name === 'vitest' ? `vitest run ${handlersFolder}` : `node --test ${files}`,
     ...(language === 'typescript' ? { typecheck: `tsc -p ${handlersFolder}` } : {}),
   };
 }
 
-export function manifestAdditions({ manifest, name }: Project, language: Language): ManifestAdditions {
+export function manifestAdditions(project: Project, language: Language): ManifestAdditions {
+  const { manifest, name } = project;
   const own = readOwnManifest();
   const dependencies = { postbell: `^${own.version}`, zod: own.dependencies.zod! };
   const typed = language === 'typescript' ? ['typescript', '@types/node'] : [];
@@ -40,16 +42,16 @@ export function manifestAdditions({ manifest, name }: Project, language: Languag
       ...(manifest?.engines ? {} : { engines: { node: own.engines.node } }),
     },
     sections: {
-      scripts: missingScripts(manifest?.scripts ?? {}, wantedScripts(language)),
+      scripts: missingScripts(manifest?.scripts ?? {}, wantedScripts(project, language)),
       dependencies: missing(dependencies),
       devDependencies: missing(Object.fromEntries(developed)),
     },
   };
 }
 
-export function scriptNames({ manifest }: Project, language: Language): ScriptNames {
-  const nameOf = (wanted: string) =>
-    scriptName(manifest?.scripts ?? {}, wanted, wantedScripts(language)[wanted]!);
+export function scriptNames(project: Project, language: Language): ScriptNames {
+  const scripts = wantedScripts(project, language);
+  const nameOf = (wanted: string) => scriptName(project.manifest?.scripts ?? {}, wanted, scripts[wanted]!);
   return { test: nameOf('test'), typecheck: language === 'typescript' ? nameOf('typecheck') : undefined };
 }
 

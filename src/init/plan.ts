@@ -55,10 +55,11 @@ function ownFiles(project: Project, { providers, language }: Answers): Record<st
   // TypeScript's `import` runs in ES modules only. In a project of CommonJS the handlers are a small world of their own.
   if (isTyped && !project.isModule) files[`${handlersFolder}/package.json`] = '{ "type": "module" }\n';
   if (project.hasHandlers) return files;
-  const { texts } = handlerFiles({
+  const texts = handlerFiles({
     provider: providers[0]!,
     extension: isTyped ? '.ts' : '.js',
     isModule: isTyped || project.isModule,
+    tests: project.tests,
   });
   for (const [name, text] of Object.entries(texts)) files[`${handlersFolder}/${name}`] = text;
   return files;

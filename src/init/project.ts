@@ -42,6 +42,14 @@ export interface Project {
   /** Undefined if neither handlers nor TypeScript are there to tell. */
   language: Language | undefined;
   hasHandlers: boolean;
+  /** Who runs the test of the example handler, in which files. */
+  tests: TestRunner;
+}
+
+export interface TestRunner {
+  name: 'node' | 'vitest';
+  /** Before the extension. Not `.test` where the project's own runner would take the file and cannot run it. */
+  suffix: '.test' | '.node-test';
 }
 
 const npm: PackageManager = {
@@ -78,14 +86,17 @@ export function inspectProject(folder: string): Project {
         'Postbell looks for its handlers there. Rename that folder, or make a module elsewhere and set POSTBELL_HANDLERS',
     );
   }
+  const isModule = manifest === undefined || manifest.type === 'module';
+  const language = languageOf(handlerFiles[0], has('tsconfig.json') || dependsOn(manifest, 'typescript'));
   return {
     folder,
     name: serviceName(manifest?.name ?? path.basename(folder)),
     manifest,
     packageManager: has(pnpm.lockfile) ? pnpm : npm,
-    isModule: manifest === undefined || manifest.type === 'module',
-    language: languageOf(handlerFiles[0], has('tsconfig.json') || dependsOn(manifest, 'typescript')),
+    isModule,
+    language,
     hasHandlers: handlerFiles.length > 0,
+    tests: testRunnerOf(manifest, isModule),
   };
 }
 
@@ -100,6 +111,13 @@ export function dependsOn(manifest: Manifest | undefined, name: string): boolean
 function languageOf(handlersModule: string | undefined, usesTypeScript: boolean): Language | undefined {
   if (handlersModule) return handlersModule.endsWith('.ts') ? 'typescript' : 'javascript';
   return usesTypeScript ? 'typescript' : undefined;
+}
+
+/** Vitest runs ES modules; Jest runs neither them nor types without a set-up of its own. */
+function testRunnerOf(manifest: Manifest | undefined, isModule: boolean): TestRunner {
+  const [usesVitest, usesJest] = ['vitest', 'jest'].map((name) => dependsOn(manifest, name));
+  if (usesVitest && isModule) return { name: 'vitest', suffix: '.test' };
+  return { name: 'node', suffix: usesVitest || usesJest ? '.node-test' : '.test' };
 }
 
 function readManifest(folder: string): Manifest | undefined {
@@ -118,9 +136,9 @@ function readManifest(folder: string): Manifest | undefined {
 }
 
 function namesPostbell(folder: string): boolean {
-  return readdirSync(folder, { withFileTypes: true })
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .some((entry) => /['"]postbell['"]/.test(readFileSync(path.join(folder, entry.name), 'utf8')));
+    .some((entry) => /['"]postbell['"]/.test(readFileSync(path.join(entry.parentPath, entry.name), 'utf8')));
 }
 
 function serviceName(name: string): string {

@@ -204,6 +204,36 @@ t.test('what a team has stays, byte by byte', async (t) => {
   t.same(filesIn(cli.folder), after);
 });
 
+t.test("the test is in the project's own runner, or out of its way", async (t) => {
+  const name = 'payment-intent-succeeded';
+  const cases = [
+    ['vitest', 'module', `${name}.test.ts`, /from 'vitest'[\s\S]*expect\(/, 'vitest run handlers'],
+    [
+      'vitest',
+      'commonjs',
+      `${name}.node-test.ts`,
+      /from 'node:test'/,
+      'node --test "handlers/**/*.node-test.ts"',
+    ],
+    [
+      'jest',
+      'module',
+      `${name}.node-test.ts`,
+      /from 'node:test'/,
+      'node --test "handlers/**/*.node-test.ts"',
+    ],
+  ] as const;
+  for (const [runner, type, file, text, script] of cases) {
+    const cli = createCli(t);
+    const manifest = { type, scripts: { test: runner }, devDependencies: { [runner]: '*', typescript: '*' } };
+    write(cli.folder, { 'package.json': JSON.stringify(manifest) });
+    await init(t, cli, '--yes');
+    const after = filesIn(cli.folder);
+    t.match(after[`handlers/${file}`], text, runner);
+    t.equal(JSON.parse(after['package.json']!).scripts['postbell:test'], script);
+  }
+});
+
 t.test('where it must not write, it says why and writes nothing', async (t) => {
   const cases: [Record<string, string>, string[], RegExp][] = [
     [{ 'handlers/index.ts': 'export {};' }, ['--yes'], /no file in that folder imports postbell/],
@@ -225,7 +255,7 @@ t.test('where it must not write, it says why and writes nothing', async (t) => {
 t.test('every provider gets code and files that can be read', (t) => {
   const project = inspectProject(temporaryFolder(t));
   for (const provider of Object.values<Provider>(providers).filter(({ configure }) => !configure)) {
-    const { texts } = handlerFiles({ provider, extension: '.ts', isModule: true });
+    const texts = handlerFiles({ provider, extension: '.ts', isModule: true, tests: project.tests });
     for (const text of Object.values(texts)) stripTypeScriptTypes(text);
     const platforms: Platform[] = ['heroku', 'render', 'docker'];
     for (const { path: name, text } of planFiles(project, {
