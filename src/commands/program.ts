@@ -141,7 +141,7 @@ const send: Verb<SendOptions> = {
 const forward: Verb<ForwardOptions> = {
   name: 'forward',
   summary: 'send the new events of a database on to an app on this machine, signed with its secret',
-  examples: ['DATABASE_URL=postgres://… postbell forward stripe http://localhost:3000/webhooks/stripe'],
+  examples: ['postbell forward stripe http://localhost:3000/webhooks/stripe'],
   arguments: [
     ['<source>', 'a source that is on here and in the database'],
     ['<url>', 'the endpoint of the app'],

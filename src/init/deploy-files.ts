@@ -39,6 +39,7 @@ function workflow(project: Project, { language }: Answers): string {
   const { packageManager } = project;
   const { test, typecheck } = scriptNames(project, language);
   const scripts = typecheck === undefined ? [test] : [typecheck, test];
-  const commands = [packageManager.installLocked, ...scripts.map((name) => `${packageManager.run} ${name}`)];
+  const { installLocked, exec, run } = packageManager;
+  const commands = [installLocked, `${exec} postbell migrate`, ...scripts.map((name) => `${run} ${name}`)];
   return fillTemplate('workflow.yml', { checks: commands.map((line) => `      - run: ${line}\n`).join('') });
 }

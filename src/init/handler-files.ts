@@ -136,14 +136,16 @@ function testText(
           ],
           `assert.equal(outcome, 'processed');`,
         ];
-  return `// Runs the handler as \`postbell worker\` does.
+  return `// Runs the handler as \`postbell worker\` does, in a transaction that is rolled back. DATABASE_URL names a database on
+// which \`postbell migrate\` has run.
 ${imports.join('\n')}
 ${importLine(isModule, '{ runHandler }', 'postbell/testing')}
 ${importLine(isModule, 'handler', `./${file}`)}
 
 test('${topic} is PROCESSED', async () => {
   const payload = ${example};
-  const { outcome } = await runHandler(handler, { topic: '${topic}', payload });
+  const database = process.env.DATABASE_URL ?? '';
+  const { outcome } = await runHandler(handler, { database, topic: '${topic}', payload });
   ${assertion}
 });
 `;

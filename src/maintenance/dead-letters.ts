@@ -1,4 +1,5 @@
 // The dead-letter queue: jobs that pg-boss gave up because their workers died and none of our JavaScript ran.
+import { readEvents } from '../events/event.ts';
 import { lossRecord } from '../events/jobs.ts';
 import { type ReleaseDeps, releaseEvents, splitLostJob } from '../events/release.ts';
 import { failpoint } from '../failpoint.ts';
@@ -13,8 +14,8 @@ export interface DeadLetterDeps extends ReleaseDeps {
 }
 
 /**
- * FAILED for the event of an isolated job: its worker died while nothing else ran there. The events of a shared job run
- * alone next, uncharged.
+ * Charges the event of an isolated job: its worker died while nothing else ran there. FAILED where no failure is left. The
+ * events of a shared job run alone next, uncharged.
  * @param signal when aborted, no further job is looked at
  * @returns how many jobs were settled
  */
@@ -42,13 +43,19 @@ async function settle(job: DeadJob, deps: DeadLetterDeps): Promise<void> {
   // Somebody else inserted the copy: no event bears its job.
   if (jobId === null) return database.transaction(complete);
   if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId, events }, complete));
-  const release = {
-    events,
+  const count = failuresOfLoss(job);
+  const due = (await readEvents(database, events)).filter(
+    (event) => event.status === 'PENDING' && event.jobId === jobId,
+  );
+  const releases = due.map((event) => ({
+    events: [event],
     fromJobId: jobId,
-    to: 'failed' as const,
+    // A worker that was to charge a loss may have died as well: then pg-boss gives up before the event has no failure left.
+    to: event.failures + count >= deps.maxAttempts ? ('failed' as const) : { isIsolated: true },
     failure: lossRecord,
-    failures: failuresOfLoss(job),
-  };
-  const failed = await releaseEvents(deps, [release], complete);
-  for (const { source, eventId } of failed) log.error({ source, eventId }, 'the event is a dead letter');
+    failures: count,
+  }));
+  await releaseEvents(deps, releases, complete);
+  for (const { source, eventId } of due.filter((_, index) => releases[index]?.to === 'failed'))
+    log.error({ source, eventId }, 'the event is a dead letter');
 }

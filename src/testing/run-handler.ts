@@ -68,7 +68,10 @@ const log = createLogger('silent', 'test', { toStandardError: true });
 export async function runHandler(handler: Handler, options: RunOptions): Promise<HandlerRun> {
   const problem = handlerProblem(handler) ?? providerProblem(handler.provider);
   if (problem !== undefined) throw new TypeError(`runHandler: ${problem}`);
-  if (typeof options.database !== 'string') throw new TypeError('runHandler: database must be a URL');
+  if (!options.database)
+    throw new TypeError(
+      'runHandler: database must be the URL of a database on which `postbell migrate` has run',
+    );
   const event = makeTrialEvent(handler, options);
   const { timeoutMs = 10_000 } = options;
   const database = openDatabase({

@@ -145,8 +145,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/maintenance/dead-letters.ts',
-        find: 'const failed = await releaseEvents(deps, [release], complete);',
-        replace: 'const failed = await releaseEvents(deps, [{ ...release, events: [] }], complete);',
+        find: 'await releaseEvents(deps, releases, complete);',
+        replace: 'await releaseEvents(deps, [], complete);',
       },
       {
         file: 'src/worker/fetch-loop.ts',
