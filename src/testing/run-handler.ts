@@ -76,7 +76,8 @@ export async function runHandler(handler: Handler, options: RunOptions): Promise
   const { timeoutMs = 10_000 } = options;
   const database = openDatabase({
     ...{ url: options.database, applicationName: 'postbell test', maxConnections: 1, log },
-    sessionSettings: workerSessionSettings(timeoutMs),
+    // A statement that outlives the time limit ends with its connection.
+    sessionSettings: { ...workerSessionSettings(timeoutMs), client_connection_check_interval: '500ms' },
     connectTimeoutMs: 30_000, // tests share their machine
     schemas: { ...defaultSchemas, inbox: options.schema ?? defaultSchemas.inbox },
   });
