@@ -229,7 +229,9 @@ export const httpRows: readonly BadInput[] = [
       t.same(
         statements.filter(
           (text) =>
-            !/INTO webhook_events|pgboss\.job|BEGIN|COMMIT|SET LOCAL|UPDATE webhook_events/.test(text),
+            !/INTO "public"\.webhook_events|pgboss"?\.job|BEGIN|COMMIT|SET LOCAL|UPDATE "public"\.webhook_events/.test(
+              text,
+            ),
         ),
         [],
       );

@@ -76,7 +76,8 @@ export interface Stage {
  * The one sampled row a second, pg-boss's own clock, and statements that follow an earlier accepted delivery: workers are
  * woken, duplicates are counted.
  */
-const notOfTraffic = /INSERT INTO rejected_requests|pg_notify|SET duplicates =|pgboss\.(version|bam|warning)/;
+const notOfTraffic =
+  /INSERT INTO "public"\.rejected_requests|pg_notify|SET duplicates =|pgboss"?\.(version|bam|warning)/;
 export const accepted = '{"ok":true,"duplicate":false}';
 export const repeated = '{"ok":true,"duplicate":true}';
 export const maxAnswerBytes = 256;
