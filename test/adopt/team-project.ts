@@ -40,6 +40,7 @@ t.test('npm pack builds, and takes along what a team needs and nothing else', as
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'deploy',
     'dist',
     'docs',
     'package.json',
