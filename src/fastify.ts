@@ -1,6 +1,7 @@
 // `postbell/fastify`: the webhooks as a plugin of the team's own Fastify app.
 import type { FastifyInstance } from 'fastify';
-import { type InboxEmbeddingOptions, openEmbeddedInbox } from './assembly/embedding.ts';
+import { openEmbeddedInbox } from './assembly/embedding.ts';
+import type { InboxEmbeddingOptions } from './assembly/embedding-types.ts';
 import { registerWebhooks, webhooks } from './http/webhooks.ts';
 
 export interface PostbellOptions extends Omit<InboxEmbeddingOptions, 'path'> {

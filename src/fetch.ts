@@ -1,6 +1,7 @@
 // `postbell/fetch`: the webhooks as a handler from Request to Response, for Next, Hono and others on Node.
-import { type Embedded, type InboxEmbeddingOptions, openEmbeddedInbox } from './assembly/embedding.ts';
-import { createFetchHandler, type FetchHandler } from './http/fetch-handler.ts';
+import { openEmbeddedInbox } from './assembly/embedding.ts';
+import type { Embedded, FetchHandler, InboxEmbeddingOptions } from './assembly/embedding-types.ts';
+import { createFetchHandler } from './http/fetch-handler.ts';
 
 export interface WebhookHandler extends Embedded {
   /**

@@ -1,6 +1,7 @@
 // `postbell/node`: the webhooks as a `(req, res)` listener, for Express, Koa and plain node:http.
-import { type Embedded, type InboxEmbeddingOptions, openEmbeddedInbox } from './assembly/embedding.ts';
-import { createNodeListener, type NodeListener } from './http/node-listener.ts';
+import { openEmbeddedInbox } from './assembly/embedding.ts';
+import type { Embedded, InboxEmbeddingOptions, NodeListener } from './assembly/embedding-types.ts';
+import { createNodeListener } from './http/node-listener.ts';
 
 export interface WebhookListener extends Embedded {
   /**

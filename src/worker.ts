@@ -1,6 +1,7 @@
 // `postbell/worker`: the worker in the team's own process.
 import { resolve } from 'node:path';
-import { type Embedded, type EmbeddingOptions, embeddedSettings, keepOpen } from './assembly/embedding.ts';
+import { embeddedSettings, keepOpen } from './assembly/embedding.ts';
+import type { Embedded, EmbeddingOptions } from './assembly/embedding-types.ts';
 import { createWorkerParts } from './assembly/worker.ts';
 import type { Handler } from './handlers/handler.ts';
 import { checkHandlers, loadHandlers } from './handlers/load.ts';

@@ -1,6 +1,6 @@
 // Postbell inside a team's own process: no signal or exception handlers, no watchdog, no exit. The host decides about its end.
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Environment, processEnvironment } from '../config.ts';
+import { processEnvironment } from '../config.ts';
 import { describeError } from '../errors.ts';
 import { type AnswerRequest, createAnswerRequest } from '../http/answer-request.ts';
 import type { WebhookCore } from '../http/webhook-core.ts';
@@ -8,33 +8,8 @@ import { createEmbeddedLogger, type Logger } from '../logger.ts';
 import { pause } from '../runtime/pause.ts';
 import { type ConnectedSettings, loadConnectedSettings } from '../runtime/settings.ts';
 import { type Phase, runPhases } from '../runtime/shutdown.ts';
+import type { Embedded, EmbeddingOptions, InboxEmbeddingOptions } from './embedding-types.ts';
 import { createInbox } from './inbox.ts';
-
-export interface EmbeddingOptions {
-  /** The settings. Default: the process's environment; a `.env` file is the host's affair. PORT and HOST have no effect. */
-  env?: Environment;
-  /** A pino logger. Default: JSON lines on standard output, from LOG_LEVEL on. */
-  log?: Logger;
-}
-
-export interface InboxEmbeddingOptions extends EmbeddingOptions {
-  /**
-   * Where the host serves the webhooks, without the source's name. PUBLIC_URL plus this path is the URL that providers sign
-   * (Square, Twilio). Default `/api/webhooks`.
-   */
-  path?: string;
-}
-
-/** The end of what the host has started. */
-export interface Embedded {
-  /**
-   * Resolves when the database was reached. Rejects with the remedy if its schema is too old, and if `close` comes before;
-   * Postbell logs it and goes on trying, so that nobody has to wait for it.
-   */
-  readonly ready: Promise<void>;
-  /** Finishes what runs, then closes the database pool. Call it once no request or event should start. Never rejects. */
-  close(): Promise<void>;
-}
 
 export interface EmbeddedInbox extends Embedded {
   core: WebhookCore;

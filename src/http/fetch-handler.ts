@@ -6,10 +6,8 @@ import { BodyTakenError } from './body-reader.ts';
 import { commonHeaders, requestIdOf } from './error-responses.ts';
 import { sourceNameIn } from './node-request.ts';
 
-/** Never rejects. */
-export type FetchHandler = (request: Request) => Promise<Response>;
-
-export function createFetchHandler(answerRequest: AnswerRequest): FetchHandler {
+/** @returns a function that never rejects */
+export function createFetchHandler(answerRequest: AnswerRequest): (request: Request) => Promise<Response> {
   return async (request) => {
     const id = requestIdOf({ headers: { 'x-request-id': request.headers.get('x-request-id') ?? undefined } });
     const url = pathOf(request.url);

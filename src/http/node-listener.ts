@@ -5,10 +5,10 @@ import { commonHeaders, requestIdOf } from './error-responses.ts';
 import { headersOf, sourceNameIn } from './node-request.ts';
 import type { Answer } from './webhook-core.ts';
 
-/** Resolves when the answer was written, or its connection is gone. Never rejects. */
-export type NodeListener = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
-
-export function createNodeListener(answerRequest: AnswerRequest): NodeListener {
+/** @returns a function that resolves when the answer was written, or its connection is gone, and never rejects */
+export function createNodeListener(
+  answerRequest: AnswerRequest,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   return async (request, response) => {
     const id = requestIdOf(request);
     const { method = 'GET' } = request;

@@ -1,15 +1,7 @@
 // Finds the rows that were changed behind a savepoint: Postgres names every version of a row by its place in the table.
 // A version that only the changed table has was written; a version that only the table rolled back has was replaced.
 import type { Queryable, Row, Transaction } from '../database/database.ts';
-
-export interface RowChange {
-  /** As Postgres writes it: with the schema if the search_path does not have it. */
-  table: string;
-  /** The row as it was, its values as `pg` reads them; null for an inserted row. */
-  before: Row | null;
-  /** The row as the handler left it; null for a deleted row. */
-  after: Row | null;
-}
+import type { RowChange } from './types.ts';
 
 interface Table {
   name: string;

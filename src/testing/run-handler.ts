@@ -8,9 +8,9 @@ import {
   type Transaction,
 } from '../database/database.ts';
 import { openDatabase } from '../database/open-database.ts';
-import { type EventStatus, type EventWithJob, readEvents } from '../events/event.ts';
+import { type EventWithJob, readEvents } from '../events/event.ts';
 import { insertEvents } from '../events/insert.ts';
-import { type Handler, type HandlerTransaction, handlerProblem } from '../handlers/handler.ts';
+import { type Handler, handlerProblem } from '../handlers/handler.ts';
 import { providerProblem } from '../handlers/load.ts';
 import { createLogger } from '../logger.ts';
 import { keyText } from '../queue/queue.ts';
@@ -22,37 +22,9 @@ import type { AttemptResult, Entry, Outcome } from '../worker/job.ts';
 import { planEvent } from '../worker/plan.ts';
 import { Timings } from '../worker/timings.ts';
 import { databaseInside } from './database-inside.ts';
-import { type RowChange, rollBackAndCompare } from './row-changes.ts';
-import { makeTrialEvent, type TrialEvent } from './trial-event.ts';
-
-export type RunOptions = TrialEvent & {
-  /** URL of a database on which `postbell migrate` has run. Nothing in it changes but sequences. */
-  database: string;
-  /** As POSTBELL_SCHEMA. Default: `public`. */
-  schema?: string;
-  /** Runs first in the same transaction, e.g. inserts the order that the handler needs. Not among the changes. */
-  prepare?: (tx: HandlerTransaction) => Promise<unknown>;
-  /** 1 for the first attempt, the default; the 5th failure is final, as with the default of MAX_ATTEMPTS. */
-  attempt?: number;
-  /** As HANDLER_TIMEOUT_SECONDS, in ms. Default: 10,000. */
-  timeoutMs?: number;
-};
-
-export interface HandlerRun {
-  /**
-   * As in a worker's log. `failed`: `status` tells whether another attempt follows. `deferred`: by Later.
-   * `released`: another transaction holds the event's entity.
-   */
-  outcome: 'processed' | 'ignored' | 'failed' | 'deferred' | 'released';
-  /** The event's status after the attempt; PENDING: it runs again. */
-  status: EventStatus;
-  /** Why the event was not processed, as in `last_error`, or `ignored_reason`. */
-  reason?: string;
-  /** With `failed` and `deferred`: the thrown value. */
-  error?: unknown;
-  /** Rows of the team's tables that the handler inserted, updated or deleted; by table. Empty unless processed. */
-  changes: RowChange[];
-}
+import { rollBackAndCompare } from './row-changes.ts';
+import { makeTrialEvent } from './trial-event.ts';
+import type { HandlerRun, RunOptions } from './types.ts';
 
 /** The defaults of the settings, see docs/settings.md. */
 const limits = { maxAttempts: 5, maxDeferrals: 100, retryDelaySeconds: 60, retryDelayMaxSeconds: 3_600 };

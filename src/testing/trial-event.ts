@@ -4,35 +4,7 @@ import type { EventWithJob } from '../events/event.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { asDelivery, findProvider, keptHeaders, readEvents, type Source } from '../providers/index.ts';
 import { newJobId } from '../queue/queue.ts';
-
-interface TrialFacts {
-  /** Default: the handler's `source`, or else its provider's name. */
-  source?: string;
-  /** Default: with `body` the provider's id, else a random id. */
-  id?: string;
-  /** The provider's own time. Default: with `body` as the provider says, else none. */
-  occurredAt?: Date;
-  /** With `body` those of the request, e.g. a header with the topic; else those that are stored. Default: none. */
-  headers?: Record<string, string>;
-}
-
-export interface TrialPayload extends TrialFacts {
-  topic: string;
-  /** Any JSON value. */
-  payload: unknown;
-  body?: never;
-}
-
-export interface TrialBody extends TrialFacts {
-  /** As the provider sends it. No signature is needed, since nothing is verified. */
-  body: string | Uint8Array;
-  /** Default: as the receiver reads it. */
-  topic?: string;
-  payload?: never;
-}
-
-/** The event that a handler is run for. */
-export type TrialEvent = TrialPayload | TrialBody;
+import type { TrialBody, TrialEvent, TrialPayload } from './types.ts';
 
 /** @throws TypeError for options that make no event */
 export function makeTrialEvent(handler: Handler, options: TrialEvent): EventWithJob {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import t, { type Test } from 'tap';
 import { signDelivery } from '../../src/providers/index.ts';
@@ -211,3 +212,29 @@ function findOlderNode(): { folder: string; version: string } | undefined {
   }
   return undefined;
 }
+
+t.test(
+  'the types of no export lead to those of pg, pg-boss or zod, which a team does not have',
+  async (t) => {
+    const { exports } = JSON.parse(
+      fs.readFileSync(path.join(project, 'node_modules/postbell/package.json'), 'utf8'),
+    );
+    const names = Object.keys(exports).filter((name) => name !== './package.json');
+    fs.writeFileSync(
+      path.join(project, 'exports.ts'),
+      names.map((name, index) => `export * as x${index} from 'postbell${name.slice(1)}';\n`).join(''),
+    );
+    const root = fileURLToPath(new URL('../../', import.meta.url));
+    const options =
+      '--noEmit --strict --skipLibCheck --listFiles --target es2024 --module nodenext --types node';
+    const tsc = `'${testNode}' '${root}node_modules/typescript/bin/tsc' ${options} --typeRoots '${root}node_modules/@types' exports.ts`;
+    const { code, stdout } = await runProcess(...shell(tsc, { cwd: project }));
+    t.equal(code, 0, stdout.slice(0, 1_000));
+    const read = stdout.split('\n');
+    t.ok(read.some((file) => file.endsWith('postbell/dist/testing/types.d.ts')));
+    t.same(
+      read.filter((file) => /\/node_modules\/(@types\/pg|pg|pg-boss|zod)\//.test(file)),
+      [],
+    );
+  },
+);
