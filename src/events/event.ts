@@ -53,6 +53,14 @@ export interface StoredEvent extends EventKey {
   duplicates: number;
 }
 
+/** Whether the event still waits for this job; if not, it was settled or has another job. */
+export function isDue(
+  { status, jobId }: Pick<StoredEvent, 'status' | 'jobId'>,
+  job: { id: string },
+): boolean {
+  return status === 'PENDING' && jobId === job.id;
+}
+
 interface Column {
   /** Name in Postgres; the field of the row types has the same name in camelCase. */
   name: string;

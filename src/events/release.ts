@@ -3,7 +3,8 @@ import type { Database, Queryable } from '../database/database.ts';
 import { failpoint } from '../failpoint.ts';
 import { wakeWorkersAtCommit } from '../queue/notify.ts';
 import { type EventKey, failuresOfLoss, keyText, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
-import { type Departure, departFromJobs, type FailureRecord } from './jobs.ts';
+import { isDue, readEvents } from './event.ts';
+import { type Departure, departFromJobs, type FailureRecord, lossRecord } from './jobs.ts';
 import { readClaimable } from './locks.ts';
 
 export interface ReleaseDeps {
@@ -122,4 +123,44 @@ export function splitLostJob(
     to: { isIsolated: true, hasUnchargedLoss: true },
   }));
   return releaseEvents(deps, releases, completeOld);
+}
+
+/** An event whose loss was charged. */
+export interface ChargedEvent extends EventKey {
+  /** With this loss. */
+  failures: number;
+  /** It is a dead letter now. */
+  isDead: boolean;
+}
+
+/**
+ * Charges the event of an isolated job that was lost with its worker, where nothing else ran. FAILED where no failure is
+ * left; else another isolated job.
+ * @param afterSeconds the pause before that job, by the event's failures before this one; default: none
+ * @param completeOld see `releaseEvents`
+ * @returns the events that were charged; an event whose row is locked is left out
+ */
+export async function chargeLoss(
+  deps: ReleaseDeps,
+  job: { id: string; events: readonly EventKey[]; hasUnchargedLoss: boolean },
+  completeOld: (tx: Queryable) => Promise<unknown>,
+  afterSeconds: (failuresBefore: number) => number = () => 0,
+): Promise<ChargedEvent[]> {
+  const count = failuresOfLoss(job);
+  const due = (await readEvents(deps.database, job.events)).filter((event) => isDue(event, job));
+  const charged = due.map(({ source, eventId, failures }): ChargedEvent => {
+    const total = failures + count;
+    return { source, eventId, failures: total, isDead: total >= deps.maxAttempts };
+  });
+  const releases = charged.map((event) => ({
+    events: [event],
+    fromJobId: job.id,
+    to: event.isDead
+      ? ('failed' as const)
+      : { isIsolated: true, afterSeconds: afterSeconds(event.failures - 1) },
+    failure: lossRecord,
+    failures: count,
+  }));
+  const left = new Set((await releaseEvents(deps, releases, completeOld)).map(keyText));
+  return charged.filter((event) => left.has(keyText(event)));
 }

@@ -1,10 +1,8 @@
 // The dead-letter queue: jobs that pg-boss gave up because their workers died and none of our JavaScript ran.
-import { readEvents } from '../events/event.ts';
-import { lossRecord } from '../events/jobs.ts';
-import { type ReleaseDeps, releaseEvents, splitLostJob } from '../events/release.ts';
+import { chargeLoss, type ReleaseDeps, splitLostJob } from '../events/release.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
-import { type DeadJob, failuresOfLoss, type Queue } from '../queue/queue.ts';
+import type { DeadJob, Queue } from '../queue/queue.ts';
 
 const batchSize = 100;
 
@@ -43,19 +41,8 @@ async function settle(job: DeadJob, deps: DeadLetterDeps): Promise<void> {
   // Somebody else inserted the copy: no event bears its job.
   if (jobId === null) return database.transaction(complete);
   if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId, events }, complete));
-  const count = failuresOfLoss(job);
-  const due = (await readEvents(database, events)).filter(
-    (event) => event.status === 'PENDING' && event.jobId === jobId,
-  );
-  const releases = due.map((event) => ({
-    events: [event],
-    fromJobId: jobId,
-    // A worker that was to charge a loss may have died as well: then pg-boss gives up before the event has no failure left.
-    to: event.failures + count >= deps.maxAttempts ? ('failed' as const) : { isIsolated: true },
-    failure: lossRecord,
-    failures: count,
-  }));
-  await releaseEvents(deps, releases, complete);
-  for (const { source, eventId } of due.filter((_, index) => releases[index]?.to === 'failed'))
-    log.error({ source, eventId }, 'the event is a dead letter');
+  // A worker that was to charge a loss may have died as well: then pg-boss gives up before the event has no failure left.
+  const charged = await chargeLoss(deps, { ...job, id: jobId }, complete);
+  for (const { source, eventId, isDead } of charged)
+    if (isDead) log.error({ source, eventId }, 'the event is a dead letter');
 }

@@ -1,10 +1,10 @@
 // Reads what fetched jobs are about: the row decides which of their events are still to be run.
 import type { Queryable } from '../database/database.ts';
-import { readEvents } from '../events/event.ts';
+import { isDue, readEvents } from '../events/event.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { type FetchedJob, keyText } from '../queue/queue.ts';
 import type { Watchdog } from '../watchdog.ts';
-import { describeWork, type Entry, isDue } from './job.ts';
+import { describeWork, type Entry } from './job.ts';
 import { planEvent } from './plan.ts';
 
 /** @returns of each job its entries in order; an event that is gone, settled, or another job's is left out */
@@ -26,7 +26,7 @@ export async function readEntries(
       const entries = job.events.flatMap((name): Entry[] => {
         const key = keyText(name);
         const event = rows.get(key);
-        if (!event || !isDue({ job, event })) return [];
+        if (!event || !isDue(event, job)) return [];
         return [{ key, job, event, plan: planEvent(handlers, event) }];
       });
       return [job, entries];

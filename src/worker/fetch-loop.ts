@@ -2,18 +2,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
-import { readEvents } from '../events/event.ts';
-import { attemptLost, lossRecord } from '../events/jobs.ts';
-import { releaseEvents, splitLostJob } from '../events/release.ts';
+import { attemptLost } from '../events/jobs.ts';
+import { chargeLoss, splitLostJob } from '../events/release.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
-import { type FetchedJob, failuresOfLoss, maxEventsPerJob, type Queue } from '../queue/queue.ts';
+import { type FetchedJob, maxEventsPerJob, type Queue } from '../queue/queue.ts';
 import type { Watchdog } from '../watchdog.ts';
 import type { Completions } from './completions.ts';
 import { readEntries } from './entries.ts';
 import type { Executor } from './executor.ts';
 import { type FailureDeps, nextDelaySeconds } from './failure.ts';
-import { isDue } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
 import { releaseEntries } from './release-entries.ts';
 import type { Wakeup } from './wakeup.ts';
@@ -201,23 +199,15 @@ export class FetchLoop {
 
   /** Its worker ended while nothing else ran there: that is the event's failure. */
   async #charge(job: FetchedJob): Promise<void> {
-    const { database, queue, log, failures } = this.#options;
-    const events = (await readEvents(database, job.events)).filter((event) => isDue({ job, event }));
-    const releases = events.map((event) => {
-      const { source, eventId } = event;
-      const count = failuresOfLoss(job);
-      const isDead = event.failures + count >= failures.maxAttempts;
-      log.warn({ source, eventId, attempt: event.failures + count, isDead }, attemptLost);
-      const afterSeconds = nextDelaySeconds(event.failures + count - 1, failures);
-      return {
-        events: [event],
-        fromJobId: job.id,
-        to: isDead ? ('failed' as const) : { isIsolated: true, afterSeconds },
-        failure: lossRecord,
-        failures: count,
-      };
-    });
-    await releaseEvents(failures, releases, (tx) => queue.completeIn(tx, job));
+    const { queue, log, failures } = this.#options;
+    const charged = await chargeLoss(
+      failures,
+      job,
+      (tx) => queue.completeIn(tx, job),
+      (failuresBefore) => nextDelaySeconds(failuresBefore, failures),
+    );
+    for (const { source, eventId, failures: attempt, isDead } of charged)
+      log.warn({ source, eventId, attempt, isDead }, attemptLost);
   }
 
   /** Gives back the events that would start too late, together. To be called at each fetch, and by a timer. */

@@ -48,11 +48,6 @@ export interface Outcome {
   isDead?: boolean;
 }
 
-/** Whether the event still waits for this job; if not, it was settled or has another job. */
-export function isDue({ job, event }: Pick<Entry, 'job' | 'event'>): boolean {
-  return event.status === 'PENDING' && event.jobId === job.id;
-}
-
 /** For a job in the place of one whose event may still end a process: as isolated as before. */
 export function isolationOf({
   isIsolated,

@@ -144,14 +144,9 @@ export const mutants: readonly Mutant[] = [
     title: 'sets FAILED in the catch only',
     edits: [
       {
-        file: 'src/maintenance/dead-letters.ts',
-        find: 'await releaseEvents(deps, releases, complete);',
-        replace: 'await releaseEvents(deps, [], complete);',
-      },
-      {
-        file: 'src/worker/fetch-loop.ts',
-        find: 'const isDead = event.failures + count >= failures.maxAttempts;',
-        replace: 'const isDead = event.failures + count < 0;',
+        file: 'src/events/release.ts',
+        find: 'isDead: total >= deps.maxAttempts',
+        replace: 'isDead: total < 0',
       },
     ],
     scenario: scenarios.crashOnEveryAttempt,
