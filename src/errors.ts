@@ -181,8 +181,11 @@ function describe(thrown: unknown, seen: Set<unknown>): Description {
     quotable.push(...described.quotable);
   }
   const { words, raw } = wordsOf(thrown);
-  if (raw) quotable.push({ raw: readText(thrown, 'message').slice(0, maxReadLength), safe: words });
-  if (raw) quotable.push({ raw, safe: words });
+  if (raw) {
+    // Knex has changed the message since Postgres sent it.
+    const message = readText(thrown, 'message').slice(0, maxReadLength);
+    quotable.push({ raw: message, safe: words }, { raw, safe: words });
+  }
   const name = readText(thrown, 'name').slice(0, 100) || 'Error';
   const text = raw ? words : withoutQuotes(words, quotable);
   return {

@@ -1,6 +1,6 @@
 // Checks the environment: every setting, every source.
 import { type Config, configKeys, type Environment, parseConfig } from '../config.ts';
-import { loadForwards, parseForwards } from '../forward/settings.ts';
+import { forwardHandlers, parseForwards } from '../forward/settings.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { Source } from '../providers/index.ts';
 import { parseSources, variableOf } from '../providers/sources.ts';
@@ -61,13 +61,12 @@ export function checkForwards(
   env: Environment,
   known: Pick<CheckContext, 'sources' | 'waiting'>,
 ): { forwards: readonly Handler[]; checks: Check[] } {
-  const names = knownSources(known);
-  const { targets, fallback, problems } = parseForwards(env, names);
+  const { targets, fallback, problems } = parseForwards(env, knownSources(known));
   if (problems.length > 0)
     return { forwards: [], checks: problems.map((problem) => fail('forwards', problem, remedy)) };
   const shown = [...targets, ...(fallback ? [['every other source', fallback] as const] : [])];
   return {
-    forwards: loadForwards(env, names),
+    forwards: forwardHandlers({ targets, fallback }),
     checks: shown.map(([name, { url }]) => ok('forwards', `${name} to ${new URL(url).origin}…`)),
   };
 }

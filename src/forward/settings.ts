@@ -54,8 +54,12 @@ function read(env: Environment, variable: string): string | undefined {
 
 /** @returns no handler where no variable is set. @throws ConfigError with every problem */
 export function loadForwards(env: Environment, sourceNames: readonly string[]): Handler[] {
-  const { targets, fallback, problems } = parseForwards(env, sourceNames);
-  if (problems.length > 0) throw new ConfigError(problems);
+  const forwards = parseForwards(env, sourceNames);
+  if (forwards.problems.length > 0) throw new ConfigError(forwards.problems);
+  return forwardHandlers(forwards);
+}
+
+export function forwardHandlers({ targets, fallback }: Pick<Forwards, 'targets' | 'fallback'>): Handler[] {
   const every = { provider: '*', topic: '*' };
   if (fallback) return [forwardHandler(every, (source) => targets.get(source) ?? fallback)];
   return [...targets].map(([source, target]) => forwardHandler({ ...every, source }, () => target));

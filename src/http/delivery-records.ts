@@ -9,6 +9,7 @@ import {
 } from '../providers/index.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
 import type { Metrics } from './metrics.ts';
+import { declaredBytesOf } from './node-request.ts';
 import type { WebhookRequest } from './webhook-core.ts';
 
 export interface DeliveryRecordsDeps {
@@ -77,7 +78,7 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         detail,
         requestId: request.id,
         receivedAt: deps.now?.() ?? new Date(),
-        bodyBytes: Math.min(declaredBytesOf(request), maxInteger),
+        bodyBytes: Math.min(declaredBytesOf(request) || 0, maxInteger),
       }),
   };
 }
@@ -87,8 +88,4 @@ function eventFields([first, ...others]: readonly EventDraft[]) {
     ...(first && { eventId: first.eventId, topic: first.topic }),
     ...(others.length > 0 && { events: others.length + 1 }),
   };
-}
-
-function declaredBytesOf({ headers }: WebhookRequest): number {
-  return Number(headers['content-length']?.[0]) || 0;
 }

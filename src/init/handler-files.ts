@@ -1,5 +1,6 @@
 // The texts of the example handler, its list and its test, as ES modules or CommonJS, with or without types.
 import type { Provider } from '../providers/index.ts';
+import { fillTemplate } from './own-package.ts';
 import type { TestRunner } from './project.ts';
 
 export interface HandlerFilesOptions {
@@ -120,9 +121,6 @@ ${exportOf(isModule)} defineHandler({
 `;
 }
 
-/** In the team's file; this program reads no environment but in config.ts. */
-const databaseUrl = ['process', 'env', 'DATABASE_URL'].join('.');
-
 function testText(
   { topic, example }: Starter,
   file: string,
@@ -139,17 +137,15 @@ function testText(
           ],
           `assert.equal(outcome, 'processed');`,
         ];
-  return `// Runs the handler as \`postbell worker\` does, in a transaction that is rolled back. DATABASE_URL names a database on
-// which \`postbell migrate\` has run.
-${imports.join('\n')}
-${importLine(isModule, '{ runHandler }', 'postbell/testing')}
-${importLine(isModule, 'handler', `./${file}`)}
-
-test('${topic} is PROCESSED', async () => {
-  const payload = ${example};
-  const database = ${databaseUrl} ?? '';
-  const { outcome } = await runHandler(handler, { database, topic: '${topic}', payload });
-  ${assertion}
-});
-`;
+  const allImports = [
+    ...imports,
+    importLine(isModule, '{ runHandler }', 'postbell/testing'),
+    importLine(isModule, 'handler', `./${file}`),
+  ];
+  return fillTemplate('handler-test', {
+    topic,
+    example,
+    assertion,
+    imports: allImports.map((line) => `${line}\n`).join(''),
+  });
 }
