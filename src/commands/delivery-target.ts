@@ -1,4 +1,4 @@
-// What the verbs that deliver events (send, forward) take from the command line: a source that is on, and an address.
+// Reads the arguments of the verbs that deliver events (send, forward): a source that is on, and an address.
 import { CommandError } from '../errors.ts';
 import { findProvider, type Source } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';

@@ -8,7 +8,7 @@ import type { CommandIo } from '../terminal/io.ts';
 import { findHandlers } from './find-handlers.ts';
 import { runWeb } from './web.ts';
 
-/** More than the worker needs by itself: SHUTDOWN_TIMEOUT_SECONDS. */
+/** Added to SHUTDOWN_TIMEOUT_SECONDS, in which the worker ends unless it hangs. */
 const killReserveMs = 5_000;
 
 /** Always logs JSON lines. The worker starts once web listens. @throws ConfigError, CommandError */

@@ -91,7 +91,7 @@ export async function checkHandlers(
     const found = ok('handlers', `${countText(handlers.length, 'handler')} in ${modulePath}`);
     return { handlers: [...forwards, ...handlers], checks: [found] };
   } catch (error) {
-    // Of an error in the module: the reason and its place, without the code.
+    // An error in the module is shown with its reason and place, without the code.
     const [reason, place] = describeError(error).text.split('\n', 2);
     const problems =
       error instanceof ConfigError ? error.problems : [place ? `${reason} at ${place}` : `${reason}`];

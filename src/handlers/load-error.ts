@@ -62,7 +62,7 @@ function placeOfFrame(stack: string): Place | undefined {
   return undefined;
 }
 
-/** Node does not name the file of an ES module in JavaScript that it cannot parse: each file is checked by itself. */
+/** Node does not name the file of an ES module in JavaScript that Node cannot parse, so each file is checked separately. */
 function placeOfSyntaxError(modulePath: string): Place | undefined {
   const paths = [modulePath];
   for (const path of paths) {

@@ -25,7 +25,7 @@ export function createFetchHandler(answerRequest: AnswerRequest): (request: Requ
       opened.push(stream);
       return stream;
     });
-    // What was not read is not wanted: its sender may go on for ever.
+    // The rest of a body is dropped: its sender may never end it.
     for (const stream of opened) stream.destroy();
     const { connection: _, ...forResponse } = headers ?? {}; // the host's server owns its connections
     const isBodiless = request.method === 'HEAD' || status === 204 || status === 304;

@@ -1,4 +1,4 @@
-// What init does not change in a project, and the team has to decide.
+// Names the changes that init leaves to the team.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Answers } from './answers.ts';

@@ -23,7 +23,7 @@ interface Row {
 const schemas = `SELECT oid, quote_ident(nspname) AS schema, nspname FROM pg_namespace
   WHERE oid IN (to_regnamespace('{inbox}'), to_regnamespace('{queue}'))`;
 
-/** What `web`, `worker` and the commands need: docs/deploy.md has the GRANTs. A schema or table that is missing needs none. */
+/** The missing rights to run `web`, `worker` and the commands (docs/deploy.md has the GRANTs). Objects that do not exist are left out. */
 export async function findMissingRights(database: Queryable): Promise<MissingRights> {
   const files = await loadMigrationFiles(migrationsFolder);
   // Number 0 is the package's own, of a table `migrations`, which a team may have.
@@ -49,7 +49,7 @@ export async function findMissingRights(database: Queryable): Promise<MissingRig
   return describe(rows);
 }
 
-/** What `migrate` needs: to create its schemas, to create tables in them, and to own those that it made. */
+/** The missing rights to migrate: to create the schemas, and tables in them. Postgres lets only the owner change a table. */
 export async function findMissingRightsToMigrate(database: Queryable): Promise<MissingRights> {
   const { rows } = await database.query<Row & Record<string, unknown>>(`
     WITH schemas AS (${schemas})
@@ -72,7 +72,7 @@ function describe(rows: readonly Row[]): MissingRights {
   };
 }
 
-/** One sentence with the remedy after `; `; undefined if no right is missing. */
+/** @returns a sentence with the remedy after `; `; undefined if no right is missing */
 export function rightsProblem({ user, rights, grants }: MissingRights): string | undefined {
   if (rights.length === 0) return undefined;
   const shown = 4;

@@ -17,7 +17,7 @@ interface Version {
 /** Postbell writes here itself. */
 const ownTables = ['webhook_events', 'entity_clock'];
 
-/** Of the tables that this transaction wrote to, by the counts that Postgres keeps of it. */
+/** Selects the tables that this transaction wrote to, by Postgres' counts of its rows. */
 const changedTables = `
   SELECT relid::regclass::text AS name, coalesce((
       SELECT array_agg(attname::text) FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)

@@ -302,7 +302,7 @@ export class Executor {
   }
 }
 
-/** Of the time that the entries' slot has been busy. */
+/** The time of each entry, of `runningMs` that their slot has been busy. */
 export function shareOfEachMs(entries: readonly Entry[], runningMs: number): number {
   // A shared transaction starts no handler after `maxSharedMs`: if it still runs, a single handler or COMMIT takes long.
   const isOneHandler = runningMs > 2 * maxSharedMs && !batchHandlerOf(entries[0]!);

@@ -23,7 +23,7 @@ export interface GuardedTransaction {
   close(): Promise<void>;
 }
 
-// What would end the transaction, or outlive it on a pooled connection.
+// First words of statements that would end the transaction, or outlast the transaction on a pooled connection.
 const refusedWords = new Set('prepare deallocate reset discard listen unlisten'.split(' '));
 
 const plainWords = new Set('select insert update delete merge with values'.split(' '));
@@ -139,7 +139,7 @@ function send(transaction: Transaction, statement: Statement): Promise<QueryResu
   });
 }
 
-/** What belongs together is sent together; the answer is the one that the ORM expects. */
+/** Sends the statements of a step together. @returns the answer that the ORM expects */
 function sendStep(
   transaction: Transaction,
   { command, statements, undo }: NestedStep,

@@ -2,9 +2,9 @@
 import { PermanentError } from '../errors.ts';
 import { onlyWords, savepointName } from './statement-words.ts';
 
-/** What is sent in the place of a statement that the ORM means to be its transaction's own. */
+/** The statements that are sent in place of an ORM's BEGIN, COMMIT or ROLLBACK. */
 export interface NestedStep {
-  /** The command that the ORM is told. */
+  /** The command in the answer to the ORM. */
   command: 'BEGIN' | 'COMMIT' | 'ROLLBACK';
   statements: readonly string[];
   /** To be called when the statements failed: the nested transaction is then as if they had not been sent. */

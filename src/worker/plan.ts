@@ -20,7 +20,7 @@ export type Plan =
   | { kind: 'ignore'; reason: string }
   | { kind: 'reject'; error: unknown };
 
-/** What a plan has to run; nothing where it says not to, or where that is not known yet. */
+/** The runs of a plan; none if the event is ignored or rejected, or its payload is not validated yet. */
 export function runsOf(plan: Plan): readonly PlannedRun[] {
   return plan.kind === 'run' ? plan.runs : [];
 }

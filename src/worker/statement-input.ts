@@ -1,4 +1,4 @@
-// What a handler, or its ORM, gives to `tx.query`, checked: pg's forms of a statement, its values and a callback.
+// Checks the arguments of `tx.query`, from a handler or its ORM: pg's forms of a statement, its values and a callback.
 import type { Statement } from '../database/database.ts';
 import { PermanentError } from '../errors.ts';
 import type { HandlerCallback, HandlerStatement } from '../handlers/handler.ts';
@@ -44,5 +44,5 @@ export function isSubmittable(config: unknown): boolean {
   return typeof (config as { submit?: unknown } | null | undefined)?.submit === 'function';
 }
 
-/** So that a caller's name meets neither Postbell's nor pg-boss's. */
+/** Keeps a caller's names apart from those of Postbell and pg-boss. */
 const callersPrefix = 'handler_named_';

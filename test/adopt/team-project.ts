@@ -159,7 +159,7 @@ t.test('CHANGELOG.md has the version of package.json at its top', (t) => {
   t.end();
 });
 
-/** Of the repository's own packages of development. */
+/** Versions of packages, as in this repository's devDependencies. */
 function pinned(...names: string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, manifest.devDependencies[name]!]));
 }

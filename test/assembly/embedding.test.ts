@@ -17,7 +17,7 @@ const env = {
   STRIPE_WEBHOOK_SECRET: secret,
   SLACK_WEBHOOK_SECRET: slackSecret,
   BODY_LIMIT_BYTES: '4096',
-  // Of the host, and no business of Postbell.
+  // The host's own setting, which embedded Postbell ignores.
   PORT: '/run/shop.sock',
 };
 const stripe = makeSource(providers.stripe, secret);

@@ -45,7 +45,7 @@ t.test('new events arrive once each, with the bytes as received and a fresh sign
   await waitFor(() => printed.out.includes(`204   ${first.eventId}  invoice.paid\n`), { what: 'its line' });
   t.notMatch(printed.err, 'bytes were not kept');
 
-  // One commit, one received_at, more than one reading.
+  // A single commit gives all of them the same received_at; the verb needs several readings for them.
   const many = Array.from({ length: 150 }, () => newEvent());
   await storeEvents(inbox, many);
   await waitFor(() => app.received.length >= 151, { what: 'all events' });
