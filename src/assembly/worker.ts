@@ -44,7 +44,7 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const database = connect(settings, {
     applicationName: 'postbell worker',
     maxConnections: workerPoolSize(config),
-    sessionSettings: workerSessionSettings(config.HANDLER_TIMEOUT_SECONDS * 1_000),
+    sessionSettings: workerSessionSettings(config.HANDLER_TIMEOUT_SECONDS * 1_000, config.DATABASE_POOLER),
     log,
   });
   const closing = new AbortController();

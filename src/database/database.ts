@@ -107,6 +107,12 @@ export interface Database extends Queryable {
   /** Ends transactions whose connection was lost without an error. Call it every few seconds. @returns their number */
   endDeadTransactions(): Promise<number>;
   counts(): { total: number; idle: number; waiting: number; max: number };
+  /**
+   * Connections of the pool that were lost since the start. A crash of Postgres ends them all. So at the start of a transaction's
+   * `work`, the number of earlier means: a COMMIT that was answered at that earlier time still stands, even an
+   * asynchronous one. Not behind a pooler, whose connections outlive Postgres.
+   */
+  lostConnections(): number;
   close(): Promise<void>;
 }
 

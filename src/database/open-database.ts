@@ -68,6 +68,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       waiting: pool.waitingCount,
       max: options.maxConnections,
     }),
+    lostConnections: () => sessions.lostCount,
     close: () => pool.end(),
   };
 }

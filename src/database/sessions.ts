@@ -47,14 +47,25 @@ export class SessionPool {
   // The error listener is attached at connect. Between checkout and first use there is no other listener, and an unheard 'error'
   // (the last answer and the end of the session may come in one packet) ends the process.
   readonly #lost = new WeakMap<pg.PoolClient, Error>();
+  #lostCount = 0;
 
   constructor(config: pg.PoolConfig, log: Logger) {
     this.pool = new pg.Pool(config);
-    this.pool.on('connect', (client) => client.on('error', (error) => this.#lost.set(client, error)));
+    this.pool.on('connect', (client) =>
+      client.on('error', (error) => {
+        if (!this.#lost.has(client)) this.#lostCount++;
+        this.#lost.set(client, error);
+      }),
+    );
     // A dropped idle connection must not end the process; the pool opens a new one when needed.
     this.pool.on('error', (error) =>
       log.warn({ error: describeError(error).text }, 'an idle database connection was lost'),
     );
+  }
+
+  /** Connections that were lost since the start. */
+  get lostCount(): number {
+    return this.#lostCount;
   }
 
   /** @throws ConnectionLostError */

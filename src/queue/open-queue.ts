@@ -30,7 +30,6 @@ export async function openQueue(
 ): Promise<Queue> {
   const boss = openBoss(database, log, options);
   await boss.start();
-  const pooled = bridge(database, true);
   const statistics = createQueueStatistics(database, log);
 
   async function take(name: string, limit: number): Promise<FetchedJob[]> {
@@ -83,14 +82,11 @@ export async function openQueue(
       });
       return rows.length > 0;
     },
-    complete: async (fetched) => {
+    complete: async (tx, fetched) => {
+      let count = 0;
       for (const [name, some] of byQueue(fetched))
-        await boss.deleteJob(name, some.map(attemptOf), { db: pooled });
-    },
-    completeIn: async (tx, fetched) => {
-      return (
-        affected(await boss.deleteJob(queueOf(fetched), attemptOf(fetched), { db: bridge(tx, true) })) > 0
-      );
+        count += affected(await boss.deleteJob(name, some.map(attemptOf), { db: bridge(tx, true) }));
+      return count;
     },
     touch: async (fetched) => {
       for (const [name, some] of byQueue(fetched)) await boss.touch(name, some.map(attemptOf));

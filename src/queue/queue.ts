@@ -78,12 +78,11 @@ export interface Queue {
   /** Whether an isolated job is due. Takes nothing. */
   hasIsolated(): Promise<boolean>;
   /**
-   * Deletes jobs whose events have all left them; a job whose claim was lost stays. The event's row is the record: a
-   * completed job would be written once more, indexed three times and deleted an hour later.
+   * Deletes jobs whose events have all left them, in `tx`; a job whose claim was lost stays. The event's row is the record:
+   * a completed job would be written once more, indexed three times and deleted an hour later.
+   * @returns the number of deleted jobs
    */
-  complete(fetched: readonly FetchedJob[]): Promise<void>;
-  /** Deletes the job in `tx`; false if the claim was lost. */
-  completeIn(tx: Queryable, fetched: FetchedJob): Promise<boolean>;
+  complete(tx: Queryable, fetched: readonly FetchedJob[]): Promise<number>;
   /** Tells pg-boss that the worker of these jobs is alive. */
   touch(fetched: readonly FetchedJob[]): Promise<void>;
   fetchDead(limit: number): Promise<DeadJob[]>;

@@ -39,12 +39,16 @@ export class EntityBusyError extends Error {}
 
 const entityLockTimeout = '5s';
 
-/** Session settings of a worker's pool. */
-export function workerSessionSettings(handlerTimeoutMs: number): Record<string, string> {
+/**
+ * Session settings of a worker's pool.
+ * @param hasPooler the pool's connections outlive a crash of Postgres; default false
+ */
+export function workerSessionSettings(handlerTimeoutMs: number, hasPooler = false): Record<string, string> {
   return {
-    // Effects, status and (flushed later) the job's completion are lost together or not at all: after a crash of
+    // Effects, status and the job's completion are lost together or not at all (see `Completions`): after a crash of
     // Postgres the attempt simply runs again. What must not be lost (claims, failures, released events) says so itself.
-    synchronous_commit: 'off',
+    // Behind a pooler nobody would notice the crash before the job is completed.
+    synchronous_commit: hasPooler ? 'local' : 'off',
     statement_timeout: `${handlerTimeoutMs + 5_000}`,
     // Postgres plans our prepared statements each time. A kept plan from the time when the table was small would read the
     // whole table once it is large.

@@ -159,7 +159,7 @@ export class FetchLoop {
   /** A shared job that was lost: any of its events may have ended the process. */
   async #split(job: FetchedJob): Promise<void> {
     const { queue, log, failures } = this.#options;
-    const split = await splitLostJob(failures, job, (tx) => queue.completeIn(tx, job));
+    const split = await splitLostJob(failures, job, (tx) => queue.complete(tx, [job]));
     if (split.length === 0) return;
     this.#hasIsolated = true;
     log.warn({ jobId: job.id, events: split.length }, 'a job was lost with its worker; its events run alone');
@@ -203,7 +203,7 @@ export class FetchLoop {
     const charged = await chargeLoss(
       failures,
       job,
-      (tx) => queue.completeIn(tx, job),
+      (tx) => queue.complete(tx, [job]),
       (failuresBefore) => nextDelaySeconds(failuresBefore, failures),
     );
     for (const { source, eventId, failures: attempt, isDead } of charged)

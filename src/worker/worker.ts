@@ -51,7 +51,7 @@ export function startWorker(options: WorkerOptions): Worker {
   const interrupting = new AbortController();
   const wakeup = new Wakeup();
   const buffer = new JobBuffer();
-  const completions = new Completions(queue, log);
+  const completions = new Completions(options);
   const attempts = {
     ...options,
     timings: new Timings(),

@@ -22,7 +22,7 @@ t.test('hundreds leave in one commit, together, ahead of the others, and uncharg
   t.equal(job.id, jobId);
   const left = await releaseEvents(deps, [{ events, fromJobId: job.id, to: { priority: 1 } }]);
   t.equal(left.length, 16);
-  await inbox.queue.complete([job]);
+  await inbox.queue.complete(inbox.database, [job]);
   const again = await takeJob(inbox);
   t.same(
     again.events,
@@ -32,7 +32,7 @@ t.test('hundreds leave in one commit, together, ahead of the others, and uncharg
   t.match(await openJobsOf(inbox, events[0]!), [{ id: again.id, priority: 1, name: 'webhooks', events: 16 }]);
   for (const event of events)
     t.match(await rowOf(inbox, event), { status: 'PENDING', attempts: 0, failures: 0, job_id: again.id });
-  await inbox.queue.complete([again]);
+  await inbox.queue.complete(inbox.database, [again]);
 });
 
 t.test('events that are settled, locked or another job’s stay where they are', async (t) => {
@@ -76,7 +76,7 @@ t.test('a lost list is split: each event gets an isolated job, uncharged', async
   await loseJobs(inbox);
   const lost = await takeJob(inbox);
   t.equal(lost.retryCount, 1);
-  const split = () => splitLostJob(deps, lost, (tx) => inbox.queue.completeIn(tx, lost));
+  const split = () => splitLostJob(deps, lost, (tx) => inbox.queue.complete(tx, [lost]));
   t.equal((await split()).length, 5);
   t.same(await split(), [], 'once: the job is gone');
   for (const event of events) {

@@ -51,7 +51,7 @@ export async function runJobs(
 ): Promise<Ran> {
   const settings = { ...workerDefaults, ...options, ...inbox };
   const buffer = new JobBuffer();
-  const completions = new Completions(inbox.queue, inbox.log);
+  const completions = new Completions(inbox);
   const executor = new Executor({
     attempts: { ...settings, timings: new Timings(), stopping: new AbortController().signal, signal },
     failures: settings,

@@ -46,7 +46,7 @@ async function effectsOf({ eventId }: { eventId: string }): Promise<unknown[]> {
 async function takeFromZombie(): Promise<FetchedJob> {
   await loseJobs(inbox);
   const lost = await takeJob(inbox);
-  await splitLostJob({ ...inbox, maxAttempts: 5 }, lost, (tx) => inbox.queue.completeIn(tx, lost));
+  await splitLostJob({ ...inbox, maxAttempts: 5 }, lost, (tx) => inbox.queue.complete(tx, [lost]));
   return (await inbox.queue.fetchIsolated())!;
 }
 

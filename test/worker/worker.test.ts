@@ -66,7 +66,7 @@ t.test('a replay does not wait until the job before it is completed', async (t) 
   const gate = makeGate();
   const queue: Queue = {
     ...inbox.queue,
-    complete: (jobs) => gate.pass().then(() => inbox.queue.complete(jobs)),
+    complete: (tx, jobs) => gate.pass().then(() => inbox.queue.complete(tx, jobs)),
   };
   const event = newEvent();
   await storeEvents(inbox, [event]);
@@ -109,7 +109,7 @@ t.test('a settled event whose completion was lost runs nothing again', async (t)
   const inbox = await openInbox(t);
   const event = newEvent();
   await storeEvents(inbox, [event]);
-  const deaf = { ...inbox, queue: { ...inbox.queue, complete: async () => {} } };
+  const deaf = { ...inbox, queue: { ...inbox.queue, complete: async () => 0 } };
   t.match(await runJob(deaf, await takeJob(inbox), [quick]), { kind: 'processed' });
   await loseJobs(inbox);
   startOn(t, inbox, [quick]);
