@@ -62,6 +62,9 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
     await database.query(
       `INSERT INTO failed_attempts (source, event_id, error) VALUES ('stripe', 'evt_1', 'Error: connect ECONNREFUSED')`,
     );
+    await database.query(
+      `INSERT INTO postbell_processes (process_id, kind, host, version) VALUES (gen_random_uuid(), 'web', 'web.1', '0.2.0')`,
+    );
     const statements = blocks('sql');
     t.ok(statements.length >= 7, 'the cookbook is there');
     for (const statement of statements) {

@@ -2,6 +2,7 @@
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { createWebhookCore, type WebhookCore } from '../http/webhook-core.ts';
 import type { Logger } from '../logger.ts';
+import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
@@ -10,6 +11,7 @@ import { createSecretHandover } from '../receive/setup-windows.ts';
 import { createStoredSources } from '../receive/stored-sources.ts';
 import { connect } from '../runtime/connection.ts';
 import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
+import { identifySelf } from '../runtime/self.ts';
 import type { ConnectedSettings } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 
@@ -41,6 +43,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   });
   let queue: Queue | undefined;
   let receiver: Receiver | undefined;
+  let liveness: Liveness | undefined;
   const closing = new AbortController();
   const lateReceiver = createLateReceiver(() => receiver);
   const metrics = createMetrics({ measuresProcess });
@@ -79,12 +82,14 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         sameBodyHours: config.SAME_BODY_HOURS,
         onDuplicateAnomalies: metrics.countDuplicateAnomalies,
       });
+      liveness = startLiveness({ database, log, self: identifySelf('web', config) });
     },
     beginClosing: () => {
       closing.abort();
       return [
         { name: 'receiver', run: () => lateReceiver.close() },
         { name: 'queue', run: async () => queue?.stop() },
+        { name: 'liveness', run: async () => liveness?.stop() },
         { name: 'database', run: () => database.close() },
       ];
     },

@@ -4,12 +4,14 @@ import type { Database } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
+import { startLiveness } from '../maintenance/liveness.ts';
 import { startMaintenance } from '../maintenance/tasks.ts';
 import { channel } from '../queue/notify.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
+import { identifySelf } from '../runtime/self.ts';
 import type { ConnectedSettings } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { workerPoolSize } from '../runtime/worker-connections.ts';
@@ -97,6 +99,7 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
     ...(watchdog && { watchdog }),
   });
   const maintenance = startMaintenance({ config, ...releaseDeps });
+  const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)
     log.warn(
       { pollSeconds: config.POLL_SECONDS },
@@ -117,7 +120,7 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
       try {
         await allOrFirstError([workerStopped, maintenance.stop(), stopListening()]);
       } finally {
-        await queue.stop();
+        await allOrFirstError([queue.stop(), liveness.stop()]);
       }
     },
   };

@@ -1,6 +1,6 @@
 // The table of verbs. A new verb is one entry here and one file beside this one.
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { readVersion } from '../runtime/self.ts';
 import type { CommandIo } from '../terminal/io.ts';
 import type { DevOptions } from './dev.ts';
 import type { EventsOptions } from './events.ts';
@@ -238,10 +238,4 @@ function createProgram(io: CommandIo): Command {
     .showSuggestionAfterError()
     .showHelpAfterError('(--help explains the usage)')
     .addHelpText('after', '\nSettings come from the environment and from .env; .env.example lists all');
-}
-
-/** package.json is beside src/ and beside dist/. */
-function readVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

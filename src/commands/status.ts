@@ -1,10 +1,12 @@
 // `postbell status`: counts the events of each source by status, and prints the age of the oldest PENDING event.
 
 import type { EventStatus } from '../events/event.ts';
+import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { countByStatus, type StatusCount } from '../events/queries.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { durationText, printJson, printLine, printTable } from '../terminal/print.ts';
+import { describeProcesses } from '../terminal/processes.ts';
 
 interface SourceStatus {
   source: string;
@@ -24,11 +26,16 @@ const keys = {
 } as const satisfies Record<EventStatus, keyof SourceStatus>;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
-  const counts = await withDatabase(io.env, 'status', ({ database }) => countByStatus(database));
+  const [counts, processes] = await withDatabase(io.env, 'status', ({ database }) =>
+    Promise.all([countByStatus(database), readProcesses(database)]),
+  );
   const sources = bySource(counts);
-  if (options.json) printJson(io.out, { sources });
-  else if (sources.length === 0) printLine(io.out, 'no event yet');
-  else printStatus(io, sources);
+  if (options.json) printJson(io.out, { sources, processes });
+  else {
+    if (sources.length === 0) printLine(io.out, 'no event yet');
+    else printStatus(io, sources);
+    printProcesses(io, processes);
+  }
   return 0;
 }
 
@@ -66,4 +73,9 @@ function printStatus({ out }: CommandIo, sources: readonly SourceStatus[]): void
   ]);
   const failed = sources.reduce((sum, row) => sum + row.failed, 0);
   if (failed > 0) printLine(out, '\nthe causes of the failures: postbell events --status FAILED');
+}
+
+function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[]): void {
+  printLine(out, '');
+  for (const kind of processes) printLine(out, `${kind.kind}: ${describeProcesses(kind)}`);
 }

@@ -58,12 +58,3 @@ export async function clockDifference(
     uncertaintySeconds: (after - before) / 2_000,
   };
 }
-
-/** Number of connections to this database by application_name, e.g. `postbell worker`. */
-export async function countSessions(database: Queryable): Promise<Map<string, number>> {
-  const { rows } = await database.query<{ name: string; count: number }>(
-    `SELECT application_name AS name, count(*)::int AS count FROM pg_stat_activity
-     WHERE datname = current_database() AND backend_type = 'client backend' GROUP BY application_name`,
-  );
-  return new Map(rows.map(({ name, count }) => [name, count]));
-}

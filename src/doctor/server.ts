@@ -2,9 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
-import { applicationNameIn } from '../database/schemas.ts';
-import { clockDifference, countSessions, readServerFacts } from '../database/server-facts.ts';
+import { clockDifference, readServerFacts } from '../database/server-facts.ts';
+import { readProcesses } from '../events/processes.ts';
 import { connectionsOfWorker } from '../runtime/worker-connections.ts';
+import { describeProcesses } from '../terminal/processes.ts';
 import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const oldestVersion = 15;
@@ -89,13 +90,11 @@ async function hearsNotifications(database: Database): Promise<boolean> {
   }
 }
 
-/** Finds web and worker by application_name, which a pooler hides. */
-export async function checkProcesses({ database, config }: CheckContext): Promise<Check[]> {
-  const sessions = await countSessions(database);
-  return (['web', 'worker'] as const).map((name) => {
-    const count = sessions.get(applicationNameIn(database.schemas, `postbell ${name}`)) ?? 0;
-    if (count > 0) return ok(name, `${count} connection${count === 1 ? '' : 's'} to this database`);
-    if (config.DATABASE_POOLER) return ok(name, 'not visible behind a pooler');
-    return warn(name, `no ${name} is connected to this database`, `run: postbell ${name}`);
+/** By their signs of life in the database. */
+export async function checkProcesses({ database }: CheckContext): Promise<Check[]> {
+  const kinds = await readProcesses(database);
+  return kinds.map((kind) => {
+    const message = describeProcesses(kind);
+    return kind.alive > 0 ? ok(kind.kind, message) : warn(kind.kind, message, `run: postbell ${kind.kind}`);
   });
 }

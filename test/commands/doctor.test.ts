@@ -13,6 +13,7 @@ import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
 import { startProcess } from '../support/processes.ts';
+import { waitFor } from '../support/wait.ts';
 
 const library = pathToFileURL(new URL('../../src/index.ts', import.meta.url).pathname).href;
 const secret = 'whsec_0123456789abcdef';
@@ -74,7 +75,7 @@ t.test('a sound installation passes every check but for processes that do not ru
   t.match(forPeople.stdout, /^ok {4}source stripe {4}HMAC-SHA256 in stripe-signature, 1 secret$/m);
   t.match(
     forPeople.stdout,
-    /^warn {2}worker +no worker is connected to this database\n +→ run: postbell worker$/m,
+    /^warn {2}worker +no worker has reached this database yet\n +→ run: postbell worker$/m,
   );
   t.match(forPeople.stdout, /\n\n16 ok, 2 to look at, 0 failed\n$/);
   t.notMatch(forPeople.stdout + forPeople.stderr, secret);
@@ -85,8 +86,20 @@ t.test('processes that run are seen', async (t) => {
   const options = { env: { ...env, DATABASE_URL: url, PORT: '0' }, cwd: cli.folder };
   const processes = [startProcess(t, ['web'], options), startProcess(t, ['worker'], options)];
   for (const running of processes) await running.waitForLog(({ msg }) => msg === 'ready');
+  // Ready, each process gives its first sign of life.
+  await waitFor(
+    async () => {
+      const { find } = await diagnose();
+      return [...find('web'), ...find('worker')].every(({ status }) => status === 'ok');
+    },
+    { what: 'both to be seen' },
+  );
+  t.match((await cli.inside(['status'])).stdout, /\nweb: 1 alive, version .*\nworker: 1 alive, version /);
+  for (const running of processes) running.kill('SIGTERM');
+  for (const running of processes) await running.exited;
   const { find } = await diagnose();
-  t.match([...find('web'), ...find('worker')], [{ status: 'ok' }, { status: 'ok' }]);
+  const stopped = { status: 'warn', message: /^none alive; the last, on .+, was stopped \d+ s ago$/ };
+  t.match([...find('web'), ...find('worker')], [stopped, stopped]);
 });
 
 t.test('every problem of the settings is told, and the rest is looked at all the same', async (t) => {
@@ -144,11 +157,10 @@ t.test('a read-only database fails; limits too low for the settings warn, then f
   t.equal(code, 1);
 });
 
-t.test('behind a pooler nobody listens, and no session tells whose it is', async (t) => {
+t.test('behind a pooler nobody listens', async (t) => {
   const { diagnose } = await openPatient(t);
   const { find } = await diagnose([], { DATABASE_POOLER: 'true' });
   t.match(find('listen'), [{ status: 'ok', message: /not used behind a pooler/ }]);
-  t.match(find('worker'), [{ status: 'ok', message: /not visible/ }]);
   t.same(find('connections'), [], "that is the pooler's matter");
 });
 

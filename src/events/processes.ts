@@ -1,0 +1,77 @@
+// The processes of this inbox and their signs of life. All times are the database's.
+import type { Queryable } from '../database/database.ts';
+
+export type ProcessKind = 'web' | 'worker';
+
+export interface ProcessIdentity {
+  /** A UUID, made at the start of the process. */
+  id: string;
+  kind: ProcessKind;
+  host: string;
+  /** Postbell's. */
+  version: string;
+}
+
+/** Pause between two signs of life of a process. */
+export const signOfLifeMs = 20_000;
+/** A process that was seen before that is not alive: it missed two signs. */
+const aliveWithin = `interval '1 minute'`;
+const keptFor = `interval '30 days'`;
+
+/** @param outageMs length of a stretch that ends now, in which the process could not commit; default: none */
+export async function recordSignOfLife(
+  database: Queryable,
+  { id, kind, host, version }: ProcessIdentity,
+  outageMs: number | null = null,
+): Promise<void> {
+  await database.query({
+    name: 'record_sign_of_life',
+    text: `INSERT INTO {inbox}.postbell_processes AS p (process_id, kind, host, version) VALUES ($1, $2, $3, $4)
+      ON CONFLICT (process_id) DO UPDATE SET seen_at = now(),
+        outage_began_at = coalesce(now() - $5::float8 * interval '1 ms', p.outage_began_at),
+        outage_ended_at = CASE WHEN $5::float8 IS NULL THEN p.outage_ended_at ELSE now() END`,
+    values: [id, kind, host, version, outageMs],
+  });
+}
+
+/** The process ends because it was told to. */
+export async function recordStop(database: Queryable, id: string): Promise<void> {
+  await database.query({
+    text: 'UPDATE {inbox}.postbell_processes SET seen_at = now(), stopped_at = now() WHERE process_id = $1',
+    values: [id],
+  });
+}
+
+export async function deleteOldProcesses(database: Queryable): Promise<void> {
+  await database.query(`DELETE FROM {inbox}.postbell_processes WHERE seen_at < now() - ${keptFor}`);
+}
+
+export interface KindOfProcess {
+  kind: ProcessKind;
+  alive: number;
+  /** Of the process that was seen last. Null: none was ever seen. */
+  last: { host: string; version: string; seenSecondsAgo: number; wasStopped: boolean } | null;
+}
+
+/** Of `web` and of `worker`, in this order. */
+export async function readProcesses(database: Queryable): Promise<KindOfProcess[]> {
+  interface LastRow extends Record<string, unknown> {
+    kind: ProcessKind;
+    alive: number;
+    host: string;
+    version: string;
+    seenSecondsAgo: number;
+    wasStopped: boolean;
+  }
+  const { rows } = await database.query<LastRow>(`
+    SELECT DISTINCT ON (kind) kind, host, version, stopped_at IS NOT NULL AS "wasStopped",
+      extract(epoch FROM now() - seen_at)::float8 AS "seenSecondsAgo",
+      count(*) FILTER (WHERE stopped_at IS NULL AND seen_at > now() - ${aliveWithin}) OVER (PARTITION BY kind)::int AS alive
+    FROM {inbox}.postbell_processes ORDER BY kind, seen_at DESC`);
+  return (['web', 'worker'] as const).map((kind) => {
+    const row = rows.find((some) => some.kind === kind);
+    if (!row) return { kind, alive: 0, last: null };
+    const { alive, host, version, seenSecondsAgo, wasStopped } = row;
+    return { kind, alive, last: { host, version, seenSecondsAgo, wasStopped } };
+  });
+}
