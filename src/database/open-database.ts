@@ -46,7 +46,8 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     schemas,
-    query: (statement, values) => pool.query(toQueryConfig(statement, values, sending)),
+    // async: `pg` throws at once when a certificate's file is missing.
+    query: async (statement, values) => pool.query(toQueryConfig(statement, values, sending)),
     transaction: (work, transactionOptions = {}) => runTransaction(transactions, work, transactionOptions),
     endDeadTransactions: () => endDeadTransactions(transactions.open, pool, applicationName),
     listen: (channel, onWake) => listen(connection, sending.fillIn(channel), onWake, log),

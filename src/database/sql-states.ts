@@ -93,7 +93,8 @@ export const sqlStates: readonly SqlStateRow[] = [
     meaning: 'the database rejects our credentials',
     problem: {
       message: 'the user may not log in that way',
-      remedy: 'check the name, its rights, and whether the server wants TLS',
+      remedy:
+        'check the name and its rights; if the server requires TLS, set sslmode=verify-full in DATABASE_URL (docs/deploy.md, TLS)',
     },
   },
   {
