@@ -56,7 +56,7 @@ export const defaultSameBodyHours = 72;
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const schema = z.object({
-  /** Postgres 15 to 18. Unset: `dev`, `demo` and the tests start an embedded Postgres; `web` and `worker` do not start. */
+  /** Postgres 15 to 18; several hosts and TLS: docs/deploy.md. Unset: `dev`, `demo` and the tests start an embedded Postgres; `web` and `worker` do not start. */
   DATABASE_URL: postgresUrl,
   /** `true` behind a transaction pooler (PgBouncer): no prepared statements, no LISTEN. */
   DATABASE_POOLER: flag(false),

@@ -1,11 +1,12 @@
 // LISTEN on a separate connection. The listener opens a lost connection again.
-import pg from 'pg';
+import type pg from 'pg';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Listener } from './database.ts';
 
+/** @param openClient makes a client that is not connected yet */
 export function listen(
-  connection: pg.ClientConfig,
+  openClient: () => pg.Client,
   channel: string,
   onWake: (payload: string | undefined) => void,
   log: Logger,
@@ -34,7 +35,7 @@ export function listen(
     };
     try {
       // Throws while a certificate's file is missing: it may be replaced at this moment.
-      const opened = new pg.Client({ ...connection, query_timeout: 5_000 });
+      const opened = openClient();
       next = opened;
       client = opened;
       opened.on('error', again);
