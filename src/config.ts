@@ -1,6 +1,7 @@
 // Reads the settings once from the environment. The only module that uses process.env.
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { problemOfDatabaseUrl } from './database-url.ts';
 import { ConfigError } from './errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -27,12 +28,10 @@ const text = (schema: z.ZodString = z.string()) => z.preprocess(optional, schema
 const password = text(z.string().min(16, 'must have at least 16 characters'));
 
 const postgresUrl = text(
-  z
-    .string()
-    .refine(
-      (url) => /^postgres(ql)?:\/\//.test(url),
-      'must look like postgres://user:password@host:5432/name',
-    ),
+  z.string().superRefine((url, context) => {
+    const message = problemOfDatabaseUrl(url);
+    if (message) context.addIssue({ code: 'custom', message });
+  }),
 );
 
 /** The defaults of POSTBELL_SCHEMA and POSTBELL_QUEUE_SCHEMA. */
@@ -57,7 +56,7 @@ export const defaultSameBodyHours = 72;
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 const schema = z.object({
-  /** Postgres 15 to 18. Unset: `dev`, `demo` and the tests start an embedded Postgres; `web` and `worker` do not start. */
+  /** Postgres 15 to 18; several hosts and TLS: docs/deploy.md. Unset: `dev`, `demo` and the tests start an embedded Postgres; `web` and `worker` do not start. */
   DATABASE_URL: postgresUrl,
   /** `true` behind a transaction pooler (PgBouncer): no prepared statements, no LISTEN. */
   DATABASE_POOLER: flag(false),

@@ -23,7 +23,7 @@ const floors: readonly (readonly string[])[] = [
   ['database/'],
   ['failpoint.ts', 'watchdog.ts'],
   ['config.ts', 'logger.ts'],
-  ['errors.ts', 'printable.ts', 'supported-node.ts'],
+  ['database-url.ts', 'errors.ts', 'printable.ts', 'supported-node.ts'],
   ['postgres-errors.ts'],
 ];
 

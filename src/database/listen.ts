@@ -1,11 +1,12 @@
 // LISTEN on a separate connection. The listener opens a lost connection again.
-import pg from 'pg';
+import type pg from 'pg';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Listener } from './database.ts';
 
+/** @param openClient makes a client that is not connected yet */
 export function listen(
-  connection: pg.ClientConfig,
+  openClient: () => pg.Client,
   channel: string,
   onWake: (payload: string | undefined) => void,
   log: Logger,
@@ -17,8 +18,7 @@ export function listen(
   let check: NodeJS.Timeout | undefined;
 
   const connect = async () => {
-    const next = new pg.Client({ ...connection, query_timeout: 5_000 });
-    client = next;
+    let next: pg.Client | undefined;
     let isGone = false;
     const again = (error?: Error) => {
       if (isGone) return;
@@ -30,19 +30,23 @@ export function listen(
           'the connection for LISTEN was lost; the worker polls until it is back',
         );
       isListening = false;
-      next.end().catch(() => {}); // the connection is lost already
+      next?.end().catch(() => {}); // the connection is lost already
       if (!isClosed) retry = setTimeout(connect, 2_000);
     };
-    next.on('error', again);
-    next.on('end', () => again());
-    next.on('notification', ({ payload }) => onWake(payload));
     try {
-      await next.connect();
-      await next.query(`LISTEN ${channel}`);
+      // Throws while a certificate's file is missing: it may be replaced at this moment.
+      const opened = openClient();
+      next = opened;
+      client = opened;
+      opened.on('error', again);
+      opened.on('end', () => again());
+      opened.on('notification', ({ payload }) => onWake(payload));
+      await opened.connect();
+      await opened.query(`LISTEN ${channel}`);
       isListening = true;
       onWake(undefined);
       // A half-open socket raises no error: the time-out of a query detects it.
-      check = setInterval(() => next.query('SELECT 1').catch(again), 10_000);
+      check = setInterval(() => opened.query('SELECT 1').catch(again), 10_000);
     } catch (error) {
       again(error as Error);
     }

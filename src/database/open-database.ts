@@ -1,9 +1,10 @@
 // Opens a database: sets up its connections and joins the parts of this folder.
-import pg from 'pg';
+import type pg from 'pg';
 import { defaultSchemas } from '../config.ts';
 import { describeError } from '../errors.ts';
 import type { Database, DatabaseOptions } from './database.ts';
 import { endDeadTransactions } from './dead-connections.ts';
+import { clientClassFor } from './hosts.ts';
 import { listen } from './listen.ts';
 import { applicationNameIn, createFillIn } from './schemas.ts';
 import { SessionPool } from './sessions.ts';
@@ -23,9 +24,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     ...(pooler ? {} : startUpOptions(sessionSettings)),
     ...(options.acceptSelfSigned ? { ssl: { rejectUnauthorized: false } } : {}),
   };
+  const Client = clientClassFor(connection);
   const sessions = new SessionPool(
     {
       ...connection,
+      Client: Client as new () => pg.Client, // the pool passes its settings; the type lacks the parameter
       max: options.maxConnections,
       idleTimeoutMillis: 30_000,
       query_timeout: timeoutMs,
@@ -46,12 +49,16 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     schemas,
-    query: (statement, values) => pool.query(toQueryConfig(statement, values, sending)),
+    // async: `pg` throws at once when a certificate's file is missing.
+    query: async (statement, values) => pool.query(toQueryConfig(statement, values, sending)),
     transaction: (work, transactionOptions = {}) => runTransaction(transactions, work, transactionOptions),
     endDeadTransactions: () => endDeadTransactions(transactions.open, pool, applicationName),
-    listen: (channel, onWake) => listen(connection, sending.fillIn(channel), onWake, log),
+    listen: (channel, onWake) => {
+      const openClient = () => new Client({ ...connection, query_timeout: 5_000 });
+      return listen(openClient, sending.fillIn(channel), onWake, log);
+    },
     withClient: async (work) => {
-      const client = new pg.Client(connection);
+      const client = new Client(connection);
       client.on('error', (error) =>
         log.warn({ error: describeError(error).text }, 'a database connection was lost'),
       );

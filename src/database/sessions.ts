@@ -70,10 +70,11 @@ export class SessionPool {
 
   /** @throws ConnectionLostError */
   async open(): Promise<Session> {
-    const client = await this.pool.connect().catch((error: unknown) => {
+    try {
+      return new Session(await this.pool.connect(), this.#lost);
+    } catch (error) {
       throw new ConnectionLostError(error);
-    });
-    return new Session(client, this.#lost);
+    }
   }
 }
 

@@ -54,7 +54,13 @@ export const sqlStates: readonly SqlStateRow[] = [
   },
   { state: '57014', meaning: 'the statement took too long' },
   { state: '55P03', meaning: 'a lock was held too long', reaction: 'single out' },
-  { state: '25006', meaning: 'the database is read-only' },
+  {
+    state: '25006',
+    meaning: 'the database is read-only',
+    // The connection is closed; after a failover the next one leads to the primary.
+    reaction: 'try again',
+    problem: { message: 'it is read only', remedy: 'set DATABASE_URL to the primary, not to a standby' },
+  },
   { state: '25P03', meaning: 'the transaction was idle too long' },
   {
     state: '42501',
@@ -93,7 +99,8 @@ export const sqlStates: readonly SqlStateRow[] = [
     meaning: 'the database rejects our credentials',
     problem: {
       message: 'the user may not log in that way',
-      remedy: 'check the name, its rights, and whether the server wants TLS',
+      remedy:
+        'check the name and its rights; if the server requires TLS, set sslmode=verify-full in DATABASE_URL (docs/deploy.md, TLS)',
     },
   },
   {

@@ -224,7 +224,9 @@ class PgTransaction implements Transaction, OpenTransaction {
     this.#onAnswer();
     // Not an error of Postgres: most likely a value that could not be sent. pg may now assume that the statement is
     // prepared; later statements on this connection would fail.
-    if (sqlState(error) === undefined) this.#session.markUnusable(error);
+    const state = sqlState(error);
+    // The server may have become a standby (25006): another connection finds the primary.
+    if (state === undefined || state === '25006') this.#session.markUnusable(error);
   };
 }
 

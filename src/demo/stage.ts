@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { type Config, type Environment, parseConfig } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { openDatabase } from '../database/open-database.ts';
+import { withDatabaseName } from '../database-url.ts';
 import { startEmbeddedPostgres } from '../dev/postgres/start.ts';
 import { CommandError, ConfigError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
@@ -150,7 +151,5 @@ async function createDatabase(url: string, config: Config, stack: AsyncDisposabl
   };
   await run(`CREATE DATABASE ${name}`);
   stack.defer(() => run(`DROP DATABASE ${name} WITH (FORCE)`));
-  const own = new URL(url);
-  own.pathname = `/${name}`;
-  return own.href;
+  return withDatabaseName(url, name);
 }

@@ -7,7 +7,10 @@ export interface DatabaseProblem {
   remedy: string;
 }
 
-const trust = 'add ?sslrootcert=<file> to DATABASE_URL, or ?sslmode=no-verify if you have no such file';
+const trust =
+  "set sslmode=verify-full&sslrootcert=<file of your platform's CA> in DATABASE_URL, or sslmode=no-verify, which encrypts and verifies nothing (docs/deploy.md, TLS)";
+const untrusted = ['its certificate is not trusted', trust] as const;
+const outOfDate = 'correct the clock of this machine, or renew the certificate of the server';
 
 /** Codes of Node and of TLS; Postgres' codes are in `sqlStates`. */
 const byCode: Record<string, readonly [message: string, remedy: string]> = {
@@ -16,9 +19,22 @@ const byCode: Record<string, readonly [message: string, remedy: string]> = {
   EAI_AGAIN: ['its host could not be looked up', 'check the network and its name server'],
   ETIMEDOUT: ['its host does not answer', 'check the network and its firewall'],
   EHOSTUNREACH: ['its host cannot be reached', 'check the network'],
-  ECONNRESET: ['the connection was cut', 'if the server requires TLS, add ?sslmode=require to DATABASE_URL'],
-  SELF_SIGNED_CERT_IN_CHAIN: ['its certificate is not trusted', trust],
-  DEPTH_ZERO_SELF_SIGNED_CERT: ['its certificate is not trusted', trust],
+  ECONNRESET: [
+    'the connection was cut',
+    'if the server requires TLS, set sslmode=verify-full in DATABASE_URL (docs/deploy.md, TLS)',
+  ],
+  SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
+  CERT_SIGNATURE_FAILURE: untrusted,
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    'its certificate has another host name than DATABASE_URL',
+    'use the host name of the certificate, or set sslmode=no-verify, which encrypts and verifies nothing (docs/deploy.md, TLS)',
+  ],
+  CERT_HAS_EXPIRED: ['its certificate has expired', outOfDate],
+  CERT_NOT_YET_VALID: ['its certificate is not valid yet', outOfDate],
 };
 
 /** Undefined for errors that come neither from the connection nor from a missing schema. */
@@ -38,7 +54,7 @@ export function databaseProblem(error: unknown): DatabaseProblem | undefined {
     return { message: 'it did not answer in time', remedy: 'check host, network and load' };
   }
   if (/does not support SSL/.test(text)) {
-    return { message: 'it does not speak TLS', remedy: 'remove sslmode from DATABASE_URL' };
+    return { message: 'it does not speak TLS', remedy: 'set sslmode=disable in DATABASE_URL' };
   }
   return undefined;
 }
