@@ -21,7 +21,10 @@ t.test('an empty database becomes a ready one; the second time there is nothing 
   const second = await cli(['migrate', '--json']);
   t.equal(second.code, 0);
   t.match(second.documents(), [{ applied: [], schema: schemaVersion }]);
-  t.match(await cli(['status', '--json']), { code: 0, stdout: '{"sources":[],"processes":[{"kind":"web","alive":0,' });
+  t.match(await cli(['status', '--json']), {
+    code: 0,
+    stdout: '{"sources":[],"processes":[{"kind":"web","alive":0,',
+  });
 });
 
 t.test('several at once all end well', async (t) => {
