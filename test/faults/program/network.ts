@@ -75,7 +75,7 @@ export const slowDatabase: Fault = {
     context.note(
       `ack p99 ${Math.round(p99)} ms; the plan's 2% of lost packets not run: netem would hit the whole machine`,
     );
-    await context.balance(rig);
+    await context.balance(rig, { drainMs: 300_000 });
   },
 };
 
