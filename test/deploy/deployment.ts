@@ -77,8 +77,11 @@ const registryVariables = ['NODE_EXTRA_CA_CERTS', 'HTTP_PROXY', 'HTTPS_PROXY', '
   name.toLowerCase(),
 ]);
 
-/** @returns standard output @throws Error with all output when the command fails */
-export async function run(cwd: string, command: string): Promise<string> {
+/**
+ * @param more besides what npm needs
+ * @returns standard output @throws Error with all output when the command fails
+ */
+export async function run(cwd: string, command: string, more: Record<string, string> = {}): Promise<string> {
   const toRegistry = registryVariables.flatMap((name) => {
     const value = process.env[name];
     return value === undefined ? [] : [[name, value]];
@@ -88,6 +91,7 @@ export async function run(cwd: string, command: string): Promise<string> {
     NPM_CONFIG_AUDIT: 'false',
     NPM_CONFIG_UPDATE_NOTIFIER: 'false',
     ...Object.fromEntries(toRegistry),
+    ...more,
   };
   const [args, options] = shell(command, { cwd, env });
   const { code, stdout, stderr } = await runProcess(args, { ...options, timeoutMs: commandTimeoutMs });
