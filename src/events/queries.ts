@@ -1,6 +1,7 @@
 // Operators' queries: lists of events, one event in detail, counts, replays, rejected requests.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
+import { startOfWaitingJob } from '../queue/start-time.ts';
 import { type EventStatus, summaryColumns } from './event.ts';
 import { type EventFilter, filterConditions, sourcesIn } from './filter.ts';
 
@@ -19,6 +20,11 @@ export interface EventSummary extends EventKey {
   ignoredReason: string | null;
   payloadError: string | null;
   jobId: string | null;
+  /**
+   * From when on a worker may take the event, in the past where one may already. null: the event is not PENDING, a
+   * worker has it, or the reconciler is about to enqueue it.
+   */
+  nextTryAt: Date | null;
 }
 
 export interface EventDetail extends EventSummary {
@@ -38,6 +44,9 @@ export interface FailedAttempt {
   jobId: string | null;
 }
 
+/** Of `webhook_events e`: the fields of `EventSummary`. The job is looked up for PENDING events only. */
+const summary = `${summaryColumns}, CASE status WHEN 'PENDING' THEN ${startOfWaitingJob('e.job_id')} END AS "nextTryAt"`;
+
 /** Newest first. */
 export async function listEvents(
   database: Queryable,
@@ -46,7 +55,7 @@ export async function listEvents(
 ): Promise<EventSummary[]> {
   const { conditions, values } = filterConditions(filter, 2);
   const { rows } = await database.query<EventSummary & Record<string, unknown>>({
-    text: `SELECT ${summaryColumns} FROM {inbox}.webhook_events WHERE ${conditions}
+    text: `SELECT ${summary} FROM {inbox}.webhook_events e WHERE ${conditions}
       ORDER BY received_at DESC, source, event_id LIMIT $1`,
     values: [limit, ...values],
   });
@@ -61,7 +70,7 @@ export async function findEvents(
 ): Promise<EventDetail[]> {
   type Found = Omit<EventDetail, 'failures'> & { failures: Record<keyof FailedAttempt, string | null>[] };
   const { rows } = await database.query<Found & Record<string, unknown>>({
-    text: `SELECT ${summaryColumns}, headers, payload::text AS "payloadText", raw_body AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
+    text: `SELECT ${summary}, headers, payload::text AS "payloadText", raw_body AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
         (SELECT coalesce(json_agg(json_build_object('error', f.error, 'stack', f.stack, 'startedAt', f.started_at,
            'failedAt', f.failed_at, 'jobId', f.job_id) ORDER BY f.id), '[]')
          FROM {inbox}.failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
