@@ -3,7 +3,7 @@ import { type EventSummary, listEvents } from '../events/queries.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
-import { printJson, printLine, printTable, timeText } from '../terminal/print.ts';
+import { printJson, printLine, printTable, timeText, untilText } from '../terminal/print.ts';
 
 export interface EventsOptions extends FilterOptions, CommonOptions {
   limit: number;
@@ -11,16 +11,26 @@ export interface EventsOptions extends FilterOptions, CommonOptions {
 
 /** @returns 1 when nothing was found */
 export async function runEvents(io: CommandIo, options: EventsOptions): Promise<number> {
-  const events = await withDatabase(io.env, 'events', ({ database }) =>
-    listEvents(database, filterOf(options), options.limit),
+  const { limit } = options;
+  const found = await withDatabase(io.env, 'events', ({ database }) =>
+    listEvents(database, filterOf(options), limit + 1),
   );
+  const events = found.slice(0, limit);
   if (options.json) for (const event of events) printJson(io.out, event);
-  else if (events.length > 0) printEvents(io, events, options.limit);
+  else if (events.length > 0) printEvents(io, events);
   else printLine(io.err, 'no event matches');
+  // On standard error: each line of the JSON stays an event.
+  if (found.length > limit) {
+    printLine(
+      io.err,
+      `these are the newest ${limit}, and more match: raise --limit, or narrow the list with a filter (--help)`,
+    );
+  }
   return events.length > 0 ? 0 : 1;
 }
 
-function printEvents({ out, err }: CommandIo, events: readonly EventSummary[], limit: number): void {
+function printEvents({ out }: CommandIo, events: readonly EventSummary[]): void {
+  const anyPending = events.some(({ status }) => status === 'PENDING');
   printTable(out, events, [
     { title: 'RECEIVED', value: (event) => timeText(event.receivedAt), isWhole: true },
     { title: 'STATUS', value: (event) => event.status },
@@ -28,10 +38,16 @@ function printEvents({ out, err }: CommandIo, events: readonly EventSummary[], l
     { title: 'EVENT', value: (event) => event.eventId },
     { title: 'TOPIC', value: (event) => event.topic },
     { title: 'TRIES', value: (event) => String(event.attempts), isNumber: true },
+    // Where every event is settled, the columns beside it need the width.
+    ...(anyPending ? [{ title: 'NEXT TRY', value: nextTry, isWhole: true }] : []),
     { title: 'WHY', value: why },
   ]);
-  if (events.length === limit)
-    printLine(err, `these are the newest ${limit}; for others use --limit or a filter`);
+}
+
+/** `now` includes the events that a worker has. */
+function nextTry({ status, nextTryAt }: EventSummary): string {
+  if (status !== 'PENDING') return '-';
+  return nextTryAt ? untilText(nextTryAt) : 'now';
 }
 
 /** The errors of an event that is PROCESSED now are in `show`. */

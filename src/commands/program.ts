@@ -106,9 +106,14 @@ const replay: Verb<ReplayOptions> = {
   examples: [
     'postbell replay evt_1NG8Du2eZvKYlo2C',
     'postbell replay --source stripe --error ECONNREFUSED --since 1d --yes',
+    'postbell replay --now --source stripe',
   ],
   arguments: [['[id]', 'the event id']],
-  flags: [...filterFlags(['FAILED', 'IGNORED', 'PROCESSED']), ['-y, --yes', 'do not ask']],
+  flags: [
+    ...filterFlags(['FAILED', 'IGNORED', 'PROCESSED']),
+    ['--now', 'run PENDING events at once that wait for a retry or a Later (without --status)'],
+    ['-y, --yes', 'do not ask'],
+  ],
   findsRunningDev: true,
   run: async (io, options, [id]) => (await import('./replay.ts')).runReplay(io, id, options),
 };

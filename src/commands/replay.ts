@@ -1,9 +1,9 @@
-// `postbell replay`: sets events to PENDING: one by its id, or all that match a filter, after counting them.
+// `postbell replay`: runs events again, or waiting events at once: one by its id, or all that match a filter, after counting them.
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import type { EventStatus } from '../events/event.ts';
 import type { EventFilter } from '../events/filter.ts';
-import { countMatching, findEvents } from '../events/queries.ts';
+import { countMatching, type EventSummary, findEvents, type ReplayKindName } from '../events/queries.ts';
 import { replay } from '../events/replay.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
@@ -12,7 +12,17 @@ import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
 
 export interface ReplayOptions extends FilterOptions, CommonOptions {
+  /** PENDING events that wait for a retry or the end of a `Later`, in place of settled events. */
+  now?: boolean;
   yes?: boolean;
+}
+
+/** The events that a command line chose. */
+interface Choice {
+  kind: ReplayKindName;
+  filter: EventFilter & { statuses: readonly EventStatus[] };
+  /** Undefined: chosen by the filter alone. */
+  eventId: string | undefined;
 }
 
 const interruptedExitCode = 130;
@@ -27,39 +37,57 @@ export async function runReplay(
   eventId: string | undefined,
   options: ReplayOptions,
 ): Promise<number> {
+  const choice = choose(eventId, options);
   return withDatabase(io.env, 'replay', async ({ database }) => {
-    const filter: EventFilter = {
-      ...filterOf(options),
-      statuses: options.status ?? (eventId === undefined ? defaultForMany : defaultForOne),
-      ...(eventId === undefined ? {} : { eventId }),
-    };
-    if (eventId !== undefined) await checkOne(database, eventId, options, filter.statuses!);
-    const matched = await countMatching(database, filter);
+    await checkOne(database, choice);
+    const matched = await countMatching(database, choice.filter, choice.kind);
     if (matched === 0) {
       if (options.json) printJson(io.out, { matched, replayed: 0 });
       else printLine(io.err, 'no event matches: nothing was replayed');
       return 1;
     }
-    if (eventId === undefined && !options.yes) {
-      const events = countText(matched, `${filter.statuses!.join(' or ')} event`);
-      await confirm(io, {
-        question: `Replay ${events}?`,
-        rejection: `${events} would be replayed: add --yes to do it`,
-        declined: 'nothing was replayed',
-      });
-    }
-    return replayAll(io, database, filter, matched, options);
+    await warnOfProcessed(io, database, choice);
+    if (eventId === undefined && !options.yes) await askFirst(io, choice, matched);
+    return replayAll(io, database, choice, matched, options);
   });
 }
 
-/** Nothing is replayed if several sources have the id, or if the event has another status. @throws CommandError */
-async function checkOne(
-  database: Database,
-  eventId: string,
-  { source }: ReplayOptions,
-  statuses: readonly string[],
-): Promise<void> {
-  const events = await findEvents(database, eventId, source);
+/** @throws CommandError where the options exclude each other */
+function choose(eventId: string | undefined, options: ReplayOptions): Choice {
+  if (options.now && options.status)
+    throw new CommandError('--now is for PENDING events: use it without --status');
+  const kind = options.now ? 'now' : 'afresh';
+  const byDefault = eventId === undefined ? defaultForMany : defaultForOne;
+  const statuses: readonly EventStatus[] = options.now ? ['PENDING'] : (options.status ?? byDefault);
+  return {
+    kind,
+    eventId,
+    filter: { ...filterOf(options), statuses, ...(eventId === undefined ? {} : { eventId }) },
+  };
+}
+
+async function warnOfProcessed({ err }: CommandIo, database: Database, { filter }: Choice): Promise<void> {
+  if (!filter.statuses.includes('PROCESSED')) return;
+  const count = await countMatching(database, { ...filter, statuses: ['PROCESSED'] });
+  if (count === 0) return;
+  const events = countText(count, 'PROCESSED event');
+  printLine(err, `warning: ${events} among them: what the handlers did then, they would do a second time`);
+}
+
+/** @throws CommandError unless a person agrees */
+async function askFirst(io: CommandIo, { kind, filter }: Choice, matched: number): Promise<void> {
+  const events = countText(matched, `${filter.statuses.join(' or ')} event`);
+  await confirm(io, {
+    question: kind === 'now' ? `Run ${events} at once?` : `Replay ${events}?`,
+    rejection: `${events} would be ${kind === 'now' ? 'run at once' : 'replayed'}: add --yes to do it`,
+    declined: 'nothing was replayed',
+  });
+}
+
+/** Nothing is replayed if several sources have the id, or if the event is in another state. @throws CommandError */
+async function checkOne(database: Database, { kind, filter, eventId }: Choice): Promise<void> {
+  if (eventId === undefined) return;
+  const events = await findEvents(database, eventId, filter.source);
   const [event] = events;
   if (!event) return;
   if (events.length > 1) {
@@ -68,18 +96,28 @@ async function checkOne(
       `${eventId} is an event of several sources: choose one with --source (${sources})`,
     );
   }
-  if (statuses.includes(event.status)) return;
-  throw new CommandError(
-    event.status === 'PENDING'
-      ? `${eventId} is PENDING already: a worker will run it`
-      : `${eventId} is ${event.status}: add --status ${event.status} to run it again`,
-  );
+  const problem = kind === 'now' ? whyNotNow(event) : whyNotAfresh(event, filter.statuses);
+  if (problem !== undefined) throw new CommandError(`${eventId} is ${event.status}${problem}`);
+}
+
+function whyNotAfresh({ status }: EventSummary, statuses: readonly EventStatus[]): string | undefined {
+  if (statuses.includes(status)) return undefined;
+  return status === 'PENDING'
+    ? ' already: a worker will run it; --now ends its wait for a retry'
+    : `: add --status ${status} to run it again`;
+}
+
+function whyNotNow({ status, nextTryAt }: EventSummary): string | undefined {
+  if (status !== 'PENDING') return ' and waits for nothing: use replay without --now to run it again';
+  return nextTryAt && nextTryAt > new Date()
+    ? undefined
+    : ' and waits for nothing: a worker has it, or takes it next';
 }
 
 async function replayAll(
   { out, err, interrupted }: CommandIo,
   database: Database,
-  filter: EventFilter,
+  { filter, kind }: Choice,
   matched: number,
   { json }: ReplayOptions,
 ): Promise<number> {
@@ -87,6 +125,7 @@ async function replayAll(
   signal.addEventListener('abort', () => printLine(err, 'stopping after the current batch'));
   const isWatched = !json && err.isTTY && matched > 1;
   const replayed = await replay(database, filter, {
+    kind,
     signal,
     onProgress: (count) => {
       if (isWatched) err.write(`\r${count} of ${matched} `);
@@ -94,7 +133,10 @@ async function replayAll(
   });
   if (isWatched) err.write(eraseLine);
   if (json) printJson(out, { matched, replayed, ...(signal.aborted ? { interrupted: true } : {}) });
-  else printLine(out, `${countText(replayed, 'event')} set to PENDING; a running worker runs them at once`);
+  else {
+    const done = kind === 'now' ? `no longer wait${replayed === 1 ? 's' : ''}` : 'set to PENDING';
+    printLine(out, `${countText(replayed, 'event')} ${done}; a running worker runs them at once`);
+  }
   if (signal.aborted) {
     printLine(err, `interrupted: ${countText(Math.max(0, matched - replayed), 'event')} unchanged`);
     return interruptedExitCode;

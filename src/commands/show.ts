@@ -4,7 +4,7 @@ import { findTombstones, type Tombstone } from '../events/retention.ts';
 import { printable, printableJson } from '../printable.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions, OutputStream } from '../terminal/io.ts';
-import { countText, printLine, timeText } from '../terminal/print.ts';
+import { countText, printLine, timeText, untilText } from '../terminal/print.ts';
 
 export interface ShowOptions extends CommonOptions {
   source?: string;
@@ -53,6 +53,7 @@ function printEvent(out: OutputStream, event: EventDetail): void {
     ['event', event.eventId],
     ['topic', event.topic],
     ['status', event.status],
+    ['next try', event.nextTryAt && `${timeText(event.nextTryAt)} (${untilText(event.nextTryAt)})`],
     ['reason', event.ignoredReason],
     ['last error', event.lastError],
     ['received', timeText(event.receivedAt)],

@@ -1,6 +1,7 @@
 // Operators' queries: lists of events, one event in detail, counts, replays, rejected requests.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
+import { startOfWaitingJob } from '../queue/start-time.ts';
 import { type EventStatus, summaryColumns } from './event.ts';
 import { type EventFilter, filterConditions, sourcesIn } from './filter.ts';
 
@@ -19,6 +20,11 @@ export interface EventSummary extends EventKey {
   ignoredReason: string | null;
   payloadError: string | null;
   jobId: string | null;
+  /**
+   * From when on a worker may take the event, in the past where one may already. null: the event is not PENDING, a
+   * worker has it, or the reconciler is about to enqueue it.
+   */
+  nextTryAt: Date | null;
 }
 
 export interface EventDetail extends EventSummary {
@@ -38,6 +44,9 @@ export interface FailedAttempt {
   jobId: string | null;
 }
 
+/** Of `webhook_events e`: the fields of `EventSummary`. The job is looked up for PENDING events only. */
+const summary = `${summaryColumns}, CASE status WHEN 'PENDING' THEN ${startOfWaitingJob('e.job_id')} END AS "nextTryAt"`;
+
 /** Newest first. */
 export async function listEvents(
   database: Queryable,
@@ -46,7 +55,7 @@ export async function listEvents(
 ): Promise<EventSummary[]> {
   const { conditions, values } = filterConditions(filter, 2);
   const { rows } = await database.query<EventSummary & Record<string, unknown>>({
-    text: `SELECT ${summaryColumns} FROM {inbox}.webhook_events WHERE ${conditions}
+    text: `SELECT ${summary} FROM {inbox}.webhook_events e WHERE ${conditions}
       ORDER BY received_at DESC, source, event_id LIMIT $1`,
     values: [limit, ...values],
   });
@@ -61,7 +70,7 @@ export async function findEvents(
 ): Promise<EventDetail[]> {
   type Found = Omit<EventDetail, 'failures'> & { failures: Record<keyof FailedAttempt, string | null>[] };
   const { rows } = await database.query<Found & Record<string, unknown>>({
-    text: `SELECT ${summaryColumns}, headers, payload::text AS "payloadText", raw_body AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
+    text: `SELECT ${summary}, headers, payload::text AS "payloadText", raw_body AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
         (SELECT coalesce(json_agg(json_build_object('error', f.error, 'stack', f.stack, 'startedAt', f.started_at,
            'failedAt', f.failed_at, 'jobId', f.job_id) ORDER BY f.id), '[]')
          FROM {inbox}.failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
@@ -101,10 +110,37 @@ export async function readPayloadText(tx: Queryable, { source, eventId }: EventK
   return text;
 }
 
-export async function countMatching(database: Queryable, filter: EventFilter): Promise<number> {
+/** A kind of replay, in the words of SQL on `webhook_events e`. */
+interface ReplayKind {
+  /** The events that can be replayed so. */
+  condition: string;
+  assignment: string;
+}
+
+/**
+ * `afresh`: events that are not PENDING; the trigger does the rest. `now`: PENDING events whose job starts later; the
+ * reconciler inserts another job, and whoever fetches the old job finds that the event has left it.
+ */
+const replayKinds = {
+  afresh: { condition: `status <> 'PENDING'`, assignment: `status = 'PENDING'` },
+  now: {
+    condition: `status = 'PENDING' AND ${startOfWaitingJob('e.job_id')} > now()`,
+    assignment: 'job_id = NULL',
+  },
+} as const satisfies Record<string, ReplayKind>;
+
+export type ReplayKindName = keyof typeof replayKinds;
+
+/** The events that `replayMatching` would replay. */
+export async function countMatching(
+  database: Queryable,
+  filter: EventFilter,
+  kind: ReplayKindName = 'afresh',
+): Promise<number> {
   const { conditions, values } = filterConditions(filter);
   const { rows } = await database.query<{ count: number }>({
-    text: `SELECT count(*)::int AS count FROM {inbox}.webhook_events WHERE status <> 'PENDING' AND ${conditions}`,
+    text: `SELECT count(*)::int AS count FROM {inbox}.webhook_events e
+      WHERE ${replayKinds[kind].condition} AND ${conditions}`,
     values,
   });
   return rows[0]!.count;
@@ -116,25 +152,29 @@ export interface ReplayCursor extends EventKey {
 }
 
 /**
- * Sets up to `limit` matching events to PENDING, oldest first after `after`; rows locked by others are left out.
+ * Replays up to `limit` matching events, oldest first after `after`; rows locked by others are left out.
  * Because of the cursor a replay never takes an event twice, even if a worker has finished it since.
  */
 export async function replayMatching(
   database: Queryable,
   filter: EventFilter,
-  limit: number,
-  after: ReplayCursor | undefined,
+  {
+    kind = 'afresh',
+    limit,
+    after,
+  }: { kind?: ReplayKindName; limit: number; after: ReplayCursor | undefined },
 ): Promise<{ count: number; next: ReplayCursor | undefined }> {
+  const { condition, assignment } = replayKinds[kind];
   const { conditions, values } = filterConditions(filter, 5);
   const { rows } = await database.query<ReplayCursor & Record<string, unknown>>({
     text: `
       WITH target AS (
-        SELECT source, event_id FROM {inbox}.webhook_events
-        WHERE status <> 'PENDING' AND ${conditions}
+        SELECT source, event_id FROM {inbox}.webhook_events e
+        WHERE ${condition} AND ${conditions}
           AND ($2::timestamptz IS NULL OR (received_at, source, event_id) > ($2, $3, $4))
         ORDER BY received_at, source, event_id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
       ), replayed AS (
-        UPDATE {inbox}.webhook_events e SET status = 'PENDING' FROM target t
+        UPDATE {inbox}.webhook_events e SET ${assignment} FROM target t
         WHERE e.source = t.source AND e.event_id = t.event_id
         RETURNING e.source, e.event_id, e.received_at
       )

@@ -9,6 +9,11 @@ export async function wakeWorkersAtCommit(tx: Queryable): Promise<void> {
   await tx.query({ name: 'wake_workers', text: `SELECT pg_notify('{postbell}', 'jobs')` });
 }
 
+/** As the trigger does for a replay: events have no job. */
+export async function wakeReconciler(database: Queryable): Promise<void> {
+  await database.query(`SELECT pg_notify('{postbell}', 'replay')`);
+}
+
 /** Outside of a transaction. */
 export async function wakeWorkers(database: Queryable): Promise<void> {
   await database.query({

@@ -73,6 +73,12 @@ export function timeText(time: Date | null | undefined): string {
   return time ? `${time.toISOString().slice(0, 19).replace('T', ' ')}Z` : '-';
 }
 
+/** `in 12 min`; `now` for a time that has come. */
+export function untilText(time: Date, now: Date = new Date()): string {
+  const seconds = (time.getTime() - now.getTime()) / 1_000;
+  return seconds > 0 ? `in ${durationText(Math.ceil(seconds))}` : 'now';
+}
+
 /** `45 s`, `12 min`, `3 h`, `9 d`. */
 export function durationText(seconds: number): string {
   const units = [

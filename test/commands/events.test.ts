@@ -1,10 +1,14 @@
 // `events`, `show` and `status`: what is in the inbox, as people and as machines read it.
 import t from 'tap';
 import { runEvents } from '../../src/commands/events.ts';
+import { insertEvents } from '../../src/events/insert.ts';
+import { newJobId } from '../../src/queue/queue.ts';
+import { atEnd } from '../support/at-end.ts';
 import { createCli, fakeTerminal } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, storeEvents } from '../support/inbox.ts';
 
+const [waitingJob, runningJob] = [newJobId(), newJobId()];
 const evil = 'evt_\x1b[2J';
 const { url } = await createTestDatabase(t);
 const cli = createCli(t, { DATABASE_URL: url });
@@ -83,11 +87,51 @@ t.test('events that are found nowhere end with 1', async (t) => {
 t.test('for people it is a table, why included, without a raw control character', async (t) => {
   const { code, stdout } = await cli(['events']);
   t.equal(code, 0);
-  t.match(stdout, /^RECEIVED +STATUS +SOURCE +EVENT +TOPIC +TRIES {2}WHY\n/);
-  t.match(stdout, /FAILED +stripe +evt_failed +invoice\.paid +2 {2}Error: no \\x1b\[31mroute\n/);
-  t.match(stdout, /IGNORED +stripe-eu +evt_twice +charge\.failed +0 {2}stale\n/);
+  t.match(stdout, /^RECEIVED +STATUS +SOURCE +EVENT +TOPIC +TRIES {2}NEXT TRY +WHY\n/);
+  t.match(stdout, /FAILED +stripe +evt_failed +invoice\.paid +2 {2}- +Error: no \\x1b\[31mroute\n/);
+  t.match(stdout, /IGNORED +stripe-eu +evt_twice +charge\.failed +0 {2}- +stale\n/);
   t.match(stdout, 'evt_\\x1b[2J');
   t.notMatch(stdout, '\x1b');
+});
+
+t.test("NEXT TRY is the start of the event's job", async (t) => {
+  const waiting = newEvent({ eventId: 'evt_waiting', source: 'shopify' });
+  const running = newEvent({ eventId: 'evt_running', source: 'shopify' });
+  await inbox.database.transaction(async (tx) => {
+    await insertEvents(tx, [
+      { ...waiting, jobId: waitingJob },
+      { ...running, jobId: runningJob },
+    ]);
+    await inbox.queue.enqueue(tx, [
+      { jobId: waitingJob, events: [waiting], afterSeconds: 1_800 },
+      { jobId: runningJob, events: [running] },
+    ]);
+  });
+  // A worker has the job, and the job was lost with a worker before.
+  await inbox.sql(`UPDATE pgboss.job SET state = 'active', retry_count = 3 WHERE id = $1`, [runningJob]);
+  atEnd(t, async () => void (await inbox.sql(`DELETE FROM webhook_events WHERE source = 'shopify'`)));
+  const { stdout } = await cli.inside(['events', '--source', 'shopify']);
+  t.match(stdout, /PENDING +shopify +evt_waiting +invoice\.paid +0 {2}in 30 min\n/);
+  t.match(stdout, /PENDING +shopify +evt_running +invoice\.paid +0 {2}now\n/);
+  const { documents } = await cli.inside(['events', '--source', 'shopify', '--json']);
+  const nextTryAt = new Map(documents().map((event) => [event.eventId, event.nextTryAt]));
+  const [{ start }] = (await inbox.sql('SELECT start_after AS start FROM pgboss.job WHERE id = $1', [
+    waitingJob,
+  ])) as [{ start: Date }];
+  t.equal(nextTryAt.get('evt_waiting'), start.toISOString());
+  t.equal(nextTryAt.get('evt_running'), null);
+  t.match((await cli.inside(['show', 'evt_waiting'])).stdout, /^next try +\S+ \S+Z \(in 30 min\)$/m);
+  t.notMatch((await cli.inside(['show', 'evt_failed'])).stdout, 'next try');
+  t.notMatch((await cli.inside(['events', '--status', 'FAILED'])).stdout, 'NEXT TRY');
+});
+
+t.test('a list that is cut says so, as a table and as JSON', async (t) => {
+  const more = 'these are the newest 4, and more match: raise --limit';
+  t.match(await cli.inside(['events', '--limit', '4']), { code: 0, stderr: more });
+  const json = await cli.inside(['events', '--limit', '4', '--json']);
+  t.match(json, { code: 0, stderr: more });
+  t.equal(json.documents().length, 4, 'each line stays an event');
+  t.match(await cli.inside(['events', '--limit', '5']), { code: 0, stderr: /^$/ });
 });
 
 t.test('on a terminal no line is longer than it', async (t) => {

@@ -1,6 +1,11 @@
 // `replay`: nothing by accident, everything that was chosen, and the truth about it in the exit code.
 import t, { type Test } from 'tap';
 import { runReplay } from '../../src/commands/replay.ts';
+import { insertEvents } from '../../src/events/insert.ts';
+import { enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
+import { channel } from '../../src/queue/notify.ts';
+import { newJobId } from '../../src/queue/queue.ts';
+import { atEnd } from '../support/at-end.ts';
 import { createCli, fakeTerminal } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { newEvent, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
@@ -87,6 +92,102 @@ t.test('one event by its id needs no --yes, unless it is PROCESSED', async (t) =
   t.match(await cli.inside(['replay', 'evt_processed', '--status', 'PROCESSED']), { code: 0 });
   t.match(await cli.inside(['replay', 'evt_pending']), { code: 1, stderr: 'is PENDING already' });
   t.match(await cli.inside(['replay', 'evt_nobody']), { code: 1, stderr: 'no event matches' });
+});
+
+t.test('PROCESSED events are counted in a warning before anybody is asked', async (t) => {
+  const { cli, pending } = await openShop(t);
+  const { code, stderr } = await cli.inside(['replay', '--status', 'PROCESSED,FAILED']);
+  t.equal(code, 1);
+  t.match(
+    stderr,
+    /^warning: 1 PROCESSED event among them: .*a second time\n3 PROCESSED or FAILED events would/,
+  );
+  t.same(await pending(), []);
+  t.notMatch(await cli.inside(['replay']), { stderr: 'warning' });
+});
+
+/** Beside the shop's events: two that wait for a retry, of different sources, and one that a worker has. */
+async function openWaitingShop(t: Test) {
+  const shop = await openShop(t);
+  const { inbox } = shop;
+  const [first, second, running] = [
+    newEvent({ eventId: 'evt_first' }),
+    newEvent({ eventId: 'evt_second', source: 'stripe-eu' }),
+    newEvent({ eventId: 'evt_running' }),
+  ];
+  const jobs = [first, second, running].map((event) => ({
+    jobId: newJobId(),
+    events: [event],
+    afterSeconds: 1_800,
+  }));
+  await inbox.database.transaction(async (tx) => {
+    await insertEvents(
+      tx,
+      jobs.map(({ jobId, events: [event] }) => ({ ...event!, jobId })),
+    );
+    await inbox.queue.enqueue(tx, jobs);
+  });
+  await inbox.sql(
+    `UPDATE webhook_events SET failures = 2, attempts = 2, deferrals = 1 WHERE job_id = ANY ($1)`,
+    [jobs.map(({ jobId }) => jobId)],
+  );
+  await inbox.sql(`UPDATE pgboss.job SET state = 'active' WHERE id = $1`, [jobs[2]!.jobId]);
+  const withoutJob = async () => {
+    const rows = await inbox.sql(
+      `SELECT event_id FROM webhook_events WHERE status = 'PENDING' AND job_id IS NULL ORDER BY 1`,
+    );
+    return rows.map((row) => row.event_id);
+  };
+  return { ...shop, withoutJob };
+}
+
+t.test('--now ends the wait of PENDING events, and of no others; their failures still count', async (t) => {
+  const { cli, inbox, pending, withoutJob } = await openWaitingShop(t);
+  const { promise: woken, resolve } = Promise.withResolvers<string>();
+  const { promise: listening, resolve: listens } = Promise.withResolvers<void>();
+  const listener = inbox.database.listen(channel, (payload) =>
+    payload === undefined ? listens() : resolve(payload),
+  );
+  atEnd(t, () => listener.close());
+  await listening;
+  t.match(await cli.inside(['replay', '--now']), {
+    code: 1,
+    stderr: '2 PENDING events would be run at once: add --yes to do it',
+  });
+  t.same(await withoutJob(), []);
+  t.match(await cli.inside(['replay', '--now', '--source', 'stripe', '--yes', '--json']), {
+    code: 0,
+    stdout: '{"matched":1,"replayed":1}',
+  });
+  t.same(await withoutJob(), ['evt_first']);
+  t.equal(await woken, 'replay', 'the reconciler is woken');
+  t.match(await cli.inside(['replay', '--now', '--yes']), { code: 0, stdout: '1 event no longer waits' });
+  t.same(await withoutJob(), ['evt_first', 'evt_second']);
+  t.same(
+    await inbox.sql(`SELECT failures, attempts, deferrals FROM webhook_events WHERE event_id = 'evt_first'`),
+    [{ failures: 2, attempts: 2, deferrals: 1 }],
+  );
+  t.match(await cli.inside(['replay', '--now', '--yes']), { code: 1, stderr: 'no event matches' });
+  t.same(await pending(), ['evt_first', 'evt_running', 'evt_second'], 'nothing that was settled is replayed');
+  t.equal(await enqueueEventsWithoutJob(inbox), 2);
+  const due = (await inbox.queue.fetch(20)).flatMap(({ events }) => events.map(({ eventId }) => eventId));
+  t.same(due.filter((id) => !/failed|ignored|processed|pending/.test(id)).sort(), [
+    'evt_first',
+    'evt_second',
+  ]);
+});
+
+t.test('--now by an id says why an event does not wait', async (t) => {
+  const { cli, withoutJob } = await openWaitingShop(t);
+  const now = (id: string, ...more: string[]) => cli.inside(['replay', id, '--now', ...more]);
+  t.match(await now('evt_failed'), { code: 1, stderr: 'evt_failed is FAILED and waits for nothing' });
+  t.match(await now('evt_running'), { code: 1, stderr: 'evt_running is PENDING and waits for nothing' });
+  t.match(await now('evt_pending'), { code: 1, stderr: 'a worker has it, or takes it next' });
+  t.match(await now('evt_first', '--status', 'FAILED'), { code: 1, stderr: '--now is for PENDING events' });
+  t.match(await cli.inside(['replay', 'evt_first']), { code: 1, stderr: '--now ends its wait' });
+  t.same(await withoutJob(), []);
+  t.match(await now('evt_first'), { code: 0, stdout: '1 event no longer waits' });
+  t.same(await withoutJob(), ['evt_first']);
 });
 
 t.test('an id of several sources is refused until one is named', async (t) => {
