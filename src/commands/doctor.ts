@@ -2,7 +2,8 @@
 import type { Environment } from '../config.ts';
 import type { Check, CheckContext } from '../doctor/check.ts';
 import { fail } from '../doctor/check.ts';
-import { checkBacklog, checkDeadLetters, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
+import { checkDeadLetters } from '../doctor/dead-letters.ts';
+import { checkBacklog, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
 import { checkQueue, checkRights, checkSchema } from '../doctor/queue.ts';
 import { checkRejections } from '../doctor/rejections.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
@@ -18,11 +19,19 @@ import { printJson, printLine } from '../terminal/print.ts';
 const maxConnections = 2;
 const statementTimeoutMs = 30_000;
 
-/** @param only name of a source: lists its rejected requests @returns 1 when a check failed; warnings do not count */
+export interface DoctorOptions extends CommonOptions {
+  /** A warning that stays until a person acts counts as a failure, too. */
+  strict?: boolean;
+}
+
+/**
+ * @param only name of a source: lists its rejected requests
+ * @returns 1 when a check failed. Warnings do not count, except with `strict` those that need a person
+ */
 export async function runDoctor(
   io: CommandIo,
   only: string | undefined,
-  { json }: CommonOptions,
+  { json, strict = false }: DoctorOptions,
 ): Promise<number> {
   const checks: Check[] = [];
   const add = (found: readonly Check[]) => {
@@ -31,9 +40,13 @@ export async function runDoctor(
   };
   await runChecks(io.env, io.folder, only, add);
   const count = (status: Check['status']) => checks.filter((check) => check.status === status).length;
-  const isSound = !hasFailed(checks);
+  const forPerson = checks.filter(({ needsPerson }) => needsPerson).length;
+  const isSound = !hasFailed(checks) && !(strict && forPerson > 0);
   if (json) printJson(io.out, { ok: isSound, checks });
-  else printLine(io.out, `\n${count('ok')} ok, ${count('warn')} to look at, ${count('fail')} failed`);
+  else {
+    const toLookAt = `${count('warn')} to look at${strict ? ` (${forPerson} that need${forPerson === 1 ? 's' : ''} a person)` : ''}`;
+    printLine(io.out, `\n${count('ok')} ok, ${toLookAt}, ${count('fail')} failed`);
+  }
   return isSound ? 0 : 1;
 }
 

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { readVersion } from '../runtime/self.ts';
 import type { CommandIo } from '../terminal/io.ts';
 import type { DevOptions } from './dev.ts';
+import type { DoctorOptions } from './doctor.ts';
 import type { EventsOptions } from './events.ts';
 import { filterFlags } from './filter-flags.ts';
 import type { ForwardOptions } from './forward.ts';
@@ -157,11 +158,14 @@ const forward: Verb<ForwardOptions> = {
     (await import('./forward.ts')).runForward(io, source, url, options),
 };
 
-const doctor: Verb = {
+const doctor: Verb<DoctorOptions> = {
   name: 'doctor',
   summary: 'check configuration, database, queue and inbox; name causes and remedies',
-  examples: ['postbell doctor', 'postbell doctor stripe'],
+  examples: ['postbell doctor', 'postbell doctor stripe', 'postbell doctor --strict'],
   arguments: [['[source]', 'list its rejected requests one by one']],
+  flags: [
+    ['--strict', 'end with 1 also for warnings that need a person: dead letters, no worker, no web, …'],
+  ],
   findsRunningDev: true,
   run: async (io, options, [source]) => (await import('./doctor.ts')).runDoctor(io, source, options),
 };

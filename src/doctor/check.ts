@@ -11,6 +11,8 @@ export interface Check {
   message: string;
   /** How to fix it. */
   remedy?: string;
+  /** A warning that stays until a person acts: `--strict` fails. Others end by themselves, or are advice. */
+  needsPerson?: true;
 }
 
 /** The arguments of checks that need the database. */
@@ -38,3 +40,6 @@ export const fail = (check: string, message: string, remedy: string): Check => (
   message,
   remedy,
 });
+
+export const needsPerson = (check: Check): Check =>
+  check.status === 'warn' ? { ...check, needsPerson: true } : check;

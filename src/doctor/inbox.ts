@@ -1,7 +1,7 @@
-// Checks the inbox: backlog, dead letters, storage, handlers for the topics that arrive.
+// Checks the inbox: backlog, storage, handlers for the topics that arrive.
 import type { Config } from '../config.ts';
 import { ConfigError, describeError } from '../errors.ts';
-import { countFailureReasons, countTopics, readBacklog, readStorage } from '../events/statistics.ts';
+import { countTopics, readBacklog, readStorage } from '../events/statistics.ts';
 import { type Handler, handlersFor } from '../handlers/handler.ts';
 import { findHandlersModule, loadHandlers } from '../handlers/load.ts';
 import { countText, durationText, timeText } from '../terminal/print.ts';
@@ -9,7 +9,6 @@ import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
 
 const slowSeconds = 60;
 const stuckSeconds = 900;
-const shownReasons = 3;
 const topicDays = 7;
 const topicLimit = 500;
 const shownTopics = 10;
@@ -37,18 +36,6 @@ export async function checkBacklog({ database }: CheckContext): Promise<Check[]>
     checks.unshift((oldest < stuckSeconds ? warn : fail)('backlog', message, remedy));
   }
   return checks;
-}
-
-export async function checkDeadLetters({ database }: CheckContext): Promise<Check[]> {
-  const reasons = await countFailureReasons(database, shownReasons);
-  if (reasons.length === 0) return [ok('dead letters', 'none')];
-  return reasons.map(({ error, count }) =>
-    warn(
-      'dead letters',
-      `${countText(count, 'event')}: ${error}`,
-      'fix the cause, then: postbell replay --error <part of the text>',
-    ),
-  );
 }
 
 /** @param warnBytes size from which on doctor warns if all events are kept for ever */

@@ -10,7 +10,7 @@ import {
 import { findMissingRights, rightsProblem } from '../migrations/rights.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { differencesFromPolicy } from '../queue/policy.ts';
-import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
+import { type Check, type CheckContext, fail, needsPerson, ok, warn } from './check.ts';
 
 /** Names rights and objects; before `checkSchema`, which reads the tables. */
 export async function checkRights({ database }: CheckContext): Promise<Check[]> {
@@ -60,7 +60,9 @@ export async function checkQueue({ database, config, log }: CheckContext): Promi
 function checkPolicy(differences: readonly string[]): Check {
   if (differences.length === 0) return ok('queue', 'follows the settings');
   const message = `differs from the settings: ${differences.join(', ')}`;
-  return warn('queue', message, 'restart a worker with these settings, or run: postbell migrate');
+  return needsPerson(
+    warn('queue', message, 'restart a worker with these settings, or run: postbell migrate'),
+  );
 }
 
 function checkJobs({ vanished, examined }: { vanished: number; examined: number }): Check {

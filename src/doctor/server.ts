@@ -6,7 +6,7 @@ import { clockDifference, readServerFacts } from '../database/server-facts.ts';
 import { readProcesses } from '../events/processes.ts';
 import { connectionsOfWorker } from '../runtime/worker-connections.ts';
 import { describeProcesses } from '../terminal/processes.ts';
-import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
+import { type Check, type CheckContext, fail, needsPerson, ok, warn } from './check.ts';
 
 const oldestVersion = 15;
 const newestTestedVersion = 18;
@@ -58,7 +58,9 @@ export async function checkClock({ database }: CheckContext): Promise<Check[]> {
   const side = aheadSeconds > 0 ? 'ahead of' : 'behind';
   if (off - uncertaintySeconds > clockToleranceSeconds) {
     const message = `this machine is ${off.toFixed(1)} s ${side} the database`;
-    return [warn('clock', message, 'synchronise both clocks by NTP: signatures contain timestamps')];
+    return [
+      needsPerson(warn('clock', message, 'synchronise both clocks by NTP: signatures contain timestamps')),
+    ];
   }
   return [ok('clock', `within ${Math.max(0.1, off).toFixed(1)} s of the database`)];
 }
@@ -71,7 +73,7 @@ export async function checkListen({ database, config }: CheckContext): Promise<C
   const message = `no notification within ${listenTimeoutMs / 1_000} s: workers only poll, every ${config.POLL_SECONDS} s`;
   const remedy =
     'if a transaction pooler is in front, set DATABASE_POOLER=true, or use the direct DATABASE_URL';
-  return [warn('listen', message, remedy)];
+  return [needsPerson(warn('listen', message, remedy))];
 }
 
 async function hearsNotifications(database: Database): Promise<boolean> {
@@ -95,6 +97,7 @@ export async function checkProcesses({ database }: CheckContext): Promise<Check[
   const kinds = await readProcesses(database);
   return kinds.map((kind) => {
     const message = describeProcesses(kind);
-    return kind.alive > 0 ? ok(kind.kind, message) : warn(kind.kind, message, `run: postbell ${kind.kind}`);
+    if (kind.alive > 0) return ok(kind.kind, message);
+    return needsPerson(warn(kind.kind, message, `run: postbell ${kind.kind}`));
   });
 }

@@ -6,7 +6,7 @@ import type { Source } from '../providers/index.ts';
 import { parseSources, variableOf } from '../providers/sources.ts';
 import { databaseUrlProblem } from '../runtime/connection.ts';
 import { knownSources } from '../runtime/settings.ts';
-import { type Check, type CheckContext, fail, ok, warn } from './check.ts';
+import { type Check, type CheckContext, fail, needsPerson, ok, warn } from './check.ts';
 
 const remedy = 'correct the variable, then run doctor again';
 
@@ -47,7 +47,7 @@ export function checkSources(
     );
   } else if (sources.size === 0 && problems.length === 0) {
     const how = 'set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET; all providers: postbell providers';
-    checks.push(warn('sources', 'no source is on: no delivery is accepted', how));
+    checks.push(needsPerson(warn('sources', 'no source is on: no delivery is accepted', how)));
   }
   for (const source of sources.values()) {
     if (only === undefined || source.name === only)

@@ -26,19 +26,34 @@ export async function readBacklog(database: Queryable): Promise<Backlog> {
 }
 
 export interface FailureReason {
+  /** The first 200 characters of `last_error`. */
   error: string;
   count: number;
   newestReceivedAt: Date;
 }
 
-/** The dead letters by their last error, most frequent first. */
-export async function countFailureReasons(database: Queryable, limit: number): Promise<FailureReason[]> {
-  const { rows } = await database.query<FailureReason & Record<string, unknown>>({
-    text: `SELECT left(last_error, 200) AS error, count(*)::int AS count, max(received_at) AS "newestReceivedAt"
+export interface FailureReasons {
+  /** Most frequent first. */
+  reasons: FailureReason[];
+  /** The causes beyond the limit, and their dead letters. */
+  more: { reasons: number; count: number };
+}
+
+/** The dead letters by their last error. */
+export async function countFailureReasons(database: Queryable, limit: number): Promise<FailureReasons> {
+  type Row = FailureReason & { reasonCount: number; total: number };
+  const { rows } = await database.query<Row & Record<string, unknown>>({
+    text: `SELECT left(last_error, 200) AS error, count(*)::int AS count, max(received_at) AS "newestReceivedAt",
+        (count(*) OVER ())::int AS "reasonCount", (sum(count(*)) OVER ())::int AS total
       FROM {inbox}.webhook_events WHERE status = 'FAILED' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $1`,
     values: [limit],
   });
-  return rows;
+  const { reasonCount = 0, total = 0 } = rows[0] ?? {};
+  const shown = rows.reduce((sum, { count }) => sum + count, 0);
+  return {
+    reasons: rows.map(({ error, count, newestReceivedAt }) => ({ error, count, newestReceivedAt })),
+    more: { reasons: reasonCount - rows.length, count: total - shown },
+  };
 }
 
 export interface TopicCount {

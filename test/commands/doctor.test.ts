@@ -1,4 +1,5 @@
 // `doctor`: each thing that can be wrong is found, named, and comes with a remedy.
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -198,9 +199,67 @@ t.test('lost jobs, waiting events and dead letters are found; doctor changes non
     { status: 'warn', message: /1 event wait/ },
   ]);
   t.match(find('dead letters'), [
-    { status: 'warn', message: '1 event: Error: no \x1b[31mroute', remedy: /replay --error/ },
+    {
+      status: 'warn',
+      message: '1 event: Error: no \x1b[31mroute',
+      remedy: `fix the cause, then: postbell replay --error 'Error: no'`,
+    },
   ]);
   t.same(await inbox.sql('SELECT * FROM webhook_events ORDER BY event_id'), before);
+});
+
+t.test('each cause of dead letters has the line that replays its events', async (t) => {
+  const { url, cli, diagnose } = await openPatient(t);
+  const inbox = await openInboxOn(t, url);
+  const events = Array.from({ length: 30 }, () => newEvent());
+  await storeEvents(inbox, events);
+  // 23 causes.
+  await inbox.sql(
+    `UPDATE webhook_events e SET status = 'FAILED', last_error = 'Error: ' || CASE
+       WHEN n <= 3 THEN 'it''s "5% off" $HOME; cause: x' WHEN n <= 9 THEN 'down' ELSE 'cause ' || n END
+     FROM unnest($1::text[]) WITH ORDINALITY AS key (id, n) WHERE event_id = id`,
+    [events.map(({ eventId }) => eventId)],
+  );
+  const letters = (await diagnose()).find('dead letters');
+  t.equal(letters.length, 21);
+  t.match(letters[0], { message: '6 events: Error: down', remedy: "postbell replay --error 'Error: down'" });
+  t.match(letters.at(-1), {
+    message: '3 more: 3 events with other causes',
+    remedy: 'postbell events --status FAILED',
+  });
+  // A shell gives the command the text as it is.
+  const line = letters[1]!.remedy!.split('then: ')[1]!;
+  const args = execFileSync('/bin/sh', ['-c', `postbell() { printf '%s\\n' "$@"; }; ${line}`], {
+    encoding: 'utf8',
+  });
+  t.equal(args, 'replay\n--error\nError: it\'s "5% off" $HOME; cause: x\n');
+  t.match(await cli.inside([...args.trimEnd().split('\n'), '--yes', '--json']), { stdout: '"replayed":3' });
+});
+
+t.test('--strict fails for what needs a person, and for nothing else', async (t) => {
+  const { url, cli, diagnose } = await openPatient(t);
+  const inbox = await openInboxOn(t, url, { policy: { HEARTBEAT_SECONDS: 30 } });
+  const [dead, unhandled] = [newEvent(), newEvent({ topic: 'charge.failed' })];
+  await storeEvents(inbox, [dead, unhandled]);
+  await inbox.sql(`UPDATE webhook_events SET status = 'PROCESSED' WHERE event_id = $1`, [dead.eventId]);
+  const idle = await diagnose(['--strict']);
+  t.match(idle, { code: 1, ok: false });
+  t.same(
+    idle.checks.filter(({ needsPerson }) => needsPerson).map(({ check }) => check),
+    ['web', 'worker'],
+  );
+  t.match(await cli.inside(['doctor', '--strict']), {
+    code: 1,
+    stdout: '3 to look at (2 that need a person), 0 failed',
+  });
+  await inbox.sql(`INSERT INTO postbell_processes (process_id, kind, host, version)
+    SELECT gen_random_uuid(), kind, 'host', '0.2.0' FROM unnest(ARRAY['web', 'worker']) AS kind`);
+  const running = await diagnose(['--strict']);
+  t.match(running, { code: 0, ok: true });
+  t.match(running.find('topics'), [{ status: 'warn' }], 'advice is no failure');
+  await inbox.sql(`UPDATE webhook_events SET status = 'FAILED' WHERE event_id = $1`, [dead.eventId]);
+  t.match(await diagnose(['--strict']), { code: 1, ok: false });
+  t.match(await diagnose(), { code: 0, ok: true });
 });
 
 t.test('topics without a handler warn', async (t) => {
