@@ -14,6 +14,8 @@ export interface ProcessIdentity {
 
 /** Pause between two signs of life of a process. */
 export const signOfLifeMs = 20_000;
+/** A process that stops waits no longer for the database. */
+const timeoutMs = 2_000;
 /** A process that was seen before that is not alive: it missed two signs. */
 const aliveWithin = `interval '1 minute'`;
 const keptFor = `interval '30 days'`;
@@ -31,6 +33,7 @@ export async function recordSignOfLife(
         outage_began_at = coalesce(now() - $5::float8 * interval '1 ms', p.outage_began_at),
         outage_ended_at = CASE WHEN $5::float8 IS NULL THEN p.outage_ended_at ELSE now() END`,
     values: [id, kind, host, version, outageMs],
+    timeoutMs,
   });
 }
 
@@ -39,6 +42,7 @@ export async function recordStop(database: Queryable, id: string): Promise<void>
   await database.query({
     text: 'UPDATE {inbox}.postbell_processes SET seen_at = now(), stopped_at = now() WHERE process_id = $1',
     values: [id],
+    timeoutMs,
   });
 }
 

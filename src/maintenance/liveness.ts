@@ -46,7 +46,8 @@ export function startLiveness({ database, log, self, intervalMs = signOfLifeMs }
   return {
     stop: async () => {
       await tasks.stop();
-      await recordStop(database, self.id).catch(() => {}); // the others notice a minute later
+      if (failingSinceMs !== undefined) return;
+      await recordStop(database, self.id).catch(() => {}); // without it, the others notice a minute later
     },
   };
 }
