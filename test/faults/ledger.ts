@@ -234,8 +234,9 @@ async function attemptViolations(
     if (status !== 'FAILED') continue;
     // A dead letter says why, once per failure; an event that nobody wanted to retry says so once, beside its losses.
     // A loss alone may be charged together with a loss beside others: two failures at once, the second beyond the limit.
-    const least = is_permanent ? 1 + losses : maxAttempts;
-    const most = is_permanent ? least : maxAttempts + (losses >= 2 ? 1 : 0);
+    // A replay counts anew, and the losses before it stay recorded.
+    const least = is_permanent ? 1 + (replayed.has(id) ? 0 : losses) : maxAttempts;
+    const most = is_permanent ? 1 + losses : maxAttempts + (losses >= 2 ? 1 : 0);
     if (failures < least || failures > most)
       violations.push({
         invariant: 'A7',
