@@ -276,7 +276,7 @@ export const commandRows: readonly BadInput[] = [
     check: async (t) => {
       const { url, cli, pending } = await openDeadLetters(t, 30_000);
       t.match(
-        await quitEarly(url, 'events --json --limit 10000'),
+        await quitEarly(url, 'events --json --limit 30000'),
         /^code (0|141)\n$/,
         'quiet when its reader goes',
       );
