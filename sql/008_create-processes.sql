@@ -1,4 +1,4 @@
--- The processes of this inbox and their last signs of life: a process that stands still is told from none at all.
+-- The processes of this inbox and their last signs of life. So an operator can tell a quiet process from a missing process.
 
 CREATE TABLE postbell_processes (
   process_id uuid PRIMARY KEY,

@@ -8,7 +8,7 @@ const writable = ['read-write', 'primary'];
 
 /** The servers that a URL names. */
 export interface DatabaseHosts {
-  /** One URL per host, in order; the URL itself if it names one host. Never empty. */
+  /** One URL per host, in the order of the hosts. A URL with a single host is returned unchanged. Never empty. */
   urls: readonly [string, ...string[]];
   /** With several hosts: only a server that accepts writes will do (`target_session_attrs`). */
   needsWritable: boolean;

@@ -1,6 +1,6 @@
 // The table of verbs. A new verb is one entry here and one file beside this one.
 import { Command, CommanderError } from 'commander';
-import { readVersion } from '../runtime/self.ts';
+import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
@@ -236,7 +236,7 @@ export async function runProgram(args: readonly string[], io: CommandIo): Promis
 function createProgram(io: CommandIo): Command {
   return new Command('postbell')
     .description('A webhook inbox that needs nothing but Postgres.')
-    .version(readVersion())
+    .version(readOwnManifest().version)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void io.out.write(text),

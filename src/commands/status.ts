@@ -1,4 +1,4 @@
-// `postbell status`: counts the events of each source by status, and prints the age of the oldest PENDING event.
+// `postbell status`: counts the events of each source by status, and prints the age of the oldest PENDING event, and the processes.
 
 import type { EventStatus } from '../events/event.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';

@@ -108,9 +108,9 @@ export interface Database extends Queryable {
   endDeadTransactions(): Promise<number>;
   counts(): { total: number; idle: number; waiting: number; max: number };
   /**
-   * Connections of the pool that were lost since the start. A crash of Postgres ends them all. So at the start of a transaction's
-   * `work`, the number of earlier means: a COMMIT that was answered at that earlier time still stands, even an
-   * asynchronous one. Not behind a pooler, whose connections outlive Postgres.
+   * Connections of the pool that were lost since the start. A crash of Postgres ends all connections. So if the number at the
+   * answer to a COMMIT equals the number at the start of a later transaction's `work`, Postgres has not crashed in between,
+   * and the COMMIT stands, even an asynchronous one. Behind a pooler, whose connections outlive Postgres, this does not hold.
    */
   lostConnections(): number;
   close(): Promise<void>;

@@ -18,7 +18,7 @@ export function listen(
   let check: NodeJS.Timeout | undefined;
 
   const connect = async () => {
-    let next: pg.Client | undefined;
+    client = undefined;
     let isGone = false;
     const again = (error?: Error) => {
       if (isGone) return;
@@ -30,13 +30,12 @@ export function listen(
           'the connection for LISTEN was lost; the worker polls until it is back',
         );
       isListening = false;
-      next?.end().catch(() => {}); // the connection is lost already
+      client?.end().catch(() => {}); // the connection is lost already
       if (!isClosed) retry = setTimeout(connect, 2_000);
     };
     try {
       // Throws while a certificate's file is missing: it may be replaced at this moment.
       const opened = openClient();
-      next = opened;
       client = opened;
       opened.on('error', again);
       opened.on('end', () => again());

@@ -14,9 +14,9 @@ export interface ProcessIdentity {
 
 /** Pause between two signs of life of a process. */
 export const signOfLifeMs = 20_000;
-/** A process that stops waits no longer for the database. */
+/** Limit of a statement: a process that stops must not wait longer for the database. */
 const timeoutMs = 2_000;
-/** A process that was seen before that is not alive: it missed two signs. */
+/** A process without a sign of life for so long has missed two signs, and counts as dead. */
 const aliveWithin = `interval '1 minute'`;
 const keptFor = `interval '30 days'`;
 
@@ -50,24 +50,23 @@ export async function deleteOldProcesses(database: Queryable): Promise<void> {
   await database.query(`DELETE FROM {inbox}.postbell_processes WHERE seen_at < now() - ${keptFor}`);
 }
 
+interface LastProcess {
+  host: string;
+  version: string;
+  seenSecondsAgo: number;
+  wasStopped: boolean;
+}
+
 export interface KindOfProcess {
   kind: ProcessKind;
   alive: number;
-  /** Of the process that was seen last. Null: none was ever seen. */
-  last: { host: string; version: string; seenSecondsAgo: number; wasStopped: boolean } | null;
+  /** The process with the newest sign of life; null if the table has no process of this kind. */
+  last: LastProcess | null;
 }
 
 /** Of `web` and of `worker`, in this order. */
 export async function readProcesses(database: Queryable): Promise<KindOfProcess[]> {
-  interface LastRow extends Record<string, unknown> {
-    kind: ProcessKind;
-    alive: number;
-    host: string;
-    version: string;
-    seenSecondsAgo: number;
-    wasStopped: boolean;
-  }
-  const { rows } = await database.query<LastRow>(`
+  const { rows } = await database.query<Omit<KindOfProcess, 'last'> & LastProcess & Record<string, unknown>>(`
     SELECT DISTINCT ON (kind) kind, host, version, stopped_at IS NOT NULL AS "wasStopped",
       extract(epoch FROM now() - seen_at)::float8 AS "seenSecondsAgo",
       count(*) FILTER (WHERE stopped_at IS NULL AND seen_at > now() - ${aliveWithin}) OVER (PARTITION BY kind)::int AS alive

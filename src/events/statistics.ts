@@ -29,7 +29,6 @@ export interface FailureReason {
   /** The first 200 characters of `last_error`. */
   error: string;
   count: number;
-  newestReceivedAt: Date;
 }
 
 export interface FailureReasons {
@@ -43,7 +42,7 @@ export interface FailureReasons {
 export async function countFailureReasons(database: Queryable, limit: number): Promise<FailureReasons> {
   type Row = FailureReason & { reasonCount: number; total: number };
   const { rows } = await database.query<Row & Record<string, unknown>>({
-    text: `SELECT left(last_error, 200) AS error, count(*)::int AS count, max(received_at) AS "newestReceivedAt",
+    text: `SELECT left(last_error, 200) AS error, count(*)::int AS count,
         (count(*) OVER ())::int AS "reasonCount", (sum(count(*)) OVER ())::int AS total
       FROM {inbox}.webhook_events WHERE status = 'FAILED' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $1`,
     values: [limit],
@@ -51,7 +50,7 @@ export async function countFailureReasons(database: Queryable, limit: number): P
   const { reasonCount = 0, total = 0 } = rows[0] ?? {};
   const shown = rows.reduce((sum, { count }) => sum + count, 0);
   return {
-    reasons: rows.map(({ error, count, newestReceivedAt }) => ({ error, count, newestReceivedAt })),
+    reasons: rows.map(({ error, count }) => ({ error, count })),
     more: { reasons: reasonCount - rows.length, count: total - shown },
   };
 }

@@ -1,7 +1,7 @@
 // The files that the platforms and CI read, filled in from `templates/`.
 import type { Answers } from './answers.ts';
+import { fillTemplate } from './fill-template.ts';
 import { scriptNames } from './manifest.ts';
-import { fillTemplate } from './own-package.ts';
 import type { Project } from './project.ts';
 import { type Variable, variablesOf } from './variables.ts';
 

@@ -1,6 +1,6 @@
 // The texts of the example handler, its list and its test, as ES modules or CommonJS, with or without types.
 import type { Provider } from '../providers/index.ts';
-import { fillTemplate } from './own-package.ts';
+import { fillTemplate } from './fill-template.ts';
 import type { TestRunner } from './project.ts';
 
 export interface HandlerFilesOptions {

@@ -1,5 +1,5 @@
 // The project's package.json with the parts that Postbell needs. What is there already stays.
-import { readOwnManifest } from './own-package.ts';
+import { readOwnManifest } from '../runtime/own-manifest.ts';
 import { dependsOn, handlersFolder, type Language, type Manifest, type Project } from './project.ts';
 
 type Section = 'scripts' | 'dependencies' | 'devDependencies';

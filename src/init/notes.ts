@@ -1,8 +1,8 @@
 // Names the changes that init leaves to the team.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { Answers } from './answers.ts';
-import { readOwnManifest } from './own-package.ts';
 import { handlersFolder, type Project } from './project.ts';
 
 export function notesFor({ folder, manifest }: Project, { language }: Answers): string[] {

@@ -4,9 +4,9 @@ import path from 'node:path';
 import { CommandError } from '../errors.ts';
 import type { Answers } from './answers.ts';
 import { deployFiles } from './deploy-files.ts';
+import { fillTemplate } from './fill-template.ts';
 import { handlerFiles } from './handler-files.ts';
 import { extendManifest, manifestAdditions } from './manifest.ts';
-import { fillTemplate } from './own-package.ts';
 import { handlersFolder, type Project } from './project.ts';
 import { extendEnvExample, variablesOf } from './variables.ts';
 

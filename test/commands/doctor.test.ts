@@ -162,6 +162,11 @@ t.test('behind a pooler nobody listens', async (t) => {
   const { diagnose } = await openPatient(t);
   const { find } = await diagnose([], { DATABASE_POOLER: 'true' });
   t.match(find('listen'), [{ status: 'ok', message: /not used behind a pooler/ }]);
+  t.match(
+    find('worker'),
+    [{ status: 'warn', message: /no worker has reached/ }],
+    'processes are seen all the same',
+  );
   t.same(find('connections'), [], "that is the pooler's matter");
 });
 

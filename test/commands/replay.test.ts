@@ -106,7 +106,7 @@ t.test('PROCESSED events are counted in a warning before anybody is asked', asyn
   t.notMatch(await cli.inside(['replay']), { stderr: 'warning' });
 });
 
-/** Beside the shop's events: two that wait for a retry, of different sources, and one that a worker has. */
+/** Adds three events to the shop's: two sources have an event each that waits for a retry, and a worker runs the third. */
 async function openWaitingShop(t: Test) {
   const shop = await openShop(t);
   const { inbox } = shop;

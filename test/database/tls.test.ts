@@ -17,9 +17,9 @@ import { waitFor } from '../support/wait.ts';
 
 const certificate = (name: string) =>
   fileURLToPath(new URL(`../providers/certificates/${name}.pem`, import.meta.url));
-/** For `localhost` and 127.0.0.1, signed by itself: no public CA vouches for it. */
+/** A self-signed certificate for `localhost` and 127.0.0.1. No public CA signed this certificate. */
 const own = certificate('localhost');
-/** A sound certificate of another host, signed by itself. */
+/** A valid self-signed certificate of another host. */
 const ofOtherHost = certificate('self-signed');
 
 const postgres = await startEmbeddedPostgres();

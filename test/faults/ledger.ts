@@ -205,7 +205,7 @@ interface EventRow {
   recorded: number;
   /** Since the last replay. */
   failures: number;
-  /** Of the records: the event was lost with its worker. */
+  /** Number of records which say that the event was lost with its worker. */
   losses: number;
   is_permanent: boolean | null;
 }

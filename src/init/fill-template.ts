@@ -1,18 +1,7 @@
-// Postbell's own package.json, which lies beside src/ and beside dist/, and its templates.
+// Postbell's own templates, which lie beside src/ and beside dist/.
 import { readFileSync } from 'node:fs';
 
-interface OwnManifest {
-  version: string;
-  engines: { node: string };
-  dependencies: Record<string, string>;
-  devDependencies: Record<string, string>;
-}
-
 const root = new URL('../../', import.meta.url);
-
-export function readOwnManifest(): OwnManifest {
-  return JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as OwnManifest;
-}
 
 /**
  * A file of `templates/` with each `{{name}}` replaced.
