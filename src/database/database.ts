@@ -77,6 +77,11 @@ export interface TransactionOptions {
   /** Client-side limit of each statement. */
   timeoutMs?: number;
   /**
+   * `work` waits for the team's code, or for something else than this transaction's statements. Without this option
+   * Postgres ends the session after 4 s without a statement: the network may have lost the connection, and its locks would hold up others.
+   */
+  mayBeIdle?: boolean;
+  /**
    * A COMMIT that a synchronous standby did not confirm fails. For events that are acknowledged to a provider. Without
    * this option such a COMMIT succeeds, since the transaction is committed on this server.
    */

@@ -16,6 +16,9 @@ import type { OpenTransaction } from './dead-connections.ts';
 import { processIdOf, type Session, type SessionPool } from './sessions.ts';
 import { allOrFirstError, type Sending, toQueryConfig } from './statements.ts';
 
+/** A connection that died without a sign must not hold its locks: others would wait for its rows, or skip them. */
+const briefSettings = { idle_in_transaction_session_timeout: '4s' };
+
 /** The parts that all transactions of one database share. */
 export interface TransactionDeps {
   sessions: SessionPool;
@@ -110,7 +113,8 @@ class PgTransaction implements Transaction, OpenTransaction {
   begin(): Promise<unknown>[] {
     this.#sendTogether(); // with the first statements of `work`
     const beginning: Promise<unknown>[] = [this.#run('BEGIN ISOLATION LEVEL READ COMMITTED')];
-    const settings = Object.entries({ ...this.#deps.settings, ...this.#options.settings });
+    const { mayBeIdle, settings: own } = this.#options;
+    const settings = Object.entries({ ...this.#deps.settings, ...(!mayBeIdle && briefSettings), ...own });
     if (settings.length > 0)
       beginning.push(this.#run(settings.map(([key, value]) => `SET LOCAL ${key} = '${value}'`).join(';')));
     this.begun = Promise.all(beginning).then(() => {});

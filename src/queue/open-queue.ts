@@ -13,11 +13,7 @@ interface JobData {
 }
 
 /** A handler must not start on a claim that a crash of Postgres takes back: two workers would run the event. */
-const claimSettings = {
-  synchronous_commit: 'local',
-  // A connection that died without a sign would hold the locks of its jobs: nobody could take them.
-  idle_in_transaction_session_timeout: '4s',
-};
+const claimSettings = { synchronous_commit: 'local' };
 
 /**
  * @param options.supervise true in workers: looks for jobs whose worker died, and puts those into the dead-letter queue
@@ -33,6 +29,7 @@ export async function openQueue(
   const statistics = createQueueStatistics(database, log);
 
   async function take(name: string, limit: number): Promise<FetchedJob[]> {
+    const lostBefore = database.lostConnections();
     const fetched = await database.transaction(
       (tx) => boss.fetch(name, { batchSize: limit, includeMetadata: true, db: bridge(tx, true) }),
       { settings: claimSettings },
@@ -43,6 +40,7 @@ export async function openQueue(
       isIsolated: name === isolatedJobs,
       hasUnchargedLoss: hasUnchargedLoss(data),
       events: readEventKeys(data),
+      lostBefore,
     }));
   }
 

@@ -46,6 +46,8 @@ export interface FetchedJob {
   hasUnchargedLoss: boolean;
   /** Empty where somebody else inserted the job and its data names no event. */
   events: readonly EventKey[];
+  /** `Database.lostConnections` before the fetch. */
+  lostBefore: number;
 }
 
 /** A copy that pg-boss put into the dead-letter queue. */

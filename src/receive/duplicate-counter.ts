@@ -34,7 +34,6 @@ const settings = {
   // While another session locks the whole table, the connection is for deliveries.
   lock_timeout: '200ms',
   statement_timeout: '4s',
-  idle_in_transaction_session_timeout: '4s',
   // Plans are kept: a plan made while the table was small must not read the whole table once it is large.
   enable_seqscan: 'off',
 };

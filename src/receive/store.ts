@@ -56,8 +56,6 @@ const settings = {
   // At this timeout the batch is halved: a row that another session holds must not keep the others waiting.
   lock_timeout: '200ms',
   statement_timeout: `${statementMs}ms`,
-  // A connection that died without a sign would hold the locks of its events: no retry of them could be stored.
-  idle_in_transaction_session_timeout: `${statementMs}ms`,
   // Plans are kept: a plan made while the table was small must not read the whole table once it is large.
   enable_seqscan: 'off',
 };

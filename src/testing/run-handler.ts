@@ -60,7 +60,7 @@ export async function runHandler(handler: Handler, options: RunOptions): Promise
     throw new Error('rolled back on purpose');
   };
   try {
-    await database.transaction(work, { timeoutMs: timeoutMs + 10_000 });
+    await database.transaction(work, { timeoutMs: timeoutMs + 10_000, mayBeIdle: true });
   } catch (error) {
     if (!ended) throw error instanceof ConnectionLostError ? withRemedy(error.cause) : error;
   } finally {
@@ -108,6 +108,7 @@ async function storeEvent(
     const job = {
       id: event.jobId,
       retryCount: 0,
+      lostBefore: 0,
       isIsolated: false,
       hasUnchargedLoss: false,
       events: [event],

@@ -65,6 +65,7 @@ const statementTimeoutMs = (handlerTimeoutMs: number) => handlerTimeoutMs + 10_0
 export function transactionOptions({ timeoutMs }: Pick<AttemptDeps, 'timeoutMs'>): TransactionOptions {
   return {
     timeoutMs: statementTimeoutMs(timeoutMs),
+    mayBeIdle: true,
     beforeCommitSite: 'worker.marked',
     commitSite: 'worker.commit-sent',
   };

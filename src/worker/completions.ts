@@ -1,10 +1,11 @@
 // Completes jobs in groups once their events have left them: the effects are committed, so nobody waits for it.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from '../database/database.ts';
+import type { Database, Transaction } from '../database/database.ts';
 import { describeError } from '../errors.ts';
+import { readClaimable } from '../events/locks.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
-import type { FetchedJob, Queue } from '../queue/queue.ts';
+import { type FetchedJob, keyText, type Queue } from '../queue/queue.ts';
 
 const maxPerTransaction = 500;
 /** How long to collect completions, so that one transaction covers many jobs. */
@@ -16,15 +17,9 @@ export interface CompletionsDeps {
   log: Logger;
 }
 
-interface Completion {
-  job: FetchedJob;
-  /** `lostConnections()` when the job's last event had left it. */
-  lostBefore: number;
-}
-
 export class Completions {
   readonly #deps: CompletionsDeps;
-  readonly #waiting: Completion[] = [];
+  readonly #waiting: FetchedJob[] = [];
   #flushing: Promise<void> | undefined;
   #isUrgent = false;
 
@@ -33,11 +28,10 @@ export class Completions {
   }
 
   /**
-   * Call it in the turn in which the COMMIT of the job's last event was answered. Never throws. A completion that is late,
-   * or lost, costs a look at settled events and no more: it is tried once.
+   * Never throws. A completion that is late, or lost, costs a look at settled events and no more: it is tried once.
    */
   add(job: FetchedJob): void {
-    this.#waiting.push({ job, lostBefore: this.#deps.database.lostConnections() });
+    this.#waiting.push(job);
     this.#flushing ??= this.#flush();
   }
 
@@ -63,24 +57,32 @@ export class Completions {
   }
 
   /**
-   * The effects of the jobs were committed asynchronously. If Postgres has crashed since, the effects may be gone, and the
-   * events need their job again. A crash after the check ends the connection that deletes the jobs.
+   * The effects of the jobs were committed asynchronously. If Postgres has crashed since, the effects of some events may be
+   * gone: these need their job again. A crash after the check ends the connection that deletes the jobs.
    */
-  async #complete(some: readonly Completion[]): Promise<void> {
+  async #complete(some: readonly FetchedJob[]): Promise<void> {
     const { database, queue, log } = this.#deps;
     await database.transaction(async (tx) => {
       const lostNow = database.lostConnections();
-      const certain = some.filter(({ lostBefore }) => lostBefore === lostNow);
-      if (certain.length > 0)
-        await queue.complete(
-          tx,
-          certain.map(({ job }) => job),
-        );
-      if (certain.length < some.length)
+      const doubtful = some.filter(({ lostBefore }) => lostBefore !== lostNow);
+      const undone = await jobsWithPendingEvents(tx, doubtful);
+      const done = some.filter((job) => !undone.has(job));
+      if (done.length > 0) await queue.complete(tx, done);
+      if (undone.size > 0)
         log.warn(
-          { jobs: some.length - certain.length },
-          'a database connection was lost after the events of these jobs were done; the jobs come back and their events are checked',
+          { jobs: undone.size },
+          'a crash of Postgres undid events of these jobs; the jobs come back and their events run again',
         );
     });
   }
+}
+
+async function jobsWithPendingEvents(
+  tx: Transaction,
+  jobs: readonly FetchedJob[],
+): Promise<ReadonlySet<FetchedJob>> {
+  if (jobs.length === 0) return new Set();
+  const claims = jobs.flatMap(({ id, events }) => events.map((key) => ({ ...key, jobId: id })));
+  const pending = new Set((await readClaimable(tx, claims)).map(keyText));
+  return new Set(jobs.filter(({ events }) => events.some((key) => pending.has(keyText(key)))));
 }

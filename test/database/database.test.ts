@@ -213,6 +213,20 @@ t.test('named statements are prepared and settings belong to the session', async
   t.same((await database.query('SHOW work_mem')).rows, [{ work_mem: '5MB' }]);
 });
 
+t.test(
+  'a transaction of ours that goes silent is ended soon; one that waits for a handler is not',
+  async (t) => {
+    const sessionSettings = { idle_in_transaction_session_timeout: '305s' };
+    for (const pooler of [false, true]) {
+      const database = open(t, { sessionSettings, pooler });
+      const read = (tx: Transaction) =>
+        tx.query<{ limit: string }>("SELECT current_setting('idle_in_transaction_session_timeout') AS limit");
+      t.same((await database.transaction(read)).rows, [{ limit: '4s' }]);
+      t.same((await database.transaction(read, { mayBeIdle: true })).rows, [{ limit: '305s' }]);
+    }
+  },
+);
+
 t.test('behind a pooler nothing is prepared and settings are local to each transaction', async (t) => {
   const database = open(t, { pooler: true, sessionSettings: { work_mem: '5MB' } });
   await database.transaction(
