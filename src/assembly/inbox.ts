@@ -6,6 +6,7 @@ import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
+import { createRejectionCounter } from '../receive/rejection-counter.ts';
 import { createRejectionLog } from '../receive/rejections.ts';
 import { createSecretHandover } from '../receive/setup-windows.ts';
 import { createStoredSources } from '../receive/stored-sources.ts';
@@ -49,6 +50,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   const metrics = createMetrics({ measuresProcess });
   metrics.watch(database, lateReceiver);
   const storedSources = createStoredSources(database, log);
+  const rejectionCounter = createRejectionCounter({ database, log });
   const core = createWebhookCore({
     sources,
     waiting,
@@ -56,6 +58,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
     secretHandover: createSecretHandover(database, log),
     receiver: lateReceiver,
     rejections: createRejectionLog(database, log),
+    rejectionCounter,
     metrics,
     storesRawBody: config.STORE_RAW_BODY,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
@@ -88,6 +91,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
       closing.abort();
       return [
         { name: 'receiver', run: () => lateReceiver.close() },
+        { name: 'rejection counts', run: () => rejectionCounter.close() },
         { name: 'queue', run: async () => queue?.stop() },
         { name: 'liveness', run: async () => liveness?.stop() },
         { name: 'database', run: () => database.close() },

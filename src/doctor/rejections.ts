@@ -6,7 +6,7 @@ import { countText, timeText } from '../terminal/print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';
 
 const recentMs = 24 * 3_600_000;
-const examined = 200;
+const examinedOfEach = 200;
 const shownOfOne = 20;
 
 /** Prints a line per source and reason; with `only`, a line per request of that source. */
@@ -15,7 +15,7 @@ export async function checkRejections(
   only: string | undefined,
   now: Date = new Date(),
 ): Promise<Check[]> {
-  const rejected = await listRejections(context.database, only, only === undefined ? examined : shownOfOne);
+  const rejected = await listRejections(context.database, only, only === undefined ? examinedOfEach : shownOfOne);
   if (rejected.length === 0) return [ok('rejected requests', 'none')];
   const groups = only === undefined ? [...groupByReason(rejected).values()] : rejected.map((one) => [one]);
   return groups.map((group) => {
@@ -37,7 +37,7 @@ function describe(group: readonly RejectedRequest[]): string {
   const noSecretNote = reason === 'no_secret' ? `${source} sends deliveries, but has no secret: ` : '';
   const skipped = group.reduce((sum, rejected) => sum + rejected.skipped, 0);
   const more =
-    skipped === 0 ? '' : ` (and ${countText(skipped, 'request')} of any source that are only counted)`;
+    skipped === 0 ? '' : ` (and ${countText(skipped, 'request')} for any reason that are only counted)`;
   if (group.length === 1)
     return `${noSecretNote}${timeText(receivedAt)} ${why}, ${bodyBytes} bytes, request ${requestId}${more}`;
   return `${noSecretNote}${countText(group.length, 'request')}, last ${timeText(receivedAt)}: ${why}${more}`;

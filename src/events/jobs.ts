@@ -99,14 +99,20 @@ export async function lockEventsWithoutJob(tx: Queryable, limit: number): Promis
   return rows;
 }
 
+/** Gives events their jobs, and asks for their hours of arrival to be counted again: an event that was replayed leaves its status. */
 export async function assignJobs(
   tx: Queryable,
   assigned: readonly (EventKey & { jobId: string })[],
 ): Promise<void> {
   await tx.query({
-    text: `UPDATE {inbox}.webhook_events e SET job_id = j.job_id
-      FROM unnest($1::text[], $2::text[], $3::uuid[]) AS j (source, event_id, job_id)
-      WHERE e.source = j.source AND e.event_id = j.event_id`,
+    text: `
+      WITH assigned AS (
+        UPDATE {inbox}.webhook_events e SET job_id = j.job_id
+        FROM unnest($1::text[], $2::text[], $3::uuid[]) AS j (source, event_id, job_id)
+        WHERE e.source = j.source AND e.event_id = j.event_id
+        RETURNING e.received_at
+      )
+      INSERT INTO {inbox}.recounts (hour) SELECT DISTINCT date_trunc('hour', received_at, 'UTC') FROM assigned`,
     values: [
       assigned.map(({ source }) => source),
       assigned.map(({ eventId }) => eventId),

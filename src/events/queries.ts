@@ -207,20 +207,22 @@ export interface RejectedRequest {
   requestId: string;
   receivedAt: Date;
   bodyBytes: number;
-  /** Number of rejected requests since the previous row, which were not written. */
+  /** Number of rejected requests of this source since its previous row, which were not written. */
   skipped: number;
 }
 
-const keptRejections = 1_000;
+const keptRejections = 200;
 
-/** Writes a rejection and keeps the newest 1,000. */
+/** Writes a rejection and keeps the newest 200 of its source. */
 export async function recordRejection(database: Queryable, rejected: RejectedRequest): Promise<void> {
   await database.query({
     text: `WITH added AS (
         INSERT INTO {inbox}.rejected_requests (source, reason, detail, request_id, received_at, body_bytes, skipped)
-        VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
       )
-      DELETE FROM {inbox}.rejected_requests WHERE id <= (SELECT id FROM added) - ${keptRejections}`,
+      DELETE FROM {inbox}.rejected_requests WHERE source = $1 AND id <= (
+        SELECT id FROM {inbox}.rejected_requests WHERE source = $1 -- without the added row
+        ORDER BY id DESC OFFSET ${keptRejections} - 1 LIMIT 1)`,
     values: [
       rejected.source,
       rejected.reason,
@@ -233,7 +235,7 @@ export async function recordRejection(database: Queryable, rejected: RejectedReq
   });
 }
 
-/** Newest first. */
+/** Newest first. @param limit of each source */
 export async function listRejections(
   database: Queryable,
   source: string | undefined,
@@ -242,7 +244,11 @@ export async function listRejections(
   const { rows } = await database.query<RejectedRequest & Record<string, unknown>>({
     text: `SELECT source, reason, detail, request_id AS "requestId", received_at AS "receivedAt",
         body_bytes AS "bodyBytes", skipped
-      FROM {inbox}.rejected_requests WHERE $1::text IS NULL OR source = $1 ORDER BY id DESC LIMIT $2`,
+      FROM (
+        SELECT *, row_number() OVER (PARTITION BY source ORDER BY id DESC) AS place FROM {inbox}.rejected_requests
+        WHERE $1::text IS NULL OR source = $1
+      ) AS placed
+      WHERE place <= $2 ORDER BY id DESC`,
     values: [source ?? null, limit],
   });
   return rows;

@@ -2,6 +2,7 @@
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { sourcesIn } from './filter.ts';
+import { countedUpTo } from './hourly-counts.ts';
 
 /** True when this transaction is the only one that purges. Never waits; released at the transaction's end. */
 export async function lockPurge(tx: Queryable): Promise<boolean> {
@@ -11,10 +12,13 @@ export async function lockPurge(tx: Queryable): Promise<boolean> {
   return rows[0]?.locked === true;
 }
 
-/** The time `ageMs` ago by the database's clock, as text with microseconds: `received_at` is by the same clock. */
+/**
+ * The time `ageMs` ago by the database's clock, as text with microseconds: `received_at` is by the same clock. Not after
+ * `countedUpTo`: an event is purged only when its hour has been counted.
+ */
 export async function readCutoff(database: Queryable, ageMs: number): Promise<string> {
   const { rows } = await database.query<{ cutoff: string }>({
-    text: `SELECT (now() - make_interval(secs => $1))::text AS cutoff`,
+    text: `SELECT least(now() - make_interval(secs => $1), coalesce(${countedUpTo}, '-infinity'))::text AS cutoff`,
     values: [ageMs / 1_000],
   });
   return rows[0]!.cutoff;

@@ -7,6 +7,7 @@ import {
   type Rejection,
   type Source,
 } from '../providers/index.ts';
+import type { RejectionCounter } from '../receive/rejection-counter.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
 import type { Metrics } from './metrics.ts';
 import { declaredBytesOf } from './node-request.ts';
@@ -15,6 +16,7 @@ import type { WebhookRequest } from './webhook-core.ts';
 export interface DeliveryRecordsDeps {
   sources: ReadonlyMap<string, Source>;
   rejections: RejectionLog;
+  rejectionCounter: Pick<RejectionCounter, 'count'>;
   metrics: Metrics;
   log: Logger;
   now?: () => Date;
@@ -43,7 +45,7 @@ export interface DeliveryRecords {
 const maxInteger = 2 ** 31 - 1;
 
 export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecords {
-  const { sources, rejections, metrics } = deps;
+  const { sources, rejections, rejectionCounter, metrics } = deps;
   const lines = createUnredactedLogger(deps.log);
   return {
     finished: (request, { source, outcome, startedAtMs, drafts }) => {
@@ -59,6 +61,7 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
       const { reason, detail = null } = rejection;
       metrics.countRequest(source.name, 'invalid_signature');
       metrics.countSignatureFailure(source.name, reason);
+      rejectionCounter.count(source.name, reason);
       rejections.record(
         {
           source: source.name,
@@ -71,7 +74,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         () => diagnoseRejection(source, delivery, rejection, sources.values()),
       );
     },
-    unread: (request, source, reason, detail) =>
+    unread: (request, source, reason, detail) => {
+      rejectionCounter.count(source, reason);
       rejections.record({
         source,
         reason,
@@ -79,7 +83,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         requestId: request.id,
         receivedAt: deps.now?.() ?? new Date(),
         bodyBytes: Math.min(declaredBytesOf(request) || 0, maxInteger),
-      }),
+      });
+    },
   };
 }
 

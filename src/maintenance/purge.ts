@@ -21,7 +21,7 @@ export interface PurgeResult {
   events: number;
   /** Another worker is at it. */
   isTaken: boolean;
-  /** What was settled before this arrival was purged; by the database's clock. */
+  /** What was settled before this arrival was purged; by the database's clock. See `readCutoff`. */
   before: string;
 }
 
@@ -53,12 +53,14 @@ export async function purge(
   return { events, isTaken: false, before };
 }
 
-/** Purges every minute. */
+export const purgeTaskName = 'purge';
+
+/** Purges every minute, and when it is woken: what was not counted before could not be purged. */
 export function purgeTask(options: PurgeOptions): BackgroundTask {
   let doneUpTo: string | null = null;
   let fullPassAt = 0;
   return {
-    name: 'purge',
+    name: purgeTaskName,
     intervalMs: passIntervalMs,
     failureMessage: 'old events could not be purged',
     pass: async (signal) => {

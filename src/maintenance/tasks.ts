@@ -1,8 +1,9 @@
 // The background tasks of a worker process. A new task is one entry in the list.
 import type { Config } from '../config.ts';
 import { type BackgroundTask, startTasks } from './background-tasks.ts';
+import { countTask } from './count.ts';
 import type { DeadLetterDeps } from './dead-letters.ts';
-import { purgeTask } from './purge.ts';
+import { purgeTask, purgeTaskName } from './purge.ts';
 import { reconcileTasks, taskNames } from './reconcile.ts';
 
 export interface MaintenanceOptions extends DeadLetterDeps {
@@ -25,6 +26,7 @@ export function startMaintenance({ config, ...deps }: MaintenanceOptions): Maint
       deadIntervalMs: config.SUPERVISE_SECONDS * 1_000,
       onCleared: () => tasks.wake(taskNames.replays),
     }),
+    countTask({ ...deps, onCounted: () => tasks.wake(purgeTaskName) }),
     ...(retentionMs > 0 ? [purgeTask({ ...deps, retentionMs })] : []),
   ];
   const tasks = startTasks(list, deps.log);

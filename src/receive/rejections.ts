@@ -10,15 +10,16 @@ type Reason = Pick<RejectedRequest, 'reason' | 'detail'>;
 
 export interface RejectionLog {
   /**
-   * Never waits and never throws: writes at most one row a second; the next row contains the number of skipped rejections.
+   * Never waits and never throws: writes at most one row a second and source; the source's next row contains the number of its
+   * skipped rejections.
+   * @param rejected of a known source: each source takes memory
    * @param diagnose called only if a row is written; its result replaces the reason in `rejected`
    */
   record(rejected: Omit<RejectedRequest, 'skipped'>, diagnose?: () => Promise<Reason>): void;
 }
 
 export function createRejectionLog(database: Queryable, log: Logger): RejectionLog {
-  let nextWriteAt = 0;
-  let skipped = 0;
+  const bySource = new Map<string, { nextWriteAt: number; skipped: number }>();
   let isWriting = false;
 
   async function write(
@@ -38,17 +39,17 @@ export function createRejectionLog(database: Queryable, log: Logger): RejectionL
   return {
     record: (rejected, diagnose) => {
       const now = performance.now();
+      const { nextWriteAt, skipped } = bySource.get(rejected.source) ?? { nextWriteAt: 0, skipped: 0 };
       // Also one write at a time: writes must not accumulate while the database does not answer.
       if (now < nextWriteAt || isWriting) {
-        skipped++;
+        bySource.set(rejected.source, { nextWriteAt, skipped: skipped + 1 });
         return;
       }
-      nextWriteAt = now + writeIntervalMs;
+      bySource.set(rejected.source, { nextWriteAt: now + writeIntervalMs, skipped: 0 });
       isWriting = true;
       write({ ...rejected, skipped }, diagnose).finally(() => {
         isWriting = false;
       });
-      skipped = 0;
     },
   };
 }

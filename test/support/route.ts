@@ -25,6 +25,7 @@ export function createRoute(
   });
   const core = createWebhookCore({
     ...parts,
+    rejectionCounter: { count: () => {} },
     sources: new Map(sources.map((source) => [source.name, source])),
     waiting: new Map(),
     storedSources: { has: () => false },

@@ -1,0 +1,49 @@
+// Rejected requests counted by source, slot of 5 minutes and reason.
+import type { Queryable } from '../database/database.ts';
+
+export interface RejectionCount {
+  source: string;
+  /** Start of the slot. */
+  slotAt: Date;
+  reason: string;
+  rejected: number;
+  lastAt: Date;
+}
+
+export const rejectionSlotMs = 300_000;
+/** Limit of a statement: a process that stops must not wait longer for the database. */
+const timeoutMs = 4_000;
+
+/** Adds the counts to the counts of all processes, in one statement. */
+export async function addRejectionCounts(
+  database: Queryable,
+  counts: readonly RejectionCount[],
+): Promise<void> {
+  await database.query({
+    name: 'add_rejection_counts',
+    // Ordered: processes that add to the same rows at once must not wait for each other in a circle.
+    text: `INSERT INTO {inbox}.rejection_counts AS stored (source, slot_at, reason, rejected, last_at)
+      SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::int[], $5::timestamptz[]) ORDER BY 1, 2, 3
+      ON CONFLICT (source, slot_at, reason) DO UPDATE SET
+        rejected = stored.rejected + EXCLUDED.rejected, last_at = greatest(stored.last_at, EXCLUDED.last_at)`,
+    values: [
+      counts.map(({ source }) => source),
+      counts.map(({ slotAt }) => slotAt),
+      counts.map(({ reason }) => reason),
+      counts.map(({ rejected }) => rejected),
+      counts.map(({ lastAt }) => lastAt),
+    ],
+    timeoutMs,
+  });
+}
+
+/** Requests of the last 24 h for sources without a secret, by source. */
+export async function countWithoutSecret(
+  database: Queryable,
+): Promise<Pick<RejectionCount, 'source' | 'rejected' | 'lastAt'>[]> {
+  const { rows } = await database.query<{ source: string; rejected: number; lastAt: Date }>(
+    `SELECT source, sum(rejected)::int AS rejected, max(last_at) AS "lastAt" FROM {inbox}.rejection_counts
+     WHERE slot_at > now() - interval '24 hours' AND reason = 'no_secret' GROUP BY source ORDER BY source`,
+  );
+  return rows;
+}
