@@ -34,6 +34,7 @@ CREATE TABLE hourly_counts (
   pending webhook_count NOT NULL,
   deferred webhook_count NOT NULL,
   latency_counts integer[] NOT NULL,
+  active_minutes bigint NOT NULL,
   last_received_at timestamptz NOT NULL,
   counted_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (source, hour, topic),
@@ -56,6 +57,7 @@ COMMENT ON COLUMN hourly_counts.ignored IS 'Of received: IGNORED when counted.';
 COMMENT ON COLUMN hourly_counts.pending IS 'Of received: PENDING when counted.';
 COMMENT ON COLUMN hourly_counts.deferred IS 'Of received: their handler threw Later at least once.';
 COMMENT ON COLUMN hourly_counts.latency_counts IS 'The PROCESSED events by seconds from arrival to the handler''s commit: 20 buckets, between the bounds of latency_bounds(). Read it with latency_percentile().';
+COMMENT ON COLUMN hourly_counts.active_minutes IS 'Bit n is set if an event arrived in minute n of the hour; bit_or of several topics is that of the source.';
 COMMENT ON COLUMN hourly_counts.last_received_at IS 'Arrival of the last of these events.';
 COMMENT ON COLUMN hourly_counts.counted_at IS 'When the row was counted last.';
 COMMENT ON CONSTRAINT hour_is_whole ON hourly_counts IS 'Hours are whole hours in UTC.';
@@ -95,7 +97,7 @@ COMMENT ON COLUMN rejected_requests.skipped IS 'Rejected requests of this source
 
 -- The aggregate is defined here alone. A view and no function: whoever may read a view of ours needs no right on the events.
 CREATE VIEW live_hourly_counts AS
-SELECT source, hour, topic, received, duplicates, processed, failed, ignored, pending, deferred, latency_counts, last_received_at
+SELECT source, hour, topic, received, duplicates, processed, failed, ignored, pending, deferred, latency_counts, active_minutes, last_received_at
 FROM generate_series(
   (SELECT date_trunc('hour', min(received_at), 'UTC') FROM webhook_events),
   (SELECT max(received_at) FROM webhook_events),
@@ -117,14 +119,14 @@ CROSS JOIN LATERAL (
       coalesce(sum(events) FILTER (WHERE bucket = 16), 0), coalesce(sum(events) FILTER (WHERE bucket = 17), 0),
       coalesce(sum(events) FILTER (WHERE bucket = 18), 0), coalesce(sum(events) FILTER (WHERE bucket = 19), 0)
     ]::integer[] AS latency_counts,
-    max(last_received_at) AS last_received_at
+    bit_or(active_minutes) AS active_minutes, max(last_received_at) AS last_received_at
   FROM (
     -- NULL is the bucket of the events that are not PROCESSED.
     SELECT source, topic, width_bucket(date_part('epoch', processed_at - received_at), latency_bounds()) AS bucket,
       count(*) AS events, sum(duplicates) AS duplicates, count(*) FILTER (WHERE status = 'PROCESSED') AS processed,
       count(*) FILTER (WHERE status = 'FAILED') AS failed, count(*) FILTER (WHERE status = 'IGNORED') AS ignored,
       count(*) FILTER (WHERE status = 'PENDING') AS pending, count(*) FILTER (WHERE deferrals > 0) AS deferred,
-      max(received_at) AS last_received_at
+      bit_or(1::bigint << date_part('minute', received_at AT TIME ZONE 'UTC')::integer) AS active_minutes, max(received_at) AS last_received_at
     FROM webhook_events WHERE received_at >= hours.hour AND received_at < hours.hour + interval '1 hour'
     GROUP BY source, topic, bucket
   ) AS by_bucket
@@ -142,14 +144,15 @@ COMMENT ON COLUMN live_hourly_counts.ignored IS 'Of received: IGNORED.';
 COMMENT ON COLUMN live_hourly_counts.pending IS 'Of received: PENDING.';
 COMMENT ON COLUMN live_hourly_counts.deferred IS 'As in hourly_counts.';
 COMMENT ON COLUMN live_hourly_counts.latency_counts IS 'As in hourly_counts.';
+COMMENT ON COLUMN live_hourly_counts.active_minutes IS 'As in hourly_counts.';
 COMMENT ON COLUMN live_hourly_counts.last_received_at IS 'As in hourly_counts.';
 
 CREATE VIEW webhook_hours AS
 WITH newest AS (SELECT max(hour) AS hour FROM hourly_counts)
-SELECT source, hour, topic, received, duplicates, processed, failed, ignored, pending, deferred, latency_counts, last_received_at
+SELECT source, hour, topic, received, duplicates, processed, failed, ignored, pending, deferred, latency_counts, active_minutes, last_received_at
 FROM hourly_counts WHERE hour < (SELECT hour FROM newest)
 UNION ALL
-SELECT source, hour, topic, received, duplicates, processed, failed, ignored, pending, deferred, latency_counts, last_received_at
+SELECT source, hour, topic, received, duplicates, processed, failed, ignored, pending, deferred, latency_counts, active_minutes, last_received_at
 FROM live_hourly_counts WHERE hour >= coalesce((SELECT hour FROM newest), '-infinity');
 COMMENT ON VIEW webhook_hours IS 'Events by source, hour of arrival and topic, over 400 days: as stored in hourly_counts, and from the newest stored hour on as of now.';
 COMMENT ON COLUMN webhook_hours.source IS 'As in hourly_counts.';
@@ -163,6 +166,7 @@ COMMENT ON COLUMN webhook_hours.ignored IS 'As in hourly_counts.';
 COMMENT ON COLUMN webhook_hours.pending IS 'As in hourly_counts.';
 COMMENT ON COLUMN webhook_hours.deferred IS 'As in hourly_counts.';
 COMMENT ON COLUMN webhook_hours.latency_counts IS 'As in hourly_counts.';
+COMMENT ON COLUMN webhook_hours.active_minutes IS 'As in hourly_counts.';
 COMMENT ON COLUMN webhook_hours.last_received_at IS 'As in hourly_counts.';
 
 CREATE OR REPLACE VIEW webhook_stats AS

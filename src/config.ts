@@ -27,6 +27,22 @@ const text = (schema: z.ZodString = z.string()) => z.preprocess(optional, schema
 
 const password = text(z.string().min(16, 'must have at least 16 characters'));
 
+const httpUrl = text(
+  z.string().refine((url) => {
+    const parsed = URL.canParse(url) ? new URL(url) : undefined;
+    return parsed && /^https?:$/.test(parsed.protocol) && !parsed.username && !parsed.password;
+  }, 'must be an absolute address, http or https, without a user and a password'),
+);
+
+const signingSecret = text(
+  z
+    .string()
+    .regex(
+      /^whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/,
+      'must be whsec_ and base64 of at least 24 bytes; `postbell keys standard-webhooks` makes a secret',
+    ),
+);
+
 const postgresUrl = text(
   z.string().superRefine((url, context) => {
     const message = problemOfDatabaseUrl(url);
@@ -119,6 +135,28 @@ const schema = z.object({
   ),
   /** Bearer token of GET /metrics, at least 16 characters. Unset: no metrics. */
   METRICS_TOKEN: password,
+  /** Address that alerts are POSTed to (docs/alerts.md): an incoming webhook of a chat, e.g. of Slack; with ALERT_SECRET any endpoint of yours. The same for web and worker. */
+  ALERT_URL: httpUrl,
+  /** `whsec_…`: signs the alerts by Standard Webhooks, and makes their body JSON for a program. Unset: a chat's text, unsigned. */
+  ALERT_SECRET: signingSecret,
+  /** Names this inbox in its alerts, e.g. shop-production. */
+  ALERT_NAME: text(z.string().max(100, 'must have at most 100 characters')),
+  /** Seconds between two looks at what needs an alert. */
+  ALERT_INTERVAL_SECONDS: integer(60, 1, 3_600),
+  /** Minutes that an event may wait for its first attempt before an alert. */
+  ALERT_PENDING_MINUTES: integer(15, 1, 10_080),
+  /** Size in GB (10^9 bytes) that your plan allows the database; an alert comes at 80 %. Unset: the size is not watched. */
+  DATABASE_SIZE_LIMIT_GB: z.preprocess(
+    optional,
+    z
+      .string()
+      .regex(/^\d+(\.\d+)?$/, 'must be a number of GB')
+      .transform(Number)
+      .pipe(z.number().positive('must be more than 0'))
+      .optional(),
+  ),
+  /** Address that is POSTed to about once a minute while the alerts are looked at: for a dead man's switch outside, e.g. healthchecks.io. */
+  HEARTBEAT_URL: httpUrl,
   /** Reserved for the operators' page, which does not exist yet; has no effect. */
   OPS_PASSWORD: password,
   /** Set by Heroku itself. Its Postgres requires TLS and has a self-signed certificate. */

@@ -16,6 +16,7 @@ const floors: readonly (readonly string[])[] = [
   ['commands/', 'testing/'],
   ['demo/'],
   ['assembly/', 'dev/', 'doctor/', 'init/'],
+  ['alerts/'],
   ['http/', 'ops/', 'pull/', 'terminal/'],
   ['runtime/', 'receive/', 'worker/', 'maintenance/', 'forward/'],
   ['migrations/', 'events/'],
@@ -29,6 +30,7 @@ const floors: readonly (readonly string[])[] = [
 
 /** Who may import the providers; they import nothing of the house but these files. */
 const usesProviders = [
+  'alerts/',
   'commands/',
   'demo/',
   'dev/',

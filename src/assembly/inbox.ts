@@ -1,7 +1,9 @@
 // The receiving side, put together: `web` serves it by a server of its own, embedded Postbell by the host's server.
+import { startAlerts } from '../alerts/tasks.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { createWebhookCore, type WebhookCore } from '../http/webhook-core.ts';
 import type { Logger } from '../logger.ts';
+import type { RunningTasks } from '../maintenance/background-tasks.ts';
 import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -45,6 +47,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   let queue: Queue | undefined;
   let receiver: Receiver | undefined;
   let liveness: Liveness | undefined;
+  let alerts: RunningTasks | undefined;
   const closing = new AbortController();
   const lateReceiver = createLateReceiver(() => receiver);
   const metrics = createMetrics({ measuresProcess });
@@ -85,6 +88,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         sameBodyHours: config.SAME_BODY_HOURS,
         onDuplicateAnomalies: metrics.countDuplicateAnomalies,
       });
+      alerts = startAlerts({ database, log, config, kind: 'web' });
       liveness = startLiveness({ database, log, self: identifySelf('web', config) });
     },
     beginClosing: () => {
@@ -93,6 +97,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         { name: 'receiver', run: () => lateReceiver.close() },
         { name: 'rejection counts', run: () => rejectionCounter.close() },
         { name: 'queue', run: async () => queue?.stop() },
+        { name: 'alerts', run: async () => alerts?.stop() },
         { name: 'liveness', run: async () => liveness?.stop() },
         { name: 'database', run: () => database.close() },
       ];

@@ -1,4 +1,5 @@
 // The working side, put together: the worker, its background tasks and its wake-ups, in a process of ours or of a host.
+import { startAlerts } from '../alerts/tasks.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
@@ -99,6 +100,7 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
     ...(watchdog && { watchdog }),
   });
   const maintenance = startMaintenance({ config, ...releaseDeps });
+  const alerts = startAlerts({ database, log, config, kind: 'worker' });
   const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)
     log.warn(
@@ -118,7 +120,7 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
       // First the worker stops taking jobs. The tasks end while its handlers finish: a mass replay takes minutes.
       const workerStopped = worker.stop(graceMs, crash);
       try {
-        await allOrFirstError([workerStopped, maintenance.stop(), stopListening()]);
+        await allOrFirstError([workerStopped, maintenance.stop(), alerts.stop(), stopListening()]);
       } finally {
         await allOrFirstError([queue.stop(), liveness.stop()]);
       }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
+import type { AlertsOptions } from './alerts.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { EventsOptions } from './events.ts';
@@ -80,6 +81,25 @@ const status: Verb = {
   examples: ['postbell status'],
   findsRunningDev: true,
   run: async (io, options) => (await import('./status.ts')).runStatus(io, options),
+};
+
+const alerts: Verb<AlertsOptions> = {
+  name: 'alerts',
+  summary: 'list what needs a person; acknowledge it; test ALERT_URL',
+  examples: [
+    'postbell alerts',
+    'postbell alerts ack --kind dead_letters --source stripe',
+    'postbell alerts test',
+  ],
+  arguments: [
+    ['[action]', 'list (default), ack: no reminder until it is resolved, test: send a test to ALERT_URL'],
+  ],
+  flags: [
+    ['--kind <kind>', 'with ack: only this kind, e.g. dead_letters'],
+    ['--source <name>', 'with ack: only this source'],
+    ['--by <name>', 'with ack: who acknowledges (default: the user of this machine)'],
+  ],
+  run: async (io, options, [action]) => (await import('./alerts.ts')).runAlerts(io, action, options),
 };
 
 const events: Verb<EventsOptions> = {
@@ -205,7 +225,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, start, dev, demo, migrate],
-  ...[status, events, show, replay, send, forward],
+  ...[status, alerts, events, show, replay, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

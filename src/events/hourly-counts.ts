@@ -79,6 +79,7 @@ const counts = [
   'pending',
   'deferred',
   'latency_counts',
+  'active_minutes',
   'last_received_at',
 ].join(', ');
 

@@ -82,7 +82,11 @@ function takeOldest(stale: DueHour[], arrived: Date | null): DueHour | undefined
 }
 
 /** Counts every 5 minutes, less often where it takes long; of several workers one at a time. */
-export function countTask({ database, intervalMs = passIntervalMs, onCounted }: CountOptions): BackgroundTask {
+export function countTask({
+  database,
+  intervalMs = passIntervalMs,
+  onCounted,
+}: CountOptions): BackgroundTask {
   let restMs = intervalMs;
   let cleanAt = 0;
   const frozen = new Set<number>();

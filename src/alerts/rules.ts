@@ -1,0 +1,166 @@
+// The conditions that need a person. Pure: signals in, conditions out.
+import type { KindOfProcess } from '../events/processes.ts';
+import type { RejectionSlot, Signals, SourceHour } from '../events/signals.ts';
+import { judgeSilence, type SilenceVerdict } from './silence.ts';
+
+export const alertKinds = [
+  'dead_letters',
+  'oldest_pending',
+  'everything_rejected',
+  'silence',
+  'lost_secret',
+  'no_worker',
+  'no_web',
+  'connections',
+  'database_size',
+] as const;
+
+export type AlertKind = (typeof alertKinds)[number];
+
+export interface AlertKey {
+  kind: AlertKind;
+  /** Empty where the alert is about no source. */
+  source: string;
+  /** Of dead letters, otherwise empty. */
+  topic: string;
+  /** Of dead letters, otherwise empty. */
+  errorClass: string;
+}
+
+/** Counts, seconds and names for the message. */
+export type AlertFacts = Record<string, number | string>;
+
+export interface Condition extends AlertKey {
+  facts: AlertFacts & { count: number };
+}
+
+export interface RuleSettings {
+  connectionLimit: number;
+  /** As DATABASE_SIZE_LIMIT_GB, in bytes; undefined: not watched. */
+  sizeLimitBytes: number | undefined;
+}
+
+const minuteMs = 60_000;
+const rejectedForMs = 10 * minuteMs;
+const leastRejected = 3;
+const lostSecretWithinMs = 30 * minuteMs;
+const goneSeconds = { died: 120, stopped: 600 };
+const nearLimit = 0.8;
+
+export function findConditions(signals: Signals, settings: RuleSettings): Condition[] {
+  const bySource = Map.groupBy(signals.arrivals, ({ source }) => source);
+  return [
+    ...signals.deadLetters.map(({ count, ...group }) => condition('dead_letters', { count }, group)),
+    ...signals.late.map(({ source, count, oldestSeconds }) =>
+      condition('oldest_pending', { count, oldestSeconds: Math.round(oldestSeconds) }, { source }),
+    ),
+    ...findRejected(signals, bySource),
+    ...findSilent(signals, bySource),
+    ...findLostSecrets(signals, bySource),
+    ...signals.processes.flatMap(findGone),
+    ...findNearLimits(signals, settings),
+  ];
+}
+
+function condition(
+  kind: AlertKind,
+  facts: Condition['facts'],
+  { source = '', topic = '', errorClass = '' }: Partial<AlertKey> = {},
+): Condition {
+  return { kind, source, topic, errorClass, facts };
+}
+
+type HoursBySource = ReadonlyMap<string, readonly SourceHour[]>;
+
+/** Deliveries are rejected and none has been accepted since. A request without any signature is anybody's: it does not count. */
+function findRejected({ now, rejections }: Signals, bySource: HoursBySource): Condition[] {
+  const found: Condition[] = [];
+  for (const [source, slots] of Map.groupBy(rejections, (slot) => slot.source)) {
+    const acceptedAt = bySource.get(source)?.at(-1)?.lastReceivedAt;
+    const since = slots.filter(({ slotAt }) => !acceptedAt || slotAt > acceptedAt);
+    const signed = since.filter(isAboutSignature);
+    const rejected = sum(signed);
+    const first = signed[0];
+    if (!first || rejected < leastRejected || now.getTime() - first.slotAt.getTime() < rejectedForMs)
+      continue;
+    const reason = mostFrequentReason(signed);
+    found.push(condition('everything_rejected', { count: rejected, reason }, { source }));
+  }
+  return found;
+}
+
+const notAboutSignature = new Set(['missing_header', 'no_secret', 'too_large']);
+
+function isAboutSignature({ reason }: RejectionSlot): boolean {
+  return !notAboutSignature.has(reason);
+}
+
+function sum(slots: readonly RejectionSlot[]): number {
+  return slots.reduce((total, { rejected }) => total + rejected, 0);
+}
+
+function mostFrequentReason(slots: readonly RejectionSlot[]): string {
+  const byReason = [...Map.groupBy(slots, ({ reason }) => reason)].map(([reason, some]) => ({
+    reason,
+    rejected: sum(some),
+  }));
+  return byReason.toSorted((a, b) => b.rejected - a.rejected)[0]!.reason;
+}
+
+/** Not while no worker lives: the counts are the worker's, and another alert tells of it. */
+function findSilent({ now, processes }: Signals, bySource: HoursBySource): Condition[] {
+  if (processes.some(({ kind, alive }) => kind === 'worker' && alive === 0)) return [];
+  return [...bySource].flatMap(([source, hours]) => {
+    const verdict = judgeSilence(hours, now);
+    if (verdict.kind !== 'silent') return [];
+    const { seconds, expected } = verdict.silence;
+    const facts = { count: Math.round(expected), silentSeconds: Math.round(seconds) };
+    return [condition('silence', facts, { source })];
+  });
+}
+
+/** Sources that are too new or too rare to be watched for silence. */
+export function unwatchedSources({ now, arrivals }: Pick<Signals, 'now' | 'arrivals'>): {
+  source: string;
+  reason: Extract<SilenceVerdict, { kind: 'not watched' }>['reason'];
+}[] {
+  return [...Map.groupBy(arrivals, ({ source }) => source)].flatMap(([source, hours]) => {
+    const verdict = judgeSilence(hours, now);
+    return verdict.kind === 'not watched' ? [{ source, reason: verdict.reason }] : [];
+  });
+}
+
+/** Only sources that have had events: anybody may ask for a provider that was never set up. */
+function findLostSecrets({ now, rejections }: Signals, bySource: HoursBySource): Condition[] {
+  const recent = rejections.filter(
+    ({ source, reason, lastAt }) =>
+      reason === 'no_secret' && bySource.has(source) && now.getTime() - lastAt.getTime() < lostSecretWithinMs,
+  );
+  return [...Map.groupBy(recent, ({ source }) => source)].flatMap(([source, slots]) => {
+    const count = sum(slots);
+    return count < leastRejected ? [] : [condition('lost_secret', { count }, { source })];
+  });
+}
+
+/** A kind of process that was never there is not missed: a team may receive in its own app. */
+function findGone({ kind, alive, last }: KindOfProcess): Condition[] {
+  if (alive > 0 || !last) return [];
+  const least = last.wasStopped ? goneSeconds.stopped : goneSeconds.died;
+  if (last.seenSecondsAgo < least) return [];
+  const facts = {
+    count: 1,
+    lastSeenSeconds: Math.round(last.seenSecondsAgo),
+    host: last.host,
+    end: last.wasStopped ? 'stopped' : 'died',
+  };
+  return [condition(kind === 'web' ? 'no_web' : 'no_worker', facts)];
+}
+
+function findNearLimits({ limits }: Signals, { connectionLimit, sizeLimitBytes }: RuleSettings): Condition[] {
+  const found: Condition[] = [];
+  if (limits.connections >= nearLimit * connectionLimit)
+    found.push(condition('connections', { count: limits.connections, limit: connectionLimit }));
+  if (sizeLimitBytes !== undefined && limits.bytes >= nearLimit * sizeLimitBytes)
+    found.push(condition('database_size', { count: Math.round(limits.bytes), limit: sizeLimitBytes }));
+  return found;
+}

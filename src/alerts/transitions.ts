@@ -1,0 +1,100 @@
+// From the stored alerts and the conditions of this moment to the next alerts, and to what has to be told. Pure.
+import type { AlertKey, AlertKind, Condition } from './rules.ts';
+
+export interface StoredAlert extends AlertKey {
+  facts: Condition['facts'];
+  beganAt: Date;
+  raisedAt: Date | null;
+  toldAt: Date | null;
+  toldCount: number;
+  acknowledgedAt: Date | null;
+  clearedAt: Date | null;
+}
+
+export interface Transition {
+  /** As they are from now on. */
+  alerts: StoredAlert[];
+  gone: AlertKey[];
+  raised: StoredAlert[];
+  reminders: StoredAlert[];
+  resolved: StoredAlert[];
+}
+
+/** How long a condition holds before it is told, and how long it is gone before it is resolved; default: at once. */
+const patience: Partial<Record<AlertKind, { raiseMs: number; clearMs: number }>> = {
+  // Both swing around their limits, e.g. during a deploy.
+  connections: { raiseMs: 120_000, clearMs: 600_000 },
+  database_size: { raiseMs: 0, clearMs: 3_600_000 },
+};
+const remindAfterMs = 24 * 3_600_000;
+const growth = 10;
+
+export interface Moment {
+  now: Date;
+  /** False: nobody can be told; an alert is told once somebody can. */
+  isTold: boolean;
+}
+
+export function nextAlerts(
+  stored: readonly StoredAlert[],
+  conditions: readonly Condition[],
+  { now, isTold }: Moment,
+): Transition {
+  const before = new Map(stored.map((alert) => [keyOf(alert), alert]));
+  const held = new Set(conditions.map(keyOf));
+  const transition: Transition = { alerts: [], gone: [], raised: [], reminders: [], resolved: [] };
+  for (const condition of conditions)
+    hold(before.get(keyOf(condition)), condition, { now, isTold }, transition);
+  for (const alert of stored) if (!held.has(keyOf(alert))) clear(alert, now, transition);
+  return transition;
+}
+
+function keyOf({ kind, source, topic, errorClass }: AlertKey): string {
+  return JSON.stringify([kind, source, topic, errorClass]);
+}
+
+function hold(
+  before: StoredAlert | undefined,
+  condition: Condition,
+  { now, isTold }: Moment,
+  { alerts, raised, reminders }: Transition,
+): void {
+  const alert: StoredAlert = {
+    ...(before ?? newAlert(condition, now)),
+    facts: condition.facts,
+    clearedAt: null,
+  };
+  alerts.push(alert);
+  const { count } = condition.facts;
+  if (alert.raisedAt === null) {
+    if (now.getTime() - alert.beganAt.getTime() < (patience[alert.kind]?.raiseMs ?? 0)) return;
+    alert.raisedAt = now;
+  }
+  if (!isTold) return;
+  if (alert.toldAt === null) raised.push(alert);
+  else if (isDue(alert, alert.toldAt, now)) reminders.push(alert);
+  else return;
+  alert.toldAt = now;
+  alert.toldCount = count;
+}
+
+function isDue({ kind, facts, toldCount, acknowledgedAt }: StoredAlert, toldAt: Date, now: Date): boolean {
+  if (kind === 'dead_letters' && facts.count >= growth * toldCount) return true;
+  return acknowledgedAt === null && now.getTime() - toldAt.getTime() >= remindAfterMs;
+}
+
+function newAlert(condition: Condition, now: Date): StoredAlert {
+  const never = { raisedAt: null, toldAt: null, toldCount: 0, acknowledgedAt: null, clearedAt: null };
+  return { ...condition, ...never, beganAt: now };
+}
+
+function clear(alert: StoredAlert, now: Date, { alerts, gone, resolved }: Transition): void {
+  const clearedAt = alert.clearedAt ?? now;
+  const isRaised = alert.raisedAt !== null;
+  if (isRaised && now.getTime() - clearedAt.getTime() < (patience[alert.kind]?.clearMs ?? 0)) {
+    alerts.push({ ...alert, clearedAt });
+    return;
+  }
+  gone.push(alert);
+  if (alert.toldAt !== null) resolved.push(alert);
+}

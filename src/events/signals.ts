@@ -1,0 +1,124 @@
+// What the alerts are judged by, read in one moment. Reads only; every list is bounded by an index or by the stored counts.
+import type { Queryable } from '../database/database.ts';
+import { type KindOfProcess, readProcesses } from './processes.ts';
+
+export interface Signals {
+  /** By the database's clock, as all times here. */
+  now: Date;
+  deadLetters: DeadLetterGroup[];
+  late: LateSource[];
+  arrivals: SourceHour[];
+  rejections: RejectionSlot[];
+  processes: KindOfProcess[];
+  limits: DatabaseLimits;
+}
+
+export interface DeadLetterGroup {
+  source: string;
+  topic: string;
+  /** The name of the last error, e.g. TypeError. */
+  errorClass: string;
+  count: number;
+}
+
+/** Events that no worker has tried yet, although they came long ago. */
+export interface LateSource {
+  source: string;
+  count: number;
+  oldestSeconds: number;
+}
+
+export interface SourceHour {
+  source: string;
+  hour: Date;
+  received: number;
+  activeMinutes: bigint;
+  lastReceivedAt: Date;
+}
+
+export interface RejectionSlot {
+  source: string;
+  slotAt: Date;
+  reason: string;
+  rejected: number;
+  lastAt: Date;
+}
+
+export interface DatabaseLimits {
+  /** Client connections to this database. */
+  connections: number;
+  bytes: number;
+}
+
+export interface SignalOptions {
+  /** Events that were not tried for so long are late. */
+  lateSeconds: number;
+  historyDays: number;
+}
+
+const rejectionsOfDays = 3;
+
+export async function readSignals(database: Queryable, options: SignalOptions): Promise<Signals> {
+  const { rows } = await database.query<{ now: Date }>('SELECT now()');
+  return {
+    now: rows[0]!.now,
+    deadLetters: await readDeadLetters(database),
+    late: await readLate(database, options.lateSeconds),
+    arrivals: await readArrivals(database, options.historyDays),
+    rejections: await readRejections(database),
+    processes: await readProcesses(database),
+    limits: await readLimits(database),
+  };
+}
+
+async function readDeadLetters(database: Queryable): Promise<DeadLetterGroup[]> {
+  const { rows } = await database.query<DeadLetterGroup & Record<string, unknown>>(
+    `SELECT source, topic, coalesce(substring(last_error FROM '^[A-Za-z_$][A-Za-z0-9_$]*(?=:)'), 'Error') AS "errorClass",
+       count(*)::int AS count
+     FROM {inbox}.webhook_events WHERE status = 'FAILED' GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3`,
+  );
+  return rows;
+}
+
+async function readLate(database: Queryable, lateSeconds: number): Promise<LateSource[]> {
+  const { rows } = await database.query<LateSource & Record<string, unknown>>({
+    text: `SELECT source, count(*)::int AS count, extract(epoch FROM now() - min(received_at))::float8 AS "oldestSeconds"
+      FROM {inbox}.webhook_events
+      WHERE status = 'PENDING' AND attempts = 0 AND deferrals = 0
+        AND received_at < now() - make_interval(secs => $1)
+      GROUP BY source ORDER BY source`,
+    values: [lateSeconds],
+  });
+  return rows;
+}
+
+/** Oldest hour first. */
+async function readArrivals(database: Queryable, days: number): Promise<SourceHour[]> {
+  type Row = Omit<SourceHour, 'activeMinutes'> & { activeMinutes: string };
+  const { rows } = await database.query<Row & Record<string, unknown>>({
+    text: `SELECT source, hour, sum(received)::int AS received, bit_or(active_minutes)::text AS "activeMinutes",
+        max(last_received_at) AS "lastReceivedAt"
+      FROM {inbox}.webhook_hours WHERE hour > now() - make_interval(days => $1)
+      GROUP BY source, hour ORDER BY hour, source`,
+    values: [days],
+  });
+  return rows.map((row) => ({ ...row, activeMinutes: BigInt(row.activeMinutes) }));
+}
+
+async function readRejections(database: Queryable): Promise<RejectionSlot[]> {
+  const { rows } = await database.query<RejectionSlot & Record<string, unknown>>({
+    text: `SELECT source, slot_at AS "slotAt", reason, rejected, last_at AS "lastAt"
+      FROM {inbox}.rejection_counts WHERE slot_at > now() - make_interval(days => $1) ORDER BY slot_at, source, reason`,
+    values: [rejectionsOfDays],
+  });
+  return rows;
+}
+
+async function readLimits(database: Queryable): Promise<DatabaseLimits> {
+  const { rows } = await database.query<DatabaseLimits & Record<string, unknown>>(
+    // pg_stat_database shows every role the sessions of all roles.
+    `SELECT (SELECT sum(numbackends) FROM pg_stat_database)::int AS connections,
+       pg_database_size(current_database())::float8 AS bytes`,
+  );
+  return rows[0]!;
+}
