@@ -13,7 +13,7 @@ import {
   type ToldAlert,
 } from '../events/alerts.ts';
 import { readSignals } from '../events/signals.ts';
-import { type AlertKind, findConditions } from './rules.ts';
+import { type AlertKind, judge } from './rules.ts';
 import { historyDays } from './silence.ts';
 import { nextAlerts, type StoredAlert, type Transition } from './transitions.ts';
 
@@ -37,9 +37,9 @@ export async function evaluateAlerts(options: EvaluateOptions): Promise<Transiti
       if (!(await lockAlerts(tx))) return undefined;
       const signals = await readSignals(tx, { lateSeconds, historyDays });
       const { connectionLimit } = await readServerFacts(tx);
-      const conditions = findConditions(signals, { connectionLimit, sizeLimitBytes });
+      const findings = judge(signals, { connectionLimit, sizeLimitBytes });
       const stored = (await listAlerts(tx)).map(toStored);
-      const transition = nextAlerts(stored, conditions, { now: signals.now, isTold });
+      const transition = nextAlerts(stored, findings, { now: signals.now, isTold });
       await saveAlerts(tx, transition.alerts);
       await deleteAlerts(tx, transition.gone);
       await tell(tx, 'raised', transition.raised);

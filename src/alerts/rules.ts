@@ -47,7 +47,22 @@ const lostSecretWithinMs = 30 * minuteMs;
 const goneSeconds = { died: 120, stopped: 600 };
 const nearLimit = 0.8;
 
-export function findConditions(signals: Signals, settings: RuleSettings): Condition[] {
+export interface Findings {
+  conditions: Condition[];
+  /** Kinds that could not be judged: their alerts stay as they are. */
+  unjudged: ReadonlySet<AlertKind>;
+}
+
+export function judge(signals: Signals, settings: RuleSettings): Findings {
+  // The counts are the worker's work: without one they say nothing about the last hours.
+  const hasWorker = signals.processes.every(({ kind, alive }) => kind !== 'worker' || alive > 0);
+  return {
+    conditions: findConditions(signals, settings, hasWorker),
+    unjudged: new Set(hasWorker ? [] : ['silence']),
+  };
+}
+
+function findConditions(signals: Signals, settings: RuleSettings, hasWorker: boolean): Condition[] {
   const bySource = Map.groupBy(signals.arrivals, ({ source }) => source);
   return [
     ...signals.deadLetters.map(({ count, ...group }) => condition('dead_letters', { count }, group)),
@@ -55,7 +70,7 @@ export function findConditions(signals: Signals, settings: RuleSettings): Condit
       condition('oldest_pending', { count, oldestSeconds: Math.round(oldestSeconds) }, { source }),
     ),
     ...findRejected(signals, bySource),
-    ...findSilent(signals, bySource),
+    ...(hasWorker ? findSilent(signals, bySource) : []),
     ...findLostSecrets(signals, bySource),
     ...signals.processes.flatMap(findGone),
     ...findNearLimits(signals, settings),
@@ -107,9 +122,7 @@ function mostFrequentReason(slots: readonly RejectionSlot[]): string {
   return byReason.toSorted((a, b) => b.rejected - a.rejected)[0]!.reason;
 }
 
-/** Not while no worker lives: the counts are the worker's, and another alert tells of it. */
-function findSilent({ now, processes }: Signals, bySource: HoursBySource): Condition[] {
-  if (processes.some(({ kind, alive }) => kind === 'worker' && alive === 0)) return [];
+function findSilent({ now }: Signals, bySource: HoursBySource): Condition[] {
   return [...bySource].flatMap(([source, hours]) => {
     const verdict = judgeSilence(hours, now);
     if (verdict.kind !== 'silent') return [];

@@ -1,5 +1,5 @@
 // From the stored alerts and the conditions of this moment to the next alerts, and to what has to be told. Pure.
-import type { AlertKey, AlertKind, Condition } from './rules.ts';
+import type { AlertKey, AlertKind, Condition, Findings } from './rules.ts';
 
 export interface StoredAlert extends AlertKey {
   facts: Condition['facts'];
@@ -37,7 +37,7 @@ export interface Moment {
 
 export function nextAlerts(
   stored: readonly StoredAlert[],
-  conditions: readonly Condition[],
+  { conditions, unjudged }: Findings,
   { now, isTold }: Moment,
 ): Transition {
   const before = new Map(stored.map((alert) => [keyOf(alert), alert]));
@@ -45,7 +45,11 @@ export function nextAlerts(
   const transition: Transition = { alerts: [], gone: [], raised: [], reminders: [], resolved: [] };
   for (const condition of conditions)
     hold(before.get(keyOf(condition)), condition, { now, isTold }, transition);
-  for (const alert of stored) if (!held.has(keyOf(alert))) clear(alert, now, transition);
+  for (const alert of stored) {
+    if (held.has(keyOf(alert))) continue;
+    if (unjudged.has(alert.kind)) transition.alerts.push(alert);
+    else clear(alert, now, transition);
+  }
   return transition;
 }
 

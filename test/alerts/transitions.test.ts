@@ -9,12 +9,14 @@ const held = (kind: AlertKind, count = 1): Condition => {
   return { kind, source: 'stripe', topic: '', errorClass: '', facts: { count } };
 };
 
+const all = (conditions: Condition[]) => ({ conditions, unjudged: new Set<AlertKind>() });
+
 /** Plays conditions minute by minute. @returns what was told, as `minute edge` */
 function play(conditionsAt: (minute: number) => Condition[], lastMinute: number, isTold = () => true) {
   let stored: StoredAlert[] = [];
   const told: string[] = [];
   for (let minute = 0; minute <= lastMinute; minute++) {
-    const transition: Transition = nextAlerts(stored, conditionsAt(minute), {
+    const transition: Transition = nextAlerts(stored, all(conditionsAt(minute)), {
       now: minutes(minute),
       isTold: isTold(),
     });
@@ -37,8 +39,8 @@ t.test('one reminder a day, none once it is acknowledged', async (t) => {
   t.same(told, ['0 raised silence', `${day} reminders silence`, `${2 * day} reminders silence`]);
   const acknowledged = stored.map((alert) => ({ ...alert, acknowledgedAt: minutes(2 * day) }));
   const later = { now: minutes(4 * day), isTold: true };
-  t.same(nextAlerts(acknowledged, [held('silence')], later).reminders, []);
-  t.equal(nextAlerts(acknowledged, [], later).resolved.length, 1, 'its end is told');
+  t.same(nextAlerts(acknowledged, all([held('silence')]), later).reminders, []);
+  t.equal(nextAlerts(acknowledged, all([]), later).resolved.length, 1, 'its end is told');
 });
 
 t.test('dead letters are told again when they have grown tenfold', async (t) => {
@@ -81,4 +83,12 @@ t.test('nobody can be told yet', async (t) => {
     [],
     'its end is not told alone',
   );
+});
+
+t.test('what cannot be judged stays as it is', async (t) => {
+  const { stored } = play(() => [held('silence')], 1);
+  const unjudged = { conditions: [held('no_worker')], unjudged: new Set<AlertKind>(['silence']) };
+  const { alerts, raised, resolved } = nextAlerts(stored, unjudged, { now: minutes(2), isTold: true });
+  t.same(alerts.map(({ kind }) => kind).sort(), ['no_worker', 'silence']);
+  t.same([raised.length, resolved.length], [1, 0]);
 });
