@@ -2,11 +2,13 @@
 import pgBossPackage from 'pg-boss/package.json' with { type: 'json' };
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
-import { jobs, openBoss } from './boss.ts';
+import { deadLetters, isolatedJobs, jobs, openBoss } from './boss.ts';
 import { applyPolicy, type RetryPolicy } from './policy.ts';
 
 /** Schema version that this code's pg-boss needs; a newer one is accepted. */
 export const queueSchemaVersion: number = pgBossPackage.pgboss.schema;
+
+const ownQueues: ReadonlySet<string> = new Set([deadLetters, jobs, isolatedJobs]);
 
 /** Installs or upgrades pg-boss's tables; their schema exists. Safe when many processes do it at once; leaves a newer one alone. */
 export async function migrateQueue(database: Database, policy: RetryPolicy, log: Logger): Promise<void> {
@@ -50,8 +52,8 @@ export async function findQueueClash(
       ? `the schema ${schema} has the queue of another Postbell, whose tables are not in the schema ${database.schemas.inbox}; set POSTBELL_SCHEMA to the schema of its tables, or ${remedy}; if the queue is a remainder: DROP SCHEMA ${schema} CASCADE`
       : undefined;
   }
-  // An earlier deploy may have ended between the creation of pg-boss's tables and of our queues.
-  if (queues.length === 0 && !isFirstDeploy) return undefined;
+  // Another process may be creating our queues at this moment, and an earlier deploy may have ended between two of them.
+  if (!isFirstDeploy && queues.every((name) => ownQueues.has(name))) return undefined;
   const { rows: versions } = await database.query<{ version: number }>('SELECT version FROM {queue}.version');
   const version = versions[0]?.version ?? 'none';
   return `the schema ${schema} has the pg-boss of another program (version ${version}; Postbell's is ${queueSchemaVersion}); ${remedy}`;

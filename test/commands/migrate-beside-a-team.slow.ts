@@ -225,6 +225,21 @@ t.test(
   },
 );
 
+t.test('a deploy that ended while it created the queues is no clash, wherever it ended', async (t) => {
+  const { url } = await createTestDatabase(t);
+  const database = openPool(t, url);
+  const { rows } = await database.query<{ name: string }>('SELECT name FROM pgboss.queue');
+  t.ok(rows.length >= 3);
+  await database.query('DELETE FROM pgboss.queue WHERE dead_letter IS NOT NULL');
+  await database.query('DELETE FROM pgboss.queue');
+  t.same(await findSchemaClashes(database), []);
+  for (const { name } of rows) {
+    await database.query('SELECT pgboss.create_queue($1, $2)', [name, { policy: 'standard' }]);
+    t.same(await findSchemaClashes(database), [], `with ${name}`);
+    await database.query('DELETE FROM pgboss.queue');
+  }
+});
+
 t.test('our own pg-boss that is newer, as after a rollback, is no clash', async (t) => {
   const { sql, migrate } = await openTeamDatabase(t, { migrated: true });
   await sql('UPDATE pgboss.version SET version = version + 1');
