@@ -15,7 +15,11 @@ export async function checkRejections(
   only: string | undefined,
   now: Date = new Date(),
 ): Promise<Check[]> {
-  const rejected = await listRejections(context.database, only, only === undefined ? examinedOfEach : shownOfOne);
+  const rejected = await listRejections(
+    context.database,
+    only,
+    only === undefined ? examinedOfEach : shownOfOne,
+  );
   if (rejected.length === 0) return [ok('rejected requests', 'none')];
   const groups = only === undefined ? [...groupByReason(rejected).values()] : rejected.map((one) => [one]);
   return groups.map((group) => {
