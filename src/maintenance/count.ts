@@ -88,7 +88,7 @@ export function countTask({
   intervalMs = passIntervalMs,
   onCounted,
 }: CountOptions): BackgroundTask {
-  let restMs = intervalMs;
+  let restMs = 0; // the first pass of a worker is done at once
   let cleanAt = 0;
   const frozen = new Set<number>();
   return {
