@@ -93,7 +93,9 @@ t.test('a flood of names and requests is no flood of statements', async (t) => {
 t.test('requests without a secret are counted by the names of sources alone', async (t) => {
   web.kill('SIGTERM');
   await web.exited;
-  const rows = await sql('SELECT source, reason, sum(rejected)::int AS n FROM rejection_counts GROUP BY 1, 2');
+  const rows = await sql(
+    'SELECT source, reason, sum(rejected)::int AS n FROM rejection_counts GROUP BY 1, 2',
+  );
   t.same(rows.map(({ source }) => source).sort(), [...known].sort());
   t.ok(rows.every(({ reason, n }) => reason === 'no_secret' && (n as number) > 0));
   t.ok((rows.find(({ source }) => source === 'typeform')!.n as number) >= 150, 'each of a flood');
