@@ -106,7 +106,7 @@ t.test('the GRANTs of the page are enough', async (t) => {
   const database = openPool(t, urlOf(roles.run), { schemas });
   await sql(`UPDATE postbell.webhook_events SET received_at = received_at - interval '1 day',
     processed_at = processed_at - interval '1 day'`);
-  t.match(await countEvents({ database }), { hours: 1 });
+  await countEvents({ database });
   t.match(await purge({ database, retentionMs: 0 }), { events: 1 });
   await database.query('ANALYZE (SKIP_LOCKED) {queue}.job');
   const analyzed = await sql(
