@@ -21,12 +21,16 @@ const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
   const { sources: active } = parseSources(io.env);
-  const { sources, withoutSecret, processes } = await withDatabase(io.env, 'status', async ({ database }) => ({
-    // First, because it needs no transaction: its error names the cause where the database cannot be reached.
-    processes: await readProcesses(database),
-    withoutSecret: await countWithoutSecret(database),
-    sources: await readSourceStates(database),
-  }));
+  const { sources, withoutSecret, processes } = await withDatabase(
+    io.env,
+    'status',
+    async ({ database }) => ({
+      // First, because it needs no transaction: its error names the cause where the database cannot be reached.
+      processes: await readProcesses(database),
+      withoutSecret: await countWithoutSecret(database),
+      sources: await readSourceStates(database),
+    }),
+  );
   const silent = findSilent([...active.keys()], sources);
   const off = withoutSecret.filter(({ source }) => !active.has(source));
   if (options.json) {
