@@ -77,7 +77,7 @@ const migrate: Verb = {
 
 const status: Verb = {
   name: 'status',
-  summary: 'count the events by source and status',
+  summary: 'count the events by source and status, and name sources that need a look',
   examples: ['postbell status'],
   findsRunningDev: true,
   run: async (io, options) => (await import('./status.ts')).runStatus(io, options),

@@ -1,78 +1,117 @@
-// `postbell status`: counts the events of each source by status, and prints the age of the oldest PENDING event, and the processes.
-
-import type { EventStatus } from '../events/event.ts';
+// `postbell status`: what each source has received and what became of it, sources that need a look, and the processes.
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
-import { countByStatus, type StatusCount } from '../events/queries.ts';
+import { countWithoutSecret } from '../events/rejection-counts.ts';
+import { readSourceStates, type SourceState } from '../events/source-states.ts';
+import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { durationText, printJson, printLine, printTable } from '../terminal/print.ts';
+import { countText, durationText, printJson, printLine, printTable } from '../terminal/print.ts';
 import { describeProcesses } from '../terminal/processes.ts';
 
-interface SourceStatus {
+type WithoutSecret = Awaited<ReturnType<typeof countWithoutSecret>>[number];
+
+/** A source that has a secret, and has received nothing for 7 days. */
+interface SilentSource {
   source: string;
-  pending: number;
-  processed: number;
-  failed: number;
-  ignored: number;
-  /** When the oldest PENDING event came in. */
-  oldestPendingAt: Date | null;
+  /** null: never, or more than 400 days ago. */
+  lastReceivedAt: Date | null;
 }
 
-const keys = {
-  PENDING: 'pending',
-  PROCESSED: 'processed',
-  FAILED: 'failed',
-  IGNORED: 'ignored',
-} as const satisfies Record<EventStatus, keyof SourceStatus>;
+const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
-  const [counts, processes] = await withDatabase(io.env, 'status', ({ database }) =>
-    Promise.all([countByStatus(database), readProcesses(database)]),
+  const { sources: active } = parseSources(io.env);
+  const { sources, withoutSecret, processes } = await withDatabase(
+    io.env,
+    'status',
+    async ({ database }) => ({
+      // First, because it needs no transaction: its error names the cause where the database cannot be reached.
+      processes: await readProcesses(database),
+      withoutSecret: await countWithoutSecret(database),
+      sources: await readSourceStates(database),
+    }),
   );
-  const sources = bySource(counts);
-  if (options.json) printJson(io.out, { sources, processes });
-  else {
-    if (sources.length === 0) printLine(io.out, 'no event yet');
-    else printStatus(io, sources);
-    printProcesses(io, processes);
+  const silent = findSilent([...active.keys()], sources);
+  const off = withoutSecret.filter(({ source }) => !active.has(source));
+  if (options.json) {
+    printJson(io.out, { sources, processes, silentSources: silent, sourcesWithoutSecret: off });
+    return 0;
   }
+  if (sources.length === 0) printLine(io.out, 'no event yet');
+  else printSources(io, sources);
+  printNotes(io, { sources, silent, off });
+  printProcesses(io, processes);
   return 0;
 }
 
-function bySource(counts: readonly StatusCount[]): SourceStatus[] {
-  const sources = new Map<string, SourceStatus>();
-  for (const { source, status, count, oldestReceivedAt } of counts) {
-    const row = sources.get(source) ?? {
+function findSilent(active: readonly string[], sources: readonly SourceState[]): SilentSource[] {
+  return active
+    .map((source) => ({
       source,
-      pending: 0,
-      processed: 0,
-      failed: 0,
-      ignored: 0,
-      oldestPendingAt: null,
-    };
-    sources.set(source, row);
-    row[keys[status]] = count;
-    if (status === 'PENDING') row.oldestPendingAt = oldestReceivedAt;
-  }
-  return [...sources.values()];
+      lastReceivedAt: sources.find((state) => state.source === source)?.lastReceivedAt ?? null,
+    }))
+    .filter(({ lastReceivedAt: at }) => at === null || Date.now() - at.getTime() > silentAfterMs);
 }
 
-function printStatus({ out }: CommandIo, sources: readonly SourceStatus[]): void {
-  const now = Date.now();
+function printSources({ out }: CommandIo, sources: readonly SourceState[]): void {
   printTable(out, sources, [
     { title: 'SOURCE', value: (row) => row.source },
     { title: 'PENDING', value: (row) => String(row.pending), isNumber: true },
     { title: 'PROCESSED', value: (row) => String(row.processed), isNumber: true },
     { title: 'FAILED', value: (row) => String(row.failed), isNumber: true },
     { title: 'IGNORED', value: (row) => String(row.ignored), isNumber: true },
+    { title: 'OLDEST PENDING', value: (row) => agoText(row.oldestPendingAt), isNumber: true },
+    { title: 'LAST RECEIVED', value: (row) => agoText(row.lastReceivedAt), isNumber: true },
+    { title: 'LAST 24 H', value: changeText, isNumber: true },
     {
-      title: 'OLDEST PENDING',
-      value: ({ oldestPendingAt: at }) => (at ? durationText((now - at.getTime()) / 1_000) : '-'),
+      title: 'P99 TO DONE',
+      value: ({ latencyP99Seconds }) => latencyText(latencyP99Seconds),
       isNumber: true,
     },
   ]);
-  const failed = sources.reduce((sum, row) => sum + row.failed, 0);
-  if (failed > 0) printLine(out, '\nthe causes of the failures: postbell events --status FAILED');
+}
+
+function agoText(time: Date | null): string {
+  return time ? durationText(Math.max(0, Date.now() - time.getTime()) / 1_000) : '-';
+}
+
+/** `1,204 (+12 %)`: against the 24 h before. */
+function changeText({ last24Hours, previous24Hours }: SourceState): string {
+  const count = last24Hours.toLocaleString('en-US');
+  if (previous24Hours === 0) return count;
+  const percent = Math.round((last24Hours / previous24Hours - 1) * 100);
+  return `${count} (${percent > 0 ? '+' : ''}${percent.toLocaleString('en-US')} %)`;
+}
+
+function latencyText(seconds: number | null): string {
+  if (seconds === null) return '-';
+  if (seconds >= 86_400) return '> 1 d'; // the last bucket has no upper bound
+  return seconds < 1 ? '< 1 s' : durationText(seconds);
+}
+
+interface Notes {
+  sources: readonly SourceState[];
+  silent: readonly SilentSource[];
+  off: readonly WithoutSecret[];
+}
+
+function printNotes({ out }: CommandIo, { sources, silent, off }: Notes): void {
+  const sum = (key: 'failed' | 'newlyFailed') => sources.reduce((total, row) => total + row[key], 0);
+  const listOf = (items: readonly string[]) => items.join(', ');
+  const notes: string[] = [];
+  if (sum('failed') > 0)
+    notes.push(
+      `since yesterday: ${countText(sum('newlyFailed'), 'new dead letter')}; the causes of all: postbell events --status FAILED`,
+    );
+  if (silent.length > 0)
+    notes.push(
+      `nothing received for 7 days: ${listOf(silent.map(({ source, lastReceivedAt: at }) => `${source} (${at ? agoText(at) : 'never'})`))}`,
+    );
+  if (off.length > 0)
+    notes.push(
+      `asked in the last 24 h, but without a secret: ${listOf(off.map(({ source, rejected }) => `${source} (${countText(rejected, 'request')})`))}; the remedy: postbell doctor`,
+    );
+  if (notes.length > 0) printLine(out, `\n${notes.join('\n')}`);
 }
 
 function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[]): void {

@@ -14,6 +14,9 @@ export const countedUpTo = `(
   SELECT max(hour + least(counted_at - hour - ${commitsWithin}, interval '1 hour')) FROM {inbox}.hourly_counts
   WHERE hour = (SELECT max(hour) FROM {inbox}.hourly_counts))`;
 
+/** Limit of a statement that looks for hours. */
+const timeoutMs = 60_000;
+
 /** True when this transaction is the only one that counts. Never waits; released at the transaction's end. */
 export async function lockCounting(tx: Queryable): Promise<boolean> {
   const { rows } = await tx.query<{ locked: boolean }>(
@@ -56,6 +59,7 @@ export async function listStaleHours(database: Queryable): Promise<DueHour[]> {
           WHERE coalesce(stored.failed, 0) <> coalesce(dead.failed, 0)
       ) AS stale
       GROUP BY stale.hour ORDER BY stale.hour`,
+    timeoutMs,
   });
   return rows;
 }
@@ -66,6 +70,7 @@ export async function nextHour(database: Queryable, from: Date | null): Promise<
     text: `SELECT date_trunc('hour', min(received_at), 'UTC') AS hour FROM {inbox}.webhook_events
       WHERE received_at >= coalesce($1::timestamptz, date_trunc('hour', ${countedUpTo}, 'UTC'), '-infinity')`,
     values: [from],
+    timeoutMs,
   });
   return rows[0]!.hour;
 }

@@ -1,4 +1,4 @@
-// Operators' queries: lists of events, one event in detail, counts, replays, rejected requests.
+// Operators' queries: lists of events, one event in detail, replays, rejected requests.
 import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { startOfWaitingJob } from '../queue/start-time.ts';
@@ -183,21 +183,6 @@ export async function replayMatching(
     values: [limit, after?.receivedAt ?? null, after?.source ?? '', after?.eventId ?? '', ...values],
   });
   return { count: rows.length, next: rows.at(-1) };
-}
-
-export interface StatusCount {
-  source: string;
-  status: EventStatus;
-  count: number;
-  oldestReceivedAt: Date;
-}
-
-export async function countByStatus(database: Queryable): Promise<StatusCount[]> {
-  const { rows } = await database.query<StatusCount & Record<string, unknown>>(
-    `SELECT source, status, count(*)::int AS count, min(received_at) AS "oldestReceivedAt"
-     FROM {inbox}.webhook_events GROUP BY source, status ORDER BY source, status`,
-  );
-  return rows;
 }
 
 export interface RejectedRequest {

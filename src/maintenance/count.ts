@@ -16,7 +16,8 @@ const passIntervalMs = 300_000;
 /** After a pass all workers rest so many times as long as it has counted: at most 2 % of a core. */
 const restFactor = 50;
 const cleaningIntervalMs = 3_600_000;
-const settings = { jit: 'off' }; // takes longer than most hours
+/** An hour of a million events takes 2 s of a core. Compiling the plan (jit) would take longer than most hours do. */
+const transactionOptions = { timeoutMs: 310_000, settings: { statement_timeout: '5min', jit: 'off' } };
 
 export interface CountOptions {
   database: Database;
@@ -59,7 +60,7 @@ export async function countEvents(
     if (!due) break;
     const counted = await database.transaction(
       async (tx) => ((await lockCounting(tx)) ? countHour(tx, due) : undefined),
-      { settings },
+      transactionOptions,
     );
     if (!counted) return { ...result, isTaken: true };
     result.hours++;
@@ -87,7 +88,7 @@ export function countTask({
   intervalMs = passIntervalMs,
   onCounted,
 }: CountOptions): BackgroundTask {
-  let restMs = intervalMs;
+  let restMs = 0; // the first pass of a worker is done at once
   let cleanAt = 0;
   const frozen = new Set<number>();
   return {

@@ -73,11 +73,11 @@ export interface Stage {
 }
 
 /**
- * The one sampled row a second, pg-boss's own clock, and statements that follow an earlier accepted delivery: workers are
+ * The one sampled row a second, the counts of rejections every 10 s, pg-boss's own clock, and statements that follow an earlier accepted delivery: workers are
  * woken, duplicates are counted.
  */
 const notOfTraffic =
-  /INSERT INTO "public"\.rejected_requests|pg_notify|SET duplicates =|pgboss"?\.(version|bam|warning)/;
+  /INSERT INTO "public"\.rejected_requests|INSERT INTO "public"\.rejection_counts|pg_notify|SET duplicates =|pgboss"?\.(version|bam|warning)/;
 export const accepted = '{"ok":true,"duplicate":false}';
 export const repeated = '{"ok":true,"duplicate":true}';
 export const maxAnswerBytes = 256;
@@ -268,7 +268,8 @@ export async function placesOfLeaks(stage: Stage): Promise<[place: string, text:
     SELECT concat_ws(' ', event_id, topic, last_error, ignored_reason, headers::text, entity) AS text FROM webhook_events
     UNION ALL SELECT concat_ws(' ', error, stack) FROM failed_attempts
     UNION ALL SELECT concat_ws(' ', output::text, data::text) FROM pgboss.job
-    UNION ALL SELECT concat_ws(' ', source, reason, detail, request_id) FROM rejected_requests`);
+    UNION ALL SELECT concat_ws(' ', source, reason, detail, request_id) FROM rejected_requests
+    UNION ALL SELECT concat_ws(' ', source, reason) FROM rejection_counts`);
   return [
     ["web's output", stage.web.output()],
     ["worker's output", stage.worker.output()],

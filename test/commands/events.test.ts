@@ -200,9 +200,12 @@ t.test('an id that several sources have is shown for each, or for the one that i
 
 t.test('status counts by source', async (t) => {
   const { stdout } = await cli(['status']);
-  t.match(stdout, /^SOURCE +PENDING +PROCESSED +FAILED +IGNORED +OLDEST PENDING\n/);
-  t.match(stdout, /^stripe +2 +1 +1 +0 +\d+ s$/m);
-  t.match(stdout, 'postbell events --status FAILED');
+  t.match(
+    stdout,
+    /^SOURCE +PENDING +PROCESSED +FAILED +IGNORED +OLDEST PENDING +LAST RECEIVED +LAST 24 H +P99 TO DONE\n/,
+  );
+  t.match(stdout, /^stripe +2 +1 +1 +0 +\d+ (?:s|min) +\d+ (?:s|min) +4 +(?:< 1|\d+) (?:s|min)$/m);
+  t.match(stdout, 'since yesterday: 0 new dead letters; the causes of all: postbell events --status FAILED');
   const { documents } = await cli.inside(['status', '--json']);
   t.match(documents(), [
     {
@@ -212,4 +215,40 @@ t.test('status counts by source', async (t) => {
       ],
     },
   ]);
+});
+
+t.test('status compares with the day before, and names sources that need a look', async (t) => {
+  await inbox.sql(`INSERT INTO webhook_events (source, provider, event_id, topic, payload, body_sha256, received_at)
+    SELECT source, 'shopify', 'evt_' || n, 't', '{}', sha256('{}'), now() - age
+    FROM (VALUES ('shopify', interval '9 days', 1), ('slack', interval '30 hours', 4), ('slack', interval '1 hour', 6))
+      AS v (source, age, events), generate_series(10 * events, 11 * events - 1) n`);
+  await inbox.sql(
+    `INSERT INTO failed_attempts (source, event_id, error) VALUES ('stripe', 'evt_failed', 'Error: again')`,
+  );
+  await inbox.sql(`INSERT INTO rejection_counts (source, slot_at, reason, rejected, last_at)
+    SELECT source, now() - age, reason, rejected, now() - age FROM (VALUES
+      ('typeform', interval '1 hour', 'no_secret', 2), ('typeform', interval '2 hours', 'no_secret', 1),
+      ('typeform', interval '1 hour', 'too_large', 9), ('stripe', interval '1 hour', 'no_secret', 1),
+      ('zendesk', interval '25 hours', 'no_secret', 1)) AS v (source, age, reason, rejected)`);
+  const env = {
+    STRIPE_WEBHOOK_SECRET: 'whsec_0123456789abcdef',
+    GITHUB_WEBHOOK_SECRET: 'github-secret-0123456789',
+    SHOPIFY_WEBHOOK_SECRET: 'shopify-secret-0123456789',
+  };
+  const { stdout } = await cli.inside(['status'], { env });
+  t.match(stdout, /^slack .* 60 min +6 \(\+50 %\) +-$/m);
+  t.match(
+    stdout,
+    /^since yesterday: 1 new dead letter; .*\nnothing received for 7 days: github \(never\), shopify \(9 d\)\nasked in the last 24 h, but without a secret: typeform \(3 requests\); /m,
+  );
+  const { documents } = await cli.inside(['status', '--json'], { env });
+  const [json] = documents() as unknown as [{ sources: { source: string }[] }];
+  t.match(
+    json.sources.find(({ source }) => source === 'slack'),
+    { last24Hours: 6, previous24Hours: 4, latencyP99Seconds: null },
+  );
+  t.match(json, {
+    silentSources: [{ source: 'github', lastReceivedAt: null }, { source: 'shopify' }],
+    sourcesWithoutSecret: [{ source: 'typeform', rejected: 3 }],
+  });
 });

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import t from 'tap';
+import { countEvents } from '../../src/maintenance/count.ts';
 import { purge } from '../../src/maintenance/purge.ts';
 import { atEnd } from '../support/at-end.ts';
 import { createCli } from '../support/cli.ts';
@@ -103,6 +104,9 @@ t.test('the GRANTs of the page are enough', async (t) => {
   t.notMatch(web.output() + worker.output(), /permission denied|must be owner/);
 
   const database = openPool(t, urlOf(roles.run), { schemas });
+  await sql(`UPDATE postbell.webhook_events SET received_at = received_at - interval '1 day',
+    processed_at = processed_at - interval '1 day'`);
+  await countEvents({ database });
   t.match(await purge({ database, retentionMs: 0 }), { events: 1 });
   await database.query('ANALYZE (SKIP_LOCKED) {queue}.job');
   const analyzed = await sql(

@@ -42,6 +42,21 @@ t.test('a tombstone has a topic and a time together, and only beside a body', as
     );
 });
 
+t.test('counts of an hour add up', async (t) => {
+  const row = { hour: '2026-11-29T10:00Z', processed: 1, buckets: 20 };
+  const insert = ({ hour, processed, buckets }: typeof row) =>
+    inbox.sql(
+      `INSERT INTO hourly_counts VALUES ('s', $1, 't', 1, 0, $2, 0, 0, 0, 0, array_fill(0, ARRAY[$3::int]), 1, now())`,
+      [hour, processed, buckets],
+    );
+  const rejected = async (wrong: Partial<typeof row>, constraint: RegExp) =>
+    t.rejects(insert({ ...row, ...wrong }), { code: '23514', message: constraint });
+  await rejected({ hour: '2026-11-29T10:30Z' }, /hour_is_whole/);
+  await rejected({ processed: 0 }, /statuses_add_up/);
+  await rejected({ buckets: 19 }, /latency_has_buckets/);
+  await insert(row);
+});
+
 t.test('a change of status by hand is completed, whichever it is', async (t) => {
   const states: readonly (readonly [status: string, completed: object])[] = [
     ['PROCESSED', { processed_at: Date, ignored_reason: null }],

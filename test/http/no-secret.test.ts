@@ -90,6 +90,17 @@ t.test('a flood of names and requests is no flood of statements', async (t) => {
   t.equal(reads?.n, 0, 'and none for a name that never was');
 });
 
+t.test('requests without a secret are counted by the names of sources alone', async (t) => {
+  web.kill('SIGTERM');
+  await web.exited;
+  const rows = await sql(
+    'SELECT source, reason, sum(rejected)::int AS n FROM rejection_counts GROUP BY 1, 2',
+  );
+  t.same(rows.map(({ source }) => source).sort(), [...known].sort());
+  t.ok(rows.every(({ reason, n }) => reason === 'no_secret' && (n as number) > 0));
+  t.ok((rows.find(({ source }) => source === 'typeform')!.n as number) >= 150, 'each of a flood');
+});
+
 t.test('while nobody can say which names have events, none is told that it never was', async (t) => {
   const lost = startProcess(t, ['web'], {
     env: { ...env, DATABASE_URL: 'postgres://postgres@127.0.0.1:1/nothing' },

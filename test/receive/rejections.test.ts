@@ -1,12 +1,13 @@
-// Refused requests: a sample of one a second is looked at and written, the rest are counted; `doctor` says what to do.
+// Rejected requests: a sample of one a second and source is diagnosed and written; all are counted; `doctor` says what to do.
 import t from 'tap';
 import { recordRejection } from '../../src/events/queries.ts';
 import { providers, type Source, signDelivery } from '../../src/providers/index.ts';
+import { createRejectionCounter } from '../../src/receive/rejection-counter.ts';
 import { createRejectionLog } from '../../src/receive/rejections.ts';
 import { deliver } from '../../src/terminal/deliver.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
-import { captureLog, openInbox } from '../support/inbox.ts';
+import { captureLog, openInbox, openSession } from '../support/inbox.ts';
 import { startProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -50,6 +51,9 @@ t.test('a flood costs one look and one row a second; the rest is counted', async
   t.strictSame(first?.slice(0, 3), ['stripe', 'wrong_secret', 'looked at']);
   t.equal(first?.at(-1), 0);
   t.ok(Number(third?.at(-1)) > 1_000, `${third?.at(-1)} of ${sent} were counted`);
+  rejections.record({ ...rejected, source: 'github' });
+  await waitFor(() => statements.length === 4, { what: 'the row of another source' });
+  t.match([statements[3]?.[0], statements[3]?.at(-1)], ['github', 0]);
 });
 
 t.test(
@@ -86,14 +90,74 @@ t.test(
   },
 );
 
-t.test('the newest 1,000 are kept', async (t) => {
+t.test('the newest 200 of each source are kept', async (t) => {
   const { database, sql } = await openInbox(t);
   await sql(`INSERT INTO rejected_requests (source, reason, request_id, received_at, body_bytes)
-    SELECT 'stripe', 'too_old', n, now(), 1 FROM generate_series(1, 1005) n`);
+    SELECT s, 'too_old', n, now(), 1 FROM unnest(ARRAY['github', 'stripe']) s, generate_series(1, 205) n`);
   await recordRejection(database, { ...rejected, requestId: 'newest', skipped: 7 });
-  t.same(await sql('SELECT count(*)::int, max(request_id) AS newest FROM rejected_requests'), [
-    { count: 1_000, newest: 'newest' },
-  ]);
+  t.same(
+    await sql(
+      'SELECT source, count(*)::int, max(request_id) AS newest FROM rejected_requests GROUP BY source ORDER BY source',
+    ),
+    [
+      { source: 'github', count: 205, newest: '99' },
+      { source: 'stripe', count: 200, newest: 'newest' },
+    ],
+  );
+});
+
+t.test('all are counted, also while the database is away; processes add up', async (t) => {
+  const { database, sql, logs, log } = await openInbox(t);
+  let [now, failures] = [new Date('2026-11-29T10:04:59Z'), 2];
+  const failing: typeof database = {
+    ...database,
+    query: (statement, values) =>
+      failures-- > 0 ? Promise.reject(new Error('away')) : database.query(statement, values),
+  };
+  const counters = [failing, database].map((database) =>
+    createRejectionCounter({ database, log, now: () => now, intervalMs: 10 }),
+  );
+  const countAll = () => {
+    for (const { count } of counters) {
+      count('stripe', 'wrong_signature');
+      count('stripe', 'too_old');
+      count('stripe', 'too_old');
+    }
+  };
+  countAll();
+  now = new Date('2026-11-29T10:05:00Z');
+  countAll();
+  const total = async () =>
+    (await sql('SELECT coalesce(sum(rejected), 0)::int AS n FROM rejection_counts'))[0]!.n;
+  await waitFor(async () => (await total()) === 12, { what: 'the counts' });
+  t.ok(logs.some(({ error }) => String(error).includes('away')));
+  for (const { count } of counters) count('shopify', 'no_secret');
+  await Promise.all(counters.map(({ close }) => close()));
+  const at = (text: string) => new Date(`2026-11-29T10:${text}Z`);
+  t.same(
+    await sql(
+      'SELECT source, slot_at, reason, rejected, last_at FROM rejection_counts ORDER BY source, slot_at, reason',
+    ),
+    [
+      ['shopify', at('05:00'), 'no_secret', 2, at('05:00')],
+      ['stripe', at('00:00'), 'too_old', 4, at('04:59')],
+      ['stripe', at('00:00'), 'wrong_signature', 2, at('04:59')],
+      ['stripe', at('05:00'), 'too_old', 4, at('05:00')],
+      ['stripe', at('05:00'), 'wrong_signature', 2, at('05:00')],
+    ].map(([source, slot_at, reason, rejected, last_at]) => ({ source, slot_at, reason, rejected, last_at })),
+  );
+});
+
+t.test('counts in memory are bounded', async (t) => {
+  let written = 0;
+  const query = async (statement: unknown) => {
+    written = (statement as { values: unknown[][] }).values[0]!.length;
+    return { rows: [], rowCount: 0, command: '' };
+  };
+  const { count, close } = createRejectionCounter({ database: { query }, log: captureLog().log });
+  for (let n = 0; n < 10_005; n++) count('stripe', `reason ${n}`);
+  await close();
+  t.equal(written, 10_000);
 });
 
 t.test('web finds out the cause, the caller learns nothing, doctor names it with its remedy', async (t) => {
@@ -156,4 +220,13 @@ t.test('web finds out the cause, the caller learns nothing, doctor names it with
     t.match(found, { message, remedy });
   }
   t.equal(answers.size, 1, 'one body for every cause');
+  web.kill('SIGTERM');
+  await web.exited;
+  const sql = await openSession(t, url);
+  t.match(
+    await sql(`SELECT source, sum(rejected) >= 1 AS counted FROM rejection_counts
+      WHERE reason = 'wrong_signature' GROUP BY source ORDER BY source`),
+    ['shopify', 'square', 'stripe'].map((source) => ({ source, counted: true })),
+    'a process that stops writes its last counts',
+  );
 });

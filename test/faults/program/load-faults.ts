@@ -166,7 +166,7 @@ export const hostileSenders: Fault = {
     context.expect(sent.every(isAck), 'a valid delivery was refused');
     context.expect(grown <= 50, `memory grew by ${Math.round(grown)} MB`);
     context.expect(p99 < 1_000, `valid deliveries: p99 ${p99} ms`);
-    // One rejection a second is sampled into rejected_requests, and trimmed.
+    // One rejection a second is sampled into rejected_requests, and trimmed; every 10 s all are counted.
     context.expect(
       floodPerSecond - idlePerSecond < 6,
       `unsigned traffic caused ${(floodPerSecond - idlePerSecond).toFixed(1)} commits a second`,
