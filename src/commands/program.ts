@@ -125,14 +125,18 @@ const send: Verb<SendOptions> = {
   examples: [
     'postbell send stripe payment_intent.succeeded',
     'postbell send stripe invoice.paid --data invoice.json --url https://staging.example.com',
+    `postbell send stripe invoice.paid --data '{"id":"evt_1","type":"invoice.paid"}'`,
   ],
   arguments: [
     ['<source>', 'a source that is on'],
     ['<topic>', 'e.g. invoice.paid'],
   ],
   flags: [
-    ['--data <file>', "the body; '-' reads standard input (default: a sample of the topic)"],
-    ['--id <id>', 'event id, for samples and for providers that send the id in a header'],
+    [
+      '--data <body>',
+      "the body: a file, inline JSON, or '-' for standard input (default: a sample of the topic)",
+    ],
+    ['--id <id>', 'event id, for samples and for providers that send the id in a header; for one event'],
     ['--url <url>', 'server or endpoint (default: http://127.0.0.1:$PORT)'],
     ['--count <n>', 'number of different events', wholeNumber(1, 1_000_000), 1],
     ['--repeat <n>', 'further deliveries of each event', wholeNumber(0, 1_000), 0],
@@ -182,7 +186,7 @@ const setup: Verb<SetupOptions> = {
 
 const providers: Verb = {
   name: 'providers',
-  summary: 'list all providers: scheme, handshake, place of the secret',
+  summary: 'list all providers: scheme, handshake, where the secret is',
   examples: ['postbell providers stripe'],
   arguments: [['[provider]', 'only this one, with its sample topics']],
   usesDatabase: false,
