@@ -6,11 +6,11 @@ import type { EventFilter } from '../events/filter.ts';
 import { countMatching, type EventSummary, findEvents, type ReplayKindName } from '../events/queries.ts';
 import { replay } from '../events/replay.ts';
 import { withDatabase } from '../runtime/with-database.ts';
-import { sourceHint } from './source-hint.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
+import { sourceHint } from './source-hint.ts';
 
 export interface ReplayOptions extends FilterOptions, CommonOptions {
   /** PENDING events that wait for a retry or the end of a `Later`, in place of settled events. */
@@ -44,7 +44,11 @@ export async function runReplay(
     const matched = await countMatching(database, choice.filter, choice.kind);
     if (matched === 0) {
       if (options.json) printJson(io.out, { matched, replayed: 0 });
-      else printLine(io.err, `no event matches: nothing was replayed${await sourceHint(database, options.source)}`);
+      else
+        printLine(
+          io.err,
+          `no event matches: nothing was replayed${await sourceHint(database, options.source)}`,
+        );
       return 1;
     }
     await warnOfProcessed(io, database, choice, matched);

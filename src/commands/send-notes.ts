@@ -43,7 +43,10 @@ export function readDelivery(
     };
   const events = readEvents(source, delivery);
   const draft = events[0]!;
-  const later = readEvents(source, { ...delivery, receivedAt: new Date(delivery.receivedAt.getTime() + 1_000) });
+  const later = readEvents(source, {
+    ...delivery,
+    receivedAt: new Date(delivery.receivedAt.getTime() + 1_000),
+  });
   const isMadeOnArrival = later[0]!.eventId !== draft.eventId;
   if (draft.topic !== topic) notes.push(`the body decides the topic: it is ${draft.topic}, not ${topic}`);
   if (events.length > 1) notes.push(`the delivery carries ${events.length} events; the first is named`);

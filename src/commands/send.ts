@@ -4,12 +4,7 @@ import { resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { CommandError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import {
-  type DeliveryOptions,
-  type OutgoingRequest,
-  type Source,
-  signDelivery,
-} from '../providers/index.ts';
+import { type DeliveryOptions, type OutgoingRequest, type Source, signDelivery } from '../providers/index.ts';
 import { loadSettings } from '../runtime/settings.ts';
 import { type Answer, deliver } from '../terminal/deliver.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
@@ -102,7 +97,13 @@ function failAfter(
   const planned = count * (repeat + 1);
   const answered = [...statuses.values()].reduce((sum, number) => sum + number, 0);
   if (json)
-    printJson(out, { ...shown, planned, answered, statuses: Object.fromEntries(statuses), problem: error.message });
+    printJson(out, {
+      ...shown,
+      planned,
+      answered,
+      statuses: Object.fromEntries(statuses),
+      problem: error.message,
+    });
   if (answered === 0) throw error;
   const each = Array.from(statuses, ([status, number]) => `${number.toLocaleString('en-US')} with ${status}`);
   throw new CommandError(
@@ -145,8 +146,11 @@ function sign(source: Source, options: DeliveryOptions): OutgoingRequest {
   try {
     return signDelivery(source, options);
   } catch (error) {
-    if (error instanceof SyntaxError) // its message quotes the body
-      throw new CommandError(`a body for ${source.provider.title} must be JSON: the signature needs its values`);
+    if (error instanceof SyntaxError)
+      // its message quotes the body
+      throw new CommandError(
+        `a body for ${source.provider.title} must be JSON: the signature needs its values`,
+      );
     throw new CommandError((error as Error).message);
   }
 }

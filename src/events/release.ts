@@ -4,7 +4,13 @@ import { failpoint } from '../failpoint.ts';
 import { wakeWorkersAtCommit } from '../queue/notify.ts';
 import { type EventKey, failuresOfLoss, keyText, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
 import { isDue, readEvents } from './event.ts';
-import { type DepartedEvent, type Departure, departFromJobs, type FailureRecord, lossRecord } from './jobs.ts';
+import {
+  type DepartedEvent,
+  type Departure,
+  departFromJobs,
+  type FailureRecord,
+  lossRecord,
+} from './jobs.ts';
 import { readClaimable } from './locks.ts';
 
 export interface ReleaseDeps {

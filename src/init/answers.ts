@@ -64,8 +64,7 @@ const providersQuestion: Question<Provider[]> = {
     if (names.length === 0) throw new AnswerError('Name at least one provider.');
     return names.map((name) => {
       const provider = findProvider(name);
-      if (!provider)
-        throw new AnswerError(unknownProvider(name));
+      if (!provider) throw new AnswerError(unknownProvider(name));
       if (provider.configure)
         throw new AnswerError(`${name} is described by variables (docs/settings.md): add it later.`);
       return provider;

@@ -75,8 +75,7 @@ function declaredSources(env: Environment, problems: string[]): Map<string, Prov
       problems.push(
         `POSTBELL_SOURCES: "${name}" is no source name; use 1 to 63 of a-z, 0-9 and -, not beginning with -`,
       );
-    else if (!provider)
-      problems.push(`POSTBELL_SOURCES: ${unknownProvider(providerName)}`);
+    else if (!provider) problems.push(`POSTBELL_SOURCES: ${unknownProvider(providerName)}`);
     else if (named.has(name)) problems.push(`POSTBELL_SOURCES: ${name} is declared twice; remove one`);
     else if (findProvider(name) && findProvider(name) !== provider)
       problems.push(

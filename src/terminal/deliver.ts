@@ -44,7 +44,8 @@ export async function deliver(
 }
 
 function whyNot(error: unknown, signal: AbortSignal, whenNobodyListens: string): string {
-  if (signal.aborted) return `none within ${answerTimeoutMs / 1_000} s, but it may have accepted the delivery`;
+  if (signal.aborted)
+    return `none within ${answerTimeoutMs / 1_000} s, but it may have accepted the delivery`;
   const cause = firstOf(error);
   if ((cause as NodeJS.ErrnoException).code === 'ECONNREFUSED') {
     return `nothing listens at this address. ${whenNobodyListens}`;

@@ -206,7 +206,10 @@ export class FetchLoop {
       (failuresBefore) => nextDelaySeconds(failuresBefore, failures),
     );
     for (const { source, eventId, failures: attempt, attempts, lastError, isDead } of charged) {
-      log.warn({ source, eventId, attempt, isDead, reason: lastError }, 'an attempt was lost with its worker');
+      log.warn(
+        { source, eventId, attempt, isDead, reason: lastError },
+        'an attempt was lost with its worker',
+      );
       if (isDead) log.error({ source, eventId, attempts }, 'the event is a dead letter');
     }
   }

@@ -18,7 +18,11 @@ t.test('providers lists all of the registry, with what one must know to set it u
     [],
     'no line is longer than a usual terminal',
   );
-  for (const { name } of all) t.ok(lines.some((line) => line.startsWith(`${name} `)), `${name} is whole`);
+  for (const { name } of all)
+    t.ok(
+      lines.some((line) => line.startsWith(`${name} `)),
+      `${name} is whole`,
+    );
   const json = await cli.inside(['providers', '--json']);
   t.same(
     json.documents().map(({ name }) => name),
@@ -46,7 +50,10 @@ t.test('one provider is told with its sample topics; a name that is none is refu
     (await cli.inside(['providers', 'stripe'])).stdout,
     /^samples .*payment_intent\.succeeded, .*any other$/m,
   );
-  t.match(await cli.inside(['providers', 'strpe']), { code: 1, stderr: 'there is no provider "strpe"; did you mean stripe?' });
+  t.match(await cli.inside(['providers', 'strpe']), {
+    code: 1,
+    stderr: 'there is no provider "strpe"; did you mean stripe?',
+  });
   t.match(await cli.inside(['providers', 'constructor']), {
     code: 1,
     stderr: 'there is no provider "constructor"',

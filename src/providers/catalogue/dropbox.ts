@@ -4,7 +4,16 @@ import { queryParam, textAnswer } from '../handshake.ts';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
-import { arrival, bodyHash, computed, firstOf, header, json, type Reading, rawBody } from '../template/parts.ts';
+import {
+  arrival,
+  bodyHash,
+  computed,
+  firstOf,
+  header,
+  json,
+  type Reading,
+  rawBody,
+} from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const dropbox: Provider = {
