@@ -39,7 +39,7 @@ export function checkSources(
   const checks = problems.map((problem) => fail('sources', problem, remedy));
   if (only !== undefined && !sources.has(only) && !waiting.has(only)) {
     const problem = unknownSource(only, [...sources.keys(), ...waiting.keys()]);
-    checks.push(fail('sources', problem, `its deliveries are not accepted: ${remedy}`));
+    checks.push(fail('sources', problem, 'correct the name; without a name, doctor checks every source'));
   } else if (only !== undefined && !sources.has(only)) {
     checks.push(
       fail(

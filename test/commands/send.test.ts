@@ -215,7 +215,7 @@ t.test('nobody there, a source that is off, and a name that is none each have a 
     code: 1,
     stderr: 'POSTBELL_SOURCES=<source>=generic',
   });
-  const declared = { POSTBELL_SOURCES: 'stripe-uk=stripe' };
+  const declared = { POSTBELL_SOURCES: `${secrets.POSTBELL_SOURCES},stripe-uk=stripe` };
   t.match(await cli.inside(['send', 'stripe-uk', 'invoice.paid'], { env: declared }), {
     code: 1,
     stderr: 'set STRIPE_UK_WEBHOOK_SECRET (for a trial: postbell keys stripe --source stripe-uk)',
