@@ -18,9 +18,9 @@ export async function runEvents(io: CommandIo, options: EventsOptions): Promise<
     return { found, hint: found.length > 0 ? '' : await sourceHint(database, options.source) };
   });
   const events = found.slice(0, limit);
-  if (options.json) for (const event of events) printJson(io.out, event);
-  else if (events.length > 0) printEvents(io, events);
-  else printLine(io.err, `no event matches${hint}`);
+  if (events.length === 0) printLine(io.err, `no event matches${hint}`);
+  else if (options.json) for (const event of events) printJson(io.out, event);
+  else printEvents(io, events);
   // On standard error: each line of the JSON stays an event.
   if (found.length > limit) {
     printLine(

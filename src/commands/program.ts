@@ -76,7 +76,7 @@ const migrate: Verb = {
 
 const status: Verb = {
   name: 'status',
-  summary: 'count the events by source and status',
+  summary: 'count the events by source and status, and the processes that are alive',
   examples: ['postbell status'],
   findsRunningDev: true,
   run: async (io, options) => (await import('./status.ts')).runStatus(io, options),
@@ -86,7 +86,7 @@ const events: Verb<EventsOptions> = {
   name: 'events',
   summary: 'list events, newest first',
   examples: ["postbell events --status FAILED --since 2h --topic 'invoice.*'"],
-  flags: [...filterFlags(), ['--limit <n>', 'show at most n events', wholeNumber(1, 100_000), 50]],
+  flags: [...filterFlags(), ['--limit <n>', 'show at most n events, up to 100,000', wholeNumber(1, 100_000), 50]],
   findsRunningDev: true,
   run: async (io, options) => (await import('./events.ts')).runEvents(io, options),
 };
@@ -166,7 +166,7 @@ const doctor: Verb<DoctorOptions> = {
   name: 'doctor',
   summary: 'check configuration, database, queue and inbox; name causes and remedies',
   examples: ['postbell doctor', 'postbell doctor stripe', 'postbell doctor --strict'],
-  arguments: [['[source]', 'list its rejected requests one by one']],
+  arguments: [['[source]', 'check this source, and list its rejected requests one by one']],
   flags: [
     ['--strict', 'end with 1 also for warnings that need a person: dead letters, no worker, no web, …'],
   ],
@@ -188,7 +188,7 @@ const providers: Verb = {
   name: 'providers',
   summary: 'list all providers: scheme, handshake, where the secret is',
   examples: ['postbell providers stripe'],
-  arguments: [['[provider]', 'only this one, with its sample topics']],
+  arguments: [['[provider]', 'all facts about this one, with its sample topics']],
   usesDatabase: false,
   run: async (io, options, [name]) => (await import('./providers.ts')).runProviders(io, name, options),
 };

@@ -33,7 +33,6 @@ export async function runShow(io: CommandIo, eventId: string, options: ShowOptio
     );
   }
   if (events.length + tombstones.length > 0) return 0;
-  if (options.json) return 1;
   const where = options.source === undefined ? '' : ` of ${options.source}`;
   printLine(io.err, printable(`there is no event ${eventId}${where}${hint}`));
   return 1;

@@ -3,7 +3,7 @@ import { didYouMean, findProvider, type Provider, providers, type Source, unknow
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+export const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const secretSuffix = '_WEBHOOK_SECRET';
 
 export interface ParsedSources {

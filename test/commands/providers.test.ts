@@ -70,6 +70,7 @@ t.test('keys prints a line for .env that turns the source on', async (t) => {
   });
   const named = await cli.inside(['keys', 'svix', '--source', 'svix-eu']);
   t.match(named.stdout, /^POSTBELL_SOURCES=svix-eu=svix\nSVIX_EU_WEBHOOK_SECRET=whsec_\S+$/m);
+  t.match(await cli.inside(['keys', 'svix', '--source', 'Svix EU']), { code: 1, stderr: 'a-z, 0-9 and -' });
   t.match(await cli.inside(['keys', 'nobody']), { code: 1, stderr: 'there is no provider "nobody"' });
 });
 
