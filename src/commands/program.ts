@@ -86,7 +86,10 @@ const events: Verb<EventsOptions> = {
   name: 'events',
   summary: 'list events, newest first',
   examples: ["postbell events --status FAILED --since 2h --topic 'invoice.*'"],
-  flags: [...filterFlags(), ['--limit <n>', 'show at most n events, up to 100,000', wholeNumber(1, 100_000), 50]],
+  flags: [
+    ...filterFlags(),
+    ['--limit <n>', 'show at most n events, up to 100,000', wholeNumber(1, 100_000), 50],
+  ],
   findsRunningDev: true,
   run: async (io, options) => (await import('./events.ts')).runEvents(io, options),
 };
