@@ -1,20 +1,28 @@
 // Reads the arguments of the verbs that deliver events (send, forward): a source that is on, and an address.
 import { CommandError } from '../errors.ts';
-import { findProvider, type Source } from '../providers/index.ts';
+import { findProvider, type Provider, type Source, unknownSource } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 
 /** @throws CommandError that says how to switch the source on */
-export function sourceThatIsOn(sources: ReadonlyMap<string, Source>, name: string): Source {
+export function sourceThatIsOn(
+  { sources, waiting }: { sources: ReadonlyMap<string, Source>; waiting: ReadonlyMap<string, Provider> },
+  name: string,
+): Source {
   const source = sources.get(name);
   if (source) return source;
   const on = [...sources.keys()];
   const others = on.length > 0 ? `; sources that are on: ${on.join(', ')}` : '';
-  const provider = findProvider(name);
-  const remedy =
-    provider && !provider.configure
-      ? `set ${variableOf(name)}_WEBHOOK_SECRET (for a trial: postbell keys ${name})`
-      : `declare it with POSTBELL_SOURCES=${name}=<provider>; all providers: postbell providers`;
-  throw new CommandError(`the source ${name} is not on: ${remedy}${others}`);
+  const provider = waiting.get(name);
+  if (provider) {
+    const trial = `postbell keys ${provider.name}${provider.name === name ? '' : ` --source ${name}`}`;
+    const remedy = `set ${variableOf(name)}_WEBHOOK_SECRET (for a trial: ${trial})`;
+    throw new CommandError(`the source ${name} is not on: ${remedy}${others}`);
+  }
+  if (findProvider(name)) {
+    const remedy = `declare a source of it with POSTBELL_SOURCES=<source>=${name}; .env.example shows the variables`;
+    throw new CommandError(`${name} needs a source that describes it: ${remedy}${others}`);
+  }
+  throw new CommandError(`${unknownSource(name, [...on, ...waiting.keys()])}${others}`);
 }
 
 /**

@@ -4,6 +4,7 @@ import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { printJson, printLine, printTable, timeText, untilText } from '../terminal/print.ts';
+import { sourceHint } from './source-hint.ts';
 
 export interface EventsOptions extends FilterOptions, CommonOptions {
   limit: number;
@@ -12,13 +13,14 @@ export interface EventsOptions extends FilterOptions, CommonOptions {
 /** @returns 1 when nothing was found */
 export async function runEvents(io: CommandIo, options: EventsOptions): Promise<number> {
   const { limit } = options;
-  const found = await withDatabase(io.env, 'events', ({ database }) =>
-    listEvents(database, filterOf(options), limit + 1),
-  );
+  const { found, hint } = await withDatabase(io.env, 'events', async ({ database }) => {
+    const found = await listEvents(database, filterOf(options), limit + 1);
+    return { found, hint: found.length > 0 ? '' : await sourceHint(database, options.source) };
+  });
   const events = found.slice(0, limit);
-  if (options.json) for (const event of events) printJson(io.out, event);
-  else if (events.length > 0) printEvents(io, events);
-  else printLine(io.err, 'no event matches');
+  if (events.length === 0) printLine(io.err, `no event matches${hint}`);
+  else if (options.json) for (const event of events) printJson(io.out, event);
+  else printEvents(io, events);
   // On standard error: each line of the JSON stays an event.
   if (found.length > limit) {
     printLine(

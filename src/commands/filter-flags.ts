@@ -19,7 +19,7 @@ export function filterFlags(allowed: readonly EventStatus[] = eventStatuses): re
       'received since: 90s, 15m, 2h, 7d ago, or an ISO time (UTC)',
       (text) => parseTime(text),
     ],
-    ['--until <time>', 'received before', (text) => parseTime(text)],
+    ['--until <time>', 'received before: as --since', (text) => parseTime(text)],
     ['--entity <entity>', 'only events of this entity'],
   ];
 }

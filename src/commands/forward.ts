@@ -28,7 +28,7 @@ export async function runForward(
   address: string,
   options: ForwardOptions,
 ): Promise<number> {
-  const source = sourceThatIsOn(loadSettings(io.env).sources, sourceName);
+  const source = sourceThatIsOn(loadSettings(io.env), sourceName);
   const url = endpointOf(address, sourceName, 'the address');
   const privateKey =
     options.privateKey === undefined ? {} : { privateKey: readBytes(io, options.privateKey).toString() };

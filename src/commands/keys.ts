@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CommandError } from '../errors.ts';
-import { variableOf } from '../providers/sources.ts';
+import { sourceNamePattern, variableOf } from '../providers/sources.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
 import { requireProvider } from './providers.ts';
@@ -19,6 +19,8 @@ export async function runKeys(io: CommandIo, providerName: string, options: Keys
   const provider = requireProvider(providerName);
   const { secret, privateKey = null } = provider.secret.generate();
   const source = options.source ?? provider.name;
+  if (!sourceNamePattern.test(source))
+    throw new CommandError('--source takes 1 to 63 of a-z, 0-9 and -, not beginning with -, e.g. stripe-eu');
   const variable = `${variableOf(source)}_WEBHOOK_SECRET`;
   if (privateKey !== null && !options.json) savePrivateKey(io, privateKey, options.privateKey);
   if (options.json) {

@@ -106,7 +106,10 @@ const events: Verb<EventsOptions> = {
   name: 'events',
   summary: 'list events, newest first',
   examples: ["postbell events --status FAILED --since 2h --topic 'invoice.*'"],
-  flags: [...filterFlags(), ['--limit <n>', 'show at most n events', wholeNumber(1, 100_000), 50]],
+  flags: [
+    ...filterFlags(),
+    ['--limit <n>', 'show at most n events, up to 100,000', wholeNumber(1, 100_000), 50],
+  ],
   findsRunningDev: true,
   run: async (io, options) => (await import('./events.ts')).runEvents(io, options),
 };
@@ -145,14 +148,18 @@ const send: Verb<SendOptions> = {
   examples: [
     'postbell send stripe payment_intent.succeeded',
     'postbell send stripe invoice.paid --data invoice.json --url https://staging.example.com',
+    `postbell send stripe invoice.paid --data '{"id":"evt_1","type":"invoice.paid"}'`,
   ],
   arguments: [
     ['<source>', 'a source that is on'],
     ['<topic>', 'e.g. invoice.paid'],
   ],
   flags: [
-    ['--data <file>', "the body; '-' reads standard input (default: a sample of the topic)"],
-    ['--id <id>', 'event id, for samples and for providers that send the id in a header'],
+    [
+      '--data <body>',
+      "the body: a file, inline JSON, or '-' for standard input (default: a sample of the topic)",
+    ],
+    ['--id <id>', 'event id, for samples and for providers that send the id in a header; for one event'],
     ['--url <url>', 'server or endpoint (default: http://127.0.0.1:$PORT)'],
     ['--count <n>', 'number of different events', wholeNumber(1, 1_000_000), 1],
     ['--repeat <n>', 'further deliveries of each event', wholeNumber(0, 1_000), 0],
@@ -182,7 +189,7 @@ const doctor: Verb<DoctorOptions> = {
   name: 'doctor',
   summary: 'check configuration, database, queue and inbox; name causes and remedies',
   examples: ['postbell doctor', 'postbell doctor stripe', 'postbell doctor --strict'],
-  arguments: [['[source]', 'list its rejected requests one by one']],
+  arguments: [['[source]', 'check this source, and list its rejected requests one by one']],
   flags: [
     ['--strict', 'end with 1 also for warnings that need a person: dead letters, no worker, no web, …'],
   ],
@@ -202,9 +209,9 @@ const setup: Verb<SetupOptions> = {
 
 const providers: Verb = {
   name: 'providers',
-  summary: 'list all providers: scheme, handshake, place of the secret',
+  summary: 'list all providers: scheme, handshake, where the secret is',
   examples: ['postbell providers stripe'],
-  arguments: [['[provider]', 'only this one, with its sample topics']],
+  arguments: [['[provider]', 'all facts about this one, with its sample topics']],
   usesDatabase: false,
   run: async (io, options, [name]) => (await import('./providers.ts')).runProviders(io, name, options),
 };

@@ -8,34 +8,40 @@ import {
   type Provider,
   type ProviderGuide,
   providers,
+  unknownProvider,
 } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { printJson, printLine, printTable } from '../terminal/print.ts';
+import { type Column, printJson, printLine, printTable } from '../terminal/print.ts';
+
+/** Columns of the list without a terminal: most cells are sentences, and --json has them whole. */
+const listWidth = 80;
 
 /** @throws CommandError for an unknown name */
 export async function runProviders(
-  { out }: CommandIo,
+  { out, err }: CommandIo,
   name: string | undefined,
   { json }: CommonOptions,
 ): Promise<number> {
   const chosen = name === undefined ? Object.values<Provider>(providers) : [requireProvider(name)];
   if (json) for (const provider of chosen) printJson(out, describe(provider));
   else if (name === undefined) {
-    printTable(out, chosen, [
-      { title: 'PROVIDER', value: (provider) => provider.name },
+    const width = (out.isTTY && out.columns) || listWidth;
+    const columns: Column<Provider>[] = [
+      { title: 'PROVIDER', value: (provider) => provider.name, isWhole: true },
       { title: 'SCHEME', value: (provider) => provider.scheme.summary },
       { title: 'HANDSHAKE', value: (provider) => describeHandshakes(provider).join(', ') || '-' },
-      { title: 'SECRET', value: (provider) => `${provider.secret.label}: ${provider.secret.format}` },
-      { title: 'WHERE', value: (provider) => provider.secret.where },
-    ]);
+      { title: 'SECRET IS AT', value: (provider) => provider.secret.where },
+    ];
+    printTable(out, chosen, columns, width);
+    printLine(err, 'one of them, whole: postbell providers <name>; all, whole: postbell providers --json');
   } else printOne(out, chosen[0]!);
   return 0;
 }
 
 export function requireProvider(name: string): Provider {
   const provider = findProvider(name);
-  if (!provider) throw new CommandError(`there is no provider ${name}; all of them: postbell providers`);
+  if (!provider) throw new CommandError(unknownProvider(name));
   return provider;
 }
 

@@ -10,6 +10,7 @@ import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
+import { sourceHint } from './source-hint.ts';
 
 export interface ReplayOptions extends FilterOptions, CommonOptions {
   /** PENDING events that wait for a retry or the end of a `Later`, in place of settled events. */
@@ -43,10 +44,14 @@ export async function runReplay(
     const matched = await countMatching(database, choice.filter, choice.kind);
     if (matched === 0) {
       if (options.json) printJson(io.out, { matched, replayed: 0 });
-      else printLine(io.err, 'no event matches: nothing was replayed');
+      else
+        printLine(
+          io.err,
+          `no event matches: nothing was replayed${await sourceHint(database, options.source)}`,
+        );
       return 1;
     }
-    await warnOfProcessed(io, database, choice);
+    await warnOfProcessed(io, database, choice, matched);
     if (eventId === undefined && !options.yes) await askFirst(io, choice, matched);
     return replayAll(io, database, choice, matched, options);
   });
@@ -66,9 +71,15 @@ function choose(eventId: string | undefined, options: ReplayOptions): Choice {
   };
 }
 
-async function warnOfProcessed({ err }: CommandIo, database: Database, { filter }: Choice): Promise<void> {
+async function warnOfProcessed(
+  { err }: CommandIo,
+  database: Database,
+  { filter }: Choice,
+  matched: number,
+): Promise<void> {
   if (!filter.statuses.includes('PROCESSED')) return;
-  const count = await countMatching(database, { ...filter, statuses: ['PROCESSED'] });
+  const isAll = filter.statuses.every((status) => status === 'PROCESSED');
+  const count = isAll ? matched : await countMatching(database, { ...filter, statuses: ['PROCESSED'] });
   if (count === 0) return;
   const events = countText(count, 'PROCESSED event');
   printLine(err, `warning: ${events} among them: what the handlers did then, they would do a second time`);

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
-import { findProvider, type Handover, type Provider } from '../providers/index.ts';
+import { findProvider, type Handover, type Provider, unknownSource } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import {
   closeSetupWindow,
@@ -52,9 +52,7 @@ function providerOf({ env }: CommandIo, name: string): Provider {
   const { sources, waiting } = loadSettings(env);
   const provider = sources.get(name)?.provider ?? waiting.get(name) ?? findProvider(name);
   if (provider) return provider;
-  throw new CommandError(
-    `there is no source ${name}: declare it with POSTBELL_SOURCES=${name}=<provider>, for web, too`,
-  );
+  throw new CommandError(unknownSource(name, [...sources.keys(), ...waiting.keys()]));
 }
 
 function announce(

@@ -5,6 +5,7 @@ import { printable, printableJson } from '../printable.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions, OutputStream } from '../terminal/io.ts';
 import { countText, printLine, timeText, untilText } from '../terminal/print.ts';
+import { sourceHint } from './source-hint.ts';
 
 export interface ShowOptions extends CommonOptions {
   source?: string;
@@ -12,10 +13,12 @@ export interface ShowOptions extends CommonOptions {
 
 /** Several sources may have the same id: all their events are printed. @returns 1 when nothing was found */
 export async function runShow(io: CommandIo, eventId: string, options: ShowOptions): Promise<number> {
-  const { events, tombstones } = await withDatabase(io.env, 'show', async ({ database }) => ({
-    events: await findEvents(database, eventId, options.source),
-    tombstones: await findTombstones(database, eventId, options.source),
-  }));
+  const { events, tombstones, hint } = await withDatabase(io.env, 'show', async ({ database }) => {
+    const events = await findEvents(database, eventId, options.source);
+    const tombstones = await findTombstones(database, eventId, options.source);
+    const isFound = events.length + tombstones.length > 0;
+    return { events, tombstones, hint: isFound ? '' : await sourceHint(database, options.source) };
+  });
   for (const [index, event] of events.entries()) {
     if (options.json) printDocument(io.out, event);
     else {
@@ -30,9 +33,8 @@ export async function runShow(io: CommandIo, eventId: string, options: ShowOptio
     );
   }
   if (events.length + tombstones.length > 0) return 0;
-  if (options.json) return 1;
   const where = options.source === undefined ? '' : ` of ${options.source}`;
-  printLine(io.err, printable(`there is no event ${eventId}${where}`));
+  printLine(io.err, printable(`there is no event ${eventId}${where}${hint}`));
   return 1;
 }
 

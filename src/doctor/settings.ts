@@ -2,7 +2,7 @@
 import { type Config, configKeys, type Environment, parseConfig } from '../config.ts';
 import { forwardHandlers, parseForwards } from '../forward/settings.ts';
 import type { Handler } from '../handlers/handler.ts';
-import type { Source } from '../providers/index.ts';
+import { type Source, unknownSource } from '../providers/index.ts';
 import { parseSources, variableOf } from '../providers/sources.ts';
 import { databaseUrlProblem } from '../runtime/connection.ts';
 import { knownSources } from '../runtime/settings.ts';
@@ -37,7 +37,10 @@ export function checkSources(
 ): Pick<CheckContext, 'sources' | 'waiting'> & { checks: Check[] } {
   const { sources, waiting, problems } = parseSources(env);
   const checks = problems.map((problem) => fail('sources', problem, remedy));
-  if (only !== undefined && !sources.has(only)) {
+  if (only !== undefined && !sources.has(only) && !waiting.has(only)) {
+    const problem = unknownSource(only, [...sources.keys(), ...waiting.keys()]);
+    checks.push(fail('sources', problem, 'correct the name; without a name, doctor checks every source'));
+  } else if (only !== undefined && !sources.has(only)) {
     checks.push(
       fail(
         'sources',

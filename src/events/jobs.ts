@@ -4,8 +4,11 @@ import type { Queryable } from '../database/database.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { isStillPending } from './event.ts';
 
-/** Begins the `last_error` of an event whose worker process ended while nothing else ran in the process. */
-export const attemptLost = 'AttemptLost: the worker process ended while this event ran alone';
+/**
+ * In `failed_attempts`, the failure of an event whose worker process ended while nothing else ran in the process. The
+ * event's `last_error` adds how often, e.g. `3 times`.
+ */
+export const attemptLost = 'AttemptLost: its worker process ended under it';
 
 /** A failed attempt, as `failed_attempts` stores it. */
 export interface FailureRecord {
@@ -17,6 +20,11 @@ export interface FailureRecord {
 
 /** The failure of an event that was lost alone with its worker: nobody saw how the attempt ended. */
 export const lossRecord: FailureRecord = { error: attemptLost, stack: null, startedAt: null };
+
+/** SQL: ` once` or ` 3 times`, of the records so far and those that departure `f` adds; older versions worded them otherwise. */
+const timesLost = `(SELECT CASE n WHEN 1 THEN ' once' ELSE ' ' || n || ' times' END FROM (
+            SELECT count(*) + f.failures AS n FROM {inbox}.failed_attempts a
+            WHERE a.source = e.source AND a.event_id = e.event_id AND a.error LIKE 'AttemptLost: %') AS losses)`;
 
 /** An event on its way out of a job. */
 export interface Departure extends EventKey {
@@ -31,16 +39,23 @@ export interface Departure extends EventKey {
   failures?: number;
 }
 
+/** An event that left its job, as its row is now. */
+export interface DepartedEvent extends EventKey {
+  failures: number;
+  attempts: number;
+  lastError: string | null;
+}
+
 /**
  * Moves events out of their jobs, each only while its row is PENDING and bears the job. Never waits: a row that
  * somebody holds locked stays. To be run in a durable transaction of its own, which inserts the new jobs as well.
- * @returns the events that left, with their failures so far
+ * @returns the events that left
  */
 export async function departFromJobs(
   tx: Queryable,
   departures: readonly Departure[],
-): Promise<(EventKey & { failures: number })[]> {
-  const { rows } = await tx.query<EventKey & { failures: number } & Record<string, unknown>>({
+): Promise<DepartedEvent[]> {
+  const { rows } = await tx.query<DepartedEvent & Record<string, unknown>>({
     name: 'depart_from_jobs',
     text: `
       WITH departure AS (
@@ -58,14 +73,14 @@ export async function departFromJobs(
           deferrals = e.deferrals + f.deferrals,
           attempts = e.attempts + f.failures,
           failures = e.failures + f.failures,
-          last_error = coalesce(f.error, e.last_error)
+          last_error = CASE f.error WHEN '${attemptLost}' THEN f.error || ${timesLost} ELSE coalesce(f.error, e.last_error) END
         FROM free f WHERE e.source = f.source AND e.event_id = f.event_id AND e.job_id = f.from_job
-        RETURNING e.source, e.event_id, e.failures, f.from_job, f.error, f.stack, f.started_at, f.failures AS records
+        RETURNING e.source, e.event_id, e.failures, e.attempts, e.last_error, f.from_job, f.error, f.stack, f.started_at, f.failures AS records
       ), recorded AS (
         INSERT INTO {inbox}.failed_attempts (source, event_id, job_id, error, stack, started_at)
         SELECT source, event_id, from_job, error, stack, started_at FROM departed, generate_series(1, records)
       )
-      SELECT source, event_id AS "eventId", failures FROM departed`,
+      SELECT source, event_id AS "eventId", failures, attempts, last_error AS "lastError" FROM departed`,
     values: [
       textArray(departures.map(({ source }) => source)),
       textArray(departures.map(({ eventId }) => eventId)),
@@ -90,11 +105,14 @@ export interface WaitingEvent extends EventKey {
 /** PENDING events without a job, locked for this transaction; rows that others hold locked are skipped. */
 export async function lockEventsWithoutJob(tx: Queryable, limit: number): Promise<WaitingEvent[]> {
   const { rows } = await tx.query<WaitingEvent & Record<string, unknown>>({
-    text: `SELECT source, event_id AS "eventId", coalesce(last_error = $2, false) AS "wasLostAlone"
-      FROM {inbox}.webhook_events
+    // Only a loss is recorded without its start: nothing was left that knew it.
+    text: `SELECT source, event_id AS "eventId", last_error IS NOT NULL AND coalesce((
+        SELECT a.started_at IS NULL FROM {inbox}.failed_attempts a
+        WHERE a.source = e.source AND a.event_id = e.event_id ORDER BY a.id DESC LIMIT 1), false) AS "wasLostAlone"
+      FROM {inbox}.webhook_events e
       WHERE status = 'PENDING' AND job_id IS NULL
       ORDER BY received_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED`,
-    values: [limit, attemptLost],
+    values: [limit],
   });
   return rows;
 }

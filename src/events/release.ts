@@ -4,7 +4,13 @@ import { failpoint } from '../failpoint.ts';
 import { wakeWorkersAtCommit } from '../queue/notify.ts';
 import { type EventKey, failuresOfLoss, keyText, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
 import { isDue, readEvents } from './event.ts';
-import { type Departure, departFromJobs, type FailureRecord, lossRecord } from './jobs.ts';
+import {
+  type DepartedEvent,
+  type Departure,
+  departFromJobs,
+  type FailureRecord,
+  lossRecord,
+} from './jobs.ts';
 import { readClaimable } from './locks.ts';
 
 export interface ReleaseDeps {
@@ -38,7 +44,7 @@ export async function releaseEvents(
   { database, queue, maxAttempts }: ReleaseDeps,
   releases: readonly Release[],
   completeOld?: (tx: Queryable) => Promise<unknown>,
-): Promise<EventKey[]> {
+): Promise<DepartedEvent[]> {
   const departures = releases.flatMap(departuresOf);
   const isFailure = releases.some(({ failure }) => failure !== undefined);
   return database.transaction(
@@ -87,7 +93,7 @@ function departuresOf({
 /** Jobs that lost all of their events to locks or to others are left out. */
 function jobsFor(
   departures: readonly Planned[],
-  departed: readonly (EventKey & { failures: number })[],
+  departed: readonly DepartedEvent[],
   maxAttempts: number,
 ): NewJob[] {
   const failures = new Map(departed.map((event) => [keyText(event), event.failures]));
@@ -125,10 +131,8 @@ export function splitLostJob(
   return releaseEvents(deps, releases, completeOld);
 }
 
-/** An event whose loss was charged. */
-export interface ChargedEvent extends EventKey {
-  /** With this loss. */
-  failures: number;
+/** An event whose loss was charged, as its row is now. */
+export interface ChargedEvent extends DepartedEvent {
   /** It is a dead letter now. */
   isDead: boolean;
 }
@@ -148,19 +152,19 @@ export async function chargeLoss(
 ): Promise<ChargedEvent[]> {
   const count = failuresOfLoss(job);
   const due = (await readEvents(deps.database, job.events)).filter((event) => isDue(event, job));
-  const charged = due.map(({ source, eventId, failures }): ChargedEvent => {
-    const total = failures + count;
-    return { source, eventId, failures: total, isDead: total >= deps.maxAttempts };
+  const isDead = ({ failures }: { failures: number }) => failures >= deps.maxAttempts;
+  const releases = due.map(({ source, eventId, failures: before }) => {
+    const failures = before + count;
+    return {
+      events: [{ source, eventId }],
+      fromJobId: job.id,
+      to: isDead({ failures })
+        ? ('failed' as const)
+        : { isIsolated: true, afterSeconds: afterSeconds(failures - 1) },
+      failure: lossRecord,
+      failures: count,
+    };
   });
-  const releases = charged.map((event) => ({
-    events: [event],
-    fromJobId: job.id,
-    to: event.isDead
-      ? ('failed' as const)
-      : { isIsolated: true, afterSeconds: afterSeconds(event.failures - 1) },
-    failure: lossRecord,
-    failures: count,
-  }));
-  const left = new Set((await releaseEvents(deps, releases, completeOld)).map(keyText));
-  return charged.filter((event) => left.has(keyText(event)));
+  const charged = await releaseEvents(deps, releases, completeOld);
+  return charged.map((event) => ({ ...event, isDead: isDead(event) }));
 }

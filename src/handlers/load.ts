@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CommandError, ConfigError, describeError } from '../errors.ts';
-import { didYouMean, findProvider, providers } from '../providers/index.ts';
+import { findProvider, unknownProvider } from '../providers/index.ts';
 import { type Handler, handlerProblem } from './handler.ts';
 import { findLoadErrorPlace } from './load-error.ts';
 
@@ -65,6 +65,5 @@ function listIn(module: unknown, depth = 0): unknown[] | undefined {
 /** Why there are no events of this provider, with the nearest name; undefined where there are. */
 export function providerProblem(name: string): string | undefined {
   if (name === '*' || findProvider(name)) return undefined;
-  const hint = didYouMean(name, Object.keys(providers)) || '; all providers: postbell providers';
-  return `there is no provider "${name}"${hint}`;
+  return unknownProvider(name);
 }

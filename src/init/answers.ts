@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline';
 import { CommandError } from '../errors.ts';
 import { printable } from '../printable.ts';
-import { findProvider, type Provider } from '../providers/index.ts';
+import { findProvider, type Provider, unknownProvider } from '../providers/index.ts';
 import type { CommandIo } from '../terminal/io.ts';
 import { printLine } from '../terminal/print.ts';
 import type { Language, Project } from './project.ts';
@@ -64,8 +64,7 @@ const providersQuestion: Question<Provider[]> = {
     if (names.length === 0) throw new AnswerError('Name at least one provider.');
     return names.map((name) => {
       const provider = findProvider(name);
-      if (!provider)
-        throw new AnswerError(`There is no provider ${name}. All of them: npx postbell providers`);
+      if (!provider) throw new AnswerError(unknownProvider(name));
       if (provider.configure)
         throw new AnswerError(`${name} is described by variables (docs/settings.md): add it later.`);
       return provider;

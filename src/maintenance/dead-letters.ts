@@ -43,6 +43,6 @@ async function settle(job: DeadJob, deps: DeadLetterDeps): Promise<void> {
   if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId, events }, complete));
   // A worker that was to charge a loss may have died as well: then pg-boss gives up before the event has no failure left.
   const charged = await chargeLoss(deps, { ...job, id: jobId }, complete);
-  for (const { source, eventId, isDead } of charged)
-    if (isDead) log.error({ source, eventId }, 'the event is a dead letter');
+  for (const { source, eventId, attempts, isDead } of charged)
+    if (isDead) log.error({ source, eventId, attempts }, 'the event is a dead letter');
 }

@@ -122,6 +122,8 @@ export interface Scheme {
   /** True where the provider repeats its proof header, once per secret: one of them must be valid. */
   readonly repeatsProof?: true;
   readonly signsBody: boolean;
+  /** The proof that `sign` adds is a credential alone: nothing is signed. */
+  readonly isCredential?: true;
   readonly signsUrl: boolean;
   /** Set where the request's age is checked. */
   readonly freshness?: Freshness;

@@ -1,9 +1,9 @@
 // Reads the sources from the environment: the active endpoints with their provider, secrets and URL.
-import { didYouMean, findProvider, type Provider, providers, type Source } from './index.ts';
+import { didYouMean, findProvider, type Provider, providers, type Source, unknownProvider } from './index.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
+export const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const secretSuffix = '_WEBHOOK_SECRET';
 
 export interface ParsedSources {
@@ -75,10 +75,7 @@ function declaredSources(env: Environment, problems: string[]): Map<string, Prov
       problems.push(
         `POSTBELL_SOURCES: "${name}" is no source name; use 1 to 63 of a-z, 0-9 and -, not beginning with -`,
       );
-    else if (!provider)
-      problems.push(
-        `POSTBELL_SOURCES: there is no provider "${providerName}"${didYouMean(providerName, Object.keys(providers))}`,
-      );
+    else if (!provider) problems.push(`POSTBELL_SOURCES: ${unknownProvider(providerName)}`);
     else if (named.has(name)) problems.push(`POSTBELL_SOURCES: ${name} is declared twice; remove one`);
     else if (findProvider(name) && findProvider(name) !== provider)
       problems.push(

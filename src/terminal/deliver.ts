@@ -38,13 +38,14 @@ export async function deliver(
     return await promise;
   } catch (error) {
     throw new CommandError(
-      `nothing was delivered to ${new URL(url).origin}: ${whyNot(error, signal, whenNobodyListens)}`,
+      `${new URL(url).origin} gave no answer: ${whyNot(error, signal, whenNobodyListens)}`,
     );
   }
 }
 
 function whyNot(error: unknown, signal: AbortSignal, whenNobodyListens: string): string {
-  if (signal.aborted) return `no answer within ${answerTimeoutMs / 1_000} s`;
+  if (signal.aborted)
+    return `none within ${answerTimeoutMs / 1_000} s, but it may have accepted the delivery`;
   const cause = firstOf(error);
   if ((cause as NodeJS.ErrnoException).code === 'ECONNREFUSED') {
     return `nothing listens at this address. ${whenNobodyListens}`;

@@ -20,15 +20,23 @@ export interface Column<T> {
   isWhole?: boolean;
 }
 
-/** Aligns the columns. On a terminal the widest columns are cut until a line fits; if that fails, the line is cut. */
-export function printTable<T>(out: OutputStream, rows: readonly T[], columns: readonly Column<T>[]): void {
+/**
+ * Aligns the columns. The widest columns are cut until a line fits; if that fails, the line is cut.
+ * @param maxWidth in columns of the terminal; default: its width, and no limit without a terminal
+ */
+export function printTable<T>(
+  out: OutputStream,
+  rows: readonly T[],
+  columns: readonly Column<T>[],
+  maxWidth = terminalWidth(out),
+): void {
   const cells = rows.map((row) => columns.map((column) => printable(column.value(row))));
   const lines = [columns.map((column) => column.title), ...cells];
   const widths = columns.map((_, index) => Math.max(...lines.map((line) => widthOf(line[index] ?? ''))));
   fitWidths(
     widths,
     columns.map((column) => !column.isWhole),
-    out,
+    maxWidth,
   );
   for (const line of lines) {
     const padded = line.map((text, index) => {
@@ -36,16 +44,16 @@ export function printTable<T>(out: OutputStream, rows: readonly T[], columns: re
       const space = ' '.repeat(widths[index]! - widthOf(cell));
       return columns[index]?.isNumber ? space + cell : cell + space;
     });
-    printLine(out, cutText(padded.join(columnGap).trimEnd(), terminalWidth(out)));
+    printLine(out, cutText(padded.join(columnGap).trimEnd(), maxWidth));
   }
 }
 
 const columnGap = '  ';
 const narrowestCut = 12;
 
-function fitWidths(widths: number[], isCuttable: readonly boolean[], out: OutputStream): void {
+function fitWidths(widths: number[], isCuttable: readonly boolean[], maxWidth: number): void {
   const lineWidth = () => widths.reduce((sum, width) => sum + width + columnGap.length, -columnGap.length);
-  while (lineWidth() > terminalWidth(out)) {
+  while (lineWidth() > maxWidth) {
     const widest = Math.max(...widths.filter((_, index) => isCuttable[index]));
     if (widest <= narrowestCut) return;
     widths[widths.findIndex((width, index) => isCuttable[index] && width === widest)] = widest - 1;

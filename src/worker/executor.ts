@@ -284,14 +284,13 @@ export class Executor {
     );
   }
 
-  #report({ event }: Entry, { kind, reason, isDead }: Outcome, ms: number): void {
+  #report({ event }: Entry, { kind, reason, isDead, attempts }: Outcome, ms: number): void {
     const { source, eventId, topic } = event;
     const fields = { source, eventId, topic, attempt: event.failures + 1, outcome: kind, ms: Math.round(ms) };
     const line = reason ? { ...fields, reason } : fields;
     if (kind === 'failed') this.#lines.warn(line, 'attempt');
     else this.#lines.info(line, 'attempt');
-    if (isDead)
-      this.#lines.error({ source, eventId, attempts: event.attempts + 1 }, 'the event is a dead letter');
+    if (isDead) this.#lines.error({ source, eventId, attempts }, 'the event is a dead letter');
   }
 
   /** @returns to be called when the work has ended */

@@ -75,8 +75,8 @@ async function settleOnce(entry: Entry, attempt: FailedAttempt, deps: FailureDep
   // The heartbeat ends with the process, and whoever fetches the job next runs each of its events alone.
   if (error instanceof CrashError && !entry.job.isIsolated) return { kind: 'left', reason: error.message };
   const { release, outcome } = decide(entry, attempt, deps);
-  const released = await releaseEvents(deps, [release]);
-  if (released.length > 0) return outcome;
+  const [released] = await releaseEvents(deps, [release]);
+  if (released) return outcome.isDead ? { ...outcome, attempts: released.attempts } : outcome;
   const isStillOurs = (await readClaimable(deps.database, [claimOf(entry)])).length > 0;
   return isStillOurs
     ? { kind: 'locked', isUnrecorded: true, reason: 'its row is locked by another session' }

@@ -2,7 +2,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
-import { attemptLost } from '../events/jobs.ts';
 import { chargeLoss, splitLostJob } from '../events/release.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
@@ -206,8 +205,13 @@ export class FetchLoop {
       (tx) => queue.complete(tx, [job]),
       (failuresBefore) => nextDelaySeconds(failuresBefore, failures),
     );
-    for (const { source, eventId, failures: attempt, isDead } of charged)
-      log.warn({ source, eventId, attempt, isDead }, attemptLost);
+    for (const { source, eventId, failures: attempt, attempts, lastError, isDead } of charged) {
+      log.warn(
+        { source, eventId, attempt, isDead, reason: lastError },
+        'an attempt was lost with its worker',
+      );
+      if (isDead) log.error({ source, eventId, attempts }, 'the event is a dead letter');
+    }
   }
 
   /** Gives back the events that would start too late, together. To be called at each fetch, and by a timer. */

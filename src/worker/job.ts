@@ -46,6 +46,8 @@ export interface Outcome {
   isUnrecorded?: boolean;
   /** The event is a dead letter now. */
   isDead?: boolean;
+  /** With `isDead`: the event's attempts, as its row counts them. */
+  attempts?: number;
 }
 
 /** For a job in the place of one whose event may still end a process: as isolated as before. */

@@ -80,7 +80,7 @@ t.test('events that are found nowhere end with 1', async (t) => {
   t.match(await cli.inside(['events', '--source', 'nobody', '--json']), {
     code: 1,
     stdout: /^$/,
-    stderr: /^$/,
+    stderr: 'no event matches; no event of the source nobody is stored',
   });
 });
 

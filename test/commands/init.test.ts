@@ -124,7 +124,7 @@ t.test('at a terminal it asks three questions, again after a wrong answer', asyn
   t.equal(await runProgram(['init'], io), 0);
   const questions = io.printed.err.match(/\[\w+\] /g);
   t.same(questions, ['[stripe] ', '[stripe] ', '[all] ', '[typescript] ']);
-  t.match(io.printed.err, 'There is no provider strip.');
+  t.match(io.printed.err, 'there is no provider "strip"; did you mean stripe?');
   t.same(
     Object.keys(filesIn(folder)).filter((name) => /Proc|Docker|render|handlers/.test(name)),
     ['handlers/index.js', 'handlers/orders-paid.js', 'handlers/orders-paid.test.js', 'render.yaml'],
@@ -240,7 +240,7 @@ t.test('where it must not write, it says why and writes nothing', async (t) => {
     [{ 'package.json': '{ "name": "postbell" }' }, ['--yes'], /Postbell's own repository/],
     [{ 'package.json': '{,' }, ['--yes'], /package.json cannot be extended: it is no JSON/],
     [{}, [], /no terminal to ask at: add --yes/],
-    [{}, ['--yes', '--providers', 'strip'], /There is no provider strip/],
+    [{}, ['--yes', '--providers', 'strip'], /there is no provider "strip"; did you mean stripe\?/],
     [{}, ['--yes', '--providers', 'generic'], /described by variables/],
     [{}, ['--yes', '--platform', 'fly'], /Use heroku, render, docker or all/],
   ];

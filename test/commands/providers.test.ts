@@ -11,7 +11,18 @@ const all = Object.values<Provider>(providers);
 t.test('providers lists all of the registry, with what one must know to set it up', async (t) => {
   const { code, stdout } = await cli(['providers']);
   t.equal(code, 0);
-  t.equal(stdout.trimEnd().split('\n').length, all.length + 1);
+  const lines = stdout.trimEnd().split('\n');
+  t.equal(lines.length, all.length + 1);
+  t.same(
+    lines.filter((line) => line.length > 80),
+    [],
+    'no line is longer than a usual terminal',
+  );
+  for (const { name } of all)
+    t.ok(
+      lines.some((line) => line.startsWith(`${name} `)),
+      `${name} is whole`,
+    );
   const json = await cli.inside(['providers', '--json']);
   t.same(
     json.documents().map(({ name }) => name),
@@ -39,10 +50,13 @@ t.test('one provider is told with its sample topics; a name that is none is refu
     (await cli.inside(['providers', 'stripe'])).stdout,
     /^samples .*payment_intent\.succeeded, .*any other$/m,
   );
-  t.match(await cli.inside(['providers', 'strpe']), { code: 1, stderr: 'there is no provider strpe' });
+  t.match(await cli.inside(['providers', 'strpe']), {
+    code: 1,
+    stderr: 'there is no provider "strpe"; did you mean stripe?',
+  });
   t.match(await cli.inside(['providers', 'constructor']), {
     code: 1,
-    stderr: 'there is no provider constructor',
+    stderr: 'there is no provider "constructor"',
   });
 });
 
@@ -56,7 +70,8 @@ t.test('keys prints a line for .env that turns the source on', async (t) => {
   });
   const named = await cli.inside(['keys', 'svix', '--source', 'svix-eu']);
   t.match(named.stdout, /^POSTBELL_SOURCES=svix-eu=svix\nSVIX_EU_WEBHOOK_SECRET=whsec_\S+$/m);
-  t.match(await cli.inside(['keys', 'nobody']), { code: 1, stderr: 'there is no provider nobody' });
+  t.match(await cli.inside(['keys', 'svix', '--source', 'Svix EU']), { code: 1, stderr: 'a-z, 0-9 and -' });
+  t.match(await cli.inside(['keys', 'nobody']), { code: 1, stderr: 'there is no provider "nobody"' });
 });
 
 t.test('keys of each provider are what the provider wants', async (t) => {

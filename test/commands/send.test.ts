@@ -95,9 +95,70 @@ t.test('--data sends an own body, from a file or from standard input; --id names
     code: 0,
     stdout: 'my-delivery',
   });
+  const inline = await cli.inside([
+    'send',
+    'stripe',
+    'x',
+    '--data',
+    '{"id":"evt_inline","type":"invoice.paid"}',
+  ]);
+  t.match(inline, {
+    code: 0,
+    stdout: 'evt_inline',
+    stderr: 'note: the body decides the topic: it is invoice.paid, not x\n',
+  });
   t.match(await cli(['send', 'stripe', 'x', '--data', 'nowhere.json']), {
     code: 1,
-    stderr: 'nowhere.json cannot be read (ENOENT)',
+    stderr: 'nowhere.json cannot be read (ENOENT); --data takes a file, JSON such as',
+  });
+  t.match(await cli.inside(['send', 'stripe', 'x', '--data', '{id:1}']), {
+    code: 1,
+    stderr: 'begins like JSON and is none: put it between single quotes',
+  });
+});
+
+t.test('what the receiver will make of a delivery is said, once, and with --json each time', async (t) => {
+  const body = '{"action":"opened","sender":{"id":1}}';
+  const twice = ['send', 'github', 'issues.opened', '--data', body, '--count', '3'];
+  const { stderr } = await cli.inside(twice);
+  t.match(stderr, /^note: what is signed is the same under another id: .*IGNORED \(suspected replay\)\n$/);
+  const stored = `SELECT count(*)::int AS n FROM webhook_events WHERE source = 'github' AND payload->>'action' = 'opened'
+    AND status = 'IGNORED' AND ignored_reason LIKE 'suspected replay%'`;
+  t.same(await sql(stored), [{ n: 2 }], 'as it was said');
+  const own = ['send', 'stripe', 'x', '--data', '{"id":"evt_same","type":"x"}', '--count', '2', '--json'];
+  t.match((await cli.inside(own)).documents(), [
+    { notes: [] },
+    { notes: ['the body decides the event id: each delivery carries the event evt_same'] },
+  ]);
+  t.match((await cli.inside(['send', 'mailchimp', 'subscribe'])).stderr, 'note: nothing is signed');
+  t.match(await cli.inside(['send', 'stripe', 'x', '--id', 'evt_1', '--count', '2']), {
+    code: 1,
+    stderr: '--id names one event',
+  });
+});
+
+t.test('where the network fails in the middle, the answers before it are told', async (t) => {
+  let requests = 0;
+  const server = createServer((request, response) => {
+    if (++requests > 2) return void request.socket.destroy();
+    response.writeHead(requests === 1 ? 200 : 503).end();
+  }).listen(0, '127.0.0.1');
+  atEnd(t, () => void server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const many = ['send', 'stripe', 'invoice.paid', '--count', '5', '--url', origin];
+  t.match(await cli.inside(many), {
+    code: 1,
+    stderr: `2 of 5 deliveries were answered (1 with 200, 1 with 503); then ${origin} gave no answer: `,
+  });
+  requests = 0;
+  const { code, documents } = await cli.inside([...many, '--json']);
+  t.equal(code, 1);
+  t.match(documents().at(-1), {
+    planned: 5,
+    answered: 2,
+    statuses: { 200: 1, 503: 1 },
+    problem: 'no answer',
   });
 });
 
@@ -148,10 +209,15 @@ t.test('nobody there, a source that is off, and a name that is none each have a 
   });
   t.match(await cli.inside(['send', 'strpe', 'invoice.paid']), {
     code: 1,
-    stderr: 'POSTBELL_SOURCES=strpe=<provider>',
+    stderr: 'there is no source "strpe"; did you mean stripe?',
   });
   t.match(await cli.inside(['send', 'generic', 'x']), {
     code: 1,
-    stderr: 'POSTBELL_SOURCES=generic=<provider>',
+    stderr: 'POSTBELL_SOURCES=<source>=generic',
+  });
+  const declared = { POSTBELL_SOURCES: `${secrets.POSTBELL_SOURCES},stripe-uk=stripe` };
+  t.match(await cli.inside(['send', 'stripe-uk', 'invoice.paid'], { env: declared }), {
+    code: 1,
+    stderr: 'set STRIPE_UK_WEBHOOK_SECRET (for a trial: postbell keys stripe --source stripe-uk)',
   });
 });

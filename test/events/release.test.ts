@@ -127,7 +127,7 @@ t.test('a shared job in the dead-letter queue is split, an isolated one is a dea
     status: 'FAILED',
     attempts: 3,
     failures: 3,
-    last_error: attemptLost,
+    last_error: `${attemptLost} 3 times`,
   });
 
   await inbox.sql(`UPDATE webhook_events SET status = 'PENDING' WHERE event_id = $1`, [failed.eventId]);

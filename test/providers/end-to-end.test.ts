@@ -84,9 +84,19 @@ for (const { name, provider, privateKeyFile } of endpoints)
     t.same(await storedIds(name, forgedTopic), before, 'and nothing of it is stored');
 
     const pair = privateKeyFile ? ['--private-key', privateKeyFile] : [];
-    const sent = await cli.inside(['send', name, named, '--json', '--url', webUrl, ...pair], { env });
+    const stored = await countStored(name);
+    const sent = await cli.inside(['send', name, named, '--count', '2', '--json', '--url', webUrl, ...pair], {
+      env,
+    });
     t.match(sent, { code: 0 }, 'postbell send');
-    t.match(sent.documents(), [{ source: name, status: 200 }]);
+    const documents = sent.documents();
+    t.match(documents, [
+      { source: name, status: Number },
+      { source: name, status: Number },
+    ]);
+    const ids = new Set(documents.map(({ eventId }) => eventId));
+    t.equal(ids.size, ids.has(null) ? 1 : 2, 'two ids, unless the receiver makes them');
+    t.ok((await countStored(name)) >= stored + 2, 'two events');
   });
 
 t.test('no secret is in any row or in the log', async (t) => {
@@ -162,6 +172,11 @@ function signedBy(source: Source, topic: string, privateKey: string | undefined)
 function forgedFor(source: Source, topic: string): OutgoingRequest {
   const { secret, privateKey } = source.provider.secret.generate();
   return signedBy({ ...source, secrets: [secret] }, topic, privateKey);
+}
+
+async function countStored(source: string): Promise<number> {
+  const [row] = await sql('SELECT count(*)::int AS count FROM webhook_events WHERE source = $1', [source]);
+  return Number(row!.count);
 }
 
 async function storedIds(source: string, topic: string): Promise<unknown[]> {

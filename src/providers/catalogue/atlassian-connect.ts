@@ -43,12 +43,12 @@ export const atlassianConnect: Provider = {
   samples: {
     'jira:issue_created': (draft) => issueEvent(draft),
     'jira:issue_updated': (draft) => issueEvent(draft),
-    '*': ({ topic, now }) => ({ timestamp: now.getTime(), webhookEvent: topic }),
+    '*': (draft) => issueEvent(draft),
   },
 };
 
 function issueEvent({ topic, now }: SampleDraft): object {
-  const id = String(randomNumber(5));
+  const id = String(randomNumber(12));
   return {
     timestamp: now.getTime(),
     webhookEvent: topic,

@@ -56,7 +56,7 @@ export const bitbucket: Provider = {
     }),
     'pullrequest:created': (draft) => pullRequest(draft, 'OPEN'),
     'pullrequest:fulfilled': (draft) => pullRequest(draft, 'MERGED'),
-    '*': ({ now }) => ({ actor, repository, date: now.toISOString(), nonce: randomNumber(9) }),
+    '*': ({ now }) => ({ actor, repository, date: now.toISOString(), nonce: randomNumber(12) }),
   },
 };
 
@@ -65,7 +65,7 @@ function pullRequest({ now }: SampleDraft, state: string): object {
     actor,
     repository,
     pullrequest: {
-      id: randomNumber(6),
+      id: randomNumber(12),
       title: 'Ring twice',
       state,
       source: { branch: { name: 'bell' } },

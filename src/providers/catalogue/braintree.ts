@@ -63,7 +63,8 @@ export const braintree: Provider = {
         `<subscription><id>${randomId()}</id><status>Active</status><price>19.90</price>${['transactions', 'add-ons', 'discounts'].map((list) => `<${list} type="array"></${list}>`).join('')}</subscription>`,
       ),
     dispute_opened: (draft) => notification(draft, `<dispute><id>${randomId()}</id></dispute>`),
-    check: (draft) => notification(draft, '<check type="boolean">true</check>'),
+    // Braintree's own check has no id: two of one second would be one event.
+    check: (draft) => notification(draft, `<check type="boolean">true</check><id>${randomId()}</id>`),
     '*': (draft) => notification(draft, `<id>${randomId()}</id>`),
   },
 };

@@ -4,7 +4,16 @@ import { queryParam, textAnswer } from '../handshake.ts';
 import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
-import { arrival, computed, firstOf, header, json, type Reading, rawBody } from '../template/parts.ts';
+import {
+  arrival,
+  bodyHash,
+  computed,
+  firstOf,
+  header,
+  json,
+  type Reading,
+  rawBody,
+} from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
 export const dropbox: Provider = {
@@ -19,7 +28,7 @@ export const dropbox: Provider = {
   // makes the handler read the changes again.
   idIsSigned: true,
   events: {
-    id: firstOf([arrival, ':', json('list_folder.accounts.0')], arrival),
+    id: firstOf([arrival, ':', json('list_folder.accounts.0')], [arrival, ':', bodyHash]),
     idPerDelivery: true,
     topic: computed(topicOf),
     items: (body) => splitBody(body, 'list_folder.accounts'),

@@ -4,7 +4,7 @@ import type { Provider } from '../provider.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { header, json, optional, rawBody } from '../template/parts.ts';
-import { randomNumber } from './sample.ts';
+import { randomId, randomNumber } from './sample.ts';
 
 const repository = {
   id: 1296269,
@@ -59,26 +59,31 @@ export const github: Provider = {
   bodyLimitBytes: 26_214_400,
   samples: {
     ping: () => ({ zen: 'Design for failure.', hook_id: randomNumber(9), repository, sender }),
-    push: () => ({
-      ref: 'refs/heads/main',
-      before: '6113728f27ae82c7b1a177c8d03f9e96e0adf246',
-      after: '59b20b8d5c6ff8d09518454d4dd8b7b30f095ab5',
-      commits: [{ id: '59b20b8d5c6ff8d09518454d4dd8b7b30f095ab5', message: 'Ring the bell', distinct: true }],
-      pusher: { name: 'octocat', email: 'octocat@github.com' },
-      repository,
-      sender,
-    }),
+    push: () => push(),
     'issues.opened': ({ now }) => issue('opened', now),
     'issues.closed': ({ now }) => issue('closed', now),
     'pull_request.opened': ({ now }) => pullRequest('opened', now),
     'pull_request.closed': ({ now }) => pullRequest('closed', now),
-    '*': ({ topic }) => ({ ...actionOf(topic), repository, sender }),
+    '*': ({ topic }) => ({ ...actionOf(topic), repository, sender, installation: { id: randomNumber(12) } }),
   },
 };
 
 function actionOf(topic: string): { action?: string } {
   const action = topic.split('.')[1];
   return action === undefined ? {} : { action };
+}
+
+function push(): object {
+  const after = `${randomId()}59b20b8d5c6ff8d0`;
+  return {
+    ref: 'refs/heads/main',
+    before: '6113728f27ae82c7b1a177c8d03f9e96e0adf246',
+    after,
+    commits: [{ id: after, message: 'Ring the bell', distinct: true }],
+    pusher: { name: 'octocat', email: 'octocat@github.com' },
+    repository,
+    sender,
+  };
 }
 
 function issue(action: string, now: Date): object {

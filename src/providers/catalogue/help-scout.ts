@@ -37,19 +37,19 @@ export const helpScout: Provider = {
   samples: {
     'convo.created': conversation,
     'convo.customer.reply.created': conversation,
-    'convo.deleted': () => ({ id: randomNumber(8) }),
+    'convo.deleted': () => ({ id: randomNumber(12) }),
     '*': conversation,
   },
 };
 
 function conversation({ now }: { now: Date }): object {
   return {
-    id: randomNumber(8),
-    number: randomNumber(4),
+    id: randomNumber(12),
+    number: randomNumber(12),
     type: 'email',
     status: 'active',
     subject: 'The bell is silent',
     createdAt: now.toISOString(),
-    primaryCustomer: { id: randomNumber(8), email: 'ada@example.com' },
+    primaryCustomer: { id: randomNumber(12), email: 'ada@example.com' },
   };
 }

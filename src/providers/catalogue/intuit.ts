@@ -47,7 +47,7 @@ export const intuit: Provider = {
           dataChangeEvent: {
             entities: [
               {
-                id: String(randomNumber(4)),
+                id: String(randomNumber(12)),
                 operation: 'Update',
                 name: 'Customer',
                 lastUpdated: now.toISOString(),
@@ -80,7 +80,7 @@ function event({ topic, now }: SampleDraft, id: string): object {
     type: topic,
     datacontenttype: 'application/json',
     time: now.toISOString(),
-    intuitentityid: String(randomNumber(4)),
+    intuitentityid: String(randomNumber(12)),
     intuitaccountid: '310687',
     data: {},
   };

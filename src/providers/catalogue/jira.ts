@@ -57,16 +57,16 @@ export const jira: Provider = {
       event(draft, {
         issue_event_type_name: 'issue_generic',
         issue: issue(),
-        changelog: { id: String(randomNumber(5)), items: [{ field: 'status', toString: 'Done' }] },
+        changelog: { id: String(randomNumber(12)), items: [{ field: 'status', toString: 'Done' }] },
       }),
     comment_created: (draft) =>
-      event(draft, { comment: { id: String(randomNumber(5)), body: 'Ring' }, issue: issue() }),
-    '*': (draft) => event(draft, { id: String(randomNumber(9)) }),
+      event(draft, { comment: { id: String(randomNumber(12)), body: 'Ring' }, issue: issue() }),
+    '*': (draft) => event(draft, { id: String(randomNumber(12)) }),
   },
 };
 
 function issue(): object {
-  const number = randomNumber(4);
+  const number = randomNumber(12);
   return {
     id: String(number),
     key: `BELL-${number}`,

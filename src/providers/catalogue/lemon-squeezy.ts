@@ -47,7 +47,7 @@ function resource({ topic, now }: SampleDraft, type: string, attributes: object)
     meta: { test_mode: true, event_name: topic, custom_data: { order_id: '1001' } },
     data: {
       type,
-      id: String(randomNumber(7)),
+      id: String(randomNumber(12)),
       attributes: {
         store_id: 1,
         ...attributes,

@@ -36,7 +36,7 @@ export const mailchimp: Provider = {
         list_id: 'a6b5da1054',
         campaign_id: '4fjk2ma9xd',
         reason: 'hard',
-        email: 'ada@example.com',
+        email: `${randomId('ada-')}@example.com`,
       }),
     campaign: (draft) =>
       form(draft, { id: randomId(), subject: 'Ring', status: 'sent', reason: '', list_id: 'a6b5da1054' }),

@@ -51,7 +51,7 @@ function timeOf(reading: Reading): string | undefined {
 function batch({ topic, now }: SampleDraft, count: number): object {
   const events = Array.from({ length: count }, () => ({
     contact: {
-      id: randomNumber(6),
+      id: randomNumber(12),
       points: 0,
       fields: { core: { email: { alias: 'email', value: 'ada@example.com' } } },
     },

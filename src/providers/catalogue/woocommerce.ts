@@ -66,7 +66,7 @@ function answerPing({ headers, body }: Delivery): HandshakeAnswer | undefined {
 
 function resource({ now }: SampleDraft, more: object): object {
   const gmt = now.toISOString().slice(0, 19);
-  return { id: randomNumber(6), date_created_gmt: gmt, date_modified_gmt: gmt, ...more };
+  return { id: randomNumber(12), date_created_gmt: gmt, date_modified_gmt: gmt, ...more };
 }
 
 function order(draft: SampleDraft, status: string): object {

@@ -44,7 +44,7 @@ export const zendesk: Provider = {
   samples: {
     'zen:event-type:ticket.created': (draft) => event(draft, { current: 'NEW' }),
     'zen:event-type:ticket.status_changed': (draft) => event(draft, { current: 'OPEN', previous: 'NEW' }),
-    trigger: () => ({ ticket_id: randomNumber(5), status: 'open' }),
+    trigger: () => ({ ticket_id: randomNumber(12), status: 'open' }),
     '*': (draft) => event(draft, {}),
   },
 };
@@ -55,7 +55,7 @@ function eventId(reading: Reading): string | undefined {
 }
 
 function event({ topic, id, now }: SampleDraft, change: object): object {
-  const ticket = String(randomNumber(5));
+  const ticket = String(randomNumber(12));
   return {
     account_id: 22129848,
     id,

@@ -22,6 +22,7 @@ export function alternatives(...choices: readonly [Alternative, ...Alternative[]
     signsBody: schemes.every((scheme) => scheme.signsBody),
     signsUrl: schemes.some((scheme) => scheme.signsUrl),
     ...(freshness ? { freshness } : {}),
+    ...(first.scheme.isCredential ? { isCredential: true } : {}),
     prepare(source) {
       const verifiers = schemes.map((scheme) => scheme.prepare(source));
       return (delivery) => {

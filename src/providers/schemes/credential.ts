@@ -21,6 +21,7 @@ export function credential(spec: CredentialSpec): Scheme {
     proofHeaders: proofHeadersOf(spec.at),
     proofParams: typeof spec.at === 'object' && spec.at.kind === 'query' ? [spec.at.name] : [],
     signsBody: false,
+    isCredential: true,
     signsUrl: false,
     prepare(source) {
       const wanted = source.secrets.map(expected);

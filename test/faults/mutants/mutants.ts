@@ -145,8 +145,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/events/release.ts',
-        find: 'isDead: total >= deps.maxAttempts',
-        replace: 'isDead: total < 0',
+        find: '=> failures >= deps.maxAttempts;',
+        replace: '=> failures < 0;',
       },
     ],
     scenario: scenarios.crashOnEveryAttempt,
