@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts';
 import { type BackgroundTask, startTasks } from './background-tasks.ts';
 import type { DeadLetterDeps } from './dead-letters.ts';
+import { resumeTask, resumeTaskName } from './pauses.ts';
 import { purgeTask } from './purge.ts';
 import { reconcileTasks, taskNames } from './reconcile.ts';
 
@@ -12,6 +13,8 @@ export interface MaintenanceOptions extends DeadLetterDeps {
 export interface Maintenance {
   /** Events were set to PENDING: enqueue them at once. */
   onReplay(): void;
+  /** A pause may have ended: release its events at once. */
+  onPausesChanged(): void;
   /** Resolves when the passes that run have ended. */
   stop(): Promise<void>;
 }
@@ -25,11 +28,13 @@ export function startMaintenance({ config, ...deps }: MaintenanceOptions): Maint
       deadIntervalMs: config.SUPERVISE_SECONDS * 1_000,
       onCleared: () => tasks.wake(taskNames.replays),
     }),
+    resumeTask({ ...deps, intervalMs: config.RECONCILE_SECONDS * 1_000 }),
     ...(retentionMs > 0 ? [purgeTask({ ...deps, retentionMs })] : []),
   ];
   const tasks = startTasks(list, deps.log);
   return {
     onReplay: () => tasks.wake(taskNames.replays),
+    onPausesChanged: () => tasks.wake(resumeTaskName),
     stop: () => tasks.stop(),
   };
 }
