@@ -1,10 +1,13 @@
 // `postbell status`: counts the events of each source by status, and prints the age of the oldest PENDING event, and the processes.
 
 import type { EventStatus } from '../events/event.ts';
+import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { countByStatus, type StatusCount } from '../events/queries.ts';
+import { printable } from '../printable.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { describePause } from '../terminal/pauses.ts';
 import { durationText, printJson, printLine, printTable } from '../terminal/print.ts';
 import { describeProcesses } from '../terminal/processes.ts';
 
@@ -26,14 +29,15 @@ const keys = {
 } as const satisfies Record<EventStatus, keyof SourceStatus>;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
-  const [counts, processes] = await withDatabase(io.env, 'status', ({ database }) =>
-    Promise.all([countByStatus(database), readProcesses(database)]),
+  const [counts, processes, pauses] = await withDatabase(io.env, 'status', ({ database }) =>
+    Promise.all([countByStatus(database), readProcesses(database), countWaiting(database)]),
   );
   const sources = bySource(counts);
-  if (options.json) printJson(io.out, { sources, processes });
+  if (options.json) printJson(io.out, { sources, processes, pauses });
   else {
     if (sources.length === 0) printLine(io.out, 'no event yet');
     else printStatus(io, sources);
+    printPauses(io, pauses);
     printProcesses(io, processes);
   }
   return 0;
@@ -73,6 +77,11 @@ function printStatus({ out }: CommandIo, sources: readonly SourceStatus[]): void
   ]);
   const failed = sources.reduce((sum, row) => sum + row.failed, 0);
   if (failed > 0) printLine(out, '\nthe causes of the failures: postbell events --status FAILED');
+}
+
+function printPauses({ out }: CommandIo, pauses: readonly PauseInForce[]): void {
+  if (pauses.length > 0) printLine(out, '');
+  for (const pause of pauses) printLine(out, `paused: ${printable(describePause(pause))}`);
 }
 
 function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[]): void {

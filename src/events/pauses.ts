@@ -70,15 +70,11 @@ export async function beginPause(
   pausedBy: string | undefined,
 ): Promise<{ pause: Pause; isNew: boolean }> {
   const { rows } = await database.query<Pause & { isNew: boolean } & Record<string, unknown>>({
-    text: `
-      WITH begun AS (
-        INSERT INTO {inbox}.pauses AS p (source, topic, handler, reason, paused_by)
-        VALUES ($1, $2, $3, $4, coalesce($5, current_user)) ON CONFLICT DO NOTHING RETURNING ${columns}
-      )
-      SELECT *, true AS "isNew" FROM begun
-      UNION ALL
-      SELECT ${columns}, false FROM {inbox}.pauses p
-      WHERE (p.source, p.topic, p.handler) IS NOT DISTINCT FROM ($1, $2, $3)`,
+    // Written to itself, so that the row comes back that is there.
+    text: `INSERT INTO {inbox}.pauses AS p (source, topic, handler, reason, paused_by)
+      VALUES ($1, $2, $3, $4, coalesce($5, current_user))
+      ON CONFLICT ON CONSTRAINT pauses_once DO UPDATE SET source = excluded.source
+      RETURNING ${columns}, xmax = 0 AS "isNew"`,
     values: [source, topic, handler, reason, pausedBy ?? null],
   });
   const { isNew, ...pause } = rows[0]!;

@@ -49,7 +49,9 @@ export function checkHandlers(list: readonly unknown[], place: string): Handler[
     const problem = handlerProblem(handler) ?? providerProblem((handler as Handler).provider);
     return problem === undefined ? [] : [`${place}, handler ${index + 1}: ${problem}`];
   });
-  problems.push(...repeatedNames(list as Handler[]).map((name) => `${place}: two handlers have the name "${name}"`));
+  problems.push(
+    ...repeatedNames(list as Handler[]).map((name) => `${place}: two handlers have the name "${name}"`),
+  );
   if (problems.length) throw new ConfigError(problems);
   return list as Handler[];
 }

@@ -90,6 +90,8 @@ export class FetchLoop {
   /** @returns true when nothing can be fetched now */
   async #turn(): Promise<boolean> {
     const { pauses } = this.#options;
+    // A pause that began before an event came in holds the event.
+    await pauses.settled();
     if (!pauses.areKnown()) await pauses.read();
     if (!this.#isOrdinaryTurn && (await this.#isolatedIsDue())) {
       this.#isOrdinaryTurn = true;

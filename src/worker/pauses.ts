@@ -10,6 +10,7 @@ export class Pauses {
   readonly #handlers: () => readonly Handler[];
   #list: readonly Pause[] = [];
   #started = 0;
+  #reading: Promise<unknown> | undefined;
   /** The number of the read that `#list` is from; 0: none yet. */
   #newest = 0;
 
@@ -23,7 +24,18 @@ export class Pauses {
     return this.#newest > 0;
   }
 
-  async read(): Promise<void> {
+  /** Resolves when the last read that was started has ended, well or not. */
+  async settled(): Promise<void> {
+    await this.#reading?.catch(() => {}); // who started the read reports its error
+  }
+
+  read(): Promise<void> {
+    const reading = this.#read();
+    this.#reading = reading;
+    return reading;
+  }
+
+  async #read(): Promise<void> {
     const number = ++this.#started;
     const list = await readPauses(this.#database);
     if (number < this.#newest) return;

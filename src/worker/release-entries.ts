@@ -46,9 +46,9 @@ export function releaseToPause(
     job.isIsolated ? job.id : pauseIdsOf(event).join(),
   );
   const releases = [...groups.values()].flatMap((group) => {
-    const jobIds: string[] = [];
+    let jobId = '';
     return group.map(({ job, event }, index): Release => {
-      const jobId = (jobIds[Math.floor(index / maxEventsPerJob)] ??= newJobId());
+      if (index % maxEventsPerJob === 0) jobId = newJobId();
       const to = { jobId, pauseIds: pauseIdsOf(event), ...isolationOf(job) };
       return { events: [event], fromJobId: job.id, to };
     });

@@ -79,22 +79,24 @@ export function startWorker(options: WorkerOptions): Worker {
     await fetchLoop.releaseLate();
     await executor.probeLocked();
   });
-  const readPauses = createTask('the pauses could not be read; trying again', log, async () => {
+  const readPauses = async () => {
     if (stopping.signal.aborted) return;
     await pauses.read();
     await fetchLoop.releasePaused();
     executor.pump();
-  });
+  };
+  const pausesUnread = 'the pauses could not be read; trying again';
   const timers = [
     setInterval(beat, Math.min(options.heartbeatMs / 3, 5_000)),
     setInterval(tick, tickMs),
-    setInterval(readPauses, options.pollMs),
+    setInterval(createTask(pausesUnread, log, readPauses), options.pollMs),
   ];
   const looping = fetchLoop.run();
 
   return {
     wake: () => wakeup.wake(),
-    readPauses,
+    // Also while another read is under way: it may have seen the pauses before the change.
+    readPauses: createTask(pausesUnread, log, readPauses, true),
     stop: async (graceMs, crash) => {
       if (stopping.signal.aborted) return;
       stopping.abort();
@@ -112,11 +114,16 @@ export function startWorker(options: WorkerOptions): Worker {
   };
 }
 
-/** One pass at a time; a pass that comes while another runs is left out. */
-function createTask(whatFailed: string, log: Logger, pass: () => Promise<void>): () => void {
+/** One pass at a time, unless they may overlap: a pass that comes while another runs is left out. */
+function createTask(
+  whatFailed: string,
+  log: Logger,
+  pass: () => Promise<void>,
+  mayOverlap = false,
+): () => void {
   let isRunning = false;
   return () => {
-    if (isRunning) return;
+    if (isRunning && !mayOverlap) return;
     isRunning = true;
     pass()
       .catch((error: unknown) => log.warn({ error: describeError(error).text }, whatFailed))
