@@ -211,10 +211,12 @@ export class Executor {
 
   /** One by one, in the slot of the transaction that was rolled back. */
   async #runEach(entries: readonly Entry[]): Promise<void> {
-    const { attempts, buffer } = this.#options;
+    const { attempts, buffer, pauses } = this.#options;
     for (const [index, entry] of entries.entries()) {
       if (!this.#isStopping()) {
-        await this.#runAlone(entry);
+        // A pause may have begun because of what made the others fail.
+        if (pauses.holds(entry.event)) buffer.putBack([entry]);
+        else await this.#runAlone(entry);
         continue;
       }
       const rest = entries.slice(index);

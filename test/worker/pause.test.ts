@@ -77,7 +77,7 @@ t.test(
     const worker = startOn(t, inbox, [handler], 8);
     await waitForStatus(inbox, 'products/update', 'PROCESSED', 3);
     const waiting = await waitForPaused(inbox, 43);
-    t.ok(waiting.length <= 6, `many in a job: ${waiting.join()}`);
+    t.ok(waiting.length < 20, `many in a job: ${waiting.join()}`);
     t.match(await rowOf(inbox, paused[0]!), { status: 'PENDING', attempts: 0, failures: 0, deferrals: 0 });
 
     await inbox.sql(`UPDATE webhook_events SET received_at = received_at - interval '1 minute'`);
@@ -185,22 +185,17 @@ t.test(
     await takeJob(inbox);
     await loseJobs(inbox);
     await pause(inbox, { source: 'stripe' });
-    startOn(t, inbox, [all]);
+    const worker = startOn(t, inbox, [all]);
     t.same(await waitForPaused(inbox, 2), [1, 1]);
-    await endPauses(inbox.database, 'all');
-    let alone = 0;
-    const worker = startOn(t, await openInboxOn(t, inbox.url), [
-      defineHandler({ ...all, handle: async () => void alone++ }),
-    ]);
     await worker.stop(1_000);
+    await endPauses(inbox.database, 'all');
     t.equal(await releaseResumed(resumer(inbox)), 2);
     const jobs =
       await inbox.sql(`SELECT name, data->'hasUnchargedLoss' AS uncharged, retry_limit FROM pgboss.job
     WHERE state = 'created'`);
-    t.same(
-      jobs,
-      jobs.map(() => ({ name: 'webhooks-isolated', uncharged: true, retry_limit: 3 })),
-    );
+    const isolated = { name: 'webhooks-isolated', uncharged: true, retry_limit: 3 };
+    t.same(jobs, [isolated, isolated]);
+    startOn(t, inbox, [all]);
     await waitForStatus(inbox, 'invoice.paid', 'PROCESSED', 2);
   },
 );
