@@ -144,7 +144,10 @@ export function handlerProblem(value: unknown): string | undefined {
   if (typeof handler !== 'object' || handler === null)
     return 'a handler is an object, made by defineHandler({ … })';
   if (typeof handler.provider !== 'string') return 'provider is missing, e.g. provider: "stripe"';
-  if (handler.name !== undefined && !/^[\w.-]{1,100}$/.test(handler.name))
+  if (
+    handler.name !== undefined &&
+    (typeof handler.name !== 'string' || !/^[\w.-]{1,100}$/.test(handler.name))
+  )
     return 'name must have 1 to 100 letters, digits, ".", "_" or "-"';
   const topics = [handler.topic].flat();
   if (!topics.length || topics.some((topic) => typeof topic !== 'string' || !/^[^*]*\*?$/.test(topic))) {
