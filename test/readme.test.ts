@@ -66,6 +66,7 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
       `INSERT INTO postbell_processes (process_id, kind, host, version) VALUES (gen_random_uuid(), 'web', 'web.1', '0.2.0')`,
     );
     await database.query(`INSERT INTO rejection_counts VALUES ('stripe', now(), 'too_old', 1, now())`);
+    await database.query(`INSERT INTO pauses (handler) VALUES ('charge-orders')`);
     const statements = blocks('sql');
     t.ok(statements.length >= 7, 'the cookbook is there');
     for (const statement of statements) {

@@ -111,7 +111,12 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
   const listener = config.DATABASE_POOLER
     ? undefined
     : database.listen(channel, (payload) => {
-        if (payload !== 'jobs') maintenance.onReplay();
+        // Without a payload: notifications may have been missed.
+        if (payload === 'pauses' || payload === undefined) {
+          worker.readPauses();
+          maintenance.onPausesChanged();
+        }
+        if (payload === 'replay' || payload === undefined) maintenance.onReplay();
         worker.wake();
       });
   const stopListening = async () => listener?.close();

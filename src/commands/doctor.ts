@@ -4,6 +4,7 @@ import type { Check, CheckContext } from '../doctor/check.ts';
 import { fail } from '../doctor/check.ts';
 import { checkDeadLetters } from '../doctor/dead-letters.ts';
 import { checkBacklog, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
+import { checkPauses } from '../doctor/pauses.ts';
 import { checkQueue, checkRights, checkSchema } from '../doctor/queue.ts';
 import { checkRejections } from '../doctor/rejections.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
@@ -87,6 +88,7 @@ async function runChecks(
     await attempt('queue', () => checkQueue(context), add);
     await attempt('processes', () => checkProcesses(context), add);
     await attempt('backlog', () => checkBacklog(context), add);
+    await attempt('pauses', () => checkPauses(handlers, context), add);
     await attempt('dead letters', () => checkDeadLetters(context), add);
     await attempt('storage', () => checkStorage(context), add);
     if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);

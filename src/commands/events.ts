@@ -47,8 +47,9 @@ function printEvents({ out }: CommandIo, events: readonly EventSummary[]): void 
 }
 
 /** `now` includes the events that a worker has. */
-function nextTry({ status, nextTryAt }: EventSummary): string {
+function nextTry({ status, nextTryAt, pausedSince }: EventSummary): string {
   if (status !== 'PENDING') return '-';
+  if (pausedSince) return 'paused';
   return nextTryAt ? untilText(nextTryAt) : 'now';
 }
 

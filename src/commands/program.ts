@@ -10,6 +10,7 @@ import { filterFlags } from './filter-flags.ts';
 import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
+import type { PauseOptions, ResumeOptions } from './pause.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';
 import type { SetupOptions } from './setup.ts';
@@ -142,6 +143,35 @@ const replay: Verb<ReplayOptions> = {
   run: async (io, options, [id]) => (await import('./replay.ts')).runReplay(io, id, options),
 };
 
+const scopeFlags = [
+  ['--topic <topic>', "only this topic of the source; a prefix may end in '*'"],
+  ['--handler <name>', 'only events for the handler of this name'],
+] as const;
+
+const pause: Verb<PauseOptions> = {
+  name: 'pause',
+  summary: 'receive and keep events, but do not run them; without arguments: list the pauses',
+  examples: [
+    "postbell pause shopify --topic 'orders/*' --reason 'the warehouse is down'",
+    'postbell pause --handler charge-orders',
+    'postbell pause',
+  ],
+  arguments: [['[source]', 'e.g. shopify']],
+  flags: [...scopeFlags, ['--reason <text>', 'why, for your colleagues']],
+  findsRunningDev: true,
+  run: async (io, options, [source]) => (await import('./pause.ts')).runPause(io, source, options),
+};
+
+const resume: Verb<ResumeOptions> = {
+  name: 'resume',
+  summary: 'end a pause: the events that waited run',
+  examples: ["postbell resume shopify --topic 'orders/*'", 'postbell resume --all'],
+  arguments: [['[source]', 'as in the pause']],
+  flags: [...scopeFlags, ['--all', 'end every pause']],
+  findsRunningDev: true,
+  run: async (io, options, [source]) => (await import('./pause.ts')).runResume(io, source, options),
+};
+
 const send: Verb<SendOptions> = {
   name: 'send',
   summary: 'send a correctly signed delivery, as the provider would',
@@ -232,7 +262,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, start, dev, demo, migrate],
-  ...[status, alerts, events, show, replay, send, forward],
+  ...[status, alerts, events, show, replay, pause, resume, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

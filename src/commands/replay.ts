@@ -118,7 +118,8 @@ function whyNotAfresh({ status }: EventSummary, statuses: readonly EventStatus[]
     : `: add --status ${status} to run it again`;
 }
 
-function whyNotNow({ status, nextTryAt }: EventSummary): string | undefined {
+function whyNotNow({ status, nextTryAt, pausedSince }: EventSummary): string | undefined {
+  if (pausedSince) return ' and waits for the end of a pause: postbell pause lists the pauses';
   if (status !== 'PENDING') return ' and waits for nothing: use replay without --now to run it again';
   return nextTryAt && nextTryAt > new Date()
     ? undefined

@@ -56,6 +56,7 @@ function printEvent(out: OutputStream, event: EventDetail): void {
     ['topic', event.topic],
     ['status', event.status],
     ['next try', event.nextTryAt && `${timeText(event.nextTryAt)} (${untilText(event.nextTryAt)})`],
+    ['paused', event.pausedSince && `since ${timeText(event.pausedSince)}; why: postbell pause`],
     ['reason', event.ignoredReason],
     ['last error', event.lastError],
     ['received', timeText(event.receivedAt)],

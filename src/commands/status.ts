@@ -1,10 +1,13 @@
 // `postbell status`: what each source has received and what became of it, sources that need a look, and the processes.
+import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { countWithoutSecret } from '../events/rejection-counts.ts';
 import { readSourceStates, type SourceState } from '../events/source-states.ts';
+import { printable } from '../printable.ts';
 import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
+import { describePause } from '../terminal/pauses.ts';
 import { countText, durationText, printJson, printLine, printTable } from '../terminal/print.ts';
 import { describeProcesses } from '../terminal/processes.ts';
 
@@ -21,7 +24,7 @@ const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
   const { sources: active } = parseSources(io.env);
-  const { sources, withoutSecret, processes } = await withDatabase(
+  const { sources, withoutSecret, pauses, processes } = await withDatabase(
     io.env,
     'status',
     async ({ database }) => ({
@@ -29,17 +32,19 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       processes: await readProcesses(database),
       withoutSecret: await countWithoutSecret(database),
       sources: await readSourceStates(database),
+      pauses: await countWaiting(database),
     }),
   );
   const silent = findSilent([...active.keys()], sources);
   const off = withoutSecret.filter(({ source }) => !active.has(source));
   if (options.json) {
-    printJson(io.out, { sources, processes, silentSources: silent, sourcesWithoutSecret: off });
+    printJson(io.out, { sources, processes, pauses, silentSources: silent, sourcesWithoutSecret: off });
     return 0;
   }
   if (sources.length === 0) printLine(io.out, 'no event yet');
   else printSources(io, sources);
   printNotes(io, { sources, silent, off });
+  printPauses(io, pauses);
   printProcesses(io, processes);
   return 0;
 }
@@ -112,6 +117,11 @@ function printNotes({ out }: CommandIo, { sources, silent, off }: Notes): void {
       `asked in the last 24 h, but without a secret: ${listOf(off.map(({ source, rejected }) => `${source} (${countText(rejected, 'request')})`))}; the remedy: postbell doctor`,
     );
   if (notes.length > 0) printLine(out, `\n${notes.join('\n')}`);
+}
+
+function printPauses({ out }: CommandIo, pauses: readonly PauseInForce[]): void {
+  if (pauses.length > 0) printLine(out, '');
+  for (const pause of pauses) printLine(out, `paused: ${printable(describePause(pause))}`);
 }
 
 function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[]): void {

@@ -20,10 +20,11 @@ export async function checkBacklog({ database }: CheckContext): Promise<Check[]>
     pending,
     retrying,
     deferred,
+    paused,
     withoutJob,
     oldestUntriedSeconds: oldest,
   } = await readBacklog(database);
-  const details = `${countText(pending, 'event')} pending, ${retrying} of them retrying, ${deferred} deferred`;
+  const details = `${countText(pending, 'event')} pending, ${retrying} of them retrying, ${deferred} deferred, ${paused} paused`;
   const checks: Check[] = [];
   if (withoutJob > 0) {
     const message = `${countText(withoutJob, 'event')} wait for a job longer than a minute`;

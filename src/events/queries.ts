@@ -4,6 +4,7 @@ import type { EventKey } from '../queue/queue.ts';
 import { startOfWaitingJob } from '../queue/start-time.ts';
 import { type EventStatus, summaryColumns } from './event.ts';
 import { type EventFilter, filterConditions, sourcesIn } from './filter.ts';
+import { pausedSinceOf } from './pauses.ts';
 
 export interface EventSummary extends EventKey {
   provider: string;
@@ -22,9 +23,11 @@ export interface EventSummary extends EventKey {
   jobId: string | null;
   /**
    * From when on a worker may take the event, in the past where one may already. null: the event is not PENDING, a
-   * worker has it, or the reconciler is about to enqueue it.
+   * worker has it, the reconciler is about to enqueue it, or it waits for the end of a pause.
    */
   nextTryAt: Date | null;
+  /** Since when there is a pause that the event waits for; null: it does not wait for one. */
+  pausedSince: Date | null;
 }
 
 export interface EventDetail extends EventSummary {
@@ -45,7 +48,8 @@ export interface FailedAttempt {
 }
 
 /** Of `webhook_events e`: the fields of `EventSummary`. The job is looked up for PENDING events only. */
-const summary = `${summaryColumns}, CASE status WHEN 'PENDING' THEN ${startOfWaitingJob('e.job_id')} END AS "nextTryAt"`;
+const summary = `${summaryColumns}, CASE status WHEN 'PENDING' THEN ${startOfWaitingJob('e.job_id')} END AS "nextTryAt",
+  CASE status WHEN 'PENDING' THEN ${pausedSinceOf('e.job_id')} END AS "pausedSince"`;
 
 /** Newest first. */
 export async function listEvents(

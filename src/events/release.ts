@@ -1,5 +1,5 @@
 // The only way out of a job but PROCESSED and IGNORED: events move to new jobs, or are FAILED, in one durable commit.
-import type { Database, Queryable } from '../database/database.ts';
+import type { Database, Queryable, TransactionOptions } from '../database/database.ts';
 import { failpoint } from '../failpoint.ts';
 import { wakeWorkersAtCommit } from '../queue/notify.ts';
 import { type EventKey, failuresOfLoss, keyText, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
@@ -24,8 +24,11 @@ export interface ReleaseDeps {
 export interface Release {
   events: readonly EventKey[];
   fromJobId: string;
-  /** How the new job is enqueued; `failed`: no job, the events are dead letters. */
-  to: Omit<NewJob, 'jobId' | 'events' | 'retryLimit'> | 'failed';
+  /**
+   * How the new job is enqueued; `failed`: no job, the events are dead letters. Releases with the same `jobId` share the
+   * new job; default: a job of their own.
+   */
+  to: (Omit<NewJob, 'jobId' | 'events' | 'retryLimit'> & { jobId?: string }) | 'failed';
   /** Counts as deferred by `Later`. */
   isDeferral?: boolean;
   /** Counts as a failure. */
@@ -41,26 +44,39 @@ export interface Release {
  * @returns the events that left
  */
 export async function releaseEvents(
-  { database, queue, maxAttempts }: ReleaseDeps,
+  deps: ReleaseDeps,
+  releases: readonly Release[],
+  completeOld?: (tx: Queryable) => Promise<unknown>,
+): Promise<DepartedEvent[]> {
+  return deps.database.transaction((tx) => releaseIn(tx, deps, releases, completeOld), durable);
+}
+
+/** A release must not be lost: the events are in their new jobs only. */
+export const durable: TransactionOptions = { settings: { synchronous_commit: 'on' } };
+
+/** `releaseEvents` in a `durable` transaction of the caller, which is for releases only. */
+export async function releaseIn(
+  tx: Queryable,
+  { queue, maxAttempts }: Omit<ReleaseDeps, 'database'>,
   releases: readonly Release[],
   completeOld?: (tx: Queryable) => Promise<unknown>,
 ): Promise<DepartedEvent[]> {
   const departures = releases.flatMap(departuresOf);
   const isFailure = releases.some(({ failure }) => failure !== undefined);
-  return database.transaction(
-    async (tx) => {
-      if (isFailure) await failpoint('worker.before-fail');
-      const departed = await departFromJobs(tx, departures);
-      await failpoint('worker.moved');
-      const jobs = jobsFor(departures, departed, maxAttempts);
-      await queue.enqueue(tx, jobs);
-      if (jobs.some(({ afterSeconds }) => !afterSeconds)) await wakeWorkersAtCommit(tx);
-      if (completeOld && !(await anyStays(tx, departures))) await completeOld(tx);
-      if (isFailure) await failpoint('worker.after-fail');
-      return departed;
-    },
-    { settings: { synchronous_commit: 'on' } },
-  );
+  if (isFailure) await failpoint('worker.before-fail');
+  const departed = await departFromJobs(tx, departures);
+  await failpoint('worker.moved');
+  const jobs = jobsFor(departures, departed, maxAttempts);
+  await queue.enqueue(tx, jobs);
+  if (jobs.some(isForWorkers)) await wakeWorkersAtCommit(tx);
+  if (completeOld && !(await anyStays(tx, departures))) await completeOld(tx);
+  if (isFailure) await failpoint('worker.after-fail');
+  return departed;
+}
+
+/** Workers can fetch the job now. */
+function isForWorkers({ afterSeconds, pauseIds }: NewJob): boolean {
+  return !afterSeconds && !pauseIds;
 }
 
 /** Whether a row still bears its old job, because others hold the row locked. */
@@ -79,7 +95,7 @@ function departuresOf({
   failure,
   failures = 1,
 }: Release): Planned[] {
-  const job = to === 'failed' ? undefined : { ...to, jobId: newJobId() };
+  const job = to === 'failed' ? undefined : { jobId: newJobId(), ...to };
   return events.map((key) => ({
     ...key,
     fromJobId,

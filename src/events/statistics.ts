@@ -1,5 +1,6 @@
 // The state of the inbox: backlog, reasons of failures, topics that arrive. Reads only.
 import type { Queryable } from '../database/database.ts';
+import { heldJobs } from '../queue/paused-jobs.ts';
 
 export interface Backlog {
   pending: number;
@@ -7,9 +8,11 @@ export interface Backlog {
   retrying: number;
   /** Of these: their handler threw Later. */
   deferred: number;
+  /** Of these: they wait for the end of a pause. */
+  paused: number;
   /** Pending events that have had no job for over a minute, although a reconciler would have enqueued them. */
   withoutJob: number;
-  /** Age of the oldest event that was never tried. */
+  /** Age of the oldest event that was never tried and waits for no pause. */
   oldestUntriedSeconds: number | null;
 }
 
@@ -18,9 +21,10 @@ export async function readBacklog(database: Queryable): Promise<Backlog> {
     `SELECT count(*)::int AS pending, count(*) FILTER (WHERE attempts > 0)::int AS retrying,
        count(*) FILTER (WHERE deferrals > 0)::int AS deferred,
        count(*) FILTER (WHERE job_id IS NULL AND received_at < now() - interval '1 minute')::int AS "withoutJob",
-       extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0))::float8
+       count(held.id)::int AS paused,
+       extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0 AND held.id IS NULL))::float8
          AS "oldestUntriedSeconds"
-     FROM {inbox}.webhook_events WHERE status = 'PENDING'`,
+     FROM {inbox}.webhook_events e LEFT JOIN ${heldJobs} AS held ON held.id = e.job_id WHERE status = 'PENDING'`,
   );
   return rows[0]!;
 }

@@ -8,6 +8,8 @@ import { type Target, targetProblems } from './target.ts';
 
 export interface ForwardOptions {
   /** As in `defineHandler`. */
+  name?: string;
+  /** As in `defineHandler`. */
   provider: string;
   /** Only events of this source. Default: every source of the provider. */
   source?: string;
@@ -34,7 +36,7 @@ export function forwardTo({ url, secret, ...which }: ForwardOptions): Handler {
 
 /** @param targetOf is given the event's source */
 export function forwardHandler(
-  which: Pick<Handler, 'provider' | 'source' | 'topic'>,
+  which: Pick<Handler, 'name' | 'provider' | 'source' | 'topic'>,
   targetOf: (source: string) => Target,
 ): Handler {
   return defineHandler({

@@ -61,8 +61,11 @@ export function loadForwards(env: Environment, sourceNames: readonly string[]): 
 
 export function forwardHandlers({ targets, fallback }: Pick<Forwards, 'targets' | 'fallback'>): Handler[] {
   const every = { provider: '*', topic: '*' };
-  if (fallback) return [forwardHandler(every, (source) => targets.get(source) ?? fallback)];
-  return [...targets].map(([source, target]) => forwardHandler({ ...every, source }, () => target));
+  if (fallback)
+    return [forwardHandler({ ...every, name: 'forward' }, (source) => targets.get(source) ?? fallback)];
+  return [...targets].map(([source, target]) =>
+    forwardHandler({ ...every, name: `forward-${source}`, source }, () => target),
+  );
 }
 
 /** A mistyped source would forward nothing, without any message. */

@@ -91,6 +91,11 @@ export type HandlerTopic<P extends string> =
   | OtherText;
 
 export interface Handler<S extends StandardSchema = StandardSchema, P extends HandlerProvider = string> {
+  /**
+   * Names the handler for `postbell pause --handler <name>`: 1 to 100 letters, digits, `.`, `_` or `-`. A worker does not
+   * start with two handlers of one name. Default: none.
+   */
+  name?: string;
   /** The provider's name, e.g. `stripe`; `*`: every provider. A worker does not start with an unknown name. */
   provider: P;
   /** Only events of this source. Default: every source of the provider. */
@@ -139,6 +144,11 @@ export function handlerProblem(value: unknown): string | undefined {
   if (typeof handler !== 'object' || handler === null)
     return 'a handler is an object, made by defineHandler({ … })';
   if (typeof handler.provider !== 'string') return 'provider is missing, e.g. provider: "stripe"';
+  if (
+    handler.name !== undefined &&
+    (typeof handler.name !== 'string' || !/^[\w.-]{1,100}$/.test(handler.name))
+  )
+    return 'name must have 1 to 100 letters, digits, ".", "_" or "-"';
   const topics = [handler.topic].flat();
   if (!topics.length || topics.some((topic) => typeof topic !== 'string' || !/^[^*]*\*?$/.test(topic))) {
     return 'topic must be exact ("invoice.paid"), a prefix ("invoice.*"), "*", or a list of these';
@@ -154,7 +164,8 @@ export function handlerProblem(value: unknown): string | undefined {
   return undefined;
 }
 
-function matchesTopic(patterns: string | readonly string[], topic: string): boolean {
+/** Whether the topic is one of the patterns: exact, a prefix that ends in `*`, or `*`. */
+export function matchesTopic(patterns: string | readonly string[], topic: string): boolean {
   return [patterns]
     .flat()
     .some((pattern) => (pattern.endsWith('*') ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern));

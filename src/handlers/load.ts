@@ -49,8 +49,16 @@ export function checkHandlers(list: readonly unknown[], place: string): Handler[
     const problem = handlerProblem(handler) ?? providerProblem((handler as Handler).provider);
     return problem === undefined ? [] : [`${place}, handler ${index + 1}: ${problem}`];
   });
+  problems.push(
+    ...repeatedNames(list as Handler[]).map((name) => `${place}: two handlers have the name "${name}"`),
+  );
   if (problems.length) throw new ConfigError(problems);
   return list as Handler[];
+}
+
+function repeatedNames(handlers: readonly (Handler | null)[]): string[] {
+  const names = handlers.flatMap((handler) => handler?.name ?? []);
+  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))];
 }
 
 /** Node's import of CommonJS adds one `default` to that of the compiler, and a loader may add another. */

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { type BackgroundTask, startTasks } from './background-tasks.ts';
 import { countTask } from './count.ts';
 import type { DeadLetterDeps } from './dead-letters.ts';
+import { resumeTask, resumeTaskName } from './pauses.ts';
 import { purgeTask, purgeTaskName } from './purge.ts';
 import { reconcileTasks, taskNames } from './reconcile.ts';
 
@@ -13,6 +14,8 @@ export interface MaintenanceOptions extends DeadLetterDeps {
 export interface Maintenance {
   /** Events were set to PENDING: enqueue them at once. */
   onReplay(): void;
+  /** A pause may have ended: release its events at once. */
+  onPausesChanged(): void;
   /** Resolves when the passes that run have ended. */
   stop(): Promise<void>;
 }
@@ -27,11 +30,13 @@ export function startMaintenance({ config, ...deps }: MaintenanceOptions): Maint
       onCleared: () => tasks.wake(taskNames.replays),
     }),
     countTask({ ...deps, onCounted: () => tasks.wake(purgeTaskName) }),
+    resumeTask({ ...deps, intervalMs: config.RECONCILE_SECONDS * 1_000 }),
     ...(retentionMs > 0 ? [purgeTask({ ...deps, retentionMs })] : []),
   ];
   const tasks = startTasks(list, deps.log);
   return {
     onReplay: () => tasks.wake(taskNames.replays),
+    onPausesChanged: () => tasks.wake(resumeTaskName),
     stop: () => tasks.stop(),
   };
 }

@@ -7,6 +7,8 @@ import type { Logger } from '../logger.ts';
 export const jobs = 'webhooks';
 /** Events that were lost with a worker, one per job: a worker runs such a job while it runs nothing else. */
 export const isolatedJobs = 'webhooks-isolated';
+/** Events that wait for the end of a pause: no worker fetches such a job. */
+export const pausedJobs = 'webhooks-paused';
 export const deadLetters = 'webhooks-dead-letters';
 
 // pg-boss speaks plain SQL to whatever runs it: our pool, so that a process has one, or our transaction.

@@ -1,7 +1,7 @@
 // Wakes idle workers. A lost notification costs at most POLL_SECONDS.
 import type { Queryable } from '../database/database.ts';
 
-/** The channel of all notifications, `{postbell}` filled in; the trigger on webhook_events sends `replay` on it. */
+/** The channel of all notifications, `{postbell}` filled in; the trigger on webhook_events sends `replay` on it, the trigger on pauses `pauses`. */
 export const channel = '{postbell}';
 
 /** The notification leaves with the COMMIT of `tx`. */

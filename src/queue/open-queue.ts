@@ -1,7 +1,8 @@
 // The queue on pg-boss: each call in pg-boss's words.
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
-import { bridge, deadLetters, isolatedJobs, jobs, openBoss } from './boss.ts';
+import { bridge, deadLetters, isolatedJobs, jobs, openBoss, pausedJobs } from './boss.ts';
+import { lockResumed } from './paused-jobs.ts';
 import { applyPolicy } from './policy.ts';
 import type { EventKey, FetchedJob, NewJob, Queue } from './queue.ts';
 import { createQueueStatistics } from './statistics.ts';
@@ -10,6 +11,10 @@ import { createQueueStatistics } from './statistics.ts';
 interface JobData {
   events: [string, string][];
   hasUnchargedLoss?: true;
+  /** Of a paused job: the pauses that hold it. */
+  pauses?: readonly number[];
+  /** Of a paused job: it was an isolated one. */
+  isIsolated?: true;
 }
 
 /** A handler must not start on a claim that a crash of Postgres takes back: two workers would run the event. */
@@ -108,12 +113,23 @@ export async function openQueue(
       const { rows } = await database.query<{ id: string }>({
         // pg-boss has no call that asks for many ids at once; a test holds these four columns in place.
         text: `
-          SELECT id FROM {queue}.job WHERE name IN ($1, $2) AND id = ANY($3::uuid[]) AND state < 'completed'
+          SELECT id FROM {queue}.job WHERE name IN ($1, $2, $5) AND id = ANY($3::uuid[]) AND state < 'completed'
           UNION ALL
           SELECT source_id FROM {queue}.job WHERE name = $4 AND state < 'completed' AND source_id = ANY($3::uuid[])`,
-        values: [jobs, isolatedJobs, jobIds, deadLetters],
+        values: [jobs, isolatedJobs, jobIds, deadLetters, pausedJobs],
       });
       return new Set(rows.map((row) => row.id));
+    },
+    lockResumed: async (tx, pauseIds, after, limit) =>
+      (await lockResumed(tx, pauseIds, after, limit)).map(({ id, data, createdAt }) => ({
+        id,
+        events: readEventKeys(data),
+        isIsolated: (data as Partial<JobData> | null)?.isIsolated === true,
+        hasUnchargedLoss: hasUnchargedLoss(data),
+        createdAt,
+      })),
+    completePaused: async (tx, jobIds) => {
+      if (jobIds.length > 0) await boss.deleteJob(pausedJobs, [...jobIds], { db: bridge(tx) });
     },
     stop: async () => {
       await statistics.settled();
@@ -122,12 +138,13 @@ export async function openQueue(
   };
 }
 
-function queueOf({ isIsolated = false }: { isIsolated?: boolean }): string {
+function queueOf({ isIsolated = false, pauseIds = [] }: Pick<NewJob, 'isIsolated' | 'pauseIds'>): string {
+  if (pauseIds.length > 0) return pausedJobs;
   return isIsolated ? isolatedJobs : jobs;
 }
 
 /** pg-boss takes the jobs of one queue at a time. Queues without any are left out. */
-function byQueue<J extends { isIsolated?: boolean }>(some: readonly J[]): Map<string, J[]> {
+function byQueue<J extends Pick<NewJob, 'isIsolated' | 'pauseIds'>>(some: readonly J[]): Map<string, J[]> {
   return Map.groupBy(some, queueOf);
 }
 
@@ -135,6 +152,8 @@ function toInsert(job: NewJob) {
   const data: JobData = {
     events: job.events.map(({ source, eventId }) => [source, eventId]),
     ...(job.hasUnchargedLoss ? { hasUnchargedLoss: true } : {}),
+    ...(job.pauseIds?.length ? { pauses: job.pauseIds } : {}),
+    ...(job.pauseIds?.length && job.isIsolated ? { isIsolated: true } : {}),
   };
   return {
     id: job.jobId,

@@ -34,6 +34,20 @@ export interface NewJob {
    * losses were its own.
    */
   hasUnchargedLoss?: boolean;
+  /** The events wait for the end of these pauses: no worker fetches the job. Default: none. */
+  pauseIds?: readonly number[];
+}
+
+/** A job whose events wait for the end of a pause. */
+export interface PausedJob {
+  id: string;
+  events: readonly EventKey[];
+  /** The event was in an isolated job, and has to be in one again. */
+  isIsolated: boolean;
+  /** As in `NewJob`. */
+  hasUnchargedLoss: boolean;
+  /** As text with microseconds. */
+  createdAt: string;
 }
 
 /** One fetch of a job. `id` and `retryCount` name the fetch: after the job was lost, calls on it do nothing. */
@@ -91,8 +105,20 @@ export interface Queue {
   completeDead(tx: Queryable, dead: readonly DeadJob[]): Promise<void>;
   /** Creates the queues, or updates them to the retry policy. */
   applyPolicy(policy: RetryPolicy): Promise<void>;
-  /** Which of these jobs are still to be run, or wait in the dead-letter queue. */
+  /** Which of these jobs are still to be run, wait for the end of a pause, or wait in the dead-letter queue. */
   livingJobs(jobIds: readonly string[]): Promise<Set<string>>;
+  /**
+   * Locks paused jobs that none of these pauses holds, oldest first; those that others hold locked are skipped.
+   * @param after the last job of the page before
+   */
+  lockResumed(
+    tx: Queryable,
+    pauseIds: readonly number[],
+    after: Pick<PausedJob, 'id' | 'createdAt'> | undefined,
+    limit: number,
+  ): Promise<PausedJob[]>;
+  /** Deletes paused jobs whose events have all left them, in the transaction that locked the jobs. */
+  completePaused(tx: Queryable, jobIds: readonly string[]): Promise<void>;
   stop(): Promise<void>;
 }
 

@@ -12,6 +12,7 @@ import type { Completions } from './completions.ts';
 import { CrashError, type FailureDeps, settleFailure } from './failure.ts';
 import { claimOf, describeWork, type Entry, type FailedAttempt, type Outcome } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
+import type { Pauses } from './pauses.ts';
 import { runsOf } from './plan.ts';
 import { releaseEntries } from './release-entries.ts';
 import { isShareable, maxSharedEvents, maxSharedMs, runShared } from './shared-transaction.ts';
@@ -22,6 +23,8 @@ export interface ExecutorOptions {
   failures: FailureDeps;
   buffer: JobBuffer;
   completions: Completions;
+  /** No handler of an event that a pause holds is started. */
+  pauses: Pick<Pauses, 'holdsNone' | 'holds'>;
   /** Slots. */
   concurrency: number;
   watchdog: Pick<Watchdog, 'enter'> | undefined;
@@ -119,8 +122,7 @@ export class Executor {
   }
 
   #next(): Work | undefined {
-    const { buffer } = this.#options;
-    const [first] = buffer.take((entry) => this.#isFree(entry));
+    const [first] = this.#take((entry) => this.#isFree(entry));
     if (!first) return undefined;
     const entries: [Entry, ...Entry[]] = [first, ...this.#othersFor(first)];
     return { entries, done: this.#run(entries) };
@@ -128,12 +130,17 @@ export class Executor {
 
   /** Takes more events from the buffer, which run together with the first. */
   #othersFor(first: Entry): Entry[] {
-    const { buffer } = this.#options;
     if (first.plan.kind === 'ignore')
-      return buffer.take(({ plan }) => plan.kind === 'ignore', maxIgnoredTogether - 1);
+      return this.#take(({ plan }) => plan.kind === 'ignore', maxIgnoredTogether - 1);
     const handler = batchHandlerOf(first);
-    if (handler) return buffer.take((entry) => batchHandlerOf(entry) === handler, maxBatchEvents - 1);
-    return isShareable(first) ? buffer.take(isShareable, this.#roomToShare(first) - 1) : [];
+    if (handler) return this.#take((entry) => batchHandlerOf(entry) === handler, maxBatchEvents - 1);
+    return isShareable(first) ? this.#take(isShareable, this.#roomToShare(first) - 1) : [];
+  }
+
+  #take(fits: (entry: Entry) => boolean, most = 1): Entry[] {
+    const { buffer, pauses } = this.#options;
+    if (pauses.holdsNone()) return buffer.take(fits, most);
+    return buffer.take((entry) => fits(entry) && !pauses.holds(entry.event), most);
   }
 
   #run(entries: readonly [Entry, ...Entry[]]): Promise<void> {
@@ -204,10 +211,12 @@ export class Executor {
 
   /** One by one, in the slot of the transaction that was rolled back. */
   async #runEach(entries: readonly Entry[]): Promise<void> {
-    const { attempts, buffer } = this.#options;
+    const { attempts, buffer, pauses } = this.#options;
     for (const [index, entry] of entries.entries()) {
       if (!this.#isStopping()) {
-        await this.#runAlone(entry);
+        // A pause may have begun because of what made the others fail.
+        if (pauses.holds(entry.event)) buffer.putBack([entry]);
+        else await this.#runAlone(entry);
         continue;
       }
       const rest = entries.slice(index);

@@ -11,8 +11,10 @@ import type { Completions } from './completions.ts';
 import { readEntries } from './entries.ts';
 import type { Executor } from './executor.ts';
 import { type FailureDeps, nextDelaySeconds } from './failure.ts';
+import type { Entry } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
-import { releaseEntries } from './release-entries.ts';
+import type { Pauses } from './pauses.ts';
+import { releaseEntries, releaseToPause } from './release-entries.ts';
 import type { Wakeup } from './wakeup.ts';
 
 export interface FetchLoopOptions {
@@ -25,6 +27,7 @@ export interface FetchLoopOptions {
   buffer: JobBuffer;
   completions: Completions;
   executor: Executor;
+  pauses: Pauses;
   wakeup: Wakeup;
   concurrency: number;
   /** Longest wait of an idle worker. */
@@ -85,6 +88,10 @@ export class FetchLoop {
 
   /** @returns true when nothing can be fetched now */
   async #turn(): Promise<boolean> {
+    const { pauses } = this.#options;
+    // A pause that began before an event came in holds the event.
+    await pauses.settled();
+    if (!pauses.areKnown()) await pauses.read();
     if (!this.#isOrdinaryTurn && (await this.#isolatedIsDue())) {
       this.#isOrdinaryTurn = true;
       if (await this.#becomesIdle()) await this.#runIsolated();
@@ -143,6 +150,7 @@ export class FetchLoop {
     const perJob = fresh.reduce((sum, { events }) => sum + events.length, 0) / fresh.length;
     this.#eventsPerJob = Math.max(1, (this.#eventsPerJob + perJob) / 2);
     executor.pump();
+    await this.releasePaused();
     await this.releaseLate();
     if (buffer.readyCount() > 0) executor.pump();
   }
@@ -189,6 +197,7 @@ export class FetchLoop {
     try {
       await this.#admit([job]);
       executor.pump();
+      await this.releasePaused();
       while (executor.busySlots() > 0) await wakeup.wait(pollMs);
     } finally {
       executor.isolate(undefined);
@@ -212,6 +221,21 @@ export class FetchLoop {
       );
       if (isDead) log.error({ source, eventId, attempts }, 'the event is a dead letter');
     }
+  }
+
+  /**
+   * Gives back the events that a pause holds, to wait for its end. To be called after each fetch, when a pause has begun, and
+   * by a timer, for events whose rows were locked.
+   */
+  async releasePaused(): Promise<void> {
+    const { buffer, executor, pauses } = this.#options;
+    const isPaused = ({ event }: Entry) => pauses.holds(event);
+    if (pauses.holdsNone() || !buffer.hasReady(isPaused)) return;
+    // Events must not be left to a pause that has ended since.
+    await pauses.read();
+    const locked = await releaseToPause(buffer.takeOut(isPaused), pauses.idsFor, this.#options);
+    for (const entry of locked) buffer.waitForLock(entry, performance.now());
+    executor.pump();
   }
 
   /** Gives back the events that would start too late, together. To be called at each fetch, and by a timer. */

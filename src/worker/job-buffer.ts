@@ -83,6 +83,18 @@ export class JobBuffer {
     return this.#ready.splice(keep);
   }
 
+  /** Takes the ready entries that fit out, to be released. */
+  takeOut(fits: (entry: Entry) => boolean): Entry[] {
+    const taken = this.#ready.filter(fits);
+    if (taken.length > 0) this.#ready = this.#ready.filter((entry) => !fits(entry));
+    return taken;
+  }
+
+  /** Whether a ready entry fits. */
+  hasReady(fits: (entry: Entry) => boolean): boolean {
+    return this.#ready.some(fits);
+  }
+
   /** The row is locked: looked at again after 2 s, then after twice as long, at most 10 s. */
   waitForLock(entry: Entry, now: number, lastWaitMs?: number): void {
     this.#running.delete(entry.key);

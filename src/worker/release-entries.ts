@@ -1,8 +1,9 @@
 // Releases entries whose handlers have not started: another worker runs their events.
 import { describeError } from '../errors.ts';
-import { releaseEvents } from '../events/release.ts';
+import type { StoredEvent } from '../events/event.ts';
+import { type Release, releaseEvents } from '../events/release.ts';
 import type { Logger } from '../logger.ts';
-import { keyText } from '../queue/queue.ts';
+import { keyText, maxEventsPerJob, newJobId } from '../queue/queue.ts';
 import type { Completions } from './completions.ts';
 import type { FailureDeps } from './failure.ts';
 import { type Entry, isolationOf } from './job.ts';
@@ -20,17 +21,47 @@ export interface ReleaseEntriesDeps {
  * Never rejects: after an error the heartbeats of the jobs end, and other workers get them.
  * @returns entries whose rows others hold locked: they are still with their jobs, and the caller's
  */
-export async function releaseEntries(
-  entries: readonly Entry[],
-  { buffer, completions, failures, log }: ReleaseEntriesDeps,
-): Promise<Entry[]> {
-  if (entries.length === 0) return [];
+export function releaseEntries(entries: readonly Entry[], deps: ReleaseEntriesDeps): Promise<Entry[]> {
   const byJob = Map.groupBy(entries, ({ job }) => job);
   const releases = [...byJob].map(([job, some]) => ({
     events: some.map(({ event }) => event),
     fromJobId: job.id,
     to: { priority: 1, ...isolationOf(job) },
   }));
+  return release(entries, releases, deps);
+}
+
+/**
+ * Moves the events to jobs that wait for the end of their pauses, up to 16 in a job: where those of a light hour came one
+ * by one, a long pause would leave as many jobs. An isolated event stays alone, and is isolated again afterwards.
+ * @param pauseIdsOf the pauses that hold the event
+ * @returns as `releaseEntries`
+ */
+export function releaseToPause(
+  entries: readonly Entry[],
+  pauseIdsOf: (event: StoredEvent) => readonly number[],
+  deps: ReleaseEntriesDeps,
+): Promise<Entry[]> {
+  const groups = Map.groupBy(entries, ({ job, event }) =>
+    job.isIsolated ? job.id : pauseIdsOf(event).join(),
+  );
+  const releases = [...groups.values()].flatMap((group) => {
+    let jobId = '';
+    return group.map(({ job, event }, index): Release => {
+      if (index % maxEventsPerJob === 0) jobId = newJobId();
+      const to = { jobId, pauseIds: pauseIdsOf(event), ...isolationOf(job) };
+      return { events: [event], fromJobId: job.id, to };
+    });
+  });
+  return release(entries, releases, deps);
+}
+
+async function release(
+  entries: readonly Entry[],
+  releases: readonly Release[],
+  { buffer, completions, failures, log }: ReleaseEntriesDeps,
+): Promise<Entry[]> {
+  if (entries.length === 0) return [];
   try {
     const released = new Set((await releaseEvents(failures, releases)).map(keyText));
     for (const entry of entries.filter(({ key }) => released.has(key))) {

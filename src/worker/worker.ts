@@ -11,6 +11,7 @@ import { Executor } from './executor.ts';
 import { CrashError, type FailureDeps, InterruptedError } from './failure.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { JobBuffer } from './job-buffer.ts';
+import { Pauses } from './pauses.ts';
 import { Timings } from './timings.ts';
 import { Wakeup } from './wakeup.ts';
 
@@ -34,6 +35,8 @@ export interface WorkerOptions extends Omit<FailureDeps, 'queue'> {
 export interface Worker {
   /** There may be work: a notification, a replay. */
   wake(): void;
+  /** A pause began or ended. */
+  readPauses(): void;
   /**
    * Takes no new work, releases events whose handlers have not started, waits `graceMs` for those that run, then
    * interrupts them. An interrupted attempt is rolled back and costs no failure.
@@ -58,7 +61,8 @@ export function startWorker(options: WorkerOptions): Worker {
     stopping: stopping.signal,
     signal: interrupting.signal,
   };
-  const shared = { ...options, failures: options, buffer, completions, wakeup };
+  const pauses = new Pauses(database, options.handlers);
+  const shared = { ...options, failures: options, buffer, completions, pauses, wakeup };
   const executor = new Executor({ ...shared, attempts, watchdog: options.watchdog });
   const fetchLoop = new FetchLoop({ ...shared, executor, stopping: stopping.signal });
 
@@ -71,14 +75,28 @@ export function startWorker(options: WorkerOptions): Worker {
   });
   const tick = createTask('waiting events could not be looked at; trying again', log, async () => {
     if (stopping.signal.aborted) return;
+    await fetchLoop.releasePaused();
     await fetchLoop.releaseLate();
     await executor.probeLocked();
   });
-  const timers = [setInterval(beat, Math.min(options.heartbeatMs / 3, 5_000)), setInterval(tick, tickMs)];
+  const readPauses = async () => {
+    if (stopping.signal.aborted) return;
+    await pauses.read();
+    await fetchLoop.releasePaused();
+    executor.pump();
+  };
+  const pausesUnread = 'the pauses could not be read; trying again';
+  const timers = [
+    setInterval(beat, Math.min(options.heartbeatMs / 3, 5_000)),
+    setInterval(tick, tickMs),
+    setInterval(createTask(pausesUnread, log, readPauses), options.pollMs),
+  ];
   const looping = fetchLoop.run();
 
   return {
     wake: () => wakeup.wake(),
+    // Also while another read is under way: it may have seen the pauses before the change.
+    readPauses: createTask(pausesUnread, log, readPauses, true),
     stop: async (graceMs, crash) => {
       if (stopping.signal.aborted) return;
       stopping.abort();
@@ -96,11 +114,16 @@ export function startWorker(options: WorkerOptions): Worker {
   };
 }
 
-/** One pass at a time; a pass that comes while another runs is left out. */
-function createTask(whatFailed: string, log: Logger, pass: () => Promise<void>): () => void {
+/** One pass at a time, unless they may overlap: a pass that comes while another runs is left out. */
+function createTask(
+  whatFailed: string,
+  log: Logger,
+  pass: () => Promise<void>,
+  mayOverlap = false,
+): () => void {
   let isRunning = false;
   return () => {
-    if (isRunning) return;
+    if (isRunning && !mayOverlap) return;
     isRunning = true;
     pass()
       .catch((error: unknown) => log.warn({ error: describeError(error).text }, whatFailed))

@@ -56,6 +56,37 @@ t.test('an event is PROCESSED; stop lets the running handler finish, and nothing
   );
 });
 
+t.test('a pause begins and ends at once, by LISTEN, with plain SQL', async (t) => {
+  const inbox = await openInbox(t);
+  const handle = async () => {};
+  const handlers = [
+    defineHandler({ provider, topic: 'invoice.paid', handle }),
+    defineHandler({ provider, topic: 'invoice.slow', handle }),
+  ];
+  const env = { DATABASE_URL: inbox.url, POLL_SECONDS: '300', RECONCILE_SECONDS: '3600' };
+  const worker = await startWorker({ handlers, env, log: captureLog().log });
+  t.teardown(() => worker.stop());
+  await worker.ready;
+  const [first, paused, other] = [newEvent(), newEvent(), newEvent({ topic: 'invoice.slow' })];
+  const waitForStatus = (event: typeof first, status: string) =>
+    waitFor(async () => (await eventRows(inbox, [event]))[0]?.status === status, { what: status });
+  const store = async (...events: (typeof first)[]) => {
+    await storeEvents(inbox, events, events.length);
+    await inbox.sql(`SELECT pg_notify('postbell', 'jobs')`);
+  };
+  await store(first);
+  await waitForStatus(first, 'PROCESSED');
+  await inbox.sql(`INSERT INTO pauses (source, topic) VALUES ('stripe', 'invoice.p*')`);
+  await store(paused, other);
+  await waitForStatus(other, 'PROCESSED');
+  const held = `SELECT FROM pgboss.job j JOIN webhook_events e ON e.job_id = j.id WHERE name = 'webhooks-paused'`;
+  await waitFor(async () => (await inbox.sql(held)).length === 1, { what: 'the event to be set aside' });
+  t.match(await eventRows(inbox, [paused]), [{ status: 'PENDING', attempts: 0 }]);
+  await inbox.sql('DELETE FROM pauses');
+  await waitForStatus(paused, 'PROCESSED');
+  t.match(await eventRows(inbox, [paused]), [{ attempts: 1 }]);
+});
+
 t.test('a database that is not migrated rejects `ready`; after the migration the worker works', async (t) => {
   const { url } = await createTestDatabase(t, { migrated: false });
   const env = { DATABASE_URL: url };

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync, type Format } from 'esbuild';
 import t, { type Test } from 'tap';
+import { defineHandler } from '../../src/handlers/handler.ts';
+import { checkHandlers } from '../../src/handlers/load.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { runProcess } from '../support/processes.ts';
 
@@ -177,4 +179,17 @@ t.test('a worker does not start with a module that fails, or for an unknown prov
     `a.ts, handler 1: there is no provider "strpe"; did you mean stripe?\n` +
       `a.ts, handler 2: there is no provider "our-own-billing-system"; all providers: postbell providers\n`,
   );
+});
+
+t.test('a name is plain, and no two handlers have the same', (t) => {
+  const rest = { provider: 'stripe', topic: '*', handle: async () => {} };
+  for (const name of ['', 'charge orders', 'x'.repeat(101), 5])
+    t.throws(() => defineHandler({ ...rest, name: name as string }), /name must have 1 to 100/);
+  const [charge, mail] = [
+    defineHandler({ ...rest, name: 'charge' }),
+    defineHandler({ ...rest, name: 'mail' }),
+  ];
+  t.equal(checkHandlers([charge, mail, rest, rest], 'list').length, 4);
+  t.throws(() => checkHandlers([charge, mail, charge], 'list'), /list: two handlers have the name "charge"/);
+  t.end();
 });

@@ -238,7 +238,10 @@ t.test('who gives no secret away, and who is no source, is told', async (t) => {
     code: 1,
     stderr: /Stripe does not send its secret; .*Dashboard/,
   });
-  t.match(await cli.inside(['setup', 'notoin']), { code: 1, stderr: /no source "notoin"; did you mean notion/ });
+  t.match(await cli.inside(['setup', 'notoin']), {
+    code: 1,
+    stderr: /no source "notoin"; did you mean notion/,
+  });
 });
 
 t.test(

@@ -7,6 +7,7 @@ import { readEntries } from '../../src/worker/entries.ts';
 import { Executor } from '../../src/worker/executor.ts';
 import type { Outcome } from '../../src/worker/job.ts';
 import { JobBuffer } from '../../src/worker/job-buffer.ts';
+import { Pauses } from '../../src/worker/pauses.ts';
 import { Timings } from '../../src/worker/timings.ts';
 import { Wakeup } from '../../src/worker/wakeup.ts';
 import { eventRows, type Inbox, testPolicy } from './inbox.ts';
@@ -57,6 +58,7 @@ export async function runJobs(
     failures: settings,
     buffer,
     completions,
+    pauses: new Pauses(inbox.database, () => handlers),
     concurrency: settings.concurrency,
     watchdog: undefined,
     wakeup: new Wakeup(),
