@@ -17,6 +17,8 @@ const neededParts: Readonly<Record<string, string>> = {
     'Node 24, the packages, and the handlers; the container runs `postbell web`, `postbell worker` or `postbell migrate`',
   '.dockerignore': '.env, .postbell and node_modules',
   '.github/workflows/postbell.yml': 'a Postgres, `postbell migrate`, and the tests of the handlers',
+  [`${handlersFolder}/tsconfig.json`]:
+    '"noEmit", "erasableSyntaxOnly", "verbatimModuleSyntax" and "allowImportingTsExtensions", because Node runs the handlers without a build',
   [`${handlersFolder}/package.json`]: '"type": "module"',
 };
 

@@ -14,7 +14,7 @@ import type { Entry } from '../worker/job.ts';
 import { planEvent } from '../worker/plan.ts';
 import { databaseInside } from './database-inside.ts';
 import { rollBackAndCompare } from './row-changes.ts';
-import type { DatabaseOptions, RowChange } from './types.ts';
+import type { RowChange, TrialDatabase } from './types.ts';
 
 const savepoint = 'postbell_run_handler';
 export const log = createLogger('silent', 'test', { toStandardError: true });
@@ -34,7 +34,7 @@ export interface Inside {
  * @throws whatever `prepare` and `work` throw, TypeError without a database, Error with the remedy for a database that cannot be used
  */
 export async function rolledBack<T>(
-  { database: url, schema, prepare, timeoutMs }: DatabaseOptions & { timeoutMs: number },
+  { database: url, schema, prepare, timeoutMs }: TrialDatabase & { timeoutMs: number },
   work: (inside: Inside) => Promise<T>,
 ): Promise<T> {
   if (!url) throw new TypeError('database must be the URL of a database on which `postbell migrate` has run');

@@ -41,7 +41,7 @@ export interface TrialBody extends TrialFacts {
 /** The event that a handler is run for. */
 export type TrialEvent = TrialPayload | TrialBody;
 
-export interface DatabaseOptions {
+export interface TrialDatabase {
   /** URL of a database on which `postbell migrate` has run. Nothing in it changes but sequences. */
   database: string;
   /** As POSTBELL_SCHEMA. Default: `public`. */
@@ -53,12 +53,12 @@ export interface DatabaseOptions {
 }
 
 export type RunOptions = TrialEvent &
-  DatabaseOptions & {
+  TrialDatabase & {
     /** 1 for the first attempt, the default; the 5th failure is final, as with the default of MAX_ATTEMPTS. */
     attempt?: number;
   };
 
-export interface BatchOptions extends DatabaseOptions {
+export interface BatchOptions extends TrialDatabase {
   /** 1 to 200, each with an id of its own. */
   events: readonly TrialEvent[];
 }

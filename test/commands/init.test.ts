@@ -215,7 +215,7 @@ const ownTexts: Record<string, { text: string; note?: RegExp }> = {
   '.dockerignore': { text: 'node_modules\n', note: /.dockerignore is yours.*\.env/ },
   '.github/workflows/postbell.yml': { text: 'on: push\n', note: /postbell.yml is yours.*postbell migrate/ },
   '.gitignore': { text: 'dist\n', note: /.gitignore does not name .env/ },
-  'handlers/tsconfig.json': { text: '{}' },
+  'handlers/tsconfig.json': { text: '{}', note: /tsconfig.json is yours.*"erasableSyntaxOnly"/ },
   'handlers/package.json': { text: '{ "private": true }', note: /package.json is yours.*"type": "module"/ },
   'handlers/index.ts': { text: `export { default } from 'postbell';` },
 };
