@@ -188,7 +188,7 @@ t.test(
       );
     const pay: Handler['batch'] = async ({ items, tx, signal }) => {
       signal.throwIfAborted();
-      const ids = (items as { payload: { id: string } }[]).map(({ payload: { id } }) => id);
+      const ids = (items as readonly { payload: { id: string } }[]).map(({ payload: { id } }) => id);
       t.same(
         items.map(({ event }) => event.id),
         ids.map((id) => `evt_${id}`),
