@@ -4,9 +4,10 @@ import {
   AtCommitError,
   ConnectionLostError,
   type DatabaseOptions,
+  statementError,
   type Transaction,
 } from '../../src/database/database.ts';
-import { CommitRolledBackError } from '../../src/errors.ts';
+import { CommitRolledBackError, sqlState } from '../../src/errors.ts';
 import { startProxy } from '../faults/proxy.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { makeGate } from '../support/gate.ts';
@@ -201,6 +202,28 @@ t.test('a statement has its time', async (t) => {
   );
   await database.transaction((tx) => tx.query('SELECT pg_sleep(0.4)'), { timeoutMs: 5_000 });
   await terminate();
+});
+
+t.test('a connection whose server became read only is closed at its first rejected write', async (t) => {
+  const database = open(t, { maxConnections: 1, sessionSettings: { default_transaction_read_only: 'on' } });
+  const write = insert('never');
+  const ways: Record<string, () => Promise<unknown>> = {
+    'a statement of the pool': () => database.query(write),
+    'a transaction': () => database.transaction((tx) => tx.query(write)),
+    'a transaction whose work goes on': () =>
+      database.transaction(async (tx) => {
+        await tx.query('SAVEPOINT a');
+        await tx.query(write).catch(() => tx.query('ROLLBACK TO a'));
+      }),
+    'a last statement': () => database.transaction(async (tx) => tx.atCommit(write)),
+  };
+  for (const [name, way] of Object.entries(ways)) {
+    await database.query('SELECT 1');
+    t.equal(database.counts().total, 1);
+    await way().catch((error: unknown) => t.equal(sqlState(statementError(error)), '25006', name));
+    t.equal(database.counts().total, 0, name);
+  }
+  t.same(await notes(), []);
 });
 
 t.test('named statements are prepared and settings belong to the session', async (t) => {
