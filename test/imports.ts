@@ -52,7 +52,13 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http/', 'ops/', 'fastify.ts'],
   'postgres-migrations': ['migrations/'],
   pino: ['logger.ts'],
-  'prom-client': ['http/metrics.ts'],
+  'prom-client': [
+    'http/metrics.ts',
+    'http/worker-metrics.ts',
+    'http/process-metrics.ts',
+    'http/inbox-gauges.ts',
+  ],
+  '@opentelemetry/api': ['tracing.ts'],
   commander: ['main.ts', 'commands/'],
 };
 

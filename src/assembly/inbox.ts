@@ -1,8 +1,10 @@
 // The receiving side, put together: `web` serves it by a server of its own, embedded Postbell by the host's server.
+import { type InboxSample, readSample } from '../events/sample.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { createWebhookCore, type WebhookCore } from '../http/webhook-core.ts';
 import type { Logger } from '../logger.ts';
 import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
+import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
@@ -44,10 +46,13 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   let queue: Queue | undefined;
   let receiver: Receiver | undefined;
   let liveness: Liveness | undefined;
+  let sampler: Sampler<InboxSample> | undefined;
   const closing = new AbortController();
   const lateReceiver = createLateReceiver(() => receiver);
   const metrics = createMetrics({ measuresProcess });
-  metrics.watch(database, lateReceiver);
+  metrics.watchDatabase(database);
+  metrics.watchReceiver(lateReceiver);
+  metrics.watchInbox(() => sampler?.latest());
   const storedSources = createStoredSources(database, log);
   const core = createWebhookCore({
     sources,
@@ -82,6 +87,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         sameBodyHours: config.SAME_BODY_HOURS,
         onDuplicateAnomalies: metrics.countDuplicateAnomalies,
       });
+      sampler = startSampler({ take: (before) => readSample(database, before), log });
       liveness = startLiveness({ database, log, self: identifySelf('web', config) });
     },
     beginClosing: () => {
@@ -90,6 +96,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         { name: 'receiver', run: () => lateReceiver.close() },
         { name: 'queue', run: async () => queue?.stop() },
         { name: 'liveness', run: async () => liveness?.stop() },
+        { name: 'sampler', run: async () => sampler?.stop() },
         { name: 'database', run: () => database.close() },
       ];
     },

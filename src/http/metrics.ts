@@ -1,29 +1,25 @@
 // The Prometheus metrics of `web`. No label has a value that a caller chooses.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Database } from '../database/database.ts';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Receiver } from '../receive/receiver.ts';
 import type { DuplicateAnomaly } from '../receive/store.ts';
+import { createProcessMetrics, type ProcessMetrics } from './process-metrics.ts';
 
-export interface Metrics {
+export interface Metrics extends ProcessMetrics {
   /** Call it once per request. Outcomes: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
   countSignatureFailure(source: string, reason: string): void;
   /** Deliveries that resemble a stored event: `body_conflict`, `suspected_replay`, `replay_flood`. */
   countDuplicateAnomalies(source: string, anomaly: DuplicateAnomaly, count: number): void;
   observeAck(source: string, seconds: number): void;
-  /** The response of GET /metrics. */
-  render(): Promise<{ contentType: string; text: string }>;
+  watchReceiver(receiver: Pick<Receiver, 'waiting'>): void;
 }
 
 const ackBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** @param options.measuresProcess false in a host's process, which measures itself if it wants to; default true */
-export function createMetrics({ measuresProcess = true } = {}): Metrics & {
-  watch(database: Database, receiver?: Receiver): void;
-} {
-  const registry = new Registry();
-  const registers = [registry];
-  if (measuresProcess) collectDefaultMetrics({ register: registry });
+/** @param options as in `createProcessMetrics` */
+export function createMetrics(options: { measuresProcess?: boolean } = {}): Metrics {
+  const common = createProcessMetrics(options);
+  const { registers } = common;
   const requests = new Counter({
     name: 'postbell_requests_total',
     help: 'Requests on webhook routes, by source and outcome',
@@ -50,23 +46,13 @@ export function createMetrics({ measuresProcess = true } = {}): Metrics & {
     registers,
   });
   return {
+    ...common,
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
     countSignatureFailure: (source, reason) => signatureFailures.inc({ source, reason }),
     countDuplicateAnomalies: (source, anomaly, count) =>
       duplicateAnomalies.inc({ source, oddity: anomaly }, count),
     observeAck: (source, seconds) => ack.observe({ source }, seconds),
-    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-    watch: (database, receiver) => {
-      new Gauge({
-        name: 'postbell_database_connections',
-        help: 'Connections of this process, by state',
-        labelNames: ['state'] as const,
-        registers,
-        collect() {
-          for (const [state, count] of Object.entries(database.counts())) this.set({ state }, count);
-        },
-      });
-      if (!receiver) return;
+    watchReceiver: (receiver) => {
       new Gauge({
         name: 'postbell_receive_queue',
         help: 'Verified deliveries that wait for their commit',

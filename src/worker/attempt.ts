@@ -16,6 +16,7 @@ import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { type AttemptResult, claimOf, type Entry } from './job.ts';
+import type { WorkerObserver } from './observer.ts';
 import { type Plan, type PlannedRun, runsOf } from './plan.ts';
 import { withinTime } from './timeout.ts';
 import type { Timings } from './timings.ts';
@@ -28,6 +29,7 @@ export interface AttemptDeps {
   /** The part of `timeoutMs` that an asynchronous schema has used. Default: 0. */
   spentMs?: number;
   timings: Timings;
+  observer?: WorkerObserver | undefined;
   /** Aborted when no further handler may start. */
   stopping: AbortSignal;
   /** Aborted when handlers that run are interrupted. */
@@ -174,18 +176,25 @@ export async function runHandlers(
   deps: AttemptDeps,
 ): Promise<number> {
   const startedAt = performance.now();
-  let durationMs = 0;
+  let endedAt = startedAt;
+  /** Of each handler that was started. */
+  const starts: number[] = [];
   try {
     await withinTime(transaction, deps, deps.signal, (signal) =>
-      callHandlers(transaction, guarded, event, runs, deps, signal),
+      callHandlers(transaction, guarded, event, runs, deps, signal, starts),
     );
   } finally {
-    durationMs = performance.now() - startedAt;
-    for (const { handler } of runs) deps.timings.recordHandler(handler, durationMs);
+    endedAt = performance.now();
+    for (const [index, start] of starts.entries()) {
+      const { handler } = runs[index]!;
+      const ms = (starts[index + 1] ?? endedAt) - start;
+      deps.timings.recordHandler(handler, ms);
+      deps.observer?.handlerRan(handler, event.source, ms);
+    }
   }
   const swallowed = guarded.firstError();
   if (swallowed) await throwIfAborted(transaction, swallowed);
-  return durationMs;
+  return endedAt - startedAt;
 }
 
 async function callHandlers(
@@ -195,9 +204,11 @@ async function callHandlers(
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
   signal: AbortSignal,
+  starts: number[],
 ): Promise<void> {
   try {
     for (const { handler, payload, handlerEvent } of runs) {
+      starts.push(performance.now());
       const context: HandlerContext<unknown> = {
         event: handlerEvent,
         payload,

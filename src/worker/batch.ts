@@ -49,9 +49,13 @@ export async function runBatch(
           runsOf(plan).map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload })),
         );
         const log = deps.log.child({ provider: handler.provider, events: items.length });
+        const startedAt = performance.now();
         try {
           await handler.batch?.({ items, tx: guarded.tx, log, signal });
         } finally {
+          const ms = performance.now() - startedAt;
+          for (const source of new Set(claimed.map(({ event }) => event.source)))
+            deps.observer?.handlerRan(handler, source, ms);
           await guarded.close();
         }
       });

@@ -12,6 +12,7 @@ import type { Completions } from './completions.ts';
 import { CrashError, type FailureDeps, settleFailure } from './failure.ts';
 import { claimOf, describeWork, type Entry, type FailedAttempt, type Outcome } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
+import type { AttemptEnd, WorkerObserver } from './observer.ts';
 import { runsOf } from './plan.ts';
 import { releaseEntries } from './release-entries.ts';
 import { isShareable, maxSharedEvents, maxSharedMs, runShared } from './shared-transaction.ts';
@@ -27,9 +28,18 @@ export interface ExecutorOptions {
   watchdog: Pick<Watchdog, 'enter'> | undefined;
   /** Woken when a slot is free. */
   wakeup: Wakeup;
+  observer?: WorkerObserver | undefined;
 }
 
 const maxIgnoredTogether = 500;
+
+/** The other kinds end no attempt. */
+const endOf: Partial<Record<Outcome['kind'], AttemptEnd>> = {
+  processed: 'processed',
+  ignored: 'ignored',
+  failed: 'failed',
+  deferred: 'deferred',
+};
 
 /** Work that takes a slot until it is done. */
 interface Work {
@@ -250,7 +260,8 @@ export class Executor {
   /** Others run by now: the event gets another isolated job. */
   async #releaseIsolated(entry: Entry): Promise<void> {
     const { attempts, buffer } = this.#options;
-    const locked = await releaseEntries([entry], { ...this.#options, log: attempts.log });
+    const deps = { ...this.#options, log: attempts.log };
+    const locked = await releaseEntries([entry], 'isolated', deps);
     if (locked.length > 0) buffer.waitForLock(entry, performance.now());
   }
 
@@ -268,11 +279,20 @@ export class Executor {
   #conclude(entry: Entry, outcome: Outcome, ms: number): void {
     const { buffer, completions } = this.#options;
     this.#report(entry, outcome, ms);
+    this.#observe(entry, outcome);
     if (outcome.kind === 'locked') buffer.waitForLock(entry, performance.now());
     else if (outcome.kind !== 'left') {
       const finished = buffer.leave(entry);
       if (finished) completions.add(finished);
     }
+  }
+
+  #observe({ event }: Entry, { kind, isDead, releasedFor }: Outcome): void {
+    const { observer } = this.#options;
+    if (!observer) return;
+    if (releasedFor) observer.released(releasedFor, 1);
+    const end = isDead ? 'dead' : endOf[kind];
+    if (end) observer.attemptEnded(event.source, end);
   }
 
   /** The outcome could not be recorded: the job's heartbeat ends, and another worker gets its events. */

@@ -2,6 +2,7 @@
 import type { StoredEvent } from '../events/event.ts';
 import type { Claim } from '../events/locks.ts';
 import type { EventKey, FetchedJob, NewJob } from '../queue/queue.ts';
+import type { ReleaseReason } from './observer.ts';
 import type { Plan } from './plan.ts';
 
 /** One event of a fetched job, with its row and what has to be run. */
@@ -42,6 +43,8 @@ export interface Outcome {
    */
   kind: 'processed' | 'ignored' | 'failed' | 'deferred' | 'released' | 'gone' | 'locked' | 'left';
   reason?: string;
+  /** With `released`. */
+  releasedFor?: ReleaseReason;
   /** With `locked`: a failure that has to be recorded before a handler runs again. */
   isUnrecorded?: boolean;
   /** The event is a dead letter now. */

@@ -7,12 +7,14 @@ import type { Completions } from './completions.ts';
 import type { FailureDeps } from './failure.ts';
 import { type Entry, isolationOf } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
+import type { ReleaseReason, WorkerObserver } from './observer.ts';
 
 export interface ReleaseEntriesDeps {
   buffer: JobBuffer;
   completions: Completions;
   failures: FailureDeps;
   log: Logger;
+  observer?: WorkerObserver | undefined;
 }
 
 /**
@@ -22,7 +24,8 @@ export interface ReleaseEntriesDeps {
  */
 export async function releaseEntries(
   entries: readonly Entry[],
-  { buffer, completions, failures, log }: ReleaseEntriesDeps,
+  reason: ReleaseReason,
+  { buffer, completions, failures, log, observer }: ReleaseEntriesDeps,
 ): Promise<Entry[]> {
   if (entries.length === 0) return [];
   const byJob = Map.groupBy(entries, ({ job }) => job);
@@ -33,6 +36,7 @@ export async function releaseEntries(
   }));
   try {
     const released = new Set((await releaseEvents(failures, releases)).map(keyText));
+    observer?.released(reason, released.size);
     for (const entry of entries.filter(({ key }) => released.has(key))) {
       const finished = buffer.leave(entry);
       if (finished) completions.add(finished);

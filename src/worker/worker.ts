@@ -11,6 +11,7 @@ import { Executor } from './executor.ts';
 import { CrashError, type FailureDeps, InterruptedError } from './failure.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { JobBuffer } from './job-buffer.ts';
+import type { WorkerObserver } from './observer.ts';
 import { Timings } from './timings.ts';
 import { Wakeup } from './wakeup.ts';
 
@@ -29,11 +30,15 @@ export interface WorkerOptions extends Omit<FailureDeps, 'queue'> {
   /** Longest wait of an idle worker. */
   pollMs: number;
   watchdog?: Pick<Watchdog, 'enter'>;
+  /** Gets the results. */
+  observer?: WorkerObserver;
 }
 
 export interface Worker {
   /** There may be work: a notification, a replay. */
   wake(): void;
+  /** What it holds now: jobs, and slots whose work runs. */
+  held(): { jobs: number; busySlots: number };
   /**
    * Takes no new work, releases events whose handlers have not started, waits `graceMs` for those that run, then
    * interrupts them. An interrupted attempt is rolled back and costs no failure.
@@ -79,6 +84,7 @@ export function startWorker(options: WorkerOptions): Worker {
 
   return {
     wake: () => wakeup.wake(),
+    held: () => ({ jobs: buffer.jobs().length, busySlots: executor.busySlots() }),
     stop: async (graceMs, crash) => {
       if (stopping.signal.aborted) return;
       stopping.abort();
