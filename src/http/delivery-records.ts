@@ -58,7 +58,7 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
     rejected: (request, source, delivery, rejection) => {
       const { reason, detail = null } = rejection;
       metrics.countRequest(source.name, 'invalid_signature');
-      metrics.countSignatureFailure(source.name, reason);
+      metrics.countRejection(source.name, reason);
       rejections.record(
         {
           source: source.name,
@@ -71,7 +71,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         () => diagnoseRejection(source, delivery, rejection, sources.values()),
       );
     },
-    unread: (request, source, reason, detail) =>
+    unread: (request, source, reason, detail) => {
+      metrics.countRejection(source, reason);
       rejections.record({
         source,
         reason,
@@ -79,7 +80,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         requestId: request.id,
         receivedAt: deps.now?.() ?? new Date(),
         bodyBytes: Math.min(declaredBytesOf(request) || 0, maxInteger),
-      }),
+      });
+    },
   };
 }
 

@@ -7,7 +7,8 @@ import { createProcessMetrics, type ProcessMetrics } from './process-metrics.ts'
 export interface Metrics extends ProcessMetrics {
   /** Call it once per request. Outcomes: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
-  countSignatureFailure(source: string, reason: string): void;
+  /** With the reason's name as in `rejected_requests`, before a diagnosis. */
+  countRejection(source: string, reason: string): void;
   /** Deliveries that resemble a stored event: `body_conflict`, `suspected_replay`, `replay_flood`. */
   countDuplicateAnomalies(source: string, anomaly: DuplicateAnomaly, count: number): void;
   observeAck(source: string, seconds: number): void;
@@ -26,9 +27,9 @@ export function createMetrics(options: { measuresProcess?: boolean } = {}): Metr
     labelNames: ['source', 'outcome'] as const,
     registers,
   });
-  const signatureFailures = new Counter({
-    name: 'postbell_signature_failures_total',
-    help: 'Rejected requests, by source and reason',
+  const rejections = new Counter({
+    name: 'postbell_rejections_total',
+    help: 'Deliveries that were not accepted because of what they are: wrong_signature, too_large, no_secret, …',
     labelNames: ['source', 'reason'] as const,
     registers,
   });
@@ -48,7 +49,7 @@ export function createMetrics(options: { measuresProcess?: boolean } = {}): Metr
   return {
     ...common,
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
-    countSignatureFailure: (source, reason) => signatureFailures.inc({ source, reason }),
+    countRejection: (source, reason) => rejections.inc({ source, reason }),
     countDuplicateAnomalies: (source, anomaly, count) =>
       duplicateAnomalies.inc({ source, oddity: anomaly }, count),
     observeAck: (source, seconds) => ack.observe({ source }, seconds),
