@@ -22,7 +22,7 @@ const floors: readonly (readonly string[])[] = [
   ['handlers/', 'queue/'],
   ['database/'],
   ['failpoint.ts', 'watchdog.ts'],
-  ['config.ts', 'logger.ts'],
+  ['config.ts', 'logger.ts', 'tracing.ts'],
   ['database-url.ts', 'errors.ts', 'printable.ts', 'supported-node.ts'],
   ['postgres-errors.ts'],
 ];

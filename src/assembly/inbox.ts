@@ -50,6 +50,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   const closing = new AbortController();
   const lateReceiver = createLateReceiver(() => receiver);
   const metrics = createMetrics({ measuresProcess });
+  for (const source of sources.keys()) metrics.expectSource(source);
   metrics.watchDatabase(database);
   metrics.watchReceiver(lateReceiver);
   metrics.watchInbox(() => sampler?.latest());

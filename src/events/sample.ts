@@ -1,13 +1,17 @@
-// Figures about the inbox for metrics, at a bounded cost however large the tables are: no statement reads more than
-// `maxRows` events, and each ends after `statementMs`.
+// Figures about the inbox for metrics, at a bounded cost however large the tables are: no statement reads more events than
+// its limit, and each ends after `statementMs`.
 import type { Database, Queryable, QueryResult, Row, Statement } from '../database/database.ts';
 import { readProcesses } from './processes.ts';
 import { listStoredSources } from './queries.ts';
 
-/** Events of one status that are counted at most. */
-export const maxRows = 100_000;
-/** The newest events, of which the last one of each source is looked for. */
-const maxNewest = 20_000;
+export interface SampleLimits {
+  /** Events of one status that are counted at most. */
+  counted: number;
+  /** The newest events, among which the last one of each source is looked for. */
+  newest: number;
+}
+
+const usualLimits: SampleLimits = { counted: 100_000, newest: 20_000 };
 const statementMs = 1_000;
 
 export interface SourceBacklog {
@@ -21,7 +25,7 @@ export interface SourceBacklog {
 
 export interface StatusCount {
   bySource: SourceBacklog[];
-  /** There are `maxRows` or more: the figures are those of the oldest `maxRows`, and a source may be missing. */
+  /** There are so many that only the oldest were counted: a source may be missing. */
   isCapped: boolean;
 }
 
@@ -36,13 +40,17 @@ export interface InboxSample {
 }
 
 /** The sample before is needed for sources that have received nothing since. @throws what Postgres says */
-export async function readSample(database: Database, before?: InboxSample): Promise<InboxSample> {
+export async function readSample(
+  database: Database,
+  before?: InboxSample,
+  { counted, newest }: SampleLimits = usualLimits,
+): Promise<InboxSample> {
   const bounded = withBounds(database);
   return {
     sources: await listStoredSources(bounded),
-    pending: await countOldest(bounded, 'PENDING'),
-    failed: await countOldest(bounded, 'FAILED'),
-    lastReceived: await readLastReceived(bounded, before?.lastReceived),
+    pending: await countOldest(bounded, 'PENDING', counted),
+    failed: await countOldest(bounded, 'FAILED', counted),
+    lastReceived: await readLastReceived(bounded, newest, before?.lastReceived),
     processes: await readProcesses(bounded),
   };
 }
@@ -57,16 +65,20 @@ function withBounds(database: Database): Queryable {
   };
 }
 
-async function countOldest(database: Queryable, status: 'PENDING' | 'FAILED'): Promise<StatusCount> {
+async function countOldest(
+  database: Queryable,
+  status: 'PENDING' | 'FAILED',
+  limit: number,
+): Promise<StatusCount> {
   const { rows } = await database.query<SourceBacklog & Record<string, unknown>>(`
     SELECT source, count(*)::int AS events, extract(epoch FROM now() - min(received_at))::float8 AS "oldestSeconds",
       extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0))::float8
         AS "oldestUntriedSeconds"
     FROM (
       SELECT source, received_at, attempts, deferrals FROM {inbox}.webhook_events
-      WHERE status = '${status}' ORDER BY received_at LIMIT ${maxRows}) oldest
+      WHERE status = '${status}' ORDER BY received_at LIMIT ${limit}) oldest
     GROUP BY source`);
-  return { bySource: rows, isCapped: rows.reduce((sum, { events }) => sum + events, 0) >= maxRows };
+  return { bySource: rows, isCapped: rows.reduce((sum, { events }) => sum + events, 0) >= limit };
 }
 
 type Newest = { source: string; last: number; first: number; events: number };
@@ -80,12 +92,13 @@ const maxCommitSeconds = 10;
  */
 async function readLastReceived(
   database: Queryable,
+  limit: number,
   before: ReadonlyMap<string, number> = new Map(),
 ): Promise<Map<string, number>> {
   const { rows } = await database.query<Newest>(`
     SELECT source, extract(epoch FROM max(received_at))::float8 AS last,
       extract(epoch FROM min(received_at))::float8 AS first, count(*)::int AS events
-    FROM (SELECT source, received_at FROM {inbox}.webhook_events ORDER BY received_at DESC LIMIT ${maxNewest}) newest
+    FROM (SELECT source, received_at FROM {inbox}.webhook_events ORDER BY received_at DESC LIMIT ${limit}) newest
     GROUP BY source`);
   const oldestSeen = Math.min(...rows.map(({ first }) => first));
   const reachesBack = oldestSeen < Math.max(...before.values()) - maxCommitSeconds;

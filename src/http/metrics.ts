@@ -5,6 +5,8 @@ import type { DuplicateAnomaly } from '../receive/store.ts';
 import { createProcessMetrics, type ProcessMetrics } from './process-metrics.ts';
 
 export interface Metrics extends ProcessMetrics {
+  /** The source's counters begin at 0: Prometheus takes the first value of a counter for no increase. */
+  expectSource(source: string): void;
   /** Call it once per request. Outcomes: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
   /** With the reason's name as in `rejected_requests`, before a diagnosis. */
@@ -48,6 +50,10 @@ export function createMetrics(options: { measuresProcess?: boolean } = {}): Metr
   });
   return {
     ...common,
+    expectSource: (source) => {
+      for (const outcome of ['accepted', 'duplicate', 'invalid_signature', 'unavailable'])
+        requests.inc({ source, outcome }, 0);
+    },
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
     countRejection: (source, reason) => rejections.inc({ source, reason }),
     countDuplicateAnomalies: (source, anomaly, count) =>

@@ -14,10 +14,12 @@ import { readPayloadText } from '../events/queries.ts';
 import { failpoint } from '../failpoint.ts';
 import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
+import { inSpan, logFieldsOf } from '../tracing.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { type AttemptResult, claimOf, type Entry } from './job.ts';
 import type { WorkerObserver } from './observer.ts';
 import { type Plan, type PlannedRun, runsOf } from './plan.ts';
+import { beginAttempt } from './spans.ts';
 import { withinTime } from './timeout.ts';
 import type { Timings } from './timings.ts';
 
@@ -76,10 +78,14 @@ export function transactionOptions({ timeoutMs }: Pick<AttemptDeps, 'timeoutMs'>
 export async function runAttempt(entry: Entry, deps: AttemptDeps): Promise<AttemptResult> {
   const startedAt = new Date();
   try {
-    if (entry.plan.kind === 'reject') throw entry.plan.error;
+    if (entry.plan.kind === 'reject') {
+      beginAttempt(entry);
+      throw entry.plan.error;
+    }
     await failpoint('worker.fetched');
     // A transaction of its own: the lock must not last as long as the handler.
     if ((await claimRows(deps.database, [claimOf(entry)])).length === 0) return { kind: 'unclaimed' };
+    beginAttempt(entry);
     const beganAtMs = performance.now();
     const runs = await validatedRuns(entry.plan, deps);
     const spentMs = performance.now() - beganAtMs;
@@ -115,7 +121,7 @@ async function runInTransaction(
         return ignored.length > 0 ? { kind: 'ignored', reason: 'stale' } : { kind: 'unclaimed' };
       }
       guarded = guardTransaction(tx, deps.log);
-      await runHandlers(tx, guarded, event, due, deps);
+      await runHandlers(tx, guarded, entry, due, deps);
       await failpoint('worker.after-handler');
       for (const run of due) {
         if (run.entity !== null && event.occurredAt)
@@ -164,14 +170,14 @@ async function takeEntities(
 }
 
 /**
- * Runs the handlers of one event in order.
+ * Runs the handlers of one event in order, inside the span of its attempt.
  * @returns how long they took, in ms
  * @throws the handlers' errors, and those that they swallowed and that must not be committed
  */
 export async function runHandlers(
   transaction: Transaction,
   guarded: GuardedTransaction,
-  event: StoredEvent,
+  entry: Entry,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
 ): Promise<number> {
@@ -181,7 +187,7 @@ export async function runHandlers(
   const starts: number[] = [];
   try {
     await withinTime(transaction, deps, deps.signal, (signal) =>
-      callHandlers(transaction, guarded, event, runs, deps, signal, starts),
+      callHandlers(transaction, guarded, entry, runs, deps, signal, starts),
     );
   } finally {
     endedAt = performance.now();
@@ -189,7 +195,7 @@ export async function runHandlers(
       const { handler } = runs[index]!;
       const ms = (starts[index + 1] ?? endedAt) - start;
       deps.timings.recordHandler(handler, ms);
-      deps.observer?.handlerRan(handler, event.source, ms);
+      deps.observer?.handlerRan(handler, entry.event.source, ms);
     }
   }
   const swallowed = guarded.firstError();
@@ -200,12 +206,13 @@ export async function runHandlers(
 async function callHandlers(
   transaction: Transaction,
   guarded: GuardedTransaction,
-  event: StoredEvent,
+  { event, span }: Entry,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
   signal: AbortSignal,
   starts: number[],
 ): Promise<void> {
+  const { topic } = event;
   try {
     for (const { handler, payload, handlerEvent } of runs) {
       starts.push(performance.now());
@@ -214,10 +221,10 @@ async function callHandlers(
         payload,
         readBody: async () => event.rawBody ?? Buffer.from(await readPayloadText(transaction, event)),
         tx: guarded.tx,
-        log: deps.log.child({ topic: event.topic, attempt: handlerEvent.attempt }),
+        log: deps.log.child({ topic, attempt: handlerEvent.attempt, ...(span && logFieldsOf(span)) }),
         signal,
       };
-      await handler.handle(context);
+      await (span ? inSpan(span, () => handler.handle(context)) : handler.handle(context));
     }
   } finally {
     await guarded.close();

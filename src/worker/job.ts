@@ -2,6 +2,7 @@
 import type { StoredEvent } from '../events/event.ts';
 import type { Claim } from '../events/locks.ts';
 import type { EventKey, FetchedJob, NewJob } from '../queue/queue.ts';
+import type { Span } from '../tracing.ts';
 import type { ReleaseReason } from './observer.ts';
 import type { Plan } from './plan.ts';
 
@@ -14,6 +15,8 @@ export interface Entry {
   plan: Plan;
   /** Set while a locked row keeps a failed attempt from being recorded: no handler runs before it is. */
   unrecorded?: FailedAttempt;
+  /** Of the attempt that runs, where a tracer is active. */
+  span?: Span | undefined;
 }
 
 /** An attempt that did not commit. */
