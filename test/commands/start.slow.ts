@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import { providers, signDelivery } from '../../src/providers/index.ts';
 import { makeSource } from '../providers/deliveries.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { parseExposition } from '../support/exposition.ts';
 import { openSession } from '../support/inbox.ts';
 import { isRunning, startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -94,6 +95,43 @@ t.test('a blocked and a killed worker are replaced while web goes on receiving',
   t.match(await process.waitForLog(({ msg, name }) => msg === 'stopped' && name === 'worker'), {
     pid: third,
   });
+});
+
+t.test('web and the worker each serve their metrics, to whoever has the token', async (t) => {
+  const token = 'token-of-the-start-test';
+  const process = startProcess(t, ['start'], {
+    cwd,
+    env: { ...env, METRICS_TOKEN: token, METRICS_PORT: '0' },
+  });
+  const [{ address: web }, { address: worker }] = await Promise.all([
+    process.waitForLog(({ msg }) => msg === 'listening'),
+    process.waitForLog(({ msg, name }) => msg === 'metrics' && name === 'worker'),
+  ]);
+  t.match(worker, /^http:\/\/127\.0\.0\.1:/);
+  const names: string[][] = [];
+  for (const address of [web, worker]) {
+    t.equal((await fetch(`${address}/metrics`)).status, 401);
+    const answer = await fetch(`${address}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+    names.push([...parseExposition(await answer.text()).keys()]);
+  }
+  const [ofWeb, ofWorker] = names as [string[], string[]];
+  t.ok(ofWeb.includes('postbell_requests_total') && !ofWeb.includes('postbell_attempts_total'));
+  t.ok(ofWorker.includes('postbell_attempts_total') && ofWorker.includes('nodejs_eventloop_lag_p99_seconds'));
+
+  const port = new URL(String(worker)).port;
+  const taken = startProcess(t, ['worker'], {
+    cwd,
+    env: { ...env, METRICS_TOKEN: token, METRICS_PORT: port },
+    mayFail: true,
+  });
+  t.same(await taken.exited, { code: 1, signal: null });
+  t.match(taken.output(), new RegExp(`port ${port} is in use: set METRICS_PORT`));
+  const tokenless = startProcess(t, ['worker'], { cwd, env: { ...env, METRICS_PORT: '0' }, mayFail: true });
+  t.same(await tokenless.exited, { code: 78, signal: null });
+  t.match(tokenless.output(), /METRICS_PORT needs METRICS_TOKEN/);
+  process.kill('SIGTERM');
+  t.same(await process.exited, { code: 0, signal: null });
+  await t.rejects(fetch(String(worker)), 'it has stopped listening');
 });
 
 t.test('a start that is killed takes its worker along', async (t) => {
