@@ -18,11 +18,23 @@ export interface ProcessMetrics extends RenderedMetrics {
   watchInbox(latest: () => Sample<InboxSample> | undefined): void;
 }
 
+/** Gauges with the ending of a counter, which Prometheus' conventions refuse; each is the sum of another gauge. */
+const misnamed = [
+  'nodejs_active_resources_total',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+];
+
+function measureProcess(register: Registry): void {
+  collectDefaultMetrics({ register });
+  for (const name of misnamed) register.removeSingleMetric(name);
+}
+
 /** @param options.measuresProcess false in a host's process, which measures itself if it wants to; default true */
 export function createProcessMetrics({ measuresProcess = true } = {}): ProcessMetrics {
   const registry = new Registry();
   const registers = [registry];
-  if (measuresProcess) collectDefaultMetrics({ register: registry });
+  if (measuresProcess) measureProcess(registry);
   return {
     registers,
     render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
