@@ -9,16 +9,18 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Empty strings count as unset: `FOO=` in a .env file means "not set", never the number 0. */
 const optional = (value: unknown) => (value === '' ? undefined : value);
 
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+
 const integer = (fallback: number, min: number, max: number) =>
-  z.preprocess(
-    optional,
-    z
-      .string()
-      .regex(/^\d+$/, 'must be a whole number')
-      .transform(Number)
-      .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`))
-      .default(fallback),
-  );
+  z.preprocess(optional, wholeNumber(min, max).default(fallback));
+
+const optionalInteger = (min: number, max: number) =>
+  z.preprocess(optional, wholeNumber(min, max).optional());
 
 const flag = (fallback: boolean) =>
   z.preprocess(optional, z.stringbool({ error: 'must be true or false' }).default(fallback));
@@ -157,6 +159,10 @@ const schema = z.object({
   ),
   /** Address that is POSTed to about once a minute while the alerts are looked at: for a dead man's switch outside, e.g. healthchecks.io. */
   HEARTBEAT_URL: httpUrl,
+  /** Port on which `worker` serves GET /metrics, also the worker of `start`; 0 takes a free port. Unset: it does not listen. */
+  METRICS_PORT: optionalInteger(0, 65_535),
+  /** Address on which `worker` serves its metrics. */
+  METRICS_HOST: z.preprocess(optional, z.string().default('127.0.0.1')),
   /** Reserved for the operators' page, which does not exist yet; has no effect. */
   OPS_PASSWORD: password,
   /** Set by Heroku itself. Its Postgres requires TLS and has a self-signed certificate. */
@@ -184,6 +190,9 @@ export function parseConfig(env: Environment): { config: Config | undefined; pro
   const problems: string[] = [];
   if (config.RETRY_DELAY_MAX_SECONDS < config.RETRY_DELAY_SECONDS) {
     problems.push('RETRY_DELAY_MAX_SECONDS must not be smaller than RETRY_DELAY_SECONDS');
+  }
+  if (config.METRICS_PORT !== undefined && config.METRICS_TOKEN === undefined) {
+    problems.push('METRICS_PORT needs METRICS_TOKEN, the bearer token that the metrics ask for');
   }
   if (config.POSTBELL_SCHEMA === config.POSTBELL_QUEUE_SCHEMA) {
     problems.push('POSTBELL_QUEUE_SCHEMA must not be POSTBELL_SCHEMA');

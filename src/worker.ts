@@ -5,6 +5,7 @@ import type { Embedded, EmbeddingOptions } from './assembly/embedding-types.ts';
 import { createWorkerParts } from './assembly/worker.ts';
 import type { Handler } from './handlers/handler.ts';
 import { checkHandlers, loadHandlers } from './handlers/load.ts';
+import { createWorkerMetrics } from './http/worker-metrics.ts';
 
 export interface WorkerOptions extends EmbeddingOptions {
   /** The handlers, or the path of the module that exports them, from the working directory on. */
@@ -14,6 +15,8 @@ export interface WorkerOptions extends EmbeddingOptions {
 export interface EmbeddedWorker {
   /** As with the receiver: resolves when the worker takes jobs, rejects if the schema is too old. */
   readonly ready: Embedded['ready'];
+  /** The metrics of the worker, as a text for Prometheus. */
+  metrics(): Promise<string>;
   /**
    * Takes no new events, lets running handlers finish for SHUTDOWN_TIMEOUT_SECONDS less 4, then interrupts them: they run
    * again elsewhere, without a failure. Never rejects.
@@ -32,6 +35,7 @@ export async function startWorker({ handlers, ...options }: WorkerOptions): Prom
     typeof handlers === 'string'
       ? await loadHandlers(resolve(handlers))
       : checkHandlers(handlers, 'startWorker');
-  const { ready, close } = keepOpen(createWorkerParts({ settings, handlers: list, log }), log);
-  return { ready, stop: close };
+  const metrics = createWorkerMetrics({ measuresProcess: false });
+  const { ready, close } = keepOpen(createWorkerParts({ settings, handlers: list, metrics, log }), log);
+  return { ready, metrics: async () => (await metrics.render()).text, stop: close };
 }

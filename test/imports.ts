@@ -23,7 +23,7 @@ const floors: readonly (readonly string[])[] = [
   ['handlers/', 'queue/'],
   ['database/'],
   ['failpoint.ts', 'watchdog.ts'],
-  ['config.ts', 'logger.ts'],
+  ['config.ts', 'logger.ts', 'tracing.ts'],
   ['database-url.ts', 'errors.ts', 'printable.ts', 'supported-node.ts'],
   ['postgres-errors.ts'],
 ];
@@ -54,7 +54,13 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   fastify: ['http/', 'ops/', 'fastify.ts'],
   'postgres-migrations': ['migrations/'],
   pino: ['logger.ts'],
-  'prom-client': ['http/metrics.ts'],
+  'prom-client': [
+    'http/metrics.ts',
+    'http/worker-metrics.ts',
+    'http/process-metrics.ts',
+    'http/inbox-gauges.ts',
+  ],
+  '@opentelemetry/api': ['tracing.ts'],
   commander: ['main.ts', 'commands/'],
 };
 

@@ -14,6 +14,8 @@ import { providerTables } from './providers-table.ts';
 import { settingsTable } from './settings-table.ts';
 import { createCli } from './support/cli.ts';
 import { createTestDatabase } from './support/database.ts';
+import type { Metric } from './support/exposition.ts';
+import { webExposition, workerExposition } from './support/full-exposition.ts';
 import { readRegion } from './support/generated-region.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -107,12 +109,34 @@ t.test('the page on the command line lists exactly the verbs of --help', async (
   t.same(listed.sort(), verbs.sort());
 });
 
-t.test('the page on HTTP lists exactly the metrics of web', async (t) => {
-  const source = readFileSync(join(root, 'src/http/metrics.ts'), 'utf8');
-  const metrics = [...source.matchAll(/name: '(postbell_[a-z_]+)'/g)].map(([, name]) => name!);
-  const listed = [...textOf('docs/http.md').matchAll(/`(postbell_[a-z_]+)`/g)].map(([, name]) => name!);
-  t.ok(metrics.length > 4);
-  t.same(listed.sort(), metrics.sort());
+t.test('the page on monitoring lists exactly the metrics that are served, with their labels', async (t) => {
+  const [web, worker] = [await webExposition(), await workerExposition()];
+  const line = (name: string, { type, labelNames }: Metric) => {
+    const of = [web, worker].every((metrics) => metrics.has(name))
+      ? 'both'
+      : web.has(name)
+        ? 'web'
+        : 'worker';
+    return `| \`${name}\` | ${of} | ${type} |${[...labelNames].map((label) => ` ${label}`)} |`;
+  };
+  const served = [...new Map([...web, ...worker])]
+    .filter(([name]) => name.startsWith('postbell_'))
+    .map(([name, metric]) => line(name, metric));
+  const listed = textOf('docs/monitoring.md').match(/^\| `postbell_\w+` \| \w+ \| \w+ \|[^|]*\|/gm) ?? [];
+  t.ok(served.length > 15);
+  t.same(listed.sort(), served.sort());
+});
+
+t.test('rules and dashboard name only metrics that are served', async (t) => {
+  const served = new Set<string>();
+  for (const [name, { series }] of [...(await webExposition()), ...(await workerExposition())])
+    for (const one of [name, ...series.map((some) => some.name)]) served.add(one);
+  for (const file of ['deploy/prometheus/rules.yml', 'deploy/grafana/postbell.json']) {
+    const named =
+      readFileSync(join(root, file), 'utf8').match(/\b(?:postbell|nodejs|process)_[a-z0-9_]+/g) ?? [];
+    t.ok(named.length > 5, file);
+    for (const name of new Set(named)) t.ok(served.has(name), `${file}: ${name}`);
+  }
 });
 
 t.test('every link leads to a file, and to a heading of it', async (t) => {

@@ -1,10 +1,12 @@
 // The receiving side, put together: `web` serves it by a server of its own, embedded Postbell by the host's server.
 import { startAlerts } from '../alerts/tasks.ts';
+import { type InboxSample, readSample } from '../events/sample.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { createWebhookCore, type WebhookCore } from '../http/webhook-core.ts';
 import type { Logger } from '../logger.ts';
 import type { RunningTasks } from '../maintenance/background-tasks.ts';
 import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
+import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
@@ -48,10 +50,14 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   let receiver: Receiver | undefined;
   let liveness: Liveness | undefined;
   let alerts: RunningTasks | undefined;
+  let sampler: Sampler<InboxSample> | undefined;
   const closing = new AbortController();
   const lateReceiver = createLateReceiver(() => receiver);
   const metrics = createMetrics({ measuresProcess });
-  metrics.watch(database, lateReceiver);
+  for (const source of sources.keys()) metrics.expectSource(source);
+  metrics.watchDatabase(database);
+  metrics.watchReceiver(lateReceiver);
+  metrics.watchInbox(() => sampler?.latest());
   const storedSources = createStoredSources(database, log);
   const rejectionCounter = createRejectionCounter({ database, log });
   const core = createWebhookCore({
@@ -89,6 +95,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         onDuplicateAnomalies: metrics.countDuplicateAnomalies,
       });
       alerts = startAlerts({ database, log, config, kind: 'web' });
+      sampler = startSampler({ take: (before) => readSample(database, before), log });
       liveness = startLiveness({ database, log, self: identifySelf('web', config) });
     },
     beginClosing: () => {
@@ -99,6 +106,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         { name: 'queue', run: async () => queue?.stop() },
         { name: 'alerts', run: async () => alerts?.stop() },
         { name: 'liveness', run: async () => liveness?.stop() },
+        { name: 'sampler', run: async () => sampler?.stop() },
         { name: 'database', run: () => database.close() },
       ];
     },

@@ -3,9 +3,12 @@ import { startAlerts } from '../alerts/tasks.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
+import { type InboxSample, readSample } from '../events/sample.ts';
 import type { Handler } from '../handlers/handler.ts';
+import type { WorkerMetrics } from '../http/worker-metrics.ts';
 import type { Logger } from '../logger.ts';
 import { startLiveness } from '../maintenance/liveness.ts';
+import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { startMaintenance } from '../maintenance/tasks.ts';
 import { channel } from '../queue/notify.ts';
 import { openQueue } from '../queue/open-queue.ts';
@@ -18,14 +21,16 @@ import type { Phase } from '../runtime/shutdown.ts';
 import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
-import { startWorker } from '../worker/worker.ts';
+import { startWorker, type Worker } from '../worker/worker.ts';
 
 export interface WorkerPartsOptions {
   settings: ConnectedSettings;
   handlers: readonly Handler[];
   log: Logger;
   /** Only in a process of ours: it ends the process. */
-  watchdog?: Watchdog;
+  watchdog?: Watchdog | undefined;
+  /** Undefined: nothing is counted. */
+  metrics?: WorkerMetrics | undefined;
 }
 
 export interface WorkerParts {
@@ -42,7 +47,7 @@ export interface WorkerParts {
 const shutdownReserveMs = 4_000;
 
 export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
-  const { settings, log } = options;
+  const { settings, log, metrics } = options;
   const { config } = settings;
   const database = connect(settings, {
     applicationName: 'postbell worker',
@@ -53,6 +58,9 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const closing = new AbortController();
   const graceMs = Math.max(0, config.SHUTDOWN_TIMEOUT_SECONDS * 1_000 - shutdownReserveMs);
   let running: Running | undefined;
+  metrics?.watchDatabase(database);
+  metrics?.watchWorker(() => running?.held());
+  metrics?.watchInbox(() => running?.sampler?.latest());
   return {
     open: async () => {
       await waitForSchema(database, log, closing.signal);
@@ -75,17 +83,19 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
   };
 }
 
-interface Running {
+interface Running extends Pick<Worker, 'held'> {
+  /** Where there are metrics. */
+  sampler: Sampler<InboxSample> | undefined;
   stop(graceMs: number, crash?: unknown): Promise<void>;
 }
 
-interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'watchdog'> {
+interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'watchdog' | 'metrics'> {
   config: Config;
   database: Database;
   queue: Queue;
 }
 
-function start({ config, database, queue, handlers, log, watchdog }: StartOptions): Running {
+function start({ config, database, queue, handlers, log, watchdog, metrics }: StartOptions): Running {
   const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
   const worker = startWorker({
     ...releaseDeps,
@@ -98,9 +108,16 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
     heartbeatMs: config.HEARTBEAT_SECONDS * 1_000,
     pollMs: config.POLL_SECONDS * 1_000,
     ...(watchdog && { watchdog }),
+    ...(metrics && { observer: metrics.observer }),
   });
-  const maintenance = startMaintenance({ config, ...releaseDeps });
+  const maintenance = startMaintenance({
+    config,
+    ...releaseDeps,
+    onCharged: ({ source, isDead }) => metrics?.observer.attemptEnded(source, isDead ? 'dead' : 'failed'),
+  });
   const alerts = startAlerts({ database, log, config, kind: 'worker' });
+  const sampler =
+    metrics && startSampler<InboxSample>({ take: (before) => readSample(database, before), log });
   const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)
     log.warn(
@@ -120,14 +137,17 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
         worker.wake();
       });
   const stopListening = async () => listener?.close();
+  const stopSampling = async () => sampler?.stop();
   return {
+    held: worker.held,
+    sampler,
     stop: async (graceMs, crash) => {
       // First the worker stops taking jobs. The tasks end while its handlers finish: a mass replay takes minutes.
       const workerStopped = worker.stop(graceMs, crash);
       try {
         await allOrFirstError([workerStopped, maintenance.stop(), alerts.stop(), stopListening()]);
       } finally {
-        await allOrFirstError([queue.stop(), liveness.stop()]);
+        await allOrFirstError([queue.stop(), liveness.stop(), stopSampling()]);
       }
     },
   };

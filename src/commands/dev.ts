@@ -66,7 +66,14 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     stop.signal.throwIfAborted();
 
     const web = startChild({ verb: 'web', env: childEnv, folder, onLine: passOn('web') });
-    const worker = createReloadingWorker({ env: childEnv, folder, onLine: passOn('worker'), say, migrate });
+    const worker = createReloadingWorker({
+      // A worker and its successor run side by side for a moment: they cannot both have the port.
+      env: { ...childEnv, METRICS_PORT: '' },
+      folder,
+      onLine: passOn('worker'),
+      say,
+      migrate,
+    });
     started.defer(async () => {
       await Promise.all([web.stop(), worker.stop()]);
     });

@@ -1,7 +1,9 @@
 // `postbell web`: the receiver. Listens at once, and answers 503 until it has reached the database.
 import { createInbox } from '../assembly/inbox.ts';
-import type { Config, Environment } from '../config.ts';
-import { CommandError } from '../errors.ts';
+import type { Environment } from '../config.ts';
+import { registerHealth } from '../http/health.ts';
+import { listen } from '../http/listen.ts';
+import { registerMetrics } from '../http/metrics-page.ts';
 import { createServer } from '../http/server.ts';
 import { registerWebhooks } from '../http/webhooks.ts';
 import { createLogger, type Logger } from '../logger.ts';
@@ -24,13 +26,9 @@ export async function runWeb(
   const log = createLogger(config.LOG_LEVEL, 'web', { isJson: json });
   startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'web', log });
   const inbox = createInbox({ settings, log, measuresProcess: true });
-  const app = createServer({
-    metrics: inbox.metrics,
-    metricsToken: config.METRICS_TOKEN,
-    readinessProblem: inbox.readinessProblem,
-    bodyLimitBytes: config.BODY_LIMIT_BYTES,
-    log,
-  });
+  const app = createServer({ bodyLimitBytes: config.BODY_LIMIT_BYTES, log });
+  registerHealth(app, inbox);
+  registerMetrics(app, { metrics: inbox.metrics, metricsToken: config.METRICS_TOKEN });
   registerWebhooks(app, inbox.core);
   let beside: ReturnType<StartBeside> | undefined;
   exitGracefully({
@@ -46,9 +44,8 @@ export async function runWeb(
     },
   });
 
-  const address = await app.listen({ port: config.PORT, host: config.HOST }).catch((error) => {
-    throw listenProblem(error, config) ?? error;
-  });
+  const settingsOfAddress = { port: 'PORT', host: 'HOST' };
+  const address = await listen(app, { port: config.PORT, host: config.HOST, settings: settingsOfAddress });
   log.info({ address, sources: [...sources.keys()] }, 'listening');
   beside = startBeside?.(log);
   if (sources.size === 0)
@@ -56,16 +53,4 @@ export async function runWeb(
 
   await inbox.open();
   log.info('ready');
-}
-
-function listenProblem({ code }: NodeJS.ErrnoException, { PORT, HOST }: Config): CommandError | undefined {
-  if (code === 'EADDRINUSE')
-    return new CommandError(`port ${PORT} is in use: set PORT, or end the program that uses it`);
-  if (code === 'EACCES')
-    return new CommandError(`port ${PORT} needs rights that this user lacks: set PORT above 1023`);
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return new CommandError(
-      `HOST ${HOST} is no address of this machine: unset HOST to listen on all addresses`,
-    );
-  return undefined;
 }

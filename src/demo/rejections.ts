@@ -1,6 +1,6 @@
 // Reads the receiver's rejections from its metrics.
 
-const sample = /^postbell_signature_failures_total\{.*?reason="([a-z_]+)".*?\} (\d+)$/gm;
+const sample = /^postbell_rejections_total\{.*?reason="([a-z_]+)".*?\} (\d+)$/gm;
 
 /** By reason, over all sources. */
 export async function readRejections(webUrl: string, metricsToken: string): Promise<Map<string, number>> {

@@ -27,6 +27,8 @@ export interface NewEvent extends EventKey {
   /** With `uniqueBody`: the same body under another topic is another event for `SAME_BODY_HOURS`. */
   topicsShareBody: boolean;
   headers: Record<string, string>;
+  /** Of the span in which it was received; null without a tracer. */
+  traceparent: string | null;
 }
 
 /** A new event and the job that carries it. */
@@ -51,6 +53,7 @@ export interface StoredEvent extends EventKey {
   failures: number;
   deferrals: number;
   duplicates: number;
+  traceparent: string | null;
 }
 
 /** Whether the event still waits for this job; if not, it was settled or has another job. */
@@ -111,6 +114,7 @@ const columns: readonly Column[] = [
   { name: 'last_error', inLists: true },
   { name: 'ignored_reason', inLists: true },
   { name: 'payload_error', filled: text((event) => event.payloadError), toHandlers: true, inLists: true },
+  { name: 'traceparent', filled: text((event) => event.traceparent), toHandlers: true },
   { name: 'job_id', filled: uuid((event) => event.jobId), withJob: true, toHandlers: true, inLists: true },
 ];
 

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { HandlerEvent } from '../handlers/handler.ts';
 import { standardWebhooks } from '../providers/catalogue/standard-webhooks.ts';
 import type { OutgoingRequest } from '../providers/provider.ts';
+import { activeTraceparent } from '../tracing.ts';
 import type { Target } from './target.ts';
 
 /** @param body sent unchanged */
@@ -17,7 +18,7 @@ export function signForward(event: HandlerEvent, body: Buffer, target: Target, n
       'postbell-source': event.source,
       'postbell-topic': headerText(event.topic),
       'postbell-attempt': String(event.attempt),
-      traceparent: traceparentOf(event),
+      traceparent: activeTraceparent() ?? ownTraceparent(event),
     },
     body,
   };
@@ -47,8 +48,8 @@ function encodeCharacter(character: string): string {
   return bytes.map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('');
 }
 
-/** All attempts of an event are one trace; each attempt is a span of its own, sampled. */
-function traceparentOf({ source, id }: HandlerEvent): string {
+/** Without a tracer: all attempts of an event are one trace; each attempt is a span of its own, sampled. */
+function ownTraceparent({ source, id }: HandlerEvent): string {
   const trace = createHash('sha256').update(`${source}/${id}`).digest('hex').slice(0, 32);
   return `00-${trace}-${randomBytes(8).toString('hex')}-01`;
 }

@@ -60,8 +60,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
     rejected: (request, source, delivery, rejection) => {
       const { reason, detail = null } = rejection;
       metrics.countRequest(source.name, 'invalid_signature');
-      metrics.countSignatureFailure(source.name, reason);
       rejectionCounter.count(source.name, reason);
+      metrics.countRejection(source.name, reason);
       rejections.record(
         {
           source: source.name,
@@ -76,6 +76,7 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
     },
     unread: (request, source, reason, detail) => {
       rejectionCounter.count(source, reason);
+      metrics.countRejection(source, reason);
       rejections.record({
         source,
         reason,

@@ -1,38 +1,37 @@
 // The Prometheus metrics of `web`. No label has a value that a caller chooses.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Database } from '../database/database.ts';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Receiver } from '../receive/receiver.ts';
 import type { DuplicateAnomaly } from '../receive/store.ts';
+import { createProcessMetrics, type ProcessMetrics } from './process-metrics.ts';
 
-export interface Metrics {
+export interface Metrics extends ProcessMetrics {
+  /** The source's counters begin at 0: Prometheus takes the first value of a counter for no increase. */
+  expectSource(source: string): void;
   /** Call it once per request. Outcomes: accepted, duplicate, invalid_signature, too_large, unavailable, … */
   countRequest(source: string, outcome: string): void;
-  countSignatureFailure(source: string, reason: string): void;
+  /** With the reason's name as in `rejected_requests`, before a diagnosis. */
+  countRejection(source: string, reason: string): void;
   /** Deliveries that resemble a stored event: `body_conflict`, `suspected_replay`, `replay_flood`. */
   countDuplicateAnomalies(source: string, anomaly: DuplicateAnomaly, count: number): void;
   observeAck(source: string, seconds: number): void;
-  /** The response of GET /metrics. */
-  render(): Promise<{ contentType: string; text: string }>;
+  watchReceiver(receiver: Pick<Receiver, 'waiting'>): void;
 }
 
 const ackBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** @param options.measuresProcess false in a host's process, which measures itself if it wants to; default true */
-export function createMetrics({ measuresProcess = true } = {}): Metrics & {
-  watch(database: Database, receiver?: Receiver): void;
-} {
-  const registry = new Registry();
-  const registers = [registry];
-  if (measuresProcess) collectDefaultMetrics({ register: registry });
+/** @param options as in `createProcessMetrics` */
+export function createMetrics(options: { measuresProcess?: boolean } = {}): Metrics {
+  const common = createProcessMetrics(options);
+  const { registers } = common;
   const requests = new Counter({
     name: 'postbell_requests_total',
     help: 'Requests on webhook routes, by source and outcome',
     labelNames: ['source', 'outcome'] as const,
     registers,
   });
-  const signatureFailures = new Counter({
-    name: 'postbell_signature_failures_total',
-    help: 'Rejected requests, by source and reason',
+  const rejections = new Counter({
+    name: 'postbell_rejections_total',
+    help: 'Deliveries that were not accepted because of what they are: wrong_signature, too_large, no_secret, …',
     labelNames: ['source', 'reason'] as const,
     registers,
   });
@@ -50,23 +49,17 @@ export function createMetrics({ measuresProcess = true } = {}): Metrics & {
     registers,
   });
   return {
+    ...common,
+    expectSource: (source) => {
+      for (const outcome of ['accepted', 'duplicate', 'invalid_signature', 'unavailable'])
+        requests.inc({ source, outcome }, 0);
+    },
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
-    countSignatureFailure: (source, reason) => signatureFailures.inc({ source, reason }),
+    countRejection: (source, reason) => rejections.inc({ source, reason }),
     countDuplicateAnomalies: (source, anomaly, count) =>
       duplicateAnomalies.inc({ source, oddity: anomaly }, count),
     observeAck: (source, seconds) => ack.observe({ source }, seconds),
-    render: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
-    watch: (database, receiver) => {
-      new Gauge({
-        name: 'postbell_database_connections',
-        help: 'Connections of this process, by state',
-        labelNames: ['state'] as const,
-        registers,
-        collect() {
-          for (const [state, count] of Object.entries(database.counts())) this.set({ state }, count);
-        },
-      });
-      if (!receiver) return;
+    watchReceiver: (receiver) => {
       new Gauge({
         name: 'postbell_receive_queue',
         help: 'Verified deliveries that wait for their commit',

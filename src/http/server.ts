@@ -1,5 +1,4 @@
-// The HTTP server without its pages: limits, timeouts, errors without a stack, health. Pages are plugins, which the caller
-// registers (`app.register`) before it listens.
+// The HTTP server without its pages: limits, timeouts, errors without a stack. The caller registers the pages before it listens.
 import { METHODS } from 'node:http';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from '../logger.ts';
@@ -14,9 +13,8 @@ import {
   setCommonHeaders,
   watchRequest,
 } from './error-responses.ts';
-import { type HealthDeps, registerHealth } from './health.ts';
 
-export interface ServerDeps extends HealthDeps {
+export interface ServerDeps {
   log: Logger;
   /** As BODY_LIMIT_BYTES; a page may read more or less by its own parser. */
   bodyLimitBytes: number;
@@ -68,7 +66,6 @@ export function createServer(deps: ServerDeps): FastifyInstance {
   });
   answerNotFound(app);
   app.setErrorHandler((error, _request, reply) => sendErrorOf(error, deps.log, reply));
-  registerHealth(app, deps);
   return app;
 }
 

@@ -1,5 +1,5 @@
 // The dead-letter queue: jobs that pg-boss gave up because their workers died and none of our JavaScript ran.
-import { chargeLoss, type ReleaseDeps, splitLostJob } from '../events/release.ts';
+import { type ChargedEvent, chargeLoss, type ReleaseDeps, splitLostJob } from '../events/release.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import type { DeadJob, Queue } from '../queue/queue.ts';
@@ -9,6 +9,8 @@ const batchSize = 100;
 export interface DeadLetterDeps extends ReleaseDeps {
   queue: Queue;
   log: Logger;
+  /** A failure that no worker saw was charged. */
+  onCharged?: (event: ChargedEvent) => void;
 }
 
 /**
@@ -43,6 +45,9 @@ async function settle(job: DeadJob, deps: DeadLetterDeps): Promise<void> {
   if (!job.isIsolated) return void (await splitLostJob(deps, { id: jobId, events }, complete));
   // A worker that was to charge a loss may have died as well: then pg-boss gives up before the event has no failure left.
   const charged = await chargeLoss(deps, { ...job, id: jobId }, complete);
-  for (const { source, eventId, attempts, isDead } of charged)
+  for (const event of charged) {
+    const { source, eventId, attempts, isDead } = event;
     if (isDead) log.error({ source, eventId, attempts }, 'the event is a dead letter');
+    deps.onCharged?.(event);
+  }
 }

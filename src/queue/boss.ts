@@ -49,6 +49,8 @@ export function openBoss(
     createSchema: false,
     supervise: options.supervise,
     schedule: false,
+    // Its spans would hold the texts of errors, and be one for each look into an empty queue.
+    openTelemetry: { enabled: false },
     registerInstance: false,
     monitorVacuum: options.supervise,
     // webhook_backlog tells about the backlog; a burst is what this is made for.

@@ -1,6 +1,7 @@
 // The entry for verified drafts, of a webhook or of a poller: makes events of the drafts, and commits them.
 import type { NewEvent } from '../events/event.ts';
 import type { EventDraft } from '../providers/index.ts';
+import { activeTracer, endSpan, type Span, startReceive, traceparentOf } from '../tracing.ts';
 import type { Receiver } from './receiver.ts';
 import type { Receipt } from './store.ts';
 
@@ -25,6 +26,21 @@ export function acceptDrafts(
   receiver: Pick<Receiver, 'submit'>,
   { source, provider, drafts, headers, body }: VerifiedDrafts,
 ): Promise<Receipt> {
-  const events = drafts.map((draft): NewEvent => ({ ...draft, source, provider, headers }));
-  return receiver.submit(events, body);
+  const tracer = activeTracer();
+  const span = tracer && startReceive(tracer, source, drafts);
+  const traceparent = span ? traceparentOf(span) : null;
+  const events = drafts.map((draft): NewEvent => ({ ...draft, source, provider, headers, traceparent }));
+  const submitted = receiver.submit(events, body);
+  return span ? endWith(span, submitted) : submitted;
+}
+
+async function endWith(span: Span, submitted: Promise<Receipt>): Promise<Receipt> {
+  try {
+    const receipt = await submitted;
+    endSpan(span, receipt.duplicate ? 'duplicate' : 'accepted');
+    return receipt;
+  } catch (error) {
+    endSpan(span, 'unavailable', error);
+    throw error;
+  }
 }

@@ -9,7 +9,13 @@ import type { TrialBody, TrialEvent, TrialPayload } from './types.ts';
 /** @throws TypeError for options that make no event */
 export function makeTrialEvent(handler: Handler, options: TrialEvent): EventWithJob {
   const source = options.source ?? handler.source ?? handler.provider;
-  const facts = { source, provider: handler.provider, jobId: newJobId(), uniqueBody: false };
+  const facts = {
+    source,
+    provider: handler.provider,
+    jobId: newJobId(),
+    uniqueBody: false,
+    traceparent: null,
+  };
   const event = options.body === undefined ? ofPayload(options) : ofBody(handler, source, options);
   return {
     ...{ ...event, ...facts },

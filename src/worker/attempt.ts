@@ -14,9 +14,12 @@ import { readPayloadText } from '../events/queries.ts';
 import { failpoint } from '../failpoint.ts';
 import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
+import { inSpan, logFieldsOf } from '../tracing.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { type AttemptResult, claimOf, type Entry } from './job.ts';
+import type { WorkerObserver } from './observer.ts';
 import { type Plan, type PlannedRun, runsOf } from './plan.ts';
+import { beginAttempt } from './spans.ts';
 import { withinTime } from './timeout.ts';
 import type { Timings } from './timings.ts';
 
@@ -28,6 +31,7 @@ export interface AttemptDeps {
   /** The part of `timeoutMs` that an asynchronous schema has used. Default: 0. */
   spentMs?: number;
   timings: Timings;
+  observer?: WorkerObserver | undefined;
   /** Aborted when no further handler may start. */
   stopping: AbortSignal;
   /** Aborted when handlers that run are interrupted. */
@@ -75,10 +79,14 @@ export function transactionOptions({ timeoutMs }: Pick<AttemptDeps, 'timeoutMs'>
 export async function runAttempt(entry: Entry, deps: AttemptDeps): Promise<AttemptResult> {
   const startedAt = new Date();
   try {
-    if (entry.plan.kind === 'reject') throw entry.plan.error;
+    if (entry.plan.kind === 'reject') {
+      beginAttempt(entry);
+      throw entry.plan.error;
+    }
     await failpoint('worker.fetched');
     // A transaction of its own: the lock must not last as long as the handler.
     if ((await claimRows(deps.database, [claimOf(entry)])).length === 0) return { kind: 'unclaimed' };
+    beginAttempt(entry);
     const beganAtMs = performance.now();
     const runs = await validatedRuns(entry.plan, deps);
     const spentMs = performance.now() - beganAtMs;
@@ -114,7 +122,7 @@ async function runInTransaction(
         return ignored.length > 0 ? { kind: 'ignored', reason: 'stale' } : { kind: 'unclaimed' };
       }
       guarded = guardTransaction(tx, deps.log);
-      await runHandlers(tx, guarded, event, due, deps);
+      await runHandlers(tx, guarded, entry, due, deps);
       await failpoint('worker.after-handler');
       for (const run of due) {
         if (run.entity !== null && event.occurredAt)
@@ -163,51 +171,61 @@ async function takeEntities(
 }
 
 /**
- * Runs the handlers of one event in order.
+ * Runs the handlers of one event in order, inside the span of its attempt.
  * @returns how long they took, in ms
  * @throws the handlers' errors, and those that they swallowed and that must not be committed
  */
 export async function runHandlers(
   transaction: Transaction,
   guarded: GuardedTransaction,
-  event: StoredEvent,
+  entry: Entry,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
 ): Promise<number> {
   const startedAt = performance.now();
-  let durationMs = 0;
+  let endedAt = startedAt;
+  /** Of each handler that was started. */
+  const starts: number[] = [];
   try {
     await withinTime(transaction, deps, deps.signal, (signal) =>
-      callHandlers(transaction, guarded, event, runs, deps, signal),
+      callHandlers(transaction, guarded, entry, runs, deps, signal, starts),
     );
   } finally {
-    durationMs = performance.now() - startedAt;
-    for (const { handler } of runs) deps.timings.recordHandler(handler, durationMs);
+    endedAt = performance.now();
+    for (const [index, start] of starts.entries()) {
+      const { handler } = runs[index]!;
+      const ms = (starts[index + 1] ?? endedAt) - start;
+      deps.timings.recordHandler(handler, ms);
+      deps.observer?.handlerRan(handler, entry.event.source, ms);
+    }
   }
   const swallowed = guarded.firstError();
   if (swallowed) await throwIfAborted(transaction, swallowed);
-  return durationMs;
+  return endedAt - startedAt;
 }
 
 async function callHandlers(
   transaction: Transaction,
   guarded: GuardedTransaction,
-  event: StoredEvent,
+  { event, span }: Entry,
   runs: readonly PlannedRun[],
   deps: AttemptDeps,
   signal: AbortSignal,
+  starts: number[],
 ): Promise<void> {
+  const { topic } = event;
   try {
     for (const { handler, payload, handlerEvent } of runs) {
+      starts.push(performance.now());
       const context: HandlerContext<unknown> = {
         event: handlerEvent,
         payload,
         readBody: async () => event.rawBody ?? Buffer.from(await readPayloadText(transaction, event)),
         tx: guarded.tx,
-        log: deps.log.child({ topic: event.topic, attempt: handlerEvent.attempt }),
+        log: deps.log.child({ topic, attempt: handlerEvent.attempt, ...(span && logFieldsOf(span)) }),
         signal,
       };
-      await handler.handle(context);
+      await (span ? inSpan(span, () => handler.handle(context)) : handler.handle(context));
     }
   } finally {
     await guarded.close();

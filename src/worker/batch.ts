@@ -4,10 +4,12 @@ import { claimRows } from '../events/locks.ts';
 import { markManyProcessed } from '../events/outcomes.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { keyText } from '../queue/queue.ts';
+import { endSpan, inSpan, logFieldsOf, type Span } from '../tracing.ts';
 import { type AttemptDeps, transactionOptions } from './attempt.ts';
-import { guardTransaction } from './guarded-transaction.ts';
+import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { claimOf, type Entry } from './job.ts';
 import { runsOf } from './plan.ts';
+import { beginBatch } from './spans.ts';
 import { withinTime } from './timeout.ts';
 
 export const maxBatchEvents = 200;
@@ -39,6 +41,7 @@ export async function runBatch(
 ): Promise<BatchResult> {
   let claimed: Entry[] = [];
   let unclaimed: Entry[] = [];
+  let span: Span | undefined;
   try {
     await deps.database.transaction(async (tx) => {
       const keys = new Set((await claimRows(tx, entries.map(claimOf))).map(keyText));
@@ -46,28 +49,47 @@ export async function runBatch(
       unclaimed = entries.filter(({ key }) => !keys.has(key));
       if (claimed.length === 0) return;
       const guarded = guardTransaction(tx, deps.log);
-      await withinTime(tx, deps, deps.signal, async (signal) => {
-        const items = claimed.flatMap(({ plan }) =>
-          runsOf(plan).map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload })),
-        );
-        const log = deps.log.child({ provider: handler.provider, events: items.length });
-        try {
-          await handler.batch?.({ items, tx: guarded.tx, log, signal });
-        } finally {
-          await guarded.close();
-        }
-      });
+      span = beginBatch(handler, claimed);
+      await withinTime(tx, deps, deps.signal, (signal) =>
+        callBatch(handler, claimed, guarded, deps, signal, span),
+      );
       const swallowed = guarded.firstError();
       if (swallowed) throw swallowed;
       markManyProcessed(tx, claimed.map(claimOf));
     }, transactionOptions(deps));
+    if (span) endSpan(span, 'processed');
     return { processed: claimed, unclaimed, alone: [] };
   } catch (error) {
+    if (span) endSpan(span, 'failed', error);
     deps.log.warn(
       { error: describeError(error).text, events: entries.length },
       'a batch failed; its events run one by one',
     );
     const alone = claimed.length === 0 ? [...entries] : claimed;
     return { processed: [], unclaimed: claimed.length === 0 ? [] : unclaimed, alone, error };
+  }
+}
+
+async function callBatch(
+  handler: Handler,
+  claimed: readonly Entry[],
+  guarded: GuardedTransaction,
+  { log, observer }: AttemptDeps,
+  signal: AbortSignal,
+  span: Span | undefined,
+): Promise<void> {
+  const items = claimed.flatMap(({ plan }) =>
+    runsOf(plan).map(({ handlerEvent, payload }) => ({ event: handlerEvent, payload })),
+  );
+  const fields = { provider: handler.provider, events: items.length, ...(span && logFieldsOf(span)) };
+  const startedAt = performance.now();
+  try {
+    const context = { items, tx: guarded.tx, log: log.child(fields), signal };
+    await (span ? inSpan(span, async () => handler.batch?.(context)) : handler.batch?.(context));
+  } finally {
+    const ms = performance.now() - startedAt;
+    for (const source of new Set(claimed.map(({ event }) => event.source)))
+      observer?.handlerRan(handler, source, ms);
+    await guarded.close();
   }
 }

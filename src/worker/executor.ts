@@ -1,10 +1,12 @@
 // Runs fetched events in the worker's slots: alone, several in one transaction, or by a handler's `batch`.
+import { statementError } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import { claimRows, readClaimable } from '../events/locks.ts';
 import { markIgnored } from '../events/outcomes.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { createUnredactedLogger, type Logger } from '../logger.ts';
 import { keyText } from '../queue/queue.ts';
+import { logFieldsOf } from '../tracing.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { batchHandlerOf, maxBatchEvents, runBatch } from './batch.ts';
@@ -12,10 +14,12 @@ import type { Completions } from './completions.ts';
 import { CrashError, type FailureDeps, settleFailure } from './failure.ts';
 import { claimOf, describeWork, type Entry, type FailedAttempt, type Outcome } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
+import type { AttemptEnd, WorkerObserver } from './observer.ts';
 import type { Pauses } from './pauses.ts';
 import { runsOf } from './plan.ts';
 import { releaseEntries } from './release-entries.ts';
 import { isShareable, maxSharedEvents, maxSharedMs, runShared } from './shared-transaction.ts';
+import { endAttempt } from './spans.ts';
 import type { Wakeup } from './wakeup.ts';
 
 export interface ExecutorOptions {
@@ -30,9 +34,18 @@ export interface ExecutorOptions {
   watchdog: Pick<Watchdog, 'enter'> | undefined;
   /** Woken when a slot is free. */
   wakeup: Wakeup;
+  observer?: WorkerObserver | undefined;
 }
 
 const maxIgnoredTogether = 500;
+
+/** The other kinds end no attempt. */
+const endOf: Partial<Record<Outcome['kind'], AttemptEnd>> = {
+  processed: 'processed',
+  ignored: 'ignored',
+  failed: 'failed',
+  deferred: 'deferred',
+};
 
 /** Work that takes a slot until it is done. */
 interface Work {
@@ -188,6 +201,7 @@ export class Executor {
     const { processed, threw, unclaimed, alone, unrun } = await runShared(entries, attempts);
     leave();
     buffer.putBack(unrun);
+    for (const entry of alone) endAttempt(entry, 'rolled_back');
     const ran = Math.max(1, processed.length + threw.length);
     attempts.timings.recordEvent((performance.now() - startedAt) / ran);
     for (const { entry, ms } of processed) this.#conclude(entry, { kind: 'processed' }, ms);
@@ -259,7 +273,8 @@ export class Executor {
   /** Others run by now: the event gets another isolated job. */
   async #releaseIsolated(entry: Entry): Promise<void> {
     const { attempts, buffer } = this.#options;
-    const locked = await releaseEntries([entry], { ...this.#options, log: attempts.log });
+    const deps = { ...this.#options, log: attempts.log };
+    const locked = await releaseEntries([entry], 'isolated', deps);
     if (locked.length > 0) buffer.waitForLock(entry, performance.now());
   }
 
@@ -268,15 +283,18 @@ export class Executor {
       const outcome = await settleFailure(entry, attempt, this.#options.failures);
       // A failure that could not be recorded is recorded before a handler runs again.
       if (outcome.kind === 'locked' && outcome.isUnrecorded) entry.unrecorded = attempt;
-      this.#conclude(entry, outcome, performance.now() - startedAt);
+      this.#conclude(entry, outcome, performance.now() - startedAt, statementError(attempt.error));
     } catch (error) {
       this.#giveUp(entry, error);
     }
   }
 
-  #conclude(entry: Entry, outcome: Outcome, ms: number): void {
+  /** @param error why the attempt failed */
+  #conclude(entry: Entry, outcome: Outcome, ms: number, error?: unknown): void {
     const { buffer, completions } = this.#options;
     this.#report(entry, outcome, ms);
+    this.#observe(entry, outcome);
+    endAttempt(entry, outcome.kind, error);
     if (outcome.kind === 'locked') buffer.waitForLock(entry, performance.now());
     else if (outcome.kind !== 'left') {
       const finished = buffer.leave(entry);
@@ -284,19 +302,29 @@ export class Executor {
     }
   }
 
+  #observe({ event }: Entry, { kind, isDead, releasedFor }: Outcome): void {
+    const { observer } = this.#options;
+    if (!observer) return;
+    if (releasedFor) observer.released(releasedFor, 1);
+    const end = isDead ? 'dead' : endOf[kind];
+    if (end) observer.attemptEnded(event.source, end);
+  }
+
   /** The outcome could not be recorded: the job's heartbeat ends, and another worker gets its events. */
   #giveUp(entry: Entry, error: unknown): void {
     this.#options.buffer.abandon(entry);
+    endAttempt(entry, 'left');
     this.#options.attempts.log.error(
       { source: entry.event.source, eventId: entry.event.eventId, error: describeError(error).text },
       'an attempt could not be recorded; the job comes back when its heartbeat has ended',
     );
   }
 
-  #report({ event }: Entry, { kind, reason, isDead, attempts }: Outcome, ms: number): void {
+  #report({ event, span }: Entry, { kind, reason, isDead, attempts }: Outcome, ms: number): void {
     const { source, eventId, topic } = event;
     const fields = { source, eventId, topic, attempt: event.failures + 1, outcome: kind, ms: Math.round(ms) };
-    const line = reason ? { ...fields, reason } : fields;
+    const line =
+      reason || span ? { ...fields, ...(reason && { reason }), ...(span && logFieldsOf(span)) } : fields;
     if (kind === 'failed') this.#lines.warn(line, 'attempt');
     else this.#lines.info(line, 'attempt');
     if (isDead) this.#lines.error({ source, eventId, attempts }, 'the event is a dead letter');

@@ -100,11 +100,15 @@ export function decide(
   if (error instanceof EntityBusyError) {
     return {
       release: leave({ to: { ...isolation, afterSeconds: entityBusySeconds } }),
-      outcome: { kind: 'released', reason: error.message },
+      outcome: { kind: 'released', releasedFor: 'entity_busy', reason: error.message },
     };
   }
-  if (error instanceof InterruptedError)
-    return { release: leave({ to: isolation }), outcome: { kind: 'released', reason: error.message } };
+  if (error instanceof InterruptedError) {
+    return {
+      release: leave({ to: isolation }),
+      outcome: { kind: 'released', releasedFor: 'interrupted', reason: error.message },
+    };
+  }
   if (event.deferrals < deps.maxDeferrals) {
     // A lost connection is not the handler's fault, unless its statements end the session: so it counts as deferred.
     const defer = (afterSeconds: number, reason: unknown) => ({

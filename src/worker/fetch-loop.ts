@@ -13,6 +13,7 @@ import type { Executor } from './executor.ts';
 import { type FailureDeps, nextDelaySeconds } from './failure.ts';
 import type { Entry } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
+import type { WorkerObserver } from './observer.ts';
 import type { Pauses } from './pauses.ts';
 import { releaseEntries, releaseToPause } from './release-entries.ts';
 import type { Wakeup } from './wakeup.ts';
@@ -35,6 +36,7 @@ export interface FetchLoopOptions {
   /** Aborted when the worker stops taking work. */
   stopping: AbortSignal;
   watchdog?: Pick<Watchdog, 'enter'> | undefined;
+  observer?: WorkerObserver | undefined;
 }
 
 /** Events that are fetched ahead at most. */
@@ -101,6 +103,7 @@ export class FetchLoop {
     if (room === 0) return true;
     const limit = Math.min(maxJobsPerFetch, floorPowerOfTwo(room / this.#eventsPerJob));
     const jobs = await this.#options.queue.fetch(limit);
+    this.#options.observer?.fetched(jobs.length);
     this.#isOrdinaryTurn = false;
     if (jobs.length > 0) await this.#take(jobs);
     // A short fetch means that nothing is left.
@@ -165,10 +168,11 @@ export class FetchLoop {
 
   /** A shared job that was lost: any of its events may have ended the process. */
   async #split(job: FetchedJob): Promise<void> {
-    const { queue, log, failures } = this.#options;
+    const { queue, log, failures, observer } = this.#options;
     const split = await splitLostJob(failures, job, (tx) => queue.complete(tx, [job]));
     if (split.length === 0) return;
     this.#hasIsolated = true;
+    observer?.released('lost', split.length);
     log.warn({ jobId: job.id, events: split.length }, 'a job was lost with its worker; its events run alone');
   }
 
@@ -188,8 +192,9 @@ export class FetchLoop {
 
   /** While no other handler runs: if the process ends now, this event is the cause. */
   async #runIsolated(): Promise<void> {
-    const { queue, executor, wakeup, pollMs } = this.#options;
+    const { queue, executor, wakeup, pollMs, observer } = this.#options;
     const job = await queue.fetchIsolated();
+    observer?.fetched(job ? 1 : 0);
     this.#hasIsolated = job !== undefined;
     if (!job) return;
     if (job.retryCount > 0) return this.#charge(job);
@@ -207,7 +212,7 @@ export class FetchLoop {
 
   /** Its worker ended while nothing else ran there: that is the event's failure. */
   async #charge(job: FetchedJob): Promise<void> {
-    const { queue, log, failures } = this.#options;
+    const { queue, log, failures, observer } = this.#options;
     const charged = await chargeLoss(
       failures,
       job,
@@ -220,6 +225,7 @@ export class FetchLoop {
         'an attempt was lost with its worker',
       );
       if (isDead) log.error({ source, eventId, attempts }, 'the event is a dead letter');
+      observer?.attemptEnded(source, isDead ? 'dead' : 'failed');
     }
   }
 
@@ -244,14 +250,14 @@ export class FetchLoop {
     const startable = startableWithin(releaseAfterMs, concurrency, executor.eventMs());
     const keep = Math.max(0, startable - executor.busySlots());
     if (buffer.readyCount() <= keep) return;
-    const locked = await releaseEntries(buffer.takeBeyond(keep), this.#options);
+    const locked = await releaseEntries(buffer.takeBeyond(keep), 'late', this.#options);
     for (const entry of locked) buffer.waitForLock(entry, performance.now());
   }
 
   /** For a worker that stops: releases all that waits. An event whose row is locked comes back when its heartbeat ends. */
   async releaseAll(): Promise<void> {
     const { buffer } = this.#options;
-    const locked = await releaseEntries(buffer.takeAll(), this.#options);
+    const locked = await releaseEntries(buffer.takeAll(), 'stopping', this.#options);
     for (const entry of locked) buffer.abandon(entry);
   }
 }

@@ -2,6 +2,8 @@
 import type { StoredEvent } from '../events/event.ts';
 import type { Claim } from '../events/locks.ts';
 import type { EventKey, FetchedJob, NewJob } from '../queue/queue.ts';
+import type { Span } from '../tracing.ts';
+import type { ReleaseReason } from './observer.ts';
 import type { Plan } from './plan.ts';
 
 /** One event of a fetched job, with its row and what has to be run. */
@@ -13,6 +15,8 @@ export interface Entry {
   plan: Plan;
   /** Set while a locked row keeps a failed attempt from being recorded: no handler runs before it is. */
   unrecorded?: FailedAttempt;
+  /** Of the attempt that runs, where a tracer is active. */
+  span?: Span | undefined;
 }
 
 /** An attempt that did not commit. */
@@ -42,6 +46,8 @@ export interface Outcome {
    */
   kind: 'processed' | 'ignored' | 'failed' | 'deferred' | 'released' | 'gone' | 'locked' | 'left';
   reason?: string;
+  /** With `released`. */
+  releasedFor?: ReleaseReason;
   /** With `locked`: a failure that has to be recorded before a handler runs again. */
   isUnrecorded?: boolean;
   /** The event is a dead letter now. */

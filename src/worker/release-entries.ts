@@ -8,12 +8,14 @@ import type { Completions } from './completions.ts';
 import type { FailureDeps } from './failure.ts';
 import { type Entry, isolationOf } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
+import type { ReleaseReason, WorkerObserver } from './observer.ts';
 
 export interface ReleaseEntriesDeps {
   buffer: JobBuffer;
   completions: Completions;
   failures: FailureDeps;
   log: Logger;
+  observer?: WorkerObserver | undefined;
 }
 
 /**
@@ -21,14 +23,18 @@ export interface ReleaseEntriesDeps {
  * Never rejects: after an error the heartbeats of the jobs end, and other workers get them.
  * @returns entries whose rows others hold locked: they are still with their jobs, and the caller's
  */
-export function releaseEntries(entries: readonly Entry[], deps: ReleaseEntriesDeps): Promise<Entry[]> {
+export function releaseEntries(
+  entries: readonly Entry[],
+  reason: ReleaseReason,
+  deps: ReleaseEntriesDeps,
+): Promise<Entry[]> {
   const byJob = Map.groupBy(entries, ({ job }) => job);
   const releases = [...byJob].map(([job, some]) => ({
     events: some.map(({ event }) => event),
     fromJobId: job.id,
     to: { priority: 1, ...isolationOf(job) },
   }));
-  return release(entries, releases, deps);
+  return release(entries, releases, reason, deps);
 }
 
 /**
@@ -53,17 +59,19 @@ export function releaseToPause(
       return { events: [event], fromJobId: job.id, to };
     });
   });
-  return release(entries, releases, deps);
+  return release(entries, releases, 'paused', deps);
 }
 
 async function release(
   entries: readonly Entry[],
   releases: readonly Release[],
-  { buffer, completions, failures, log }: ReleaseEntriesDeps,
+  reason: ReleaseReason,
+  { buffer, completions, failures, log, observer }: ReleaseEntriesDeps,
 ): Promise<Entry[]> {
   if (entries.length === 0) return [];
   try {
     const released = new Set((await releaseEvents(failures, releases)).map(keyText));
+    observer?.released(reason, released.size);
     for (const entry of entries.filter(({ key }) => released.has(key))) {
       const finished = buffer.leave(entry);
       if (finished) completions.add(finished);

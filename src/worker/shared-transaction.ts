@@ -9,6 +9,7 @@ import { type AttemptDeps, causeOf, runHandlers, transactionOptions } from './at
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { claimOf, type Entry, type FailedAttempt } from './job.ts';
 import { runsOf } from './plan.ts';
+import { beginAttempt } from './spans.ts';
 
 /** No handler starts in a shared transaction that is older: its events' effects wait for COMMIT, and so do its locks. */
 export const maxSharedMs = 50;
@@ -102,7 +103,8 @@ async function runMembers(tx: Transaction, run: Run, deps: AttemptDeps, maxMs: n
     const member = { entry, startedAt: new Date(), ms: 0, guarded: guardTransaction(tx, deps.log) };
     try {
       if (savepoint) tx.savepoint(savepoint).catch(() => {}); // the statement behind it fails as well
-      member.ms = await runHandlers(tx, member.guarded, entry.event, runsOf(entry.plan), deps);
+      beginAttempt(entry);
+      member.ms = await runHandlers(tx, member.guarded, entry, runsOf(entry.plan), deps);
       run.members.push(member);
     } catch (error) {
       run.threw = { entry, startedAt: member.startedAt, error: causeOf(error, member.guarded) };

@@ -11,6 +11,7 @@ import { Executor } from './executor.ts';
 import { CrashError, type FailureDeps, InterruptedError } from './failure.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { JobBuffer } from './job-buffer.ts';
+import type { WorkerObserver } from './observer.ts';
 import { Pauses } from './pauses.ts';
 import { Timings } from './timings.ts';
 import { Wakeup } from './wakeup.ts';
@@ -30,6 +31,8 @@ export interface WorkerOptions extends Omit<FailureDeps, 'queue'> {
   /** Longest wait of an idle worker. */
   pollMs: number;
   watchdog?: Pick<Watchdog, 'enter'>;
+  /** Gets the results. */
+  observer?: WorkerObserver;
 }
 
 export interface Worker {
@@ -37,6 +40,8 @@ export interface Worker {
   wake(): void;
   /** A pause began or ended. */
   readPauses(): void;
+  /** What it holds now: jobs, and slots whose work runs. */
+  held(): { jobs: number; busySlots: number };
   /**
    * Takes no new work, releases events whose handlers have not started, waits `graceMs` for those that run, then
    * interrupts them. An interrupted attempt is rolled back and costs no failure.
@@ -97,6 +102,7 @@ export function startWorker(options: WorkerOptions): Worker {
     wake: () => wakeup.wake(),
     // Also while another read is under way: it may have seen the pauses before the change.
     readPauses: createTask(pausesUnread, log, readPauses, true),
+    held: () => ({ jobs: buffer.jobs().length, busySlots: executor.busySlots() }),
     stop: async (graceMs, crash) => {
       if (stopping.signal.aborted) return;
       stopping.abort();

@@ -1,10 +1,13 @@
 // The worker in a team's own process.
 import t from 'tap';
 import { ConfigError } from '../../src/errors.ts';
-import { defineHandler } from '../../src/index.ts';
+import { readSample } from '../../src/events/sample.ts';
+import { defineHandler, PermanentError } from '../../src/index.ts';
+import { startSampler } from '../../src/maintenance/sampler.ts';
 import { startWorker } from '../../src/worker.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { parseExposition } from '../support/exposition.ts';
 import { captureLog, eventRows, newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -85,6 +88,110 @@ t.test('a pause begins and ends at once, by LISTEN, with plain SQL', async (t) =
   await inbox.sql('DELETE FROM pauses');
   await waitForStatus(paused, 'PROCESSED');
   t.match(await eventRows(inbox, [paused]), [{ attempts: 1 }]);
+});
+
+t.test('its metrics: results of attempts, and figures of the inbox', async (t) => {
+  const inbox = await openInbox(t);
+  const handlers = [
+    defineHandler({ provider, topic: 'invoice.paid', handle: async () => {} }),
+    defineHandler({
+      provider,
+      topic: 'invoice.void',
+      handle: async () => {
+        throw new PermanentError('never');
+      },
+    }),
+  ];
+  const events = [newEvent(), newEvent({ topic: 'invoice.void' }), newEvent({ topic: 'other' })];
+  await storeEvents(inbox, events);
+  const worker = await startWorker({ handlers, env: { DATABASE_URL: inbox.url }, log: captureLog().log });
+  t.teardown(() => worker.stop());
+  await worker.ready;
+  const read = async () => parseExposition(await worker.metrics());
+  const figure = async (name: string, labels: Record<string, string> = {}) => {
+    const isMatch = (found: Record<string, string>) =>
+      Object.entries(labels).every(([label, value]) => found[label] === value);
+    return (await read()).get(name)?.series.find((series) => isMatch(series.labels))?.value;
+  };
+  const source = 'stripe';
+  for (const result of ['processed', 'dead', 'ignored'])
+    await waitFor(async () => (await figure('postbell_attempts_total', { source, result })) === 1, {
+      what: result,
+    });
+  const durations = (await read()).get('postbell_handler_duration_seconds')!;
+  t.same(
+    durations.series
+      .filter(({ name }) => name.endsWith('_count'))
+      .map(({ labels, value }) => [labels.handler, value]),
+    [
+      ['stripe invoice.paid', 1],
+      ['stripe invoice.void', 1],
+    ],
+  );
+  t.ok((await figure('postbell_fetched_jobs_total'))! >= 3);
+
+  await waitFor(async () => (await figure('postbell_sample_age_seconds')) !== undefined, {
+    what: 'a sample',
+  });
+  const worked = await readSample(inbox.database);
+  t.match(worked, {
+    sources: [source],
+    pending: { bySource: [] },
+    failed: { bySource: [{ source, events: 1 }] },
+  });
+  t.equal(await figure('postbell_processes', { kind: 'web' }), 0);
+});
+
+t.test('the figures of the inbox read so many events at most, and none is older than it says', async (t) => {
+  const inbox = await openInbox(t);
+  const sources = ['quiet', 'busy', 'busy', 'busy'];
+  for (const source of sources) await storeEvents(inbox, [newEvent({ source })]);
+  await inbox.sql(`UPDATE webhook_events SET received_at = now() - interval '1 hour' WHERE source = 'quiet'`);
+  const limits = { counted: 3, newest: 3 };
+  const all = await readSample(inbox.database);
+  t.same([...all.lastReceived.keys()].sort(), ['busy', 'quiet']);
+  t.equal(all.pending.isCapped, false);
+  t.ok(all.pending.bySource.find(({ source }) => source === 'quiet')!.oldestUntriedSeconds! >= 3_600);
+  const capped = await readSample(inbox.database, undefined, limits);
+  t.equal(capped.pending.isCapped, true);
+  t.same(
+    capped.pending.bySource.map(({ source, events }) => [source, events]).sort(),
+    [
+      ['busy', 2],
+      ['quiet', 1],
+    ],
+    'the oldest',
+  );
+  t.same([...capped.lastReceived.keys()], ['busy'], 'the quiet one is unknown');
+  t.same([...(await readSample(inbox.database, all, limits)).lastReceived.keys()], ['busy']);
+  // The newest three reach back to that sample: whatever came since is among them.
+  await inbox.sql(
+    `UPDATE webhook_events SET received_at = received_at + interval '1 minute' WHERE source = 'busy'`,
+  );
+  await inbox.sql(`UPDATE webhook_events SET received_at = received_at - interval '2 minutes'
+    WHERE event_id = (SELECT event_id FROM webhook_events WHERE source = 'busy' LIMIT 1)`);
+  t.same([...(await readSample(inbox.database, all, limits)).lastReceived.keys()].sort(), ['busy', 'quiet']);
+});
+
+t.test('a sample that fails is gone, and nobody waits for one', async (t) => {
+  let isBroken = false;
+  let taken = 0;
+  const sampler = startSampler({
+    take: async () => {
+      if (isBroken) throw new Error('no database');
+      return ++taken;
+    },
+    log: captureLog().log,
+    intervalMs: 5,
+  });
+  t.teardown(() => sampler.stop());
+  t.equal(taken, 0, 'nobody has asked');
+  t.equal(sampler.latest(), undefined);
+  await waitFor(() => (sampler.latest()?.value ?? 0) > 1, { what: 'a second sample' });
+  isBroken = true;
+  await waitFor(() => sampler.latest() === undefined, { what: 'the sample to go' });
+  isBroken = false;
+  await waitFor(() => sampler.latest() !== undefined, { what: 'the next sample' });
 });
 
 t.test('a database that is not migrated rejects `ready`; after the migration the worker works', async (t) => {

@@ -1,11 +1,13 @@
 // `postbell start`, as real processes: web goes on receiving whatever becomes of the worker, and neither outlives the other.
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { providers, signDelivery } from '../../src/providers/index.ts';
 import { makeSource } from '../providers/deliveries.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { parseExposition } from '../support/exposition.ts';
 import { openSession } from '../support/inbox.ts';
 import { isRunning, startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
@@ -17,6 +19,14 @@ const source = makeSource(providers.stripe, secret);
 const index = new URL('../../src/index.ts', import.meta.url).href;
 const cwd = t.testdir({
   empty: {},
+  'telemetry.mjs': `
+    import { appendFileSync } from 'node:fs';
+    import { NodeTracerProvider, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
+    const write = (spans) => {
+      for (const { name, links } of spans) appendFileSync('spans', name + ' links ' + links.length + '\\n');
+    };
+    const exporter = { export: (spans, done) => done({ code: write(spans) ?? 0 }), shutdown: async () => {} };
+    new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }).register();`,
   handlers: {
     'index.js': `
       import { existsSync, writeFileSync } from 'node:fs';
@@ -95,6 +105,52 @@ t.test('a blocked and a killed worker are replaced while web goes on receiving',
     pid: third,
   });
 });
+
+t.test(
+  'web and the worker each serve their metrics, to whoever has the token, and trace with an SDK',
+  async (t) => {
+    const token = 'token-of-the-start-test';
+    const process = startProcess(t, ['start'], {
+      cwd,
+      env: { ...env, METRICS_TOKEN: token, METRICS_PORT: '0', NODE_OPTIONS: '--import ./telemetry.mjs' },
+    });
+    const [{ address: web }, { address: worker }] = await Promise.all([
+      process.waitForLog(({ msg }) => msg === 'listening'),
+      process.waitForLog(({ msg, name }) => msg === 'metrics' && name === 'worker'),
+    ]);
+    t.match(worker, /^http:\/\/127\.0\.0\.1:/);
+    const names: string[][] = [];
+    for (const address of [web, worker]) {
+      t.equal((await fetch(`${address}/metrics`)).status, 401);
+      const answer = await fetch(`${address}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+      names.push([...parseExposition(await answer.text()).keys()]);
+    }
+    const [ofWeb, ofWorker] = names as [string[], string[]];
+    t.ok(ofWeb.includes('postbell_requests_total') && !ofWeb.includes('postbell_attempts_total'));
+    t.ok(
+      ofWorker.includes('postbell_attempts_total') && ofWorker.includes('nodejs_eventloop_lag_p99_seconds'),
+    );
+
+    const port = new URL(String(worker)).port;
+    const taken = startProcess(t, ['worker'], {
+      cwd,
+      env: { ...env, METRICS_TOKEN: token, METRICS_PORT: port },
+      mayFail: true,
+    });
+    t.same(await taken.exited, { code: 1, signal: null });
+    t.match(taken.output(), new RegExp(`port ${port} is in use: set METRICS_PORT`));
+    const tokenless = startProcess(t, ['worker'], { cwd, env: { ...env, METRICS_PORT: '0' }, mayFail: true });
+    t.same(await tokenless.exited, { code: 78, signal: null });
+    t.match(tokenless.output(), /METRICS_PORT needs METRICS_TOKEN/);
+    await process.waitForLog(({ msg, name }) => msg === 'ready' && name === 'web');
+    t.equal(await send(`${web}/webhooks/stripe`, 'evt_traced'), 200);
+    await waitFor(() => isProcessed('evt_traced'), { what: 'the traced event' });
+    process.kill('SIGTERM');
+    t.same(await process.exited, { code: 0, signal: null });
+    t.same(readFileSync(`${cwd}/spans`, 'utf8'), 'receive stripe links 0\nprocess stripe links 1\n');
+    await t.rejects(fetch(String(worker)), 'it has stopped listening');
+  },
+);
 
 t.test('a start that is killed takes its worker along', async (t) => {
   const { process, worker } = await start(t);

@@ -117,6 +117,7 @@ export function newEvent(overrides: Partial<NewEvent> = {}): NewEvent {
     uniqueBody: false,
     topicsShareBody: true,
     headers: {},
+    traceparent: null,
     ...overrides,
   };
 }

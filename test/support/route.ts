@@ -17,9 +17,6 @@ export function createRoute(
 ) {
   const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
   const app = createServer({
-    metrics,
-    metricsToken: undefined,
-    readinessProblem: async () => undefined,
     bodyLimitBytes,
     log: parts.log,
   });

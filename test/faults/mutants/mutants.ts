@@ -158,8 +158,9 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/worker/attempt.ts',
-        find: '      await handler.handle(context);\n',
-        replace: '      await handler.handle(context);\n      await handler.handle(context);\n',
+        find: '      await (span ? inSpan(span, () => handler.handle(context)) : handler.handle(context));\n',
+        replace:
+          '      await (span ? inSpan(span, () => handler.handle(context)) : handler.handle(context));\n      await handler.handle(context);\n',
       },
     ],
     scenario: scenarios.noFault,
