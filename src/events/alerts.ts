@@ -53,6 +53,13 @@ export async function listAlerts(database: Queryable): Promise<AlertRow[]> {
   return rows;
 }
 
+export async function countOpenAlerts(database: Queryable): Promise<{ kind: string; open: number }[]> {
+  const { rows } = await database.query<{ kind: string; open: number }>(
+    'SELECT kind, count(*)::int AS open FROM {inbox}.alerts WHERE raised_at IS NOT NULL GROUP BY kind ORDER BY kind',
+  );
+  return rows;
+}
+
 /** An acknowledgement of this moment is kept: only others write it. */
 export async function saveAlerts(
   tx: Queryable,

@@ -1,6 +1,7 @@
 // Figures about the inbox for metrics, at a bounded cost however large the tables are: no statement reads more events than
 // its limit, and each ends after `statementMs`.
 import type { Database, Queryable, QueryResult, Row, Statement } from '../database/database.ts';
+import { countOpenAlerts } from './alerts.ts';
 import { readProcesses } from './processes.ts';
 import { listStoredSources } from './queries.ts';
 
@@ -37,6 +38,8 @@ export interface InboxSample {
   /** In Unix seconds, by source; sources whose last event is not known are missing. */
   lastReceived: ReadonlyMap<string, number>;
   processes: { kind: string; alive: number }[];
+  /** Open alerts by kind. */
+  alerts: { kind: string; open: number }[];
 }
 
 /** The sample before is needed for sources that have received nothing since. @throws what Postgres says */
@@ -52,6 +55,7 @@ export async function readSample(
     failed: await countOldest(bounded, 'FAILED', counted),
     lastReceived: await readLastReceived(bounded, newest, before?.lastReceived),
     processes: await readProcesses(bounded),
+    alerts: await countOpenAlerts(bounded),
   };
 }
 

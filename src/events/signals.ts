@@ -1,5 +1,6 @@
 // What the alerts are judged by, read in one moment. Reads only; every list is bounded by an index or by the stored counts.
 import type { Queryable } from '../database/database.ts';
+import { heldJobs } from '../queue/paused-jobs.ts';
 import { type KindOfProcess, readProcesses } from './processes.ts';
 
 export interface Signals {
@@ -21,7 +22,7 @@ export interface DeadLetterGroup {
   count: number;
 }
 
-/** Events that no worker has tried yet, although they came long ago. */
+/** Events that no worker has tried yet, although they came long ago and no pause holds them. */
 export interface LateSource {
   source: string;
   count: number;
@@ -83,9 +84,10 @@ async function readDeadLetters(database: Queryable): Promise<DeadLetterGroup[]> 
 async function readLate(database: Queryable, lateSeconds: number): Promise<LateSource[]> {
   const { rows } = await database.query<LateSource & Record<string, unknown>>({
     text: `SELECT source, count(*)::int AS count, extract(epoch FROM now() - min(received_at))::float8 AS "oldestSeconds"
-      FROM {inbox}.webhook_events
+      FROM {inbox}.webhook_events e
       WHERE status = 'PENDING' AND attempts = 0 AND deferrals = 0
         AND received_at < now() - make_interval(secs => $1)
+        AND NOT EXISTS (SELECT FROM ${heldJobs} AS held WHERE held.id = e.job_id)
       GROUP BY source ORDER BY source`,
     values: [lateSeconds],
   });

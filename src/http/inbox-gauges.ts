@@ -59,6 +59,12 @@ const gauges: readonly InboxGauge[] = [
     labelNames: ['kind'],
     read: ({ processes }) => processes.map(({ kind, alive }): Series => [[kind], alive]),
   },
+  {
+    name: 'postbell_alerts_open',
+    help: 'Open alerts, by kind; a kind without one has no series',
+    labelNames: ['kind'],
+    read: ({ alerts }) => alerts.map(({ kind, open }): Series => [[kind], open]),
+  },
 ];
 
 /** 0 for a source without such events, but where not all are counted: there it is not known. */

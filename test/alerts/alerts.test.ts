@@ -110,6 +110,15 @@ t.test('each signal raises its alert, and no other', async (t) => {
       [],
     ],
     [
+      'events that wait for the end of a pause are none',
+      async () => {
+        await storeEvents(inbox, [newEvent()]);
+        await sql(`UPDATE webhook_events SET received_at = now() - interval '1 hour'`);
+        await sql(`UPDATE pgboss.job SET name = 'webhooks-paused'`);
+      },
+      [],
+    ],
+    [
       'rejections for ten minutes',
       () => reject('stripe', 'wrong_signature', 12, 3),
       ['everything_rejected stripe'],

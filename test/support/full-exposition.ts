@@ -42,6 +42,7 @@ async function withCommon(metrics: ProcessMetrics): Promise<Map<string, Metric>>
     failed: { bySource: [], isCapped: false },
     lastReceived: new Map([[source, 1_750_000_000.5]]),
     processes: [{ kind: 'web', alive: 1 }],
+    alerts: [{ kind: 'silence', open: 1 }],
   };
   metrics.watchInbox(() => ({ value, ageMs: 1_500 }));
   return parseExposition((await metrics.render()).text);
