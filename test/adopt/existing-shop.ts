@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { createProject, packPackage, run, shell } from '../deploy/deployment.ts';
+import { createProject, packedPackage, run, shell } from '../deploy/deployment.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';
 import { plainEnvironment, startProcess, type TestProcess } from '../support/processes.ts';
@@ -11,7 +11,7 @@ import { waitFor } from '../support/wait.ts';
 
 const { url } = await createTestDatabase(t, { migrated: false });
 const sql = await openSession(t, url);
-const tarball = await packPackage(t);
+const tarball = await packedPackage(t);
 const shop = createProject(t);
 fs.cpSync(fileURLToPath(new URL('shop/', import.meta.url)), shop, { recursive: true });
 

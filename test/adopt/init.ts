@@ -3,11 +3,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { packPackage, run, shell } from '../deploy/deployment.ts';
+import { packedPackage, run, shell } from '../deploy/deployment.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { startProcess } from '../support/processes.ts';
 
-const tarball = await packPackage(t);
+const tarball = await packedPackage(t);
 const folder = temporaryFolder(t);
 
 t.test('from nothing to PROCESSED', async (t) => {

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import t, { type Test } from 'tap';
-import { createProject, packPackage, run } from '../deploy/deployment.ts';
+import { createProject, packedPackage, run } from '../deploy/deployment.ts';
 
 /** Not packages of development: they would be 150 more, for this file alone. */
 const checkers = { publint: '0.3.25', '@arethetypeswrong/cli': '0.18.5' };
@@ -14,7 +14,7 @@ const manifest = JSON.parse(read('package.json')) as {
   devDependencies: Record<string, string>;
 };
 
-const tarball = await packPackage(t);
+const tarball = await packedPackage(t);
 
 t.test('npm pack builds, and takes along what a team needs and nothing else', async (t) => {
   const lines = (await run(path.dirname(tarball), `tar -tvf '${tarball}'`)).trim().split('\n');

