@@ -44,8 +44,7 @@ export function listen(
       await opened.query(`LISTEN ${channel}`);
       isListening = true;
       onWake(undefined);
-      // A half-open socket raises no error: the time-out of a query detects it.
-      check = setInterval(() => opened.query('SELECT 1').catch(again), 10_000);
+      check = setInterval(() => checkServer(opened).catch(again), 10_000);
     } catch (error) {
       again(error as Error);
     }
@@ -60,4 +59,14 @@ export function listen(
       await client?.end().catch(() => {}); // the connection was lost already
     },
   };
+}
+
+/**
+ * A half-open socket raises no error: the time-out of the query detects it. A primary that became read only may live on
+ * after a failover, and notifications are sent on the new primary.
+ * @throws Error if the connection has to be opened again
+ */
+async function checkServer(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ transaction_read_only: string }>('SHOW transaction_read_only');
+  if (rows[0]?.transaction_read_only !== 'off') throw new Error('the server became read only');
 }

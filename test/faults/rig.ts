@@ -9,6 +9,7 @@ import pg from 'pg';
 import pino from 'pino';
 import type { Test } from 'tap';
 import { parseConfig } from '../../src/config.ts';
+import { clientClassFor } from '../../src/database/hosts.ts';
 import { openDatabase } from '../../src/database/open-database.ts';
 import { openQueue } from '../../src/queue/open-queue.ts';
 import { atEnd } from '../support/at-end.ts';
@@ -93,7 +94,9 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
   atEnd(t, () => (t.passing() ? rm(folder, { recursive: true, force: true }) : keep(folder, processes)));
   const processes: (TestProcess & { verb: string })[] = [];
   const journalFile = path.join(folder, 'journal.jsonl');
+  const severalHosts = { connectionString: options.url, connectionTimeoutMillis: 2_000 };
   const pool = new pg.Pool({
+    Client: clientClassFor(severalHosts) as new () => pg.Client,
     connectionString: options.url,
     max: 4,
     application_name: 'postbell tests',
