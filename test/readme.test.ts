@@ -78,7 +78,7 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
   }
 });
 
-const npmsOwn = ['install', 'audit', 'pack', 'pkg', 'version'];
+const npmsOwn = ['ci', 'install', 'audit', 'pack', 'pkg', 'version'];
 
 t.test('every npm script that a page names exists', async (t) => {
   for (const { name: page, text } of pages) {

@@ -31,7 +31,7 @@ export async function runInit(io: CommandIo, options: InitOptions): Promise<numb
   printLine(out, dryRun ? 'A dry run: nothing was written.\n' : '');
   printPlan(out, plan);
   if (!plan.some(({ action }) => isChange(action))) printLine(out, '\nNothing was missing.');
-  for (const note of notesFor(project, answers)) printLine(out, `\nNote: ${printable(note)}.`);
+  for (const note of notesFor(project, answers, plan)) printLine(out, `\nNote: ${printable(note)}.`);
   printProviders(out, answers.providers, topic);
   printCommands(out, project, provider!, topic);
   return 0;

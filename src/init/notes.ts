@@ -3,10 +3,40 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { Answers } from './answers.ts';
+import type { PlannedFile } from './plan.ts';
 import { handlersFolder, type Project } from './project.ts';
 
-export function notesFor({ folder, manifest }: Project, { language }: Answers): string[] {
+/** The parts of a file that Postbell needs, for a team that has the file already. */
+const neededParts: Readonly<Record<string, string>> = {
+  Procfile:
+    'the lines release and worker of init; `web` too, unless your own app receives the webhooks (docs/embedding.md)',
+  'app.json': 'a Postgres, a dyno for the worker, and the variables of the providers',
+  'render.yaml':
+    'the two services and the database, or DATABASE_URL of yours; the pre-deploy command runs `postbell migrate`',
+  Dockerfile:
+    'Node 24, the packages, and the handlers; the container runs `postbell web`, `postbell worker` or `postbell migrate`',
+  '.dockerignore': '.env, .postbell and node_modules',
+  '.github/workflows/postbell.yml': 'a Postgres, `postbell migrate`, and the tests of the handlers',
+  [`${handlersFolder}/tsconfig.json`]:
+    '"noEmit", "erasableSyntaxOnly", "verbatimModuleSyntax" and "allowImportingTsExtensions", because Node runs the handlers without a build',
+  [`${handlersFolder}/package.json`]: '"type": "module"',
+};
+
+export function notesFor(
+  { folder, manifest, monorepoRoot }: Project,
+  { language }: Answers,
+  plan: readonly PlannedFile[],
+): string[] {
   const notes: string[] = [];
+  for (const { path: file, action } of plan) {
+    const needed = neededParts[file];
+    if (action === 'keep' && needed) notes.push(`${file} is yours; Postbell needs in it: ${needed}`);
+  }
+  if (monorepoRoot !== undefined)
+    notes.push(
+      `this folder is a workspace of ${monorepoRoot}: the platforms and CI read their files there, and init writes only here. ` +
+        'Add the skipped files by hand: their commands run in this folder, and the packages may be in the node_modules of the root',
+    );
   const needed = readOwnManifest().engines.node;
   const asked = manifest?.engines?.node;
   if (asked !== undefined && asked !== needed)

@@ -15,28 +15,34 @@ export interface PlannedFile {
   path: string;
   /**
    * `create`: is missing. `extend`: lines are added, none is changed. `same`: has this text already.
-   * `keep`: has another text, which stays.
+   * `keep`: has another text, which stays. `skip`: belongs into the root of the monorepo, where init does not write.
    */
-  action: 'create' | 'extend' | 'same' | 'keep';
-  /** The text after init; for `keep`, the text that init would have written. */
+  action: 'create' | 'extend' | 'same' | 'keep' | 'skip';
+  /** The text after init; for `keep` and `skip`, the text that init would have written. */
   text: string;
 }
 
 export function planFiles(project: Project, answers: Answers): PlannedFile[] {
-  const texts = { ...ownFiles(project, answers), ...deployFiles(project, answers) };
+  const deployed = Object.entries(deployFiles(project, answers));
   return [
     extended(project, 'package.json', (before) =>
       extendManifest(before, manifestAdditions(project, answers.language)),
     ),
     extended(project, '.env.example', (before) => extendEnvExample(before, variablesOf(answers.providers))),
-    ...Object.entries(texts).map(([file, text]) => whole(project, file, text)),
+    ...Object.entries(ownFiles(project, answers)).map(([file, text]) => whole(project, file, text)),
+    ...deployed.map(
+      ([file, text]): PlannedFile =>
+        project.monorepoRoot === undefined
+          ? whole(project, file, text)
+          : { path: path.join(project.monorepoRoot, file), action: 'skip', text },
+    ),
   ];
 }
 
 /** Writes what is created and extended. @throws CommandError naming the file that cannot be written */
 export function writeFiles({ folder }: Project, plan: readonly PlannedFile[]): void {
   for (const { path: name, action, text } of plan) {
-    if (action === 'same' || action === 'keep') continue;
+    if (action !== 'create' && action !== 'extend') continue;
     const file = path.join(folder, name);
     try {
       mkdirSync(path.dirname(file), { recursive: true });

@@ -12,12 +12,18 @@ const verbs: Record<PlannedFile['action'], string> = {
   extend: 'extend',
   same: 'as is',
   keep: 'keep',
+  skip: 'skip',
+};
+
+const remarks: Partial<Record<PlannedFile['action'], string>> = {
+  keep: "yours; init's text: postbell init --dry-run --json",
+  skip: "not in this folder; init's text: postbell init --dry-run --json",
 };
 
 export function printPlan(out: OutputStream, plan: readonly PlannedFile[]): void {
   for (const { path, action } of plan) {
-    const remark = action === 'keep' ? '  (yours; the text of init: postbell init --dry-run --json)' : '';
-    printLine(out, `  ${verbs[action].padEnd(8)} ${printable(path)}${remark}`);
+    const remark = remarks[action];
+    printLine(out, `  ${verbs[action].padEnd(8)} ${printable(path)}${remark ? `  (${remark})` : ''}`);
   }
 }
 

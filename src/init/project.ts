@@ -37,6 +37,8 @@ export interface Project {
   /** Undefined without a package.json. */
   manifest: Manifest | undefined;
   packageManager: PackageManager;
+  /** The path to the monorepo's root, whose workspaces this folder is one of; undefined elsewhere. */
+  monorepoRoot: string | undefined;
   /** True where Node reads the project's files as ES modules. A new project is made so. */
   isModule: boolean;
   /** Undefined if neither handlers nor TypeScript are there to tell. */
@@ -80,19 +82,22 @@ export function inspectProject(folder: string): Project {
   }
   const has = (name: string) => existsSync(path.join(folder, name));
   const handlerFiles = ['index.ts', 'index.js'].filter((name) => has(`${handlersFolder}/${name}`));
-  if (handlerFiles.length > 0 && !namesPostbell(path.join(folder, handlersFolder))) {
+  const code = codeFilesIn(path.join(folder, handlersFolder));
+  if (code.length > 0 && !code.some(namesPostbell)) {
     throw new CommandError(
-      `${handlersFolder}/${handlerFiles[0]} exists, and no file in that folder imports postbell: nothing was written. ` +
-        'Postbell looks for its handlers there. Rename that folder, or make a module elsewhere and set POSTBELL_HANDLERS',
+      `${path.relative(folder, code[0]!)} exists, and no file in that folder imports postbell: nothing was written. ` +
+        'Postbell looks for its handlers there. Rename that folder, or do without init: docs/getting-started.md, By hand',
     );
   }
+  const monorepoRoot = monorepoRootOf(folder);
   const isModule = manifest === undefined || manifest.type === 'module';
   const language = languageOf(handlerFiles[0], has('tsconfig.json') || dependsOn(manifest, 'typescript'));
   return {
     folder,
     name: serviceName(manifest?.name ?? path.basename(folder)),
     manifest,
-    packageManager: has(pnpm.lockfile) ? pnpm : npm,
+    packageManager: existsSync(path.join(monorepoRoot ?? folder, pnpm.lockfile)) ? pnpm : npm,
+    monorepoRoot: monorepoRoot && path.relative(folder, monorepoRoot),
     isModule,
     language,
     hasHandlers: handlerFiles.length > 0,
@@ -135,10 +140,29 @@ function readManifest(folder: string): Manifest | undefined {
   return manifest as Manifest;
 }
 
-function namesPostbell(folder: string): boolean {
+/** The nearest folder above with a package.json decides, inside the repository. */
+function monorepoRootOf(folder: string): string | undefined {
+  for (let below = folder; !existsSync(path.join(below, '.git')); below = path.dirname(below)) {
+    const above = path.dirname(below);
+    if (above === below) return undefined;
+    if (existsSync(path.join(above, 'pnpm-workspace.yaml'))) return above;
+    const manifest = path.join(above, 'package.json');
+    if (existsSync(manifest))
+      return /"workspaces"\s*:/.test(readFileSync(manifest, 'utf8')) ? above : undefined;
+  }
+  return undefined;
+}
+
+function codeFilesIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .some((entry) => /['"]postbell['"]/.test(readFileSync(path.join(entry.parentPath, entry.name), 'utf8')));
+    .filter((entry) => entry.isFile() && /\.[cm]?[jt]sx?$/.test(entry.name))
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .sort();
+}
+
+function namesPostbell(file: string): boolean {
+  return /['"]postbell['"]/.test(readFileSync(file, 'utf8'));
 }
 
 function serviceName(name: string): string {

@@ -93,6 +93,8 @@ for (const [kind, { before, extension, more }] of Object.entries(kinds))
   t.test(`${kind}: the files are there, load and compile; a second run changes nothing`, async (t) => {
     const cli = createCli(t);
     write(cli.folder, before);
+    await init(t, cli, '--yes', '--dry-run');
+    t.same(filesIn(cli.folder), before, '--dry-run writes nothing');
     await init(t, cli, '--yes');
     const after = filesIn(cli.folder);
     const written = handlers.map((name) => `handlers/${name}.${extension}`);
@@ -204,6 +206,84 @@ t.test('what a team has stays, byte by byte', async (t) => {
   t.same(filesIn(cli.folder), after);
 });
 
+/** Each file that init would make, as a team's own; with a part of the note that says what to add by hand. */
+const ownTexts: Record<string, { text: string; note?: RegExp }> = {
+  Procfile: { text: 'web: node server.js\n', note: /Procfile is yours.*lines release and worker/ },
+  'app.json': { text: '{ "name": "shop" }', note: /app.json is yours.*Postgres.*worker/ },
+  'render.yaml': { text: 'services: []\n', note: /render.yaml is yours.*two services.*pre-deploy/ },
+  Dockerfile: { text: 'FROM node:24\n', note: /Dockerfile is yours.*postbell worker/ },
+  '.dockerignore': { text: 'node_modules\n', note: /.dockerignore is yours.*\.env/ },
+  '.github/workflows/postbell.yml': { text: 'on: push\n', note: /postbell.yml is yours.*postbell migrate/ },
+  '.gitignore': { text: 'dist\n', note: /.gitignore does not name .env/ },
+  'handlers/tsconfig.json': { text: '{}', note: /tsconfig.json is yours.*"erasableSyntaxOnly"/ },
+  'handlers/package.json': { text: '{ "private": true }', note: /package.json is yours.*"type": "module"/ },
+  'handlers/index.ts': { text: `export { default } from 'postbell';` },
+};
+
+for (const [name, { text, note = /Note/ }] of Object.entries(ownTexts))
+  t.test(`a team's own ${name} stays`, async (t) => {
+    const cli = createCli(t);
+    const manifest = '{ "type": "commonjs", "devDependencies": { "typescript": "^5.0.0" } }';
+    const before = { [name]: text, '.github/workflows/ci.yml': 'on: push', 'package.json': manifest };
+    write(cli.folder, before);
+    await init(t, cli, '--yes', '--dry-run');
+    t.same(filesIn(cli.folder), before, '--dry-run writes nothing');
+    const printed = await init(t, cli, '--yes');
+    const after = filesIn(cli.folder);
+    t.match(after, { [name]: text, '.github/workflows/ci.yml': 'on: push' });
+    if (name === 'handlers/index.ts') {
+      t.same(
+        Object.keys(after).filter((file) => /^handlers\/.*\.ts$/.test(file)),
+        [name],
+        'no example',
+      );
+    } else {
+      t.match(printed, new RegExp(`keep +${name.replaceAll('.', '\\.')} +\\(yours`));
+      t.match(printed.replaceAll('\n', ' '), note);
+    }
+    t.match(await init(t, cli, '--yes'), /Nothing was missing/);
+    t.same(filesIn(cli.folder), after);
+  });
+
+t.test("in a monorepo's package it writes only there, by the package manager of the root", async (t) => {
+  const roots: [Record<string, string>, RegExp][] = [
+    [{ 'package.json': '{ "workspaces": ["packages/*"] }', 'package-lock.json': '{}' }, / npx postbell dev/],
+    [
+      { 'package.json': '{}', 'pnpm-workspace.yaml': 'packages: ["packages/*"]\n', 'pnpm-lock.yaml': '' },
+      / pnpm exec postbell dev/,
+    ],
+  ];
+  for (const [root, command] of roots) {
+    const cli = createCli(t);
+    const folder = path.join(cli.folder, 'packages/webhooks');
+    const own = { ...root, 'packages/webhooks/package.json': '{ "type": "module" }' };
+    write(cli.folder, own);
+    const run = async (...args: string[]) => {
+      const io = { ...fakeTerminal({}), folder };
+      t.equal(await runProgram(['init', '--yes', ...args], io), 0);
+      return io.printed.out;
+    };
+    await run('--dry-run');
+    t.same(filesIn(cli.folder), own, '--dry-run writes nothing');
+    const printed = await run();
+    t.match(printed, /skip +\.\.\/\.\.\/Procfile +\(not in this folder/);
+    t.match(printed, /skip +\.\.\/\.\.\/\.github\/workflows\/postbell.yml/);
+    t.match(printed, /Note: this folder is a workspace of \.\.\/\.\./);
+    t.match(printed, command);
+    const after = filesIn(cli.folder);
+    t.match(after, root);
+    t.same(
+      Object.keys(after).filter((file) => !(file in own)),
+      ['.env.example', '.gitignore', 'index.ts', 'tsconfig.json']
+        .concat(handlers.slice(1).map((name) => `${name}.ts`))
+        .map((name) => `packages/webhooks/${name.startsWith('.') ? '' : 'handlers/'}${name}`)
+        .sort(),
+    );
+    t.match(await run(), /Nothing was missing/);
+    t.same(filesIn(cli.folder), after);
+  }
+});
+
 t.test("the test is in the project's own runner, or out of its way", async (t) => {
   const name = 'payment-intent-succeeded';
   const cases = [
@@ -237,6 +317,11 @@ t.test("the test is in the project's own runner, or out of its way", async (t) =
 t.test('where it must not write, it says why and writes nothing', async (t) => {
   const cases: [Record<string, string>, string[], RegExp][] = [
     [{ 'handlers/index.ts': 'export {};' }, ['--yes'], /no file in that folder imports postbell/],
+    [
+      { 'handlers/users/list.js': 'module.exports = {}' },
+      ['--yes'],
+      /handlers\/users\/list.js exists.*By hand/,
+    ],
     [{ 'package.json': '{ "name": "postbell" }' }, ['--yes'], /Postbell's own repository/],
     [{ 'package.json': '{,' }, ['--yes'], /package.json cannot be extended: it is no JSON/],
     [{}, [], /no terminal to ask at: add --yes/],
