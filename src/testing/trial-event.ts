@@ -22,7 +22,7 @@ export function makeTrialEvent(handler: Handler, options: TrialEvent): EventWith
 function ofPayload({ topic, payload, headers = {} }: TrialPayload) {
   const payloadText = JSON.stringify(payload);
   if (typeof topic !== 'string' || payloadText === undefined)
-    throw new TypeError('runHandler needs { topic, payload }, or { body } as the provider sends it');
+    throw new TypeError('an event needs { topic, payload }, or { body } as the provider sends it');
   return {
     ...{ eventId: `test_${randomUUID()}`, topic, occurredAt: null, headers },
     ...{ payloadText, payloadError: null, rawBody: null, topicsShareBody: true },
@@ -36,8 +36,6 @@ function ofBody(handler: Handler, name: string, { body, headers = {} }: TrialBod
   const delivery = asDelivery({ method: 'POST', url, headers, body: Buffer.from(body) }, new Date());
   const [draft, ...others] = readEvents(source, delivery);
   if (others.length > 0)
-    throw new TypeError(
-      `runHandler runs one event, and the body has ${others.length + 1}: give one as { topic, payload }`,
-    );
+    throw new TypeError(`the body has ${others.length + 1} events: give one as { topic, payload }`);
   return { ...draft!, headers: keptHeaders(source, delivery) };
 }

@@ -41,18 +41,38 @@ export interface TrialBody extends TrialFacts {
 /** The event that a handler is run for. */
 export type TrialEvent = TrialPayload | TrialBody;
 
-export type RunOptions = TrialEvent & {
+export interface TrialDatabase {
   /** URL of a database on which `postbell migrate` has run. Nothing in it changes but sequences. */
   database: string;
   /** As POSTBELL_SCHEMA. Default: `public`. */
   schema?: string;
   /** Runs first in the same transaction, e.g. inserts the order that the handler needs. Not among the changes. */
   prepare?: (tx: HandlerTransaction) => Promise<unknown>;
-  /** 1 for the first attempt, the default; the 5th failure is final, as with the default of MAX_ATTEMPTS. */
-  attempt?: number;
   /** As HANDLER_TIMEOUT_SECONDS, in ms. Default: 10,000. */
   timeoutMs?: number;
-};
+}
+
+export type RunOptions = TrialEvent &
+  TrialDatabase & {
+    /** 1 for the first attempt, the default; the 5th failure is final, as with the default of MAX_ATTEMPTS. */
+    attempt?: number;
+  };
+
+export interface BatchOptions extends TrialDatabase {
+  /** 1 to 200, each with an id of its own. */
+  events: readonly TrialEvent[];
+}
+
+export interface BatchRun {
+  /** `processed`: all events. `one by one`: `batch` failed, and a worker would run each event through `handle`. */
+  outcome: 'processed' | 'one by one';
+  /** Why `batch` failed, as in a worker's log. */
+  reason?: string;
+  /** The value that `batch` threw. */
+  error?: unknown;
+  /** Rows of the team's tables that `batch` inserted, updated or deleted; by table. Empty unless processed. */
+  changes: RowChange[];
+}
 
 export interface HandlerRun {
   /**

@@ -28,6 +28,8 @@ export interface BatchResult {
   unclaimed: Entry[];
   /** Rolled back: each has to run on its own. */
   alone: Entry[];
+  /** With `alone`: why. */
+  error?: unknown;
 }
 
 export async function runBatch(
@@ -66,6 +68,6 @@ export async function runBatch(
       'a batch failed; its events run one by one',
     );
     const alone = claimed.length === 0 ? [...entries] : claimed;
-    return { processed: [], unclaimed: claimed.length === 0 ? [] : unclaimed, alone };
+    return { processed: [], unclaimed: claimed.length === 0 ? [] : unclaimed, alone, error };
   }
 }

@@ -1,9 +1,9 @@
-// `runHandler` gives what a worker would, and leaves the database as it was.
+// `runHandler` and `runBatch` give what a worker would, and leave the database as it was.
 import t from 'tap';
 import { z } from 'zod';
 import { Later, PermanentError } from '../../src/errors.ts';
 import { defineHandler, type Handler, type HandlerTransaction } from '../../src/handlers/handler.ts';
-import { type RunOptions, runHandler } from '../../src/testing/index.ts';
+import { type BatchOptions, type RunOptions, runBatch, runHandler } from '../../src/testing/index.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';
 
@@ -166,6 +166,64 @@ t.test('a body is read as the provider sends it', async (t) => {
     ...{ status: 'FAILED', reason: /the body could not be read/ },
   });
 });
+
+t.test(
+  'batch gets all events at once, and what it throws sends them one by one through handle',
+  async (t) => {
+    const payload = z.object({ id: z.string() });
+    const runAll = (batch: Handler['batch'], options: Partial<BatchOptions> = {}) =>
+      runBatch(
+        defineHandler({
+          provider: 'stripe',
+          topic,
+          payload,
+          handle: async () => t.fail('handle ran'),
+          batch: batch!,
+        }),
+        {
+          ...{ database, timeoutMs: 60_000 },
+          events: ['o1', 'o2'].map((id) => ({ topic, id: `evt_${id}`, payload: { id } })),
+          ...options,
+        },
+      );
+    const pay: Handler['batch'] = async ({ items, tx, signal }) => {
+      signal.throwIfAborted();
+      const ids = (items as readonly { payload: { id: string } }[]).map(({ payload: { id } }) => id);
+      t.same(
+        items.map(({ event }) => event.id),
+        ids.map((id) => `evt_${id}`),
+      );
+      await tx.query('UPDATE orders SET paid = 1 WHERE id = ANY ($1)', [ids]);
+    };
+    t.match(await runAll(pay), {
+      outcome: 'processed',
+      changes: [
+        { table: 'orders', before: { id: 'o1', paid: null }, after: { paid: '1' } },
+        { table: 'orders', before: { id: 'o2', paid: null }, after: { paid: '1' } },
+      ],
+    });
+    const error = new Error('no such order');
+    const failing: Handler['batch'] = async (context) => {
+      await pay(context);
+      throw error;
+    };
+    const oneByOne = { outcome: 'one by one', changes: [] };
+    t.same(await runAll(failing), { ...oneByOne, reason: 'Error: no such order', error });
+    t.match(await runAll(({ tx }) => tx.query('COMMIT')), { ...oneByOne, reason: /tx refuses COMMIT/ });
+    t.match(await runAll(({ tx }) => tx.query('SELECT pg_sleep(60)'), { timeoutMs: 200 }), {
+      ...{ ...oneByOne, reason: /ran longer than 0.2 s/ },
+    });
+    const never: Handler['batch'] = async () => t.fail('batch ran');
+    const rejected = async (events: unknown, reason: RegExp) =>
+      t.rejects(runAll(never, { events } as BatchOptions), { name: 'TypeError', message: reason });
+    await rejected([{ topic, payload: { id: 1 } }], /events\[0\] would not be given to batch: .* at: id/);
+    await rejected([{ topic: 'invoice.void', payload: { id: 'o1' } }], /no handler for stripe invoice.void/);
+    await rejected([], /1 to 200 events/);
+    const twice = { topic, id: 'evt_1', payload: { id: 'o1' } };
+    await rejected([twice, twice], /have the same id|has an event/);
+    await t.rejects(runAll(undefined), /no batch: use runHandler/);
+  },
+);
 
 t.test('wrong options and databases are told with the remedy', async (t) => {
   const noop = async () => {};
