@@ -48,9 +48,10 @@ const honoStart = `
   ${nextExample}
   const app = new Hono();`;
 const honoEnd = `
-  app.all('/webhooks/:source', (c) => webhooks.handler(c.req.raw));
+  webhooks = createWebhookHandler({ path: '/webhooks' }); // the test waits for it before the first request
+  app.all('/webhooks/:source', (c) => answer(c.req.raw));
   const server = serve({ fetch: app.fetch, port: 0 }, () => { ${listening} });
-  process.once('SIGTERM', () => { server.close(() => webhooks.close()); server.closeIdleConnections(); });`;
+  process.once('SIGTERM', () => { server.close(() => webhooks?.close()); server.closeIdleConnections(); });`;
 const expressApp = `${expressExample!.replace('listen(3000)', `listen(0, () => { ${listening} })`)}
   app.post('/own', (request, response) => response.json({ own: request.body }));`;
 
