@@ -48,6 +48,7 @@ const honoStart = `
   ${nextExample}
   const app = new Hono();`;
 const honoEnd = `
+  webhooks = createWebhookHandler({ path: '/webhooks' }); // the test waits for it before the first request
   app.all('/webhooks/:source', (c) => answer(c.req.raw));
   const server = serve({ fetch: app.fetch, port: 0 }, () => { ${listening} });
   process.once('SIGTERM', () => { server.close(() => webhooks?.close()); server.closeIdleConnections(); });`;
