@@ -29,9 +29,11 @@ const keys = {
 } as const satisfies Record<EventStatus, keyof SourceStatus>;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
-  const [counts, processes, pauses] = await withDatabase(io.env, 'status', ({ database }) =>
-    Promise.all([countByStatus(database), readProcesses(database), countWaiting(database)]),
-  );
+  const { counts, processes, pauses } = await withDatabase(io.env, 'status', async ({ database }) => ({
+    counts: await countByStatus(database),
+    processes: await readProcesses(database),
+    pauses: await countWaiting(database),
+  }));
   const sources = bySource(counts);
   if (options.json) printJson(io.out, { sources, processes, pauses });
   else {

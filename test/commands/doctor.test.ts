@@ -65,6 +65,7 @@ t.test('a sound installation passes every check but for processes that do not ru
       'web',
       'worker',
       'backlog',
+      'pauses',
       'dead letters',
       'storage',
       'topics',
@@ -78,7 +79,7 @@ t.test('a sound installation passes every check but for processes that do not ru
     forPeople.stdout,
     /^warn {2}worker +no worker has reached this database yet\n +→ run: postbell worker$/m,
   );
-  t.match(forPeople.stdout, /\n\n16 ok, 2 to look at, 0 failed\n$/);
+  t.match(forPeople.stdout, /\n\n17 ok, 2 to look at, 0 failed\n$/);
   t.notMatch(forPeople.stdout + forPeople.stderr, secret);
 });
 
