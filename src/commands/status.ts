@@ -1,4 +1,5 @@
 // `postbell status`: what each source has received and what became of it, sources that need a look, and the processes.
+import { countOpenAlerts } from '../events/alerts.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { countWithoutSecret } from '../events/rejection-counts.ts';
@@ -24,7 +25,7 @@ const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
   const { sources: active } = parseSources(io.env);
-  const { sources, withoutSecret, pauses, processes } = await withDatabase(
+  const { sources, withoutSecret, pauses, alerts, processes } = await withDatabase(
     io.env,
     'status',
     async ({ database }) => ({
@@ -33,17 +34,25 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       withoutSecret: await countWithoutSecret(database),
       sources: await readSourceStates(database),
       pauses: await countWaiting(database),
+      alerts: await countOpenAlerts(database),
     }),
   );
   const silent = findSilent([...active.keys()], sources);
   const off = withoutSecret.filter(({ source }) => !active.has(source));
   if (options.json) {
-    printJson(io.out, { sources, processes, pauses, silentSources: silent, sourcesWithoutSecret: off });
+    printJson(io.out, {
+      sources,
+      processes,
+      pauses,
+      alerts,
+      silentSources: silent,
+      sourcesWithoutSecret: off,
+    });
     return 0;
   }
   if (sources.length === 0) printLine(io.out, 'no event yet');
   else printSources(io, sources);
-  printNotes(io, { sources, silent, off });
+  printNotes(io, { sources, silent, off, alerts });
   printPauses(io, pauses);
   printProcesses(io, processes);
   return 0;
@@ -98,12 +107,17 @@ interface Notes {
   sources: readonly SourceState[];
   silent: readonly SilentSource[];
   off: readonly WithoutSecret[];
+  alerts: Awaited<ReturnType<typeof countOpenAlerts>>;
 }
 
-function printNotes({ out }: CommandIo, { sources, silent, off }: Notes): void {
+function printNotes({ out }: CommandIo, { sources, silent, off, alerts }: Notes): void {
   const sum = (key: 'failed' | 'newlyFailed') => sources.reduce((total, row) => total + row[key], 0);
   const listOf = (items: readonly string[]) => items.join(', ');
   const notes: string[] = [];
+  if (alerts.length > 0)
+    notes.push(
+      `open alerts: ${listOf(alerts.map(({ kind, open }) => `${kind} (${open})`))}; postbell alerts shows them`,
+    );
   if (sum('failed') > 0)
     notes.push(
       `since yesterday: ${countText(sum('newlyFailed'), 'new dead letter')}; the causes of all: postbell events --status FAILED`,

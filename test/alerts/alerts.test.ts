@@ -320,6 +320,9 @@ t.test('postbell alerts', async (t) => {
     isTold: false,
     alerts: [{ kind: 'dead_letters', source: 'stripe', facts: { count: 2 } }],
   });
+  t.match(await cli.inside(['status']), {
+    stdout: /open alerts: dead_letters \(1\); postbell alerts shows them/,
+  });
   t.match(await cli.inside(['alerts', 'ack', '--kind', 'silence']), { code: 1, stdout: /no open alert/ });
   t.match(await cli.inside(['alerts', 'ack', '--kind', 'dead_letter']), {
     code: 1,
