@@ -2,7 +2,7 @@
 import { type EventSummary, listEvents } from '../events/queries.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
+import { type FilterOptions, filterOf } from '../events/parse-filter.ts';
 import { printJson, printLine, printTable, timeText, untilText } from '../terminal/print.ts';
 
 export interface EventsOptions extends FilterOptions, CommonOptions {

@@ -8,7 +8,7 @@ import { replay } from '../events/replay.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
+import { type FilterOptions, filterOf } from '../events/parse-filter.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
 
 export interface ReplayOptions extends FilterOptions, CommonOptions {
