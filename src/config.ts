@@ -158,7 +158,10 @@ export function parseConfig(env: Environment): { config: Config | undefined; pro
     problems.push('OPS_READONLY_PASSWORD has no effect without OPS_PASSWORD: set both');
   }
   // Once, at the start: nobody can measure how long it takes.
-  if (config.OPS_READONLY_PASSWORD !== undefined && [config.OPS_PASSWORD].includes(config.OPS_READONLY_PASSWORD))
+  if (
+    config.OPS_READONLY_PASSWORD !== undefined &&
+    [config.OPS_PASSWORD].includes(config.OPS_READONLY_PASSWORD)
+  )
     problems.push('OPS_READONLY_PASSWORD must not be OPS_PASSWORD');
   return { config: problems.length ? undefined : config, problems };
 }

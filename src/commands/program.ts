@@ -45,6 +45,13 @@ const worker: Verb = {
   run: async ({ env }, options) => (await import('./worker.ts')).runWorker(env, options),
 };
 
+const ops: Verb = {
+  name: 'ops',
+  summary: "serve the operators' page alone (OPS_PASSWORD); web serves it too, unless OPS_IN_WEB=off",
+  examples: ['PORT=3001 postbell ops'],
+  run: async ({ env }, options) => (await import('./ops.ts')).runOps(env, options),
+};
+
 const start: Verb = {
   name: 'start',
   summary: 'web and worker as one command, for one small machine',
@@ -204,7 +211,7 @@ const keys: Verb<KeysOptions> = {
 
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
-  ...[init, web, worker, start, dev, demo, migrate],
+  ...[init, web, worker, ops, start, dev, demo, migrate],
   ...[status, events, show, replay, send, forward],
   ...[doctor, setup, providers, keys],
 ];

@@ -1,14 +1,15 @@
 // `postbell web`: the receiver. Listens at once, and answers 503 until it has reached the database.
 import { createInbox } from '../assembly/inbox.ts';
-import type { Config, Environment } from '../config.ts';
-import { CommandError } from '../errors.ts';
+import type { Environment } from '../config.ts';
 import { createServer } from '../http/server.ts';
 import { registerWebhooks } from '../http/webhooks.ts';
 import { createLogger, type Logger } from '../logger.ts';
+import { registerOps } from '../ops/plugin.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog } from '../watchdog.ts';
+import { listen } from './listen.ts';
 
 /** A part that runs beside web in this process, from listening on until the shutdown. */
 export type StartBeside = (log: Logger) => { stop(): Promise<void> };
@@ -32,6 +33,7 @@ export async function runWeb(
     log,
   });
   registerWebhooks(app, inbox.core);
+  const closeOps = config.OPS_IN_WEB ? registerOps(app, { settings, log }) : [];
   let beside: ReturnType<StartBeside> | undefined;
   exitGracefully({
     log,
@@ -41,14 +43,13 @@ export async function runWeb(
       return [
         { name: 'http', run: () => app.close() },
         ...inbox.beginClosing(),
+        ...closeOps,
         { name: 'beside', run: async () => besideStopped },
       ];
     },
   });
 
-  const address = await app.listen({ port: config.PORT, host: config.HOST }).catch((error) => {
-    throw listenProblem(error, config) ?? error;
-  });
+  const address = await listen(app, config);
   log.info({ address, sources: [...sources.keys()] }, 'listening');
   beside = startBeside?.(log);
   if (sources.size === 0)
@@ -56,16 +57,4 @@ export async function runWeb(
 
   await inbox.open();
   log.info('ready');
-}
-
-function listenProblem({ code }: NodeJS.ErrnoException, { PORT, HOST }: Config): CommandError | undefined {
-  if (code === 'EADDRINUSE')
-    return new CommandError(`port ${PORT} is in use: set PORT, or end the program that uses it`);
-  if (code === 'EACCES')
-    return new CommandError(`port ${PORT} needs rights that this user lacks: set PORT above 1023`);
-  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
-    return new CommandError(
-      `HOST ${HOST} is no address of this machine: unset HOST to listen on all addresses`,
-    );
-  return undefined;
 }

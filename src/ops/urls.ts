@@ -1,0 +1,19 @@
+// The addresses of the operators' page. Each begins with /ops.
+
+export type Params = Readonly<Record<string, string | number | undefined>>;
+
+/** @param path below /ops, e.g. `/events`; empty for the overview */
+export function opsUrl(path: string, params: Params = {}): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params))
+    if (value !== undefined && value !== '') query.set(name, String(value));
+  return `/ops${path}${query.size > 0 ? `?${query}` : ''}`;
+}
+
+/** An address of ours that a form sent back; the overview for any other text. */
+export function ownUrl(text: string | null): string {
+  const base = 'http://ops.invalid';
+  if (!text || !URL.canParse(text, base)) return opsUrl('');
+  const { origin, pathname, search } = new URL(text, base);
+  return origin === base && /^\/ops(\/|$)/.test(pathname) ? pathname + search : opsUrl('');
+}
