@@ -62,8 +62,7 @@ export function filterConditions(
   else if (filter.topic !== undefined) add((n) => `topic = ${n}`, filter.topic);
   if (filter.statuses?.length) add((n) => `status = ANY(${n}::text[])`, filter.statuses);
   if (filter.error !== undefined) add((n) => `last_error ILIKE ${n}`, `%${escapeLike(filter.error)}%`);
-  if (filter.errorGroup !== undefined)
-    add((n) => `${errorGroup('last_error')} = ${n}`, filter.errorGroup);
+  if (filter.errorGroup !== undefined) add((n) => `${errorGroup('last_error')} = ${n}`, filter.errorGroup);
   if (filter.payload) {
     const { path, value } = filter.payload;
     values.push(path);

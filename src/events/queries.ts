@@ -177,7 +177,6 @@ export async function countMatching(
   return rows[0]!.count;
 }
 
-
 /**
  * Replays up to `limit` matching events, oldest first after `after`; rows locked by others are left out.
  * Because of the cursor a replay never takes an event twice, even if a worker has finished it since.

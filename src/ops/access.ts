@@ -62,7 +62,9 @@ export function createAccess(passwords: Passwords): Access {
   const makeCookie = ({ role, name }: OpsUser, browser: string, endsAt: number, isSecure: boolean) => {
     const text = [role, browser, endsAt, Buffer.from(name, 'utf8').toString('base64url')].join('.');
     const attributes = ['Path=/ops', 'HttpOnly', 'SameSite=Lax', ...(isSecure ? ['Secure'] : [])];
-    return [`${cookieName}=${text}.${sign(role, text)}`, `Max-Age=${browserSeconds}`, ...attributes].join('; ');
+    return [`${cookieName}=${text}.${sign(role, text)}`, `Max-Age=${browserSeconds}`, ...attributes].join(
+      '; ',
+    );
   };
   return {
     checkPassword: (password) =>
@@ -102,9 +104,9 @@ function cookieOf({ headers }: Pick<IncomingMessage, 'headers'>): string | undef
 }
 
 /** The user and password of HTTP Basic; undefined without this header. */
-export function readBasic({ headers }: Pick<IncomingMessage, 'headers'>):
-  | { name: string; password: string }
-  | undefined {
+export function readBasic({
+  headers,
+}: Pick<IncomingMessage, 'headers'>): { name: string; password: string } | undefined {
   const [, encoded] = /^Basic ([A-Za-z0-9+/=]{1,2000})$/i.exec(headers.authorization ?? '') ?? [];
   if (encoded === undefined) return undefined;
   const text = Buffer.from(encoded, 'base64').toString('utf8');

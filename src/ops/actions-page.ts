@@ -1,6 +1,11 @@
 // What operators changed, and how far a replay is.
 import type { FastifyInstance } from 'fastify';
-import { findAction, listActions, type OperatorAction, type OperatorActionKind } from '../events/operator-actions.ts';
+import {
+  findAction,
+  listActions,
+  type OperatorAction,
+  type OperatorActionKind,
+} from '../events/operator-actions.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { describeFilter } from './event-filter.ts';

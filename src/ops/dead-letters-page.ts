@@ -20,11 +20,19 @@ export function addDeadLettersPage(app: FastifyInstance, deps: PageDeps, sendPag
     const mayReplay = signedInUser(request).role === 'operator';
     const list = found
       ? groupList(found, source, mayReplay, deps.now())
-      : slowBanner(html`list them by <a href="${opsUrl('/events', { status: 'FAILED', source })}">status and time</a>.`);
+      : slowBanner(
+          html`list them by <a href="${opsUrl('/events', { status: 'FAILED', source })}">status and time</a>.`,
+        );
     const main = html`<h1>Dead letters${source && ` of ${source}`}</h1>
 ${source && html`<p><a href="${opsUrl('/dead-letters')}">All sources</a></p>`}${list}`;
     const status = found ? 200 : 503;
-    return sendPage(request, reply, { title: 'Dead letters', nav: '/dead-letters', main, status, isLive: true });
+    return sendPage(request, reply, {
+      title: 'Dead letters',
+      nav: '/dead-letters',
+      main,
+      status,
+      isLive: true,
+    });
   });
 }
 
@@ -37,7 +45,8 @@ function groupList(
   if (groups.length === 0) return html`<p class="empty">No event is a dead letter.</p>`;
   const cut = grouped >= maxGrouped && ` These are the newest ${number(maxGrouped)}; there may be more.`;
   const hidden =
-    groupCount > groups.length && ` The largest ${number(groups.length)} of ${number(groupCount)} groups are shown.`;
+    groupCount > groups.length &&
+    ` The largest ${number(groups.length)} of ${number(groupCount)} groups are shown.`;
   return html`<p class="under">${countText(grouped, 'event')} in ${countText(groupCount, 'group')}, by source, topic and error; words with a digit count as equal.${cut}${hidden}
 <a href="${opsUrl('/events', { status: 'FAILED', source })}">As a list</a></p>
 <ul class="groups">${groups.map((group) => groupItem(group, mayReplay, now))}</ul>`;

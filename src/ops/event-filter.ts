@@ -88,7 +88,7 @@ export function describeFilter(filter: EventFilter): string {
   const { statuses, source, topic, entity, eventId, error, errorGroup, payload } = filter;
   const { receivedSince, receivedBefore } = filter;
   const words = [
-    statuses && statuses.join(' or '),
+    statuses?.join(' or '),
     source && `of ${source}`,
     topic && `topic ${topic}`,
     entity && `entity ${entity}`,

@@ -28,7 +28,10 @@ export function addEventActions(app: FastifyInstance, { inbox }: PageDeps): void
           ? await ignoreEvent(tx, key, reason)
           : (await replayMatching(tx, filterOf(key, action), replayOptions(action))).count > 0;
       if (!isDone)
-        throw new OpsError(409, 'The event has changed since, or is locked: nothing was done. Look at it again.');
+        throw new OpsError(
+          409,
+          'The event has changed since, or is locked: nothing was done. Look at it again.',
+        );
       const { name: operator } = signedInUser(request);
       await recordAction(tx, { operator, action, filter: key, reason });
       if (action === 'run_now') await wakeReconciler(tx);

@@ -61,7 +61,10 @@ async function readEvent(
   const [event] = events;
   const [tombstone] = tombstones;
   if (tombstone)
-    throw new OpsError(404, `The event was purged on ${tombstone.purgedOn}; its id is kept, its body is not.`);
+    throw new OpsError(
+      404,
+      `The event was purged on ${tombstone.purgedOn}; its id is kept, its body is not.`,
+    );
   if (!event) throw new OpsError(404, `There is no event ${id} of ${source}.`);
   const { entity } = event;
   if (entity === null) return { event, related: [] };

@@ -95,7 +95,8 @@ function eventRow(event: EventSummary, now: Date): Html {
 function why({ status, ignoredReason, lastError, nextTryAt }: EventSummary, now: Date): Html {
   if (status === 'IGNORED') return html`${ignoredReason}`;
   if (status === 'PROCESSED') return html``;
-  const next = status === 'PENDING' && nextTryAt && nextTryAt > now && html`next try ${until(nextTryAt, now)} `;
+  const next =
+    status === 'PENDING' && nextTryAt && nextTryAt > now && html`next try ${until(nextTryAt, now)} `;
   return html`${next}${lastError}`;
 }
 

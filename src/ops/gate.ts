@@ -36,7 +36,8 @@ export function addGate(app: FastifyInstance, deps: GateDeps): void {
     (request as Asked)[kept] = user;
     if (request.method === 'GET') return undefined;
     checkOrigin(request.raw);
-    if (user.role !== 'operator') throw new OpsError(403, 'You may read only: sign in with OPS_PASSWORD to change anything.');
+    if (user.role !== 'operator')
+      throw new OpsError(403, 'You may read only: sign in with OPS_PASSWORD to change anything.');
     return undefined;
   });
 }
@@ -65,7 +66,11 @@ export function checkAttempt(
   const time = now().getTime();
   const seconds = limit.secondsToWait(key, time);
   if (seconds > 0)
-    throw new OpsError(429, `Too many wrong passwords from your address: try again in ${seconds} s.`, seconds);
+    throw new OpsError(
+      429,
+      `Too many wrong passwords from your address: try again in ${seconds} s.`,
+      seconds,
+    );
   const role = access.checkPassword(password);
   if (!role) limit.recordWrong(key, time);
   return role;

@@ -37,7 +37,7 @@ export function createSendPage(assets: AssetUrls): SendPage {
 }
 
 // `open`: what a person has opened stays open when the page renews itself.
-const htmxConfig = JSON.stringify({ history: false, includeIndicatorCSS: false, morphIgnore: ["open"] });
+const htmxConfig = JSON.stringify({ history: false, includeIndicatorCSS: false, morphIgnore: ['open'] });
 
 function frame(request: FastifyRequest, { title, main, nav, isLive }: Page, assets: AssetUrls): Html {
   const user = userOf(request);

@@ -27,7 +27,8 @@ function node(key: string | undefined, value: unknown, depth: number, budget: { 
   if (typeof value === 'string') return html`<div class="leaf">${name}${textValue(value)}</div>`;
   const entries = Object.entries(value as object);
   const [open, close] = Array.isArray(value) ? ['[', ']'] : ['{', '}'];
-  if (entries.length === 0) return html`<div class="leaf">${name}<span class="mark">${open}${close}</span></div>`;
+  if (entries.length === 0)
+    return html`<div class="leaf">${name}<span class="mark">${open}${close}</span></div>`;
   const children: Html[] = [];
   for (const [childKey, child] of entries) {
     if (budget.nodes <= 0 || depth >= maxDepth) break;

@@ -42,7 +42,10 @@ export interface OpsOptions {
  * Adds the page to a server that does not listen yet. Its connections are opened with the first page.
  * @returns the step of the server's end that closes them; none without OPS_PASSWORD, since then there is no page
  */
-export function registerOps(app: FastifyInstance, { settings, log, now = () => new Date() }: OpsOptions): Phase[] {
+export function registerOps(
+  app: FastifyInstance,
+  { settings, log, now = () => new Date() }: OpsOptions,
+): Phase[] {
   const { OPS_PASSWORD: operator, OPS_READONLY_PASSWORD: reader } = settings.config;
   if (operator === undefined) return [];
   const inbox = openOpsInbox(settings, log);
@@ -81,7 +84,13 @@ async function addPages(app: FastifyInstance, gate: GateDeps, deps: PageDeps, lo
 const securityHeaders = {
   'content-security-policy': [
     "default-src 'none'",
-    ...["script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'", "form-action 'self'"],
+    ...[
+      "script-src 'self'",
+      "style-src 'self'",
+      "img-src 'self'",
+      "connect-src 'self'",
+      "form-action 'self'",
+    ],
     ...["base-uri 'none'", "frame-ancestors 'none'"],
   ].join('; '),
   'x-frame-options': 'DENY',
@@ -120,13 +129,20 @@ function sendProblem(
 const causeOf = (error: unknown) => (error instanceof SlowError ? error.cause : error);
 
 /** The message says nothing of the error itself: the log has it, under the request's id. */
-function describeProblem(error: unknown): { status: number; message: string; retryAfterSeconds?: number | undefined } {
+function describeProblem(error: unknown): {
+  status: number;
+  message: string;
+  retryAfterSeconds?: number | undefined;
+} {
   if (error instanceof OpsError)
     return { status: error.statusCode, message: error.message, retryAfterSeconds: error.retryAfterSeconds };
   if (error instanceof SlowError)
     return { status: 503, message: 'The database took longer than 3 s. Nothing was changed: try again.' };
   if (error instanceof ConnectionLostError)
-    return { status: 503, message: 'No connection to the database: it is away, or other pages use both connections.' };
+    return {
+      status: 503,
+      message: 'No connection to the database: it is away, or other pages use both connections.',
+    };
   const status = (error as { statusCode?: number }).statusCode ?? 500;
   if (status >= 400 && status < 500) return { status, message: 'The request cannot be read.' };
   return { status: 500, message: 'The page failed. The log has the reason.' };

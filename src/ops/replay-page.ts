@@ -5,7 +5,13 @@ import { beginReplay, continueReplay, readNow } from '../events/operator-actions
 import { countMatching } from '../events/queries.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
-import { describeFilter, type FilterFields, readFilter, readFilterFields, replayable } from './event-filter.ts';
+import {
+  describeFilter,
+  type FilterFields,
+  readFilter,
+  readFilterFields,
+  replayable,
+} from './event-filter.ts';
 import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';

@@ -22,7 +22,11 @@ export function findProblems({ sources, processes }: Overview, now: Date): Probl
   const isAlive = (kind: string) => processes.some((process) => process.kind === kind && process.alive > 0);
   const waiting = opsUrl('/events', { status: 'PENDING' });
   if (!isAlive('web'))
-    problems.push({ text: 'No web process is alive: deliveries may be refused.', url: opsUrl(''), isSevere: true });
+    problems.push({
+      text: 'No web process is alive: deliveries may be refused.',
+      url: opsUrl(''),
+      isSevere: true,
+    });
   if (!isAlive('worker')) {
     const text =
       pending > 0 ? `No worker is alive: ${countText(pending, 'event')} wait.` : 'No worker is alive.';
@@ -40,7 +44,9 @@ export function findProblems({ sources, processes }: Overview, now: Date): Probl
     problems.push({ text, url: opsUrl('/dead-letters'), isSevere: true });
   }
   const isRecent = (time: Date | null) => time !== null && now.getTime() - time.getTime() < recentRejectionMs;
-  const rejected = countsOf(sources, ({ rejected, lastRejectedAt }) => (isRecent(lastRejectedAt) ? rejected : 0));
+  const rejected = countsOf(sources, ({ rejected, lastRejectedAt }) =>
+    isRecent(lastRejectedAt) ? rejected : 0,
+  );
   if (rejected.total > 0) {
     const text = `Requests were rejected within the last hour (${rejected.names}).`;
     problems.push({ text, url: opsUrl('/rejections'), isSevere: false });
@@ -59,7 +65,9 @@ function countsOf<T extends { source: string }>(
     .map((state) => ({ source: state.source, count: countOf(state) }))
     .filter(({ count }) => count > 0)
     .sort((a, b) => b.count - a.count);
-  const named = counts.slice(0, namedSources).map(({ source, count }) => `${source} ${count.toLocaleString('en-US')}`);
+  const named = counts
+    .slice(0, namedSources)
+    .map(({ source, count }) => `${source} ${count.toLocaleString('en-US')}`);
   const more = counts.length > namedSources ? ` and ${counts.length - namedSources} more` : '';
   return { total: counts.reduce((sum, { count }) => sum + count, 0), names: named.join(', ') + more };
 }

@@ -18,10 +18,7 @@ export interface RejectionGroup {
 }
 
 /** @param rejected newest first */
-export function groupRejections(
-  rejected: readonly RejectedRequest[],
-  known: KnownSources,
-): RejectionGroup[] {
+export function groupRejections(rejected: readonly RejectedRequest[], known: KnownSources): RejectionGroup[] {
   const groups = Map.groupBy(rejected, ({ source, reason }) => `${source} ${reason}`);
   return [...groups.values()].map((group) => ({ rejected: group, remedy: remedyFor(group[0]!, known) }));
 }

@@ -1,5 +1,4 @@
 // Makes the page live and quick; every page and action works without it.
-'use strict';
 
 const renewMs = 10_000;
 const main = () => document.getElementById('main');
@@ -20,7 +19,8 @@ function isBusy() {
 }
 
 if (liveButton && isRenewable()) {
-  const show = () => liveButton.setAttribute('aria-pressed', String(sessionStorage.getItem('live') !== 'off'));
+  const show = () =>
+    liveButton.setAttribute('aria-pressed', String(sessionStorage.getItem('live') !== 'off'));
   liveButton.hidden = false;
   liveButton.addEventListener('click', () => {
     sessionStorage.setItem('live', liveButton.getAttribute('aria-pressed') === 'true' ? 'off' : 'on');
@@ -83,7 +83,10 @@ function move(step) {
 }
 
 const keys = {
-  '/': () => (document.querySelector('[data-search]') ? document.querySelector('[data-search]').focus() : location.assign('/ops/events')),
+  '/': () =>
+    document.querySelector('[data-search]')
+      ? document.querySelector('[data-search]').focus()
+      : location.assign('/ops/events'),
   j: () => move(1),
   k: () => move(-1),
   r: () => (isRenewable() ? renew() : location.reload()),
