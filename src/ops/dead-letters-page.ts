@@ -60,7 +60,7 @@ function groupItem(group: DeadLetterGroup, mayReplay: boolean, now: Date): Html 
 <div class="what"><p><strong>${source}</strong> ${topic}</p><p class="error">${error}</p>
 <p class="hint">received ${ago(oldestReceivedAt, now)}${count > 1 && html` to ${ago(newestReceivedAt, now)}`}</p></div>
 <p class="row-actions"><a class="button" href="${opsUrl('/events', fields)}" data-row>See ${count === 1 ? 'it' : 'them'}</a>
-${mayReplay && html`<a class="button primary" href="${opsUrl('/replay', fields)}">Replay ${count === 1 ? 'this' : `these ${number(count)}`}…</a>`}</p>
+${mayReplay && html`<a class="button accent" href="${opsUrl('/replay', fields)}">Replay ${count === 1 ? 'this' : `these ${number(count)}`}…</a>`}</p>
 </li>
 `;
 }

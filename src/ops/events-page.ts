@@ -84,7 +84,7 @@ function eventRow(event: EventSummary, now: Date): Html {
 <td data-label="Received">${ago(receivedAt, now)}</td>
 <td data-label="Status">${statusPill(status, attempts)}</td>
 <td data-label="Source">${source}</td>
-<td data-label="Topic"><span class="cut">${topic}</span></td>
+<td data-label="Topic"><span class="line">${topic}</span></td>
 <td data-label="Event"><a class="id" href="${eventUrl(event)}">${eventId}</a></td>
 <td data-label="Tries" class="number">${attempts}</td>
 <td data-label="Why"><span class="cut wide">${why(event, now)}</span></td>

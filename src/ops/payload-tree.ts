@@ -7,7 +7,7 @@ const maxNodes = 3_000;
 const maxDepth = 60;
 const maxTextLength = 2_000;
 /** Objects below this depth are closed at first. */
-const openDepth = 2;
+const openDepth = 3;
 
 /** @param payload of `parseExactly` */
 export function payloadTree(payload: unknown): Html {

@@ -33,7 +33,7 @@ function groupItem({ rejected, remedy }: RejectionGroup, now: Date): Html {
   const { source, reason, detail, receivedAt } = newest;
   return html`<li class="card"><p class="count">${number(rejected.length)}</p>
 <div class="what"><p><a href="${opsUrl('/rejections', { source })}" data-row><strong>${source}</strong></a> <code>${reason}</code>${detail !== null && ` ${detail}`}</p>
-<p>${remedy}</p><p class="hint">last ${ago(receivedAt, now)}</p></div></li>
+<p class="remedy">${remedy}</p><p class="hint">last ${ago(receivedAt, now)}</p></div></li>
 `;
 }
 
