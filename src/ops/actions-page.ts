@@ -69,6 +69,6 @@ ${left > 0 && html`<p>${countText(left, 'event')} fewer than counted: another se
       : undefined;
   return html`<div class="card question">${state}
 <progress value="${done}" max="${Math.max(1, matched)}" aria-label="Replayed events"></progress>
-<p class="under">${describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
+<p class="hint">${describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
 <div class="actions">${goOn}<a href="${opsUrl('/dead-letters')}">Dead letters</a><a href="${opsUrl('')}">Overview</a></div></div>`;
 }

@@ -40,7 +40,7 @@ function node(key: string | undefined, value: unknown, depth: number, budget: { 
 }
 
 function textValue(text: string): Html {
-  if (text.length <= maxTextLength) return html`<span class="text">"${text}"</span>`;
+  if (text.length <= maxTextLength) return html`<span class="text">${JSON.stringify(text)}</span>`;
   const more = number(text.length - maxTextLength);
-  return html`<span class="text">"${text.slice(0, maxTextLength)}…"</span> <span class="hint">${more} more characters</span>`;
+  return html`<span class="text">${JSON.stringify(text.slice(0, maxTextLength))}</span> <span class="hint">${more} more characters</span>`;
 }

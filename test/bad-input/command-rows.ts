@@ -12,7 +12,6 @@ import { refused } from './refused.ts';
 import type { BadInput } from './rows.ts';
 import { signed, sources, withHeader } from './senders.ts';
 
-const noPage = 'there is no page for operators (ops/ comes later)';
 const cliFile = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
 /** An inbox of its own with `count` dead letters. */
@@ -77,15 +76,6 @@ export const commandRows: readonly BadInput[] = [
         );
     },
   },
-  { id: 'B65', title: 'many wrong log-ins', notApplicable: noPage },
-  {
-    id: 'B66',
-    title: 'an admin token that is unset or short',
-    notApplicable: `${noPage}; METRICS_TOKEN unset or short is in B80`,
-  },
-  { id: 'B67', title: 'forged posts to the admin page', notApplicable: noPage },
-  { id: 'B68', title: 'the page in a frame', notApplicable: noPage },
-  { id: 'B69', title: 'markup in a page', notApplicable: `${noPage}; control characters are B77` },
   {
     id: 'B70',
     title: 'filters that are SQL, NUL or nonsense',
@@ -153,11 +143,6 @@ export const commandRows: readonly BadInput[] = [
           `${search.slice(0, 20)} is text`,
         );
     },
-  },
-  {
-    id: 'B73',
-    title: 'forged cursors',
-    notApplicable: 'the command line has no cursors: it takes a limit and filters',
   },
   {
     id: 'B74',
