@@ -9,6 +9,7 @@ import { filterFlags } from './filter-flags.ts';
 import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
+import type { RehearseOptions } from './rehearse.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';
 import type { SetupOptions } from './setup.ts';
@@ -126,6 +127,19 @@ const replay: Verb<ReplayOptions> = {
   run: async (io, options, [id]) => (await import('./replay.ts')).runReplay(io, id, options),
 };
 
+const rehearse: Verb<RehearseOptions> = {
+  name: 'rehearse',
+  summary: "run an event's handlers, show what they change, and roll back",
+  examples: ['postbell rehearse evt_1NG8Du2eZvKYlo2C'],
+  arguments: [['<id>', 'the event id']],
+  flags: [
+    ['--source <name>', 'needed if several sources have this id'],
+    ['-y, --yes', 'do not ask: calls of the handlers to the outside happen'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [id = '']) => (await import('./rehearse.ts')).runRehearse(io, id, options),
+};
+
 const send: Verb<SendOptions> = {
   name: 'send',
   summary: 'send a correctly signed delivery, as the provider would',
@@ -212,7 +226,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, ops, start, dev, demo, migrate],
-  ...[status, events, show, replay, send, forward],
+  ...[status, events, show, replay, rehearse, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

@@ -13,7 +13,7 @@ import type { SendPage } from './page.ts';
 import { ago, at, number, slowBanner, statusPill, until } from './parts.ts';
 import { payloadTree } from './payload-tree.ts';
 import type { PageDeps } from './plugin.ts';
-import { shellCommands } from './shell-commands.ts';
+import { rehearseCommand, shellCommands } from './shell-commands.ts';
 import { timeline } from './timeline.ts';
 import { opsUrl } from './urls.ts';
 
@@ -117,12 +117,15 @@ function headersOf({ headers }: EventDetail): Html | undefined {
   )}</dl></section>`;
 }
 
-function commandsOf(event: EventDetail): Html | undefined {
+function commandsOf(event: EventDetail): Html {
   const commands = shellCommands(event);
-  if (!commands) return undefined;
-  return html`<section><h2>Send it to your machine</h2>
-<details><summary>as <code>postbell send</code>, signed with your own secret</summary>${copyable(commands.send, 'command')}</details>
-<details><summary>as cURL, unsigned</summary>${copyable(commands.curl, 'command')}</details></section>`;
+  return html`<section><h2>In your shell</h2>
+<details><summary>rehearse it: run its handlers and roll back</summary>${copyable(rehearseCommand(event), 'command')}</details>
+${
+  commands &&
+  html`<details><summary>send it to your machine, signed with your own secret</summary>${copyable(commands.send, 'command')}</details>
+<details><summary>send it by cURL, unsigned</summary>${copyable(commands.curl, 'command')}</details>`
+}</section>`;
 }
 
 /** The button appears where JavaScript can copy; the text can be selected in any case. */

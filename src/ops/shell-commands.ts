@@ -1,5 +1,6 @@
-// An event as commands for a shell, to send it to a machine of one's own.
+// An event as commands for a shell: to rehearse it, and to send it to a machine of one's own.
 import type { EventDetail } from '../events/queries.ts';
+import type { EventKey } from '../queue/queue.ts';
 
 /** A longer body is no text to copy. */
 const maxBodyLength = 20_000;
@@ -24,6 +25,9 @@ export function shellCommands(event: EventDetail): ShellCommands | undefined {
     curl: ['curl', ...options, `--data-raw ${quoted(body)}`, quoted(url)].join(' \\\n  '),
   };
 }
+
+export const rehearseCommand = ({ source, eventId }: EventKey): string =>
+  `postbell rehearse ${quoted(eventId)} --source ${quoted(source)}`;
 
 /** One word of a POSIX shell. */
 function quoted(text: string): string {

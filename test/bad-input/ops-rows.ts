@@ -34,7 +34,7 @@ async function storeMarkup(stage: Stage): Promise<string> {
   const id = `"><script>alert(1)</script>`;
   await stage.pool.query(
     `INSERT INTO webhook_events (source, provider, event_id, topic, payload, status, last_error, body_sha256)
-     VALUES ($1, 'stripe', $1, $1, to_jsonb($1::text), 'FAILED', $1, sha256('b69')) ON CONFLICT DO NOTHING`,
+     VALUES ($1::text, 'stripe', $1::text, $1::text, to_jsonb($1::text), 'FAILED', $1::text, sha256('b69')) ON CONFLICT DO NOTHING`,
     [id],
   );
   return id;
