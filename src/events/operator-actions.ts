@@ -1,5 +1,5 @@
 // operator_actions: what operators change on their page. Each change and its record are one transaction.
-import type { Database, Queryable } from '../database/database.ts';
+import type { Queryable } from '../database/database.ts';
 import type { EventFilter } from './filter.ts';
 import { type ArrivalCursor, replayMatching } from './queries.ts';
 
@@ -64,30 +64,28 @@ export async function beginReplay(
 const sliceSize = 500;
 
 /**
- * Replays the next events of an action in one transaction. Another session that continues it at the same time takes turns.
+ * Replays the next events of an action, which the transaction holds until its end.
  * @returns false when the action has ended, or another session has it
  */
-export async function continueReplay(database: Database, id: number): Promise<boolean> {
-  return database.transaction(async (tx) => {
-    type Held = { filter: StoredFilter; left: number; cursor: ArrivalCursor | null };
-    const { rows } = await tx.query<Held & Record<string, unknown>>({
-      text: `SELECT filter, matched - done AS left, cursor FROM {inbox}.operator_actions
-        WHERE id = $1 AND action = 'replay' AND ended_at IS NULL FOR UPDATE SKIP LOCKED`,
-      values: [id],
-    });
-    const [held] = rows;
-    if (!held) return false;
-    const limit = Math.min(sliceSize, held.left);
-    const after = held.cursor ?? undefined;
-    const { count, next } = await replayMatching(tx, readFilter(held.filter), { limit, after });
-    const isLast = count < limit || count === held.left;
-    await tx.query({
-      text: `UPDATE {inbox}.operator_actions SET done = done + $2, cursor = coalesce($3, cursor),
-        ended_at = CASE WHEN $4::boolean THEN now() END WHERE id = $1`,
-      values: [id, count, next ? JSON.stringify(next) : null, isLast],
-    });
-    return !isLast;
+export async function continueReplay(tx: Queryable, id: number): Promise<boolean> {
+  type Held = { filter: StoredFilter; left: number; cursor: ArrivalCursor | null };
+  const { rows } = await tx.query<Held & Record<string, unknown>>({
+    text: `SELECT filter, matched - done AS left, cursor FROM {inbox}.operator_actions
+      WHERE id = $1 AND action = 'replay' AND ended_at IS NULL FOR UPDATE SKIP LOCKED`,
+    values: [id],
   });
+  const [held] = rows;
+  if (!held) return false;
+  const limit = Math.min(sliceSize, held.left);
+  const after = held.cursor ?? undefined;
+  const { count, next } = await replayMatching(tx, readFilter(held.filter), { limit, after });
+  const isLast = count < limit || count === held.left;
+  await tx.query({
+    text: `UPDATE {inbox}.operator_actions SET done = done + $2, cursor = coalesce($3, cursor),
+      ended_at = CASE WHEN $4::boolean THEN now() END WHERE id = $1`,
+    values: [id, count, next ? JSON.stringify(next) : null, isLast],
+  });
+  return !isLast;
 }
 
 /** Newest first. */

@@ -1,5 +1,5 @@
 // The database as the operators' page uses it: few connections of its own, opened with the first page, short statements.
-import type { Database, Queryable, Transaction } from '../database/database.ts';
+import type { Queryable, Transaction } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { connect } from '../runtime/connection.ts';
@@ -14,8 +14,6 @@ export interface OpsInbox {
   read<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
   /** @throws SlowError */
   change<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
-  /** For work in several transactions. */
-  database: Database;
   close(): Promise<void>;
 }
 
@@ -37,7 +35,6 @@ export function openOpsInbox(settings: ConnectedSettings, log: Logger): OpsInbox
     log,
   });
   return {
-    database,
     read: (work) =>
       database.transaction(work, { settings: { transaction_read_only: 'on' } }).catch(throwSlow),
     change: (work) => database.transaction(work).catch(throwSlow),

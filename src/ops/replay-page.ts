@@ -65,7 +65,8 @@ export function addReplayPage(app: FastifyInstance, deps: PageDeps, sendPage: Se
 
 async function replayPart({ inbox }: PageDeps, id: number): Promise<void> {
   const until = performance.now() + partMs;
-  while ((await continueReplay(inbox.database, id)) && performance.now() < until);
+  const next = () => inbox.change((tx) => continueReplay(tx, id));
+  while ((await next()) && performance.now() < until);
 }
 
 /** Events that arrive later are not meant, nor do a filter's relative times move on. @throws OpsError (400) */
@@ -107,6 +108,6 @@ function askAbout({ filter, fields, count, hasMore, processed }: Question, mayRe
 ${hasMore && html`<p>More events match; ${number(maxEvents)} are the most of one replay. Come back for the others.</p>`}
 ${processed > 0 && html`<p class="banner bad" role="alert">${countText(processed, 'event')} among them are PROCESSED: what their handlers did then, they would do <strong>a second time</strong>.</p>`}
 <div class="actions">
-${mayReplay && html`<form method="post" action="${opsUrl('/replay', fields)}"><input type="hidden" name="confirmed" value="${count}"><button class="${processed > 0 ? 'danger' : 'primary'}">Replay ${countText(count, 'event')}</button></form>`}
+${mayReplay && html`<form method="post" action="${opsUrl('/replay', fields)}" data-begins><input type="hidden" name="confirmed" value="${count}"><button class="${processed > 0 ? 'danger' : 'primary'}">Replay ${countText(count, 'event')}</button></form>`}
 ${list}<a href="${opsUrl('/dead-letters')}">Cancel</a></div></div>`;
 }

@@ -10,6 +10,7 @@ import { loadConnectedSettings } from '../../src/runtime/settings.ts';
 import { atEnd } from '../support/at-end.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { captureLog, openSession, sha256 } from '../support/inbox.ts';
+import { startProcess } from '../support/processes.ts';
 
 const operatorPassword = 'sixteen-letters-of-ops';
 const readerPassword = 'sixteen-letters-to-read';
@@ -421,7 +422,7 @@ t.test(
     const id = await database.transaction((tx) =>
       beginReplay(tx, { operator: 'ada', filter: { statuses: ['PROCESSED'] }, matched: 700 }),
     );
-    t.equal(await continueReplay(database, id), true);
+    t.equal(await database.transaction((tx) => continueReplay(tx, id)), true);
     // A worker has finished them since: the cursor keeps them from being taken again.
     await sql(`UPDATE webhook_events SET status = 'PROCESSED' WHERE status = 'PENDING'`);
     t.match((await read('/ops')).body, /Unfinished replays.*500 of 700 events/s);
@@ -519,7 +520,7 @@ const elements = new Set(
   ),
 );
 const attributes = new Set(
-  'lang charset name content rel href type src defer class id tabindex hx-get hx-trigger hx-select hx-swap aria-label aria-current aria-hidden aria-pressed aria-haspopup aria-labelledby hidden viewbox d method action role value placeholder list checked open datetime title data-label data-search data-row data-go-on x y width height maxlength required autofocus autocomplete max'.split(
+  'data-begins lang charset name content rel href type src defer class id tabindex hx-get hx-trigger hx-select hx-swap aria-label aria-current aria-hidden aria-pressed aria-haspopup aria-labelledby hidden viewbox d method action role value placeholder list checked open datetime title data-label data-search data-row data-go-on x y width height maxlength required autofocus autocomplete max'.split(
     ' ',
   ),
 );
@@ -623,6 +624,23 @@ t.test(
     t.equal(eventPages.length, 200);
   },
 );
+
+t.test('OPS_IN_WEB=off takes the page out of web, and postbell ops serves it alone', async (t) => {
+  const env = { DATABASE_URL: url, OPS_PASSWORD: operatorPassword, PORT: '0', HOST: '127.0.0.1' };
+  const start = async (verb: string, further: Record<string, string> = {}) => {
+    const { address } = await startProcess(t, [verb], { env: { ...env, ...further } }).waitForLog(
+      (line) => line.msg === 'listening',
+    );
+    return async (path: string, method = 'GET') =>
+      (await fetch(new URL(path, String(address)), { method, headers: basic(operatorPassword) })).status;
+  };
+  const [web, alone] = await Promise.all([start('web', { OPS_IN_WEB: 'off' }), start('ops')]);
+  t.same([await web('/ops'), await web('/webhooks/stripe', 'POST')], [404, 503], 'web');
+  t.same(
+    [await alone('/ops'), await alone('/webhooks/stripe', 'POST'), await alone('/healthz')],
+    [200, 404, 200],
+  );
+});
 
 t.test('no password is in the log', (t) => {
   t.notMatch(JSON.stringify(logs), /sixteen-letters/);

@@ -32,9 +32,13 @@ if (liveButton && isRenewable()) {
   }, renewMs);
 }
 
-// --- A replay in parts goes on by itself ---
-const goOn = () => document.querySelector('form[data-go-on]')?.requestSubmit();
-setTimeout(goOn, 300);
+// --- A replay in parts goes on by itself, in the tab where a person began it or pressed the button ---
+const nextPart = document.querySelector('form[data-go-on]');
+if (!nextPart) sessionStorage.removeItem('goes-on');
+else if (sessionStorage.getItem('goes-on')) setTimeout(() => nextPart.requestSubmit(), 300);
+document.addEventListener('submit', ({ target }) => {
+  if (target.matches('[data-begins], [data-go-on]')) sessionStorage.setItem('goes-on', 'yes');
+});
 
 // --- Copy ---
 function prepareCopy() {
