@@ -48,8 +48,8 @@ const worker: Verb = {
 
 const ops: Verb = {
   name: 'ops',
-  summary: "serve the operators' page alone (OPS_PASSWORD); web serves it too, unless OPS_IN_WEB=off",
-  examples: ['PORT=3001 postbell ops'],
+  summary: "serve the operators' page alone, at PORT; web serves it too, unless OPS_IN_WEB=off",
+  examples: ['postbell ops'],
   run: async ({ env }, options) => (await import('./ops.ts')).runOps(env, options),
 };
 

@@ -48,7 +48,7 @@ async function quitEarly(url: string, args: string): Promise<string> {
 export const commandRows: readonly BadInput[] = [
   {
     id: 'B64',
-    title: 'malformed basic auth (of a source: there is no page for operators, and /metrics is B80)',
+    title: "malformed basic auth (of a source; /metrics is B80, the operators' page B65)",
     check: async (t, stage) => {
       const basic = (text: string) => `Basic ${Buffer.from(text, 'latin1').toString('base64')}`;
       const [user, password] = sources.get('postmark')!.secrets[0]!.split(':') as [string, string];
@@ -146,7 +146,7 @@ export const commandRows: readonly BadInput[] = [
   },
   {
     id: 'B74',
-    title: 'an event of 5 MB, shown by a command (there is no page)',
+    title: 'an event of 5 MB, shown by a command',
     check: async (t) => {
       const { url, inbox, cli } = await openDeadLetters(t, 1);
       const payload = { id: 'evt_large', text: 'é<"\n'.repeat(1_000_000) };

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { createServer } from '../../src/http/server.ts';
 import { addressOf } from '../../src/ops/attempt-limit.ts';
+import { openOpsInbox } from '../../src/ops/inbox.ts';
 import { registerOps } from '../../src/ops/plugin.ts';
 import { loadConnectedSettings } from '../../src/runtime/settings.ts';
 import { atEnd } from '../support/at-end.ts';
@@ -476,6 +477,15 @@ t.test('a payload of a megabyte is cut; a body that is no JSON, and a purged eve
   t.match(await read('/ops/event?source=stripe&id=evt_0'), { statusCode: 404, body: 'was purged on' });
 });
 
+t.test('a page cannot write, whoever asks for it', async (t) => {
+  const inbox = openOpsInbox(loadConnectedSettings({ DATABASE_URL: url }), log);
+  atEnd(t, () => inbox.close());
+  await t.rejects(
+    inbox.read((tx) => tx.query('DELETE FROM {inbox}.webhook_events')),
+    { code: '25006' },
+  );
+});
+
 t.test('a database that takes too long is a banner after 3 s, not an error', async (t) => {
   const locker = await openSession(t, url);
   await locker('BEGIN');
@@ -530,8 +540,9 @@ function foreignMarkup(body: string): string[] {
   const found: string[] = [];
   const rest = body.replaceAll(
     /<\/?([a-z][a-z0-9]*)((?:\s+[a-zA-Z-]+(?:="[^"<>]*")?)*)\s*\/?>/g,
-    (_all, name, list) => {
+    (whole, name, list) => {
       if (!elements.has(name)) found.push(name);
+      if (whole.startsWith('<script') && !list.startsWith(' src="/ops/assets/')) found.push(whole);
       for (const [, attribute] of list.matchAll(/\s([a-zA-Z-]+)(?:="[^"]*")?/g))
         if (!attributes.has(attribute.toLowerCase())) found.push(attribute);
       for (const [, address] of list.matchAll(/\s(?:href|src|action|hx-get)="([^"]*)"/g))
