@@ -43,7 +43,8 @@ export interface SourceBacklog {
   retrying: number;
   /** Of these: their handler threw Later. */
   deferred: number;
-  oldestReceivedAt: Date;
+  /** null: none is pending. */
+  oldestReceivedAt: Date | null;
   /** The oldest event that was never tried; null: each was. */
   oldestUntriedAt: Date | null;
 }

@@ -17,7 +17,7 @@ export function addOverviewPage(app: FastifyInstance, deps: PageDeps, sendPage: 
   app.get('/', async (request, reply) => {
     const overview = await readOverview(deps);
     const now = deps.now();
-    const main = html`${headline(findProblems(overview, now))}
+    const main = html`${headline(findProblems(overview, now), overview.slow.length === 0)}
 ${overview.slow.length > 0 && slowBanner(`${overview.slow.join(' and ')} are missing here.`)}
 ${sourceTable(overview.sources, now)}
 <div class="columns">${processList(overview.processes)}${openActionList(overview.openActions)}</div>`;
@@ -25,7 +25,8 @@ ${sourceTable(overview.sources, now)}
   });
 }
 
-function headline([first, ...others]: readonly Problem[]): Html {
+function headline([first, ...others]: readonly Problem[], isComplete: boolean): Html {
+  if (!first && !isComplete) return html`<h1 class="state warn">Not all is known now.</h1>`;
   if (!first)
     return html`<h1 class="state good">All is well.</h1><p class="under">No dead letter, no event that waits too long, every process alive.</p>`;
   const link = ({ text, url }: Problem) => html`<a href="${url}">${text}</a>`;
@@ -42,21 +43,28 @@ function sourceTable(sources: readonly SourceState[], now: Date): Html {
 <tbody>${sources.map((state) => sourceRow(state, now))}</tbody></table>`;
 }
 
+const unknown = html`<span class="none" title="The database took too long">?</span>`;
+const none = html`<span class="none">–</span>`;
+
 function sourceRow({ source, arrivals, backlog, dead, rejected }: SourceState, now: Date): Html {
-  const count = (value: number, url: string, name: string) =>
-    value === 0
-      ? html`<span class="none">0</span>`
-      : html`<a class="${name}" href="${url}">${number(value)}</a>`;
-  const events = (status: string) => opsUrl('/events', { source, status });
+  const count = (value: number | undefined, url: string, name: string) =>
+    value === undefined
+      ? unknown
+      : value === 0
+        ? html`<span class="none">0</span>`
+        : html`<a class="${name}" href="${url}">${number(value)}</a>`;
+  const pending = opsUrl('/events', { source, status: 'PENDING' });
+  const oldest = backlog?.oldestReceivedAt;
+  const last = arrivals?.lastReceivedAt;
   return html`<tr>
 <td data-label="Source"><a href="${opsUrl('/events', { source })}"><strong>${source}</strong></a></td>
-<td data-label="Last arrival">${arrivals ? ago(arrivals.lastReceivedAt, now) : html`<span class="none">none in 7 days</span>`}</td>
-<td data-label="24 hours">${sparkline(arrivals?.hours ?? [], now)}</td>
-<td data-label="Pending" class="number">${count(backlog?.pending ?? 0, events('PENDING'), 'pending')}</td>
-<td data-label="Oldest">${backlog ? waited(backlog.oldestReceivedAt, now) : html`<span class="none">–</span>`}</td>
-<td data-label="Retrying" class="number">${count(backlog?.retrying ?? 0, events('PENDING'), 'retrying')}</td>
+<td data-label="Last arrival">${!arrivals ? unknown : last ? ago(last, now) : html`<span class="none">none in 7 days</span>`}</td>
+<td data-label="24 hours">${arrivals ? sparkline(arrivals.hours, now) : unknown}</td>
+<td data-label="Pending" class="number">${count(backlog?.pending, pending, 'pending')}</td>
+<td data-label="Oldest">${!backlog ? unknown : oldest ? waited(oldest, now) : none}</td>
+<td data-label="Retrying" class="number">${count(backlog?.retrying, pending, 'retrying')}</td>
 <td data-label="Dead" class="number">${count(dead, opsUrl('/dead-letters', { source }), 'dead')}</td>
-<td data-label="Rejected, 24 h" class="number">${count(rejected, opsUrl('/rejections', { source }), 'rejected')}</td>
+<td data-label="Rejected, 24 h" class="number">${count(rejected?.count, opsUrl('/rejections', { source }), 'rejected')}</td>
 </tr>
 `;
 }

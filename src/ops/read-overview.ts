@@ -12,15 +12,22 @@ import {
 import { orSlow } from './inbox.ts';
 import type { PageDeps } from './plugin.ts';
 
-/** One source; undefined where the database took too long to say. */
+/** One source. A part is undefined where the database took too long to say it: unknown is not none. */
 export interface SourceState {
   source: string;
-  arrivals: Arrivals | undefined;
-  backlog: SourceBacklog | undefined;
-  dead: number;
-  rejected: number;
-  lastRejectedAt: Date | null;
+  arrivals: Omit<Arrivals, 'source'> | undefined;
+  backlog: Omit<SourceBacklog, 'source'> | undefined;
+  dead: number | undefined;
+  /** Of the last 24 hours. */
+  rejected: { count: number; lastAt: Date | null } | undefined;
 }
+
+const nothing = {
+  arrivals: { lastReceivedAt: null, hours: [] },
+  backlog: { pending: 0, retrying: 0, deferred: 0, oldestReceivedAt: null, oldestUntriedAt: null },
+  dead: { count: 0 },
+  rejected: { count: 0, lastAt: null },
+};
 
 export interface Overview {
   sources: SourceState[];
@@ -50,16 +57,15 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
     ...sources.keys(),
     ...[arrivals, backlogs, dead, rejected].flatMap((rows) => (rows ?? []).map(({ source }) => source)),
   ];
-  const of = <T extends { source: string }>(rows: readonly T[] | undefined, source: string) =>
-    rows?.find((row) => row.source === source);
+  const of = <T, N>(rows: readonly (T & { source: string })[] | undefined, source: string, none: N) =>
+    rows && (rows.find((row) => row.source === source) ?? none);
   const states = [...new Set(names)].sort().map(
     (source): SourceState => ({
       source,
-      arrivals: of(arrivals, source),
-      backlog: of(backlogs, source),
-      dead: of(dead, source)?.count ?? 0,
-      rejected: of(rejected, source)?.count ?? 0,
-      lastRejectedAt: of(rejected, source)?.lastAt ?? null,
+      arrivals: of(arrivals, source, nothing.arrivals),
+      backlog: of(backlogs, source, nothing.backlog),
+      dead: of(dead, source, nothing.dead)?.count,
+      rejected: of(rejected, source, nothing.rejected),
     }),
   );
   return { sources: states, processes, openActions, slow };

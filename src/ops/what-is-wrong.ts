@@ -38,14 +38,14 @@ export function findProblems({ sources, processes }: Overview, now: Date): Probl
     const text = `The oldest event that was never tried has waited for ${waited(oldest, now)}.`;
     problems.push({ text, url: waiting, isSevere: true });
   }
-  const dead = countsOf(sources, ({ dead }) => dead);
+  const dead = countsOf(sources, ({ dead = 0 }) => dead);
   if (dead.total > 0) {
     const text = `${countText(dead.total, 'dead letter')} (${dead.names}).`;
     problems.push({ text, url: opsUrl('/dead-letters'), isSevere: true });
   }
   const isRecent = (time: Date | null) => time !== null && now.getTime() - time.getTime() < recentRejectionMs;
-  const rejected = countsOf(sources, ({ rejected, lastRejectedAt }) =>
-    isRecent(lastRejectedAt) ? rejected : 0,
+  const rejected = countsOf(sources, (state) =>
+    isRecent(state.rejected?.lastAt ?? null) ? state.rejected!.count : 0,
   );
   if (rejected.total > 0) {
     const text = `Requests were rejected within the last hour (${rejected.names}).`;

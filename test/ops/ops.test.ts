@@ -492,6 +492,16 @@ t.test('a database that takes too long is a banner after 3 s, not an error', asy
   await locker('LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE');
   const answer = await read('/ops/events');
   await locker('ROLLBACK');
+  await locker('BEGIN');
+  await locker('LOCK TABLE rejected_requests IN ACCESS EXCLUSIVE MODE');
+  await store([{ id: 'evt_1' }]);
+  const overview = await read('/ops');
+  await locker('ROLLBACK');
+  t.match(
+    overview.body,
+    /rejections are missing here.*data-label="Rejected, 24 h"[^>]*><span class="none"[^>]*>\?/s,
+    'unknown is not 0',
+  );
   t.match(answer, { statusCode: 503, body: 'The database took longer than 3 s' });
 });
 

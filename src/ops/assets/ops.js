@@ -4,6 +4,9 @@ const renewMs = 10_000;
 const main = () => document.getElementById('main');
 const isTyping = () => /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? '');
 
+// On a phone the navigation is wider than the screen.
+document.querySelector('nav [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+
 // --- Live: the page renews itself while nobody types, selects text or has a panel open ---
 const liveButton = document.getElementById('live');
 const isRenewable = () => main()?.hasAttribute('hx-get') ?? false;
