@@ -10,13 +10,13 @@ import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import type { PageDeps } from './plugin.ts';
-import { opsUrl } from './urls.ts';
+import { formOf, opsUrl } from './urls.ts';
 
 const maxReasonLength = 200;
 
 export function addEventActions(app: FastifyInstance, { inbox }: PageDeps): void {
   app.post('/event', async (request, reply) => {
-    const form = request.body as URLSearchParams;
+    const form = formOf(request);
     // In the address, since a browser changes the line breaks of a form's fields.
     const [[source = ''], [id = '']] = [textsOf(request, 'source'), textsOf(request, 'id')];
     const key = { source, eventId: id };

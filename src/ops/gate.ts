@@ -1,6 +1,7 @@
 // Stands before every page: who asks, from which site, and may they change anything?
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from '../logger.ts';
 import { type Access, type OpsUser, type Role, readBasic } from './access.ts';
 import { type AttemptLimit, addressOf } from './attempt-limit.ts';
 import { OpsError } from './errors.ts';
@@ -10,6 +11,7 @@ export interface GateDeps {
   access: Access;
   limit: AttemptLimit;
   now: () => Date;
+  log: Logger;
 }
 
 /** The request's own place for its user. */
@@ -59,7 +61,7 @@ function identify(request: IncomingMessage, deps: GateDeps): OpsUser | undefined
 export function checkAttempt(
   request: IncomingMessage,
   password: string,
-  { access, limit, now }: GateDeps,
+  { access, limit, now, log }: GateDeps,
 ): Role | undefined {
   const browser = access.readSession(request, now())?.browser;
   const key = browser === undefined ? `address ${addressOf(request)}` : `browser ${browser}`;
@@ -72,7 +74,10 @@ export function checkAttempt(
       seconds,
     );
   const role = access.checkPassword(password);
-  if (!role) limit.recordWrong(key, time);
+  if (!role) {
+    limit.recordWrong(key, time);
+    log.warn({ address: addressOf(request) }, 'a wrong password for the operators’ page');
+  }
   return role;
 }
 

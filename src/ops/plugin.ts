@@ -49,7 +49,12 @@ export function registerOps(
   const { OPS_PASSWORD: operator, OPS_READONLY_PASSWORD: reader } = settings.config;
   if (operator === undefined) return [];
   const inbox = openOpsInbox(settings, log);
-  const gate: GateDeps = { access: createAccess({ operator, reader }), limit: createAttemptLimit(), now };
+  const gate: GateDeps = {
+    access: createAccess({ operator, reader }),
+    limit: createAttemptLimit(),
+    now,
+    log,
+  };
   const { sources, waiting } = settings;
   app.register((scope) => addPages(scope, gate, { inbox, sources, waiting, now }, log), { prefix: '/ops' });
   return [{ name: 'ops', run: () => inbox.close() }];

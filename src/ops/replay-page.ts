@@ -18,7 +18,7 @@ import { type Html, html } from './html.ts';
 import type { SendPage } from './page.ts';
 import { number } from './parts.ts';
 import type { PageDeps } from './plugin.ts';
-import { opsUrl } from './urls.ts';
+import { formOf, opsUrl } from './urls.ts';
 
 /** Of one confirmation. */
 const maxEvents = 50_000;
@@ -45,7 +45,7 @@ export function addReplayPage(app: FastifyInstance, deps: PageDeps, sendPage: Se
 
   app.post('/replay', async (request, reply) => {
     const fields = readFilterFields((name) => textsOf(request, name));
-    const confirmed = Number((request.body as URLSearchParams).get('confirmed'));
+    const confirmed = Number(formOf(request).get('confirmed'));
     if (!Number.isInteger(confirmed) || confirmed < 1 || confirmed > maxEvents)
       throw new OpsError(400, 'The form is incomplete: go back and try again.');
     const { filter } = await checkedFilter(deps, fields);

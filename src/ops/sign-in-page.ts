@@ -6,7 +6,7 @@ import { OpsError } from './errors.ts';
 import { checkAttempt, checkOrigin, type GateDeps } from './gate.ts';
 import { type Html, html } from './html.ts';
 import type { Page, SendPage } from './page.ts';
-import { opsUrl, ownUrl } from './urls.ts';
+import { formOf, opsUrl, ownUrl } from './urls.ts';
 
 export function addSignIn(app: FastifyInstance, deps: GateDeps, sendPage: SendPage): void {
   app.get('/login', async (request, reply) => {
@@ -16,7 +16,7 @@ export function addSignIn(app: FastifyInstance, deps: GateDeps, sendPage: SendPa
 
   app.post('/login', async (request, reply) => {
     checkOrigin(request.raw);
-    const form = request.body as URLSearchParams;
+    const form = formOf(request);
     const next = ownUrl(form.get('next'));
     const isSecure = !isFromThisMachine(request.raw);
     // The browser would not keep our cookie, and everybody on the way could read the password.

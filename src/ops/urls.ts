@@ -1,4 +1,9 @@
-// The addresses of the operators' page. Each begins with /ops.
+// The addresses of the operators' page, each of which begins with /ops, and the forms that are sent to them.
+
+/** The fields of a form; none where the request has no body. */
+export function formOf({ body }: { body?: unknown }): URLSearchParams {
+  return body instanceof URLSearchParams ? body : new URLSearchParams();
+}
 
 export type Params = Readonly<Record<string, string | number | undefined>>;
 
