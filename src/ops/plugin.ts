@@ -5,6 +5,7 @@ import { ConnectionLostError } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { KnownSources } from '../receive/rejection-remedies.ts';
+import { databaseProblem } from '../runtime/database-problem.ts';
 import type { ConnectedSettings } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { createAccess } from './access.ts';
@@ -131,9 +132,10 @@ function sendProblem(
   return sendPage(request, reply, { title: 'Problem', main, status });
 }
 
-const causeOf = (error: unknown) => (error instanceof SlowError ? error.cause : error);
+const causeOf = (error: unknown) =>
+  error instanceof SlowError || error instanceof ConnectionLostError ? error.cause : error;
 
-/** The message says nothing of the error itself: the log has it, under the request's id. */
+/** The message says nothing of an unknown error: the log has it, under the request's id. */
 function describeProblem(error: unknown): {
   status: number;
   message: string;
@@ -143,6 +145,8 @@ function describeProblem(error: unknown): {
     return { status: error.statusCode, message: error.message, retryAfterSeconds: error.retryAfterSeconds };
   if (error instanceof SlowError)
     return { status: 503, message: 'The database took longer than 3 s. Nothing was changed: try again.' };
+  const problem = databaseProblem(causeOf(error));
+  if (problem) return { status: 503, message: `The database: ${problem.message}; ${problem.remedy}.` };
   if (error instanceof ConnectionLostError)
     return {
       status: 503,

@@ -460,6 +460,13 @@ t.test('the overview says what is wrong first, and nothing where nothing is', as
   t.match((await read('/ops')).body, /3 events in 24 hours/);
 });
 
+t.test('a database that is away is named with the remedy', async (t) => {
+  const { ask } = openPage(t, { DATABASE_URL: 'postgres://ada:sesame-open@127.0.0.1:1/shop' });
+  const answer = await ask('/ops', { headers: basic(readerPassword) });
+  t.match(answer, { statusCode: 503, body: /The database: no server listens.*start Postgres/s });
+  t.notMatch(answer.body, 'sesame');
+});
+
 t.test('rejections have the remedy that doctor has', async (t) => {
   await sql(`INSERT INTO rejected_requests (source, reason, request_id, received_at, body_bytes)
     VALUES ('stripe', 'wrong_signature', 'req_1', now(), 12), ('github', 'no_secret', 'req_2', now(), 12)`);
