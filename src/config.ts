@@ -163,8 +163,12 @@ const schema = z.object({
   METRICS_PORT: optionalInteger(0, 65_535),
   /** Address on which `worker` serves its metrics. */
   METRICS_HOST: z.preprocess(optional, z.string().default('127.0.0.1')),
-  /** Reserved for the operators' page, which does not exist yet; has no effect. */
+  /** Turns on the operators' page, `/ops` of `web`: the password of those who may replay. At least 16 characters. */
   OPS_PASSWORD: password,
+  /** A second password of the operators' page, for people who only read. */
+  OPS_READONLY_PASSWORD: password,
+  /** `off`: `web` has no `/ops`; `postbell ops` serves it alone. */
+  OPS_IN_WEB: flag(true),
   /** Set by Heroku itself. Its Postgres requires TLS and has a self-signed certificate. */
   DYNO: text(),
 });
@@ -197,6 +201,15 @@ export function parseConfig(env: Environment): { config: Config | undefined; pro
   if (config.POSTBELL_SCHEMA === config.POSTBELL_QUEUE_SCHEMA) {
     problems.push('POSTBELL_QUEUE_SCHEMA must not be POSTBELL_SCHEMA');
   }
+  if (config.OPS_READONLY_PASSWORD !== undefined && config.OPS_PASSWORD === undefined) {
+    problems.push('OPS_READONLY_PASSWORD has no effect without OPS_PASSWORD: set both');
+  }
+  // Once, at the start: nobody can measure how long it takes.
+  if (
+    config.OPS_READONLY_PASSWORD !== undefined &&
+    [config.OPS_PASSWORD].includes(config.OPS_READONLY_PASSWORD)
+  )
+    problems.push('OPS_READONLY_PASSWORD must not be OPS_PASSWORD');
   return { config: problems.length ? undefined : config, problems };
 }
 

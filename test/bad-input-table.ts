@@ -5,6 +5,7 @@ import { commandRows } from './bad-input/command-rows.ts';
 import { exposureRows } from './bad-input/exposure-rows.ts';
 import { framingRows } from './bad-input/framing-rows.ts';
 import { httpRows } from './bad-input/http-rows.ts';
+import { opsRows } from './bad-input/ops-rows.ts';
 import { type BadInput, rowCount } from './bad-input/rows.ts';
 import { signatureRows } from './bad-input/signature-rows.ts';
 import { type GeneratedRegion, writeRegion } from './support/generated-region.ts';
@@ -15,6 +16,7 @@ const files: Readonly<Record<string, readonly BadInput[]>> = {
   'framing-rows': framingRows,
   'http-rows': httpRows,
   'command-rows': commandRows,
+  'ops-rows': opsRows,
   'exposure-rows': exposureRows,
 };
 

@@ -24,7 +24,7 @@ const floors: readonly (readonly string[])[] = [
   ['database/'],
   ['failpoint.ts', 'watchdog.ts'],
   ['config.ts', 'logger.ts', 'tracing.ts'],
-  ['database-url.ts', 'errors.ts', 'printable.ts', 'supported-node.ts'],
+  ['database-url.ts', 'errors.ts', 'exact-json.ts', 'printable.ts', 'supported-node.ts', 'texts.ts'],
   ['postgres-errors.ts'],
 ];
 

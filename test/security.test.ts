@@ -8,11 +8,20 @@ import { commandRows } from './bad-input/command-rows.ts';
 import { exposureRows } from './bad-input/exposure-rows.ts';
 import { framingRows } from './bad-input/framing-rows.ts';
 import { httpRows } from './bad-input/http-rows.ts';
+import { opsRows } from './bad-input/ops-rows.ts';
 import { signatureRows } from './bad-input/signature-rows.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const text = readFileSync(`${root}SECURITY.md`, 'utf8');
-const rows = [...signatureRows, ...bodyRows, ...framingRows, ...httpRows, ...commandRows, ...exposureRows];
+const rows = [
+  ...signatureRows,
+  ...bodyRows,
+  ...framingRows,
+  ...httpRows,
+  ...commandRows,
+  ...opsRows,
+  ...exposureRows,
+];
 const [, defended = ''] = /## What is defended\n([\s\S]*?)\n## /.exec(text) ?? [];
 const table = defended
   .split('\n')

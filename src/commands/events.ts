@@ -1,8 +1,9 @@
 // `postbell events`: lists the events that match a filter, newest first.
+
+import { type FilterOptions, filterOf } from '../events/parse-filter.ts';
 import { type EventSummary, listEvents } from '../events/queries.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { printJson, printLine, printTable, timeText, untilText } from '../terminal/print.ts';
 import { sourceHint } from './source-hint.ts';
 

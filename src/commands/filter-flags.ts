@@ -1,6 +1,6 @@
 // The filter flags of `events` and `replay`; `filterOf` makes an EventFilter of their options.
 import type { EventStatus } from '../events/event.ts';
-import { eventStatuses, parseSearch, parseStatuses, parseTime } from '../terminal/parse-filter.ts';
+import { eventStatuses, parseSearch, parseStatuses, parseTime } from '../events/parse-filter.ts';
 import type { Flag } from './verb.ts';
 
 /** @param allowed the statuses that `--status` accepts */

@@ -11,6 +11,7 @@ import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
 import type { PauseOptions, ResumeOptions } from './pause.ts';
+import type { RehearseOptions } from './rehearse.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';
 import type { SetupOptions } from './setup.ts';
@@ -45,6 +46,13 @@ const worker: Verb = {
   summary: 'run the handlers',
   examples: ['postbell worker'],
   run: async ({ env }, options) => (await import('./worker.ts')).runWorker(env, options),
+};
+
+const ops: Verb = {
+  name: 'ops',
+  summary: "serve the operators' page alone, at PORT; web serves it too, unless OPS_IN_WEB=off",
+  examples: ['postbell ops'],
+  run: async ({ env }, options) => (await import('./ops.ts')).runOps(env, options),
 };
 
 const start: Verb = {
@@ -172,6 +180,19 @@ const resume: Verb<ResumeOptions> = {
   run: async (io, options, [source]) => (await import('./pause.ts')).runResume(io, source, options),
 };
 
+const rehearse: Verb<RehearseOptions> = {
+  name: 'rehearse',
+  summary: "run an event's handlers, show what they change, and roll back",
+  examples: ['postbell rehearse evt_1NG8Du2eZvKYlo2C'],
+  arguments: [['<id>', 'the event id']],
+  flags: [
+    ['--source <name>', 'needed if several sources have this id'],
+    ['-y, --yes', 'do not ask: calls of the handlers to the outside happen'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [id = '']) => (await import('./rehearse.ts')).runRehearse(io, id, options),
+};
+
 const send: Verb<SendOptions> = {
   name: 'send',
   summary: 'send a correctly signed delivery, as the provider would',
@@ -261,8 +282,8 @@ const keys: Verb<KeysOptions> = {
 
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
-  ...[init, web, worker, start, dev, demo, migrate],
-  ...[status, alerts, events, show, replay, pause, resume, send, forward],
+  ...[init, web, worker, ops, start, dev, demo, migrate],
+  ...[status, alerts, events, show, replay, rehearse, pause, resume, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

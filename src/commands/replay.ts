@@ -3,12 +3,12 @@ import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
 import type { EventStatus } from '../events/event.ts';
 import type { EventFilter } from '../events/filter.ts';
+import { type FilterOptions, filterOf } from '../events/parse-filter.ts';
 import { countMatching, type EventSummary, findEvents, type ReplayKindName } from '../events/queries.ts';
 import { replay } from '../events/replay.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { type FilterOptions, filterOf } from '../terminal/parse-filter.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
 import { sourceHint } from './source-hint.ts';
 

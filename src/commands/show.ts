@@ -1,6 +1,7 @@
 // `postbell show <id>`: prints one event with its payload and every failed attempt.
 import { type EventDetail, findEvents } from '../events/queries.ts';
 import { findTombstones, type Tombstone } from '../events/retention.ts';
+import { indentJson } from '../exact-json.ts';
 import { printable, printableJson } from '../printable.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions, OutputStream } from '../terminal/io.ts';
@@ -88,7 +89,7 @@ function printBlock(out: OutputStream, title: string, lines: readonly string[]):
 }
 
 function bodyLines({ payloadText, rawBody }: EventDetail): string[] {
-  if (payloadText !== null) return indented(payloadText).split('\n');
+  if (payloadText !== null) return indentJson(payloadText).split('\n');
   return (rawBody?.toString('utf8') ?? '').split('\n');
 }
 
@@ -98,19 +99,4 @@ function failureLines({ failures }: EventDetail): string[] {
       startedAt === null ? '' : ` after ${((failedAt.getTime() - startedAt.getTime()) / 1_000).toFixed(1)} s`;
     return [`${timeText(failedAt)}${seconds}  ${error}`, ...(stack?.split('\n') ?? [])];
   });
-}
-
-// TypeScript's library does not know these yet (ECMAScript "JSON.parse source text access").
-type SourceReviver = (key: string, value: unknown, context: { source?: string }) => unknown;
-const exactJson = JSON as unknown as {
-  parse(text: string, reviver: SourceReviver): unknown;
-  rawJSON(text: string): unknown;
-};
-
-/** Indents JSON and keeps the numbers as written. */
-function indented(json: string): string {
-  const value = exactJson.parse(json, (_key, item, { source }) =>
-    typeof item === 'number' && source !== undefined ? exactJson.rawJSON(source) : item,
-  );
-  return JSON.stringify(value, null, 2);
 }

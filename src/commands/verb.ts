@@ -1,8 +1,8 @@
 // A verb of the command line as data, and the commander command made from it.
 import { type Command, InvalidArgumentError } from 'commander';
 import { readRunningDev } from '../dev/dev-folder.ts';
+import { FilterError } from '../events/parse-filter.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { FilterError } from '../terminal/parse-filter.ts';
 import { printLine } from '../terminal/print.ts';
 
 /** An argument as commander takes it, `<required>` or `[optional]`, and its description. */

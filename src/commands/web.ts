@@ -7,6 +7,7 @@ import { registerMetrics } from '../http/metrics-page.ts';
 import { createServer } from '../http/server.ts';
 import { registerWebhooks } from '../http/webhooks.ts';
 import { createLogger, type Logger } from '../logger.ts';
+import { registerOps } from '../ops/plugin.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
@@ -30,6 +31,7 @@ export async function runWeb(
   registerHealth(app, inbox);
   registerMetrics(app, { metrics: inbox.metrics, metricsToken: config.METRICS_TOKEN });
   registerWebhooks(app, inbox.core);
+  const closeOps = config.OPS_IN_WEB ? registerOps(app, { settings, log }) : [];
   let beside: ReturnType<StartBeside> | undefined;
   exitGracefully({
     log,
@@ -39,6 +41,7 @@ export async function runWeb(
       return [
         { name: 'http', run: () => app.close() },
         ...inbox.beginClosing(),
+        ...closeOps,
         { name: 'beside', run: async () => besideStopped },
       ];
     },

@@ -1,23 +1,21 @@
 // `postbell worker`: runs the handlers, and the background tasks that keep rows and jobs consistent.
 import { createWorkerParts } from '../assembly/worker.ts';
 import type { Config, Environment } from '../config.ts';
-import type { Handler } from '../handlers/handler.ts';
-import { loadHandlers } from '../handlers/load.ts';
 import { type MetricsServer, serveMetrics } from '../http/metrics-page.ts';
 import { createWorkerMetrics, type WorkerMetrics } from '../http/worker-metrics.ts';
 import { createLogger, type Logger } from '../logger.ts';
-import { type ConnectedSettings, loadConnectedSettings } from '../runtime/settings.ts';
+import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
 import { startWatchdog } from '../watchdog.ts';
-import { findHandlers } from './find-handlers.ts';
+import { loadAllHandlers } from './find-handlers.ts';
 
 /** @throws ConfigError, CommandError */
 export async function runWorker(env: Environment, { json = false }: CommonOptions = {}): Promise<void> {
   const settings = loadConnectedSettings(env);
   const { config } = settings;
   const log = createLogger(config.LOG_LEVEL, 'worker', { isJson: json });
-  const handlers = await loadAllHandlers(env, settings);
+  const handlers = await loadAllHandlers(env, settings, process.cwd());
   const watchdog = startWatchdog({ timeoutMs: config.WATCHDOG_SECONDS * 1_000, name: 'worker', log });
   const metrics = config.METRICS_PORT === undefined ? undefined : createWorkerMetrics();
   const worker = createWorkerParts({ settings, handlers, watchdog, metrics, log });
@@ -47,11 +45,4 @@ async function startMetricsServer(
   const server = await serveMetrics({ metrics, metricsToken, log }, { port, host, settings });
   log.info({ address: server.address }, 'metrics');
   return server;
-}
-
-/** @throws CommandError without any handler, ConfigError */
-async function loadAllHandlers(env: Environment, settings: ConnectedSettings): Promise<Handler[]> {
-  const { modulePath, forwards } = findHandlers(env, settings, process.cwd());
-  // Forwards first: the locks of the team's own handlers are not held during an HTTP call.
-  return [...forwards, ...(modulePath ? await loadHandlers(modulePath) : [])];
 }

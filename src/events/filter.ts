@@ -10,6 +10,10 @@ export interface EventFilter {
   statuses?: readonly string[];
   /** Part of last_error, case-insensitive. */
   error?: string;
+  /** Exactly `errorGroup('last_error')`. */
+  errorGroup?: string;
+  /** A value in the payload, exactly as text. */
+  payload?: { path: readonly string[]; value: string };
   receivedSince?: Date;
   receivedBefore?: Date;
 }
@@ -25,6 +29,14 @@ export const sourcesIn = (table: 'webhook_events' | 'tombstones'): string => `AR
     SELECT (SELECT next.source::text FROM {inbox}.${table} next WHERE next.source > known.source ORDER BY next.source LIMIT 1)
     FROM known WHERE known.source IS NOT NULL
   ) SELECT source FROM known WHERE source IS NOT NULL)`;
+
+/**
+ * SQL: an error without what differs from event to event. The first 200 characters on one line, in which each word with a
+ * digit is `*`.
+ * @param column an SQL expression
+ */
+export const errorGroup = (column: string): string =>
+  `btrim(regexp_replace(regexp_replace(left(${column}, 200), '\\w*\\d\\w*', '*', 'g'), '\\s+', ' ', 'g'))`;
 
 const escapeLike = (text: string) => text.replaceAll(/[\\%_]/g, '\\$&');
 
@@ -50,6 +62,12 @@ export function filterConditions(
   else if (filter.topic !== undefined) add((n) => `topic = ${n}`, filter.topic);
   if (filter.statuses?.length) add((n) => `status = ANY(${n}::text[])`, filter.statuses);
   if (filter.error !== undefined) add((n) => `last_error ILIKE ${n}`, `%${escapeLike(filter.error)}%`);
+  if (filter.errorGroup !== undefined) add((n) => `${errorGroup('last_error')} = ${n}`, filter.errorGroup);
+  if (filter.payload) {
+    const { path, value } = filter.payload;
+    values.push(path);
+    add((n) => `payload #>> $${firstNumber + values.length - 2}::text[] = ${n}`, value);
+  }
   if (filter.receivedSince) add((n) => `received_at >= ${n}`, filter.receivedSince);
   if (filter.receivedBefore) add((n) => `received_at < ${n}`, filter.receivedBefore);
   return { conditions: conditions.join(' AND '), values };

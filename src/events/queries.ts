@@ -51,36 +51,66 @@ export interface FailedAttempt {
 const summary = `${summaryColumns}, CASE status WHEN 'PENDING' THEN ${startOfWaitingJob('e.job_id')} END AS "nextTryAt",
   CASE status WHEN 'PENDING' THEN ${pausedSinceOf('e.job_id')} END AS "pausedSince"`;
 
-/** Newest first. */
+/** An event's place in a list that is ordered by arrival. */
+export interface ArrivalCursor extends EventKey {
+  /** As Postgres writes it: with microseconds, which a Date would lose. */
+  receivedAt: string;
+}
+
+/** Newest first. @param after the last event of the previous page */
 export async function listEvents(
   database: Queryable,
   filter: EventFilter,
   limit: number,
+  after?: ArrivalCursor,
 ): Promise<EventSummary[]> {
-  const { conditions, values } = filterConditions(filter, 2);
+  const { conditions, values } = filterConditions(filter, 5);
   const { rows } = await database.query<EventSummary & Record<string, unknown>>({
     text: `SELECT ${summary} FROM {inbox}.webhook_events e WHERE ${conditions}
+      AND ($2::timestamptz IS NULL
+        OR (received_at <= $2 AND (received_at < $2 OR (source, event_id) > ($3::text, $4::text))))
       ORDER BY received_at DESC, source, event_id LIMIT $1`,
-    values: [limit, ...values],
+    values: [limit, after?.receivedAt ?? null, after?.source ?? '', after?.eventId ?? '', ...values],
   });
   return rows;
 }
 
-/** Every event with that id, one per source, with its failed attempts oldest first. */
+/** The time is ISO, in UTC. @returns undefined if the event is gone */
+export async function readArrivalCursor(
+  database: Queryable,
+  { source, eventId }: EventKey,
+): Promise<ArrivalCursor | undefined> {
+  const { rows } = await database.query<{ receivedAt: string }>({
+    text: `SELECT to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS "receivedAt"
+      FROM {inbox}.webhook_events WHERE source = $1 AND event_id = $2`,
+    values: [source, eventId],
+  });
+  return rows[0] && { source, eventId, receivedAt: rows[0].receivedAt };
+}
+
+/** More than a body can have. */
+const wholeBody = 2 ** 31 - 1;
+
+/**
+ * Every event with that id, one per source, with its failed attempts oldest first.
+ * @param maxBodyLength reads no more characters of the payload, and bytes of the raw body
+ */
 export async function findEvents(
   database: Queryable,
   eventId: string,
   source: string | undefined,
+  maxBodyLength: number = wholeBody,
 ): Promise<EventDetail[]> {
   type Found = Omit<EventDetail, 'failures'> & { failures: Record<keyof FailedAttempt, string | null>[] };
   const { rows } = await database.query<Found & Record<string, unknown>>({
-    text: `SELECT ${summary}, headers, payload::text AS "payloadText", raw_body AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
+    text: `SELECT ${summary}, headers, left(payload::text, $3) AS "payloadText",
+        substring(raw_body FROM 1 FOR $3) AS "rawBody", encode(body_sha256, 'hex') AS "bodySha256",
         (SELECT coalesce(json_agg(json_build_object('error', f.error, 'stack', f.stack, 'startedAt', f.started_at,
            'failedAt', f.failed_at, 'jobId', f.job_id) ORDER BY f.id), '[]')
          FROM {inbox}.failed_attempts f WHERE f.source = e.source AND f.event_id = e.event_id) AS failures
       FROM {inbox}.webhook_events e
       WHERE event_id = $1 AND source = ANY (coalesce($2::text[], ${sourcesIn('webhook_events')})) ORDER BY source`,
-    values: [eventId, source === undefined ? null : [source]],
+    values: [eventId, source === undefined ? null : [source], maxBodyLength],
   });
   return rows.map((row) => ({
     ...row,
@@ -135,24 +165,20 @@ const replayKinds = {
 
 export type ReplayKindName = keyof typeof replayKinds;
 
-/** The events that `replayMatching` would replay. */
+/** The events that `replayMatching` would replay. @param atMost counts no further */
 export async function countMatching(
   database: Queryable,
   filter: EventFilter,
   kind: ReplayKindName = 'afresh',
+  atMost: number | null = null,
 ): Promise<number> {
-  const { conditions, values } = filterConditions(filter);
+  const { conditions, values } = filterConditions(filter, 2);
   const { rows } = await database.query<{ count: number }>({
-    text: `SELECT count(*)::int AS count FROM {inbox}.webhook_events e
-      WHERE ${replayKinds[kind].condition} AND ${conditions}`,
-    values,
+    text: `SELECT count(*)::int AS count FROM (SELECT FROM {inbox}.webhook_events e
+      WHERE ${replayKinds[kind].condition} AND ${conditions} LIMIT $1) AS matching`,
+    values: [atMost, ...values],
   });
   return rows[0]!.count;
-}
-
-/** The last event of a replay's batch, in order of arrival: the next batch starts after it. */
-export interface ReplayCursor extends EventKey {
-  receivedAt: string;
 }
 
 /**
@@ -166,11 +192,11 @@ export async function replayMatching(
     kind = 'afresh',
     limit,
     after,
-  }: { kind?: ReplayKindName; limit: number; after: ReplayCursor | undefined },
-): Promise<{ count: number; next: ReplayCursor | undefined }> {
+  }: { kind?: ReplayKindName; limit: number; after: ArrivalCursor | undefined },
+): Promise<{ count: number; next: ArrivalCursor | undefined }> {
   const { condition, assignment } = replayKinds[kind];
   const { conditions, values } = filterConditions(filter, 5);
-  const { rows } = await database.query<ReplayCursor & Record<string, unknown>>({
+  const { rows } = await database.query<ArrivalCursor & Record<string, unknown>>({
     text: `
       WITH target AS (
         SELECT source, event_id FROM {inbox}.webhook_events e
@@ -187,6 +213,20 @@ export async function replayMatching(
     values: [limit, after?.receivedAt ?? null, after?.source ?? '', after?.eventId ?? '', ...values],
   });
   return { count: rows.length, next: rows.at(-1) };
+}
+
+/** Gives up an event that is PENDING or FAILED. @returns false if it is not (any more) */
+export async function ignoreEvent(
+  database: Queryable,
+  { source, eventId }: EventKey,
+  reason: string,
+): Promise<boolean> {
+  const { rows } = await database.query({
+    text: `UPDATE {inbox}.webhook_events SET status = 'IGNORED', ignored_reason = $3
+      WHERE source = $1 AND event_id = $2 AND status IN ('PENDING', 'FAILED') RETURNING 1`,
+    values: [source, eventId, reason],
+  });
+  return rows.length > 0;
 }
 
 export interface RejectedRequest {

@@ -2,7 +2,7 @@
 import type { Queryable } from '../database/database.ts';
 import { wakeReconciler } from '../queue/notify.ts';
 import type { EventFilter } from './filter.ts';
-import { type ReplayCursor, type ReplayKindName, replayMatching } from './queries.ts';
+import { type ArrivalCursor, type ReplayKindName, replayMatching } from './queries.ts';
 
 const batchSize = 1_000;
 
@@ -29,7 +29,7 @@ export async function replay(
   { kind = 'afresh', onProgress, signal }: ReplayOptions = {},
 ): Promise<number> {
   let total = 0;
-  let after: ReplayCursor | undefined;
+  let after: ArrivalCursor | undefined;
   while (!signal?.aborted) {
     const { count, next } = await replayMatching(database, filter, { kind, limit: batchSize, after });
     total += count;

@@ -99,7 +99,7 @@ export async function runAttempt(entry: Entry, deps: AttemptDeps): Promise<Attem
 }
 
 /** Awaits asynchronous schemas while no transaction is open, so that a slow one holds neither connection nor locks. */
-async function validatedRuns(plan: Plan, deps: AttemptDeps): Promise<readonly PlannedRun[]> {
+export async function validatedRuns(plan: Plan, deps: AttemptDeps): Promise<readonly PlannedRun[]> {
   if (plan.kind !== 'unvalidated') return runsOf(plan);
   const noTransaction = { begun: Promise.resolve(), abandon: () => {} };
   return withinTime(noTransaction, deps, deps.signal, plan.validate, "the handler's schema");
@@ -142,7 +142,7 @@ export function causeOf(error: unknown, guarded: GuardedTransaction | undefined)
 }
 
 /** Serialises the entities and leaves out the runs that are older than the last event applied to theirs. */
-async function takeEntities(
+export async function takeEntities(
   tx: Transaction,
   event: StoredEvent,
   runs: readonly PlannedRun[],

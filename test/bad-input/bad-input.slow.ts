@@ -9,11 +9,20 @@ import { commandRows } from './command-rows.ts';
 import { exposureRows } from './exposure-rows.ts';
 import { framingRows } from './framing-rows.ts';
 import { httpRows } from './http-rows.ts';
+import { opsRows } from './ops-rows.ts';
 import { type Result, rowCount, scoreLines } from './rows.ts';
 import { signatureRows } from './signature-rows.ts';
 import { maxLagSeconds, openStage } from './stage.ts';
 
-const all = [...signatureRows, ...bodyRows, ...framingRows, ...httpRows, ...commandRows, ...exposureRows];
+const all = [
+  ...signatureRows,
+  ...bodyRows,
+  ...framingRows,
+  ...httpRows,
+  ...commandRows,
+  ...opsRows,
+  ...exposureRows,
+];
 const only = orExit(() =>
   chosenOf(
     'bad input',

@@ -12,7 +12,6 @@ import { refused } from './refused.ts';
 import type { BadInput } from './rows.ts';
 import { signed, sources, withHeader } from './senders.ts';
 
-const noPage = 'there is no page for operators (ops/ comes later)';
 const cliFile = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
 /** An inbox of its own with `count` dead letters. */
@@ -49,7 +48,7 @@ async function quitEarly(url: string, args: string): Promise<string> {
 export const commandRows: readonly BadInput[] = [
   {
     id: 'B64',
-    title: 'malformed basic auth (of a source: there is no page for operators, and /metrics is B80)',
+    title: "malformed basic auth (of a source; /metrics is B80, the operators' page B65)",
     check: async (t, stage) => {
       const basic = (text: string) => `Basic ${Buffer.from(text, 'latin1').toString('base64')}`;
       const [user, password] = sources.get('postmark')!.secrets[0]!.split(':') as [string, string];
@@ -77,15 +76,6 @@ export const commandRows: readonly BadInput[] = [
         );
     },
   },
-  { id: 'B65', title: 'many wrong log-ins', notApplicable: noPage },
-  {
-    id: 'B66',
-    title: 'an admin token that is unset or short',
-    notApplicable: `${noPage}; METRICS_TOKEN unset or short is in B80`,
-  },
-  { id: 'B67', title: 'forged posts to the admin page', notApplicable: noPage },
-  { id: 'B68', title: 'the page in a frame', notApplicable: noPage },
-  { id: 'B69', title: 'markup in a page', notApplicable: `${noPage}; control characters are B77` },
   {
     id: 'B70',
     title: 'filters that are SQL, NUL or nonsense',
@@ -155,13 +145,8 @@ export const commandRows: readonly BadInput[] = [
     },
   },
   {
-    id: 'B73',
-    title: 'forged cursors',
-    notApplicable: 'the command line has no cursors: it takes a limit and filters',
-  },
-  {
     id: 'B74',
-    title: 'an event of 5 MB, shown by a command (there is no page)',
+    title: 'an event of 5 MB, shown by a command',
     check: async (t) => {
       const { url, inbox, cli } = await openDeadLetters(t, 1);
       const payload = { id: 'evt_large', text: 'é<"\n'.repeat(1_000_000) };

@@ -166,11 +166,6 @@ export const httpRows: readonly BadInput[] = [
     },
   },
   {
-    id: 'B57',
-    title: 'X-Forwarded-Proto: http to the admin page',
-    notApplicable: 'there is no page; the only password-like thing is the bearer of /metrics (B80)',
-  },
-  {
     id: 'B58',
     title: 'line breaks in headers; odd X-Request-Id',
     check: async (t, stage) => {

@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import t from 'tap';
 import { filterFlags } from '../../src/commands/filter-flags.ts';
 import { addVerb, type Verb } from '../../src/commands/verb.ts';
+import { type FilterOptions, filterOf } from '../../src/events/parse-filter.ts';
 import type { CommandIo, CommonOptions } from '../../src/terminal/io.ts';
-import { type FilterOptions, filterOf } from '../../src/terminal/parse-filter.ts';
 
 async function optionsOf(args: readonly string[]): Promise<FilterOptions> {
   const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });

@@ -1,4 +1,6 @@
 // `replay`: nothing by accident, everything that was chosen, and the truth about it in the exit code.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { runReplay } from '../../src/commands/replay.ts';
 import { insertEvents } from '../../src/events/insert.ts';
@@ -257,3 +259,58 @@ t.test('Ctrl-C leaves whole batches', async (t) => {
   const rows = await inbox.sql(`SELECT count(*)::int AS count FROM webhook_events WHERE status = 'PENDING'`);
   t.same(rows, [{ count: 1_001 }], 'and the one that was pending before');
 });
+
+t.test(
+  'rehearse runs the handlers of an event, counts the rows that they change, and leaves all as it was',
+  async (t) => {
+    const { url, inbox, cli } = await openShop(t);
+    await inbox.sql('CREATE TABLE orders (id text PRIMARY KEY, note text); CREATE TABLE notes (id text)');
+    await inbox.sql(`INSERT INTO orders VALUES ('a', ''), ('b', '')`);
+    const library = new URL('../../src/index.ts', import.meta.url).href;
+    const module = join(cli.folder, 'handlers.mjs');
+    writeFileSync(
+      module,
+      `import { defineHandler, Later, PermanentError } from '${library}';
+     const handle = async ({ event, tx }) => {
+       if (event.id === 'evt_ignored') throw new PermanentError('no such order');
+       if (event.id === 'evt_pending') throw new Later({ afterSeconds: 5 });
+       if (event.id === 'evt_failed') throw new Error('down');
+       await tx.query("UPDATE orders SET note = 'paid'");
+       await tx.query('INSERT INTO notes VALUES ($1)', [event.id]);
+     };
+     export default [defineHandler({ provider: 'stripe', topic: 'invoice.paid', entity: () => 'o1', handle })];`,
+    );
+    const everything = `SELECT (SELECT json_agg(o) FROM orders o) AS orders, (SELECT count(*) FROM notes) AS notes,
+    (SELECT json_agg(e ORDER BY event_id) FROM webhook_events e) AS events, (SELECT count(*) FROM failed_attempts) AS failures,
+    (SELECT count(*) FROM entity_clock) AS clocks, (SELECT count(*) FROM pgboss.job) AS jobs`;
+    const before = await inbox.sql(everything);
+    const rehearse = (id: string, ...more: string[]) =>
+      cli.inside(['rehearse', id, ...more], { env: { DATABASE_URL: url, POSTBELL_HANDLERS: module } });
+    t.match(await rehearse('evt_processed'), {
+      code: 1,
+      stdout: '',
+      stderr: /to the outside would happen: add --yes/,
+    });
+    t.match(await rehearse('evt_processed', '--yes'), {
+      code: 0,
+      stdout:
+        /^would be PROCESSED, after \d+ ms; rolled back\n\nTABLE +INSERTED +UPDATED +DELETED\nnotes +1 +0 +0\norders +0 +2 +0\n$/,
+    });
+    const outcome = async (id: string) => {
+      const { code, documents } = await rehearse(id, '--yes', '--json');
+      return { code, ...documents()[0] };
+    };
+    t.match(await outcome('evt_failed'), {
+      code: 1,
+      outcome: 'failed',
+      isFinal: false,
+      reason: 'Error: down',
+      tables: [],
+    });
+    t.match(await outcome('evt_ignored'), { code: 1, outcome: 'failed', isFinal: true });
+    t.match(await outcome('evt_pending'), { code: 1, outcome: 'deferred' });
+    t.match(await outcome('evt_failed_2'), { code: 1, outcome: 'ignored', reason: /^no handler for/ });
+    t.match(await rehearse('none', '--yes'), { code: 1, stderr: 'there is no event none' });
+    t.same(await inbox.sql(everything), before);
+  },
+);

@@ -1,6 +1,6 @@
 // Makes an EventFilter of texts that people type: options of the command line, fields of a page.
-import type { EventStatus } from '../events/event.ts';
-import type { EventFilter } from '../events/filter.ts';
+import type { EventStatus } from './event.ts';
+import type { EventFilter } from './filter.ts';
 
 /** A text that cannot be parsed. The message names the texts that can, e.g. `Use PENDING, FAILED.` */
 export class FilterError extends Error {

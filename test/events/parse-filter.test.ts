@@ -1,6 +1,6 @@
 // What people type to choose events.
 import t from 'tap';
-import { FilterError, parseSearch, parseStatuses, parseTime } from '../../src/terminal/parse-filter.ts';
+import { FilterError, parseSearch, parseStatuses, parseTime } from '../../src/events/parse-filter.ts';
 
 process.env.TZ = 'America/New_York'; // what is printed and typed is UTC wherever one sits
 const now = new Date('2026-08-02T12:00:00Z');

@@ -1,0 +1,81 @@
+// The state of each source: its arrivals by hour, what waits, what is dead, what was rejected. Reads only, each a statement.
+import type { Queryable } from '../database/database.ts';
+
+export interface HourOfArrivals {
+  hour: Date;
+  received: number;
+  failed: number;
+}
+
+export interface Arrivals {
+  source: string;
+  /** null: none within seven days. */
+  lastReceivedAt: Date | null;
+  /** The hours of the last 24 in which events arrived, oldest first. */
+  hours: HourOfArrivals[];
+}
+
+/** Of each source with an event in the last seven days. */
+export async function readArrivals(database: Queryable): Promise<Arrivals[]> {
+  type Found = Omit<Arrivals, 'hours'> & { hours: (Omit<HourOfArrivals, 'hour'> & { hour: string })[] };
+  // The last arrival is looked for in its hour alone: no index begins with the source and goes on with the time.
+  const { rows } = await database.query<Found & Record<string, unknown>>(
+    `SELECT source, hours, (SELECT received_at FROM {inbox}.webhook_events e WHERE e.source = s.source
+        AND received_at >= last_hour AND received_at < last_hour + interval '1 hour'
+        ORDER BY received_at DESC LIMIT 1) AS "lastReceivedAt"
+     FROM (
+       SELECT source, max(hour) AS last_hour,
+         coalesce(json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
+           FILTER (WHERE hour > now() - interval '24 hours'), '[]') AS hours
+       FROM {inbox}.webhook_stats WHERE received > 0 GROUP BY source) s
+     ORDER BY source`,
+  );
+  return rows.map(({ hours, ...row }) => ({
+    ...row,
+    hours: hours.map(({ hour, ...counts }) => ({ ...counts, hour: new Date(hour) })),
+  }));
+}
+
+export interface SourceBacklog {
+  source: string;
+  pending: number;
+  /** Of these: failed at least once. */
+  retrying: number;
+  /** Of these: their handler threw Later. */
+  deferred: number;
+  /** null: none is pending. */
+  oldestReceivedAt: Date | null;
+  /** The oldest event that was never tried; null: each was. */
+  oldestUntriedAt: Date | null;
+}
+
+export async function readBacklogs(database: Queryable): Promise<SourceBacklog[]> {
+  const { rows } = await database.query<SourceBacklog & Record<string, unknown>>(
+    `SELECT source, count(*)::int AS pending, count(*) FILTER (WHERE attempts > 0)::int AS retrying,
+       count(*) FILTER (WHERE deferrals > 0)::int AS deferred, min(received_at) AS "oldestReceivedAt",
+       min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0) AS "oldestUntriedAt"
+     FROM {inbox}.webhook_events WHERE status = 'PENDING' GROUP BY source`,
+  );
+  return rows;
+}
+
+export interface SourceCount {
+  source: string;
+  count: number;
+}
+
+export async function countDeadLetters(database: Queryable): Promise<SourceCount[]> {
+  const { rows } = await database.query<SourceCount & Record<string, unknown>>(
+    `SELECT source, count(*)::int AS count FROM {inbox}.webhook_events WHERE status = 'FAILED' GROUP BY source`,
+  );
+  return rows;
+}
+
+/** Of the last 24 hours; a lower bound, since only a sample is written. */
+export async function countRejections(database: Queryable): Promise<(SourceCount & { lastAt: Date })[]> {
+  const { rows } = await database.query<SourceCount & { lastAt: Date } & Record<string, unknown>>(
+    `SELECT source, (count(*) + sum(skipped))::int AS count, max(received_at) AS "lastAt"
+     FROM {inbox}.rejected_requests WHERE received_at > now() - interval '24 hours' GROUP BY source`,
+  );
+  return rows;
+}

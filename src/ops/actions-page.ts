@@ -1,0 +1,74 @@
+// What operators changed, and how far a replay is.
+import type { FastifyInstance } from 'fastify';
+import {
+  findAction,
+  listActions,
+  type OperatorAction,
+  type OperatorActionKind,
+} from '../events/operator-actions.ts';
+import { countText } from '../texts.ts';
+import { OpsError } from './errors.ts';
+import { describeFilter } from './event-filter.ts';
+import { eventUrl, textsOf } from './events-page.ts';
+import { signedInUser } from './gate.ts';
+import { type Html, html } from './html.ts';
+import type { SendPage } from './page.ts';
+import { ago, number } from './parts.ts';
+import type { PageDeps } from './plugin.ts';
+import { opsUrl } from './urls.ts';
+
+const shownActions = 100;
+const words: Record<OperatorActionKind, string> = { replay: 'Replay', run_now: 'Run now', ignore: 'Ignore' };
+
+export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
+  app.get('/actions', async (request, reply) => {
+    const actions = await deps.inbox.read((tx) => listActions(tx, { limit: shownActions }));
+    const now = deps.now();
+    const list = html`<table class="list"><thead><tr><th>When</th><th>Who</th><th>Action</th><th>Events</th><th class="number">Done</th></tr></thead>
+<tbody>${actions.map((action) => actionRow(action, now))}</tbody></table>`;
+    const main = html`<h1>Actions</h1>
+<p class="under">What operators changed on this page. Names are as typed at sign-in.</p>
+${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything yet.</p>`}`;
+    return sendPage(request, reply, { title: 'Actions', nav: '/actions', main });
+  });
+
+  app.get('/action', async (request, reply) => {
+    const id = Number(textsOf(request, 'id')[0]);
+    const action = Number.isSafeInteger(id) ? await deps.inbox.read((tx) => findAction(tx, id)) : undefined;
+    if (!action) throw new OpsError(404, 'There is no such action.');
+    const mayGoOn = signedInUser(request).role === 'operator';
+    const main = html`<h1>${words[action.action]}</h1>${progress(action, mayGoOn, deps.now())}`;
+    return sendPage(request, reply, { title: words[action.action], nav: '/actions', main, isLive: true });
+  });
+}
+
+function actionRow(action: OperatorAction, now: Date): Html {
+  const { id, operator, filter, reason, matched, done, beganAt, endedAt } = action;
+  const { source, eventId } = filter;
+  const events =
+    source !== undefined && eventId !== undefined
+      ? html`<a class="id" href="${eventUrl({ source, eventId })}">${eventId}</a> of ${source}`
+      : html`<a href="${opsUrl('/action', { id })}">${describeFilter(filter)}</a>`;
+  return html`<tr><td data-label="When">${ago(beganAt, now)}</td><td data-label="Who">${operator}</td>
+<td data-label="Action">${words[action.action]}</td><td data-label="Events">${events}${reason && html`<br><span class="hint">${reason}</span>`}</td>
+<td data-label="Done" class="number">${number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</td></tr>
+`;
+}
+
+function progress(action: OperatorAction, mayGoOn: boolean, now: Date): Html {
+  const { id, operator, filter, matched, done, beganAt, endedAt } = action;
+  const left = matched - done;
+  const state = endedAt
+    ? html`<p class="big">${countText(done, 'event')} ${done === 1 ? 'is' : 'are'} PENDING again; a running worker takes them at once.</p>
+${left > 0 && html`<p>${countText(left, 'event')} fewer than counted: another session holds or has changed them. Look at the list again.</p>`}`
+    : html`<p class="big">${number(done)} of ${countText(matched, 'event')} so far.</p>`;
+  // Without JavaScript a person presses the button for each part; with it the form sends itself.
+  const goOn =
+    !endedAt && mayGoOn
+      ? html`<form method="post" action="${opsUrl('/action', { id })}" data-go-on><button class="primary">Go on</button></form>`
+      : undefined;
+  return html`<div class="card question">${state}
+<progress value="${done}" max="${Math.max(1, matched)}" aria-label="Replayed events"></progress>
+<p class="hint">${describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
+<div class="actions">${goOn}<a href="${opsUrl('/dead-letters')}">Dead letters</a><a href="${opsUrl('')}">Overview</a></div></div>`;
+}

@@ -1,0 +1,141 @@
+// One event: what came, what happened to it, and what an operator can do.
+import type { FastifyInstance } from 'fastify';
+import { type EventDetail, type EventSummary, findEvents, listEvents } from '../events/queries.ts';
+import { findTombstones } from '../events/retention.ts';
+import { indentJson, parseExactly } from '../exact-json.ts';
+import { OpsError } from './errors.ts';
+import { eventForms } from './event-forms.ts';
+import { eventTable, textsOf } from './events-page.ts';
+import { signedInUser } from './gate.ts';
+import { type Html, html } from './html.ts';
+import { orSlow } from './inbox.ts';
+import type { SendPage } from './page.ts';
+import { ago, at, number, slowBanner, statusPill, until } from './parts.ts';
+import { payloadTree } from './payload-tree.ts';
+import type { PageDeps } from './plugin.ts';
+import { rehearseCommand, shellCommands } from './shell-commands.ts';
+import { timeline } from './timeline.ts';
+import { opsUrl } from './urls.ts';
+
+/** Of a payload, no more is read or shown. */
+const maxBodyLength = 256 * 1_024;
+const shownOfEntity = 20;
+
+const doneTexts: Readonly<Record<string, string>> = {
+  replay: 'The event is PENDING: a running worker takes it at once.',
+  run_now: 'The event no longer waits: a running worker takes it at once.',
+  ignore: 'The event is IGNORED.',
+};
+
+export function addEventPage(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
+  app.get('/event', async (request, reply) => {
+    const [source = ''] = textsOf(request, 'source');
+    const [id = ''] = textsOf(request, 'id');
+    const [done = ''] = textsOf(request, 'done');
+    const { event, related } = await readEvent(deps, source, id);
+    const now = deps.now();
+    const mayChange = signedInUser(request).role === 'operator';
+    const main = html`${Object.hasOwn(doneTexts, done) && html`<p class="banner good" role="status">${doneTexts[done]}</p>`}
+<h1 class="id">${event.eventId}</h1>
+<p class="under">${statusPill(event.status, event.attempts)} <span>${event.source}</span> <span>${event.topic}</span> <span>${ago(event.receivedAt, now)}</span></p>
+${mayChange && eventForms(event, now)}
+<div class="columns">
+<div>${facts(event, now)}${timeline(event, now)}</div>
+<div>${bodyOf(event)}${headersOf(event)}${commandsOf(event)}</div>
+</div>
+${entityOf(event, related, now)}`;
+    return sendPage(request, reply, { title: event.eventId, nav: '/events', main, isLive: true });
+  });
+}
+
+/** @throws OpsError (404) */
+async function readEvent(
+  { inbox }: PageDeps,
+  source: string,
+  id: string,
+): Promise<{ event: EventDetail; related: EventSummary[] | undefined }> {
+  const { events, tombstones } = await inbox.read(async (tx) => {
+    const found = await findEvents(tx, id, source, maxBodyLength + 1);
+    return { events: found, tombstones: found.length > 0 ? [] : await findTombstones(tx, id, source) };
+  });
+  const [event] = events;
+  const [tombstone] = tombstones;
+  if (tombstone)
+    throw new OpsError(
+      404,
+      `The event was purged on ${tombstone.purgedOn}; its id is kept, its body is not.`,
+    );
+  if (!event) throw new OpsError(404, `There is no event ${id} of ${source}.`);
+  const { entity } = event;
+  if (entity === null) return { event, related: [] };
+  const filter = { source, entity };
+  return { event, related: await orSlow(inbox.read((tx) => listEvents(tx, filter, shownOfEntity + 1))) };
+}
+
+function facts(event: EventDetail, now: Date): Html {
+  const { status, nextTryAt, occurredAt, processedAt, entity, provider, source } = event;
+  const rows: [string, Html | string | false | null][] = [
+    ['Provider', provider !== source && provider],
+    ['Next try', status === 'PENDING' && (nextTryAt ? until(nextTryAt, now) : 'now, or a worker has it')],
+    ['Why', event.ignoredReason],
+    ['Received', at(event.receivedAt)],
+    ['Occurred', occurredAt && at(occurredAt)],
+    ['Processed', processedAt && at(processedAt)],
+    ['Entity', entity !== null && html`<a href="${opsUrl('/events', { source, entity })}">${entity}</a>`],
+    ['Attempts', number(event.attempts)],
+    ['Deferred', event.deferrals > 0 && `${number(event.deferrals)} times`],
+    ['Duplicates', number(event.duplicates)],
+    ['Job', event.jobId],
+    ['Body SHA-256', event.bodySha256],
+  ];
+  return html`<section><h2>Facts</h2><dl class="facts">${rows.map(
+    ([name, value]) => value && html`<dt>${name}</dt><dd>${value}</dd>`,
+  )}</dl></section>`;
+}
+
+function bodyOf({ payloadText, payloadError, rawBody }: EventDetail): Html {
+  if (payloadText === null) {
+    const text = rawBody?.subarray(0, maxBodyLength).toString('utf8') ?? '';
+    return html`<section><h2>Body</h2><p class="hint">Not kept as JSON: ${payloadError}.</p><pre class="body">${text}</pre></section>`;
+  }
+  if (Buffer.byteLength(payloadText) > maxBodyLength) {
+    const start = Buffer.from(payloadText).subarray(0, maxBodyLength).toString('utf8');
+    return html`<section><h2>Payload</h2>
+<p class="banner warn">The payload is larger than 256 KB; its beginning is shown. <code>postbell show</code> prints the whole.</p>
+<pre class="body">${start}</pre></section>`;
+  }
+  return html`<section><h2>Payload</h2>
+${payloadTree(parseExactly(payloadText))}
+<details><summary>Raw</summary>${copyable(indentJson(payloadText), 'payload')}</details></section>`;
+}
+
+function headersOf({ headers }: EventDetail): Html | undefined {
+  const entries = Object.entries(headers);
+  if (entries.length === 0) return undefined;
+  return html`<section><h2>Headers</h2><dl class="facts">${entries.map(
+    ([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`,
+  )}</dl></section>`;
+}
+
+function commandsOf(event: EventDetail): Html {
+  const commands = shellCommands(event);
+  return html`<section><h2>In your shell</h2>
+<details><summary>rehearse it: run its handlers and roll back</summary>${copyable(rehearseCommand(event), 'command')}</details>
+${
+  commands &&
+  html`<details><summary>send it to your machine, signed with your own secret</summary>${copyable(commands.send, 'command')}</details>
+<details><summary>send it by cURL, unsigned</summary>${copyable(commands.curl, 'command')}</details>`
+}</section>`;
+}
+
+/** The button appears where JavaScript can copy; the text can be selected in any case. */
+const copyable = (text: string, what: string): Html =>
+  html`<div class="copyable"><button type="button" class="quiet copy" hidden aria-label="Copy the ${what}">Copy</button><pre class="body" tabindex="0">${text}</pre></div>`;
+
+function entityOf(event: EventDetail, related: EventSummary[] | undefined, now: Date): Html | undefined {
+  if (event.entity === null) return undefined;
+  const title = html`<h2>Other events of ${event.entity}</h2>`;
+  if (!related) return html`${title}${slowBanner('the other events of the entity are not shown.')}`;
+  const others = related.filter(({ eventId }) => eventId !== event.eventId).slice(0, shownOfEntity);
+  return html`${title}${others.length > 0 ? eventTable(others, now) : html`<p class="empty">None.</p>`}`;
+}

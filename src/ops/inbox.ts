@@ -1,0 +1,57 @@
+// The database as the operators' page uses it: few connections of its own, opened with the first page, short statements.
+import type { Queryable, Transaction } from '../database/database.ts';
+import { sqlState } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { connect } from '../runtime/connection.ts';
+import type { ConnectedSettings } from '../runtime/settings.ts';
+
+/** Few, so that the page leaves the connections of a small database to receiving. */
+const maxConnections = 2;
+const statementTimeoutMs = 3_000;
+
+export interface OpsInbox {
+  /** A READ ONLY transaction. @throws SlowError */
+  read<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+  /** @throws SlowError */
+  change<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** A statement took longer than 3 s, or waited so long for a lock or a connection: nothing was changed. */
+export class SlowError extends Error {
+  constructor(cause: unknown) {
+    super('the database took longer than 3 s', { cause });
+    this.name = 'SlowError';
+  }
+}
+
+export function openOpsInbox(settings: ConnectedSettings, log: Logger): OpsInbox {
+  const database = connect(settings, {
+    applicationName: 'postbell ops',
+    maxConnections,
+    // Postgres cancels the statement itself; the client's limit is for a Postgres that does not answer.
+    timeoutMs: statementTimeoutMs + 1_000,
+    sessionSettings: { statement_timeout: `${statementTimeoutMs}` },
+    log,
+  });
+  return {
+    read: (work) =>
+      database.transaction(work, { settings: { transaction_read_only: 'on' } }).catch(throwSlow),
+    change: (work) => database.transaction(work).catch(throwSlow),
+    close: () => database.close(),
+  };
+}
+
+function throwSlow(error: unknown): never {
+  const isCancelled = sqlState(error) === '57014';
+  const isLate = error instanceof Error && /timeout/i.test(error.message);
+  throw isCancelled || isLate ? new SlowError(error) : error;
+}
+
+/** The result, or undefined where the database took too long: the page says so in its place. */
+export function orSlow<T>(result: Promise<T>): Promise<T | undefined> {
+  return result.catch((error: unknown) => {
+    if (error instanceof SlowError) return undefined;
+    throw error;
+  });
+}

@@ -1,0 +1,72 @@
+// What the overview shows, read part by part: a part that takes too long is left out, and named.
+import { listActions, type OperatorAction } from '../events/operator-actions.ts';
+import { type KindOfProcess, readProcesses } from '../events/processes.ts';
+import {
+  type Arrivals,
+  countDeadLetters,
+  countRejections,
+  readArrivals,
+  readBacklogs,
+  type SourceBacklog,
+} from '../events/source-overview.ts';
+import { orSlow } from './inbox.ts';
+import type { PageDeps } from './plugin.ts';
+
+/** One source. A part is undefined where the database took too long to say it: unknown is not none. */
+export interface SourceState {
+  source: string;
+  arrivals: Omit<Arrivals, 'source'> | undefined;
+  backlog: Omit<SourceBacklog, 'source'> | undefined;
+  dead: number | undefined;
+  /** Of the last 24 hours. */
+  rejected: { count: number; lastAt: Date | null } | undefined;
+}
+
+const nothing = {
+  arrivals: { lastReceivedAt: null, hours: [] },
+  backlog: { pending: 0, retrying: 0, deferred: 0, oldestReceivedAt: null, oldestUntriedAt: null },
+  dead: { count: 0 },
+  rejected: { count: 0, lastAt: null },
+};
+
+export interface Overview {
+  sources: SourceState[];
+  processes: KindOfProcess[];
+  openActions: OperatorAction[];
+  /** The parts that took too long. */
+  slow: string[];
+}
+
+export async function readOverview({ inbox, sources }: PageDeps): Promise<Overview> {
+  const slow: string[] = [];
+  const noted = async <T>(what: string, result: Promise<T>): Promise<T | undefined> => {
+    const found = await orSlow(result);
+    if (found === undefined) slow.push(what);
+    return found;
+  };
+  // One after another: another person's page gets the second connection.
+  const arrivals = await noted('arrivals', inbox.read(readArrivals));
+  const backlogs = await noted('waiting events', inbox.read(readBacklogs));
+  const dead = await noted('dead letters', inbox.read(countDeadLetters));
+  const rejected = await noted('rejections', inbox.read(countRejections));
+  const [processes, openActions] = await inbox.read(async (tx) => [
+    await readProcesses(tx),
+    await listActions(tx, { limit: 10, onlyOpen: true }),
+  ]);
+  const names = [
+    ...sources.keys(),
+    ...[arrivals, backlogs, dead, rejected].flatMap((rows) => (rows ?? []).map(({ source }) => source)),
+  ];
+  const of = <T, N>(rows: readonly (T & { source: string })[] | undefined, source: string, none: N) =>
+    rows && (rows.find((row) => row.source === source) ?? none);
+  const states = [...new Set(names)].sort().map(
+    (source): SourceState => ({
+      source,
+      arrivals: of(arrivals, source, nothing.arrivals),
+      backlog: of(backlogs, source, nothing.backlog),
+      dead: of(dead, source, nothing.dead)?.count,
+      rejected: of(rejected, source, nothing.rejected),
+    }),
+  );
+  return { sources: states, processes, openActions, slow };
+}

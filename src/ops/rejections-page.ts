@@ -1,0 +1,50 @@
+// Why deliveries were rejected, and the remedy: what `postbell doctor` says.
+import type { FastifyInstance } from 'fastify';
+import { listRejections, type RejectedRequest } from '../events/queries.ts';
+import { groupRejections, type RejectionGroup } from '../receive/rejection-remedies.ts';
+import { countText } from '../texts.ts';
+import { textsOf } from './events-page.ts';
+import { type Html, html } from './html.ts';
+import type { SendPage } from './page.ts';
+import { ago, number } from './parts.ts';
+import type { PageDeps } from './plugin.ts';
+import { opsUrl } from './urls.ts';
+
+/** All that are kept. */
+const examined = 1_000;
+const shownRequests = 50;
+
+export function addRejectionsPage(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
+  app.get('/rejections', async (request, reply) => {
+    const source = textsOf(request, 'source')[0]?.replaceAll('\0', '') || undefined;
+    const rejected = await deps.inbox.read((tx) => listRejections(tx, source, examined));
+    const groups = groupRejections(rejected, deps);
+    const now = deps.now();
+    const main = html`<h1>Rejections${source && ` of ${source}`}</h1>
+<p class="under">Requests that Postbell did not accept. A sample: at most one a second is written, the newest ${number(examined)} are kept.
+${source && html`<a href="${opsUrl('/rejections')}">All sources</a>`}</p>
+${groups.length > 0 ? html`<ul class="groups">${groups.map((group) => groupItem(group, now))}</ul>${requestTable(rejected, now)}` : html`<p class="empty">No request was rejected.</p>`}`;
+    return sendPage(request, reply, { title: 'Rejections', nav: '/rejections', main, isLive: true });
+  });
+}
+
+function groupItem({ rejected, remedy }: RejectionGroup, now: Date): Html {
+  const [newest] = rejected as [RejectedRequest];
+  const { source, reason, detail, receivedAt } = newest;
+  return html`<li class="card"><p class="count">${number(rejected.length)}</p>
+<div class="what"><p><a href="${opsUrl('/rejections', { source })}" data-row><strong>${source}</strong></a> <code>${reason}</code>${detail !== null && ` ${detail}`}</p>
+<p class="remedy">${remedy}</p><p class="hint">last ${ago(receivedAt, now)}</p></div></li>
+`;
+}
+
+function requestTable(rejected: readonly RejectedRequest[], now: Date): Html {
+  const rows = rejected.slice(0, shownRequests).map(
+    ({ receivedAt, source, reason, detail, bodyBytes, requestId, skipped }) => html`<tr>
+<td data-label="Received">${ago(receivedAt, now)}</td><td data-label="Source">${source}</td>
+<td data-label="Reason">${reason}${detail !== null && ` (${detail})`}${skipped > 0 && html` <span class="hint">and ${countText(skipped, 'request')} of any source since the one before</span>`}</td>
+<td data-label="Bytes" class="number">${number(bodyBytes)}</td><td data-label="Request"><span class="id">${requestId}</span></td></tr>
+`,
+  );
+  return html`<h2>The newest requests</h2><table class="list"><thead><tr><th>Received</th><th>Source</th><th>Reason</th><th class="number">Bytes</th><th>Request</th></tr></thead>
+<tbody>${rows}</tbody></table>`;
+}

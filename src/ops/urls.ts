@@ -1,0 +1,24 @@
+// The addresses of the operators' page, each of which begins with /ops, and the forms that are sent to them.
+
+/** The fields of a form; none where the request has no body. */
+export function formOf({ body }: { body?: unknown }): URLSearchParams {
+  return body instanceof URLSearchParams ? body : new URLSearchParams();
+}
+
+export type Params = Readonly<Record<string, string | number | undefined>>;
+
+/** @param path below /ops, e.g. `/events`; empty for the overview */
+export function opsUrl(path: string, params: Params = {}): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params))
+    if (value !== undefined && value !== '') query.set(name, String(value));
+  return `/ops${path}${query.size > 0 ? `?${query}` : ''}`;
+}
+
+/** An address of ours that a form sent back; the overview for any other text. */
+export function ownUrl(text: string | null): string {
+  const base = 'http://ops.invalid';
+  if (!text || !URL.canParse(text, base)) return opsUrl('');
+  const { origin, pathname, search } = new URL(text, base);
+  return origin === base && /^\/ops(\/|$)/.test(pathname) ? pathname + search : opsUrl('');
+}

@@ -1,0 +1,73 @@
+// The state of the inbox as sentences: what needs a person now, the worst first.
+import { countText } from '../texts.ts';
+import { waited } from './parts.ts';
+import type { Overview } from './read-overview.ts';
+import { opsUrl } from './urls.ts';
+
+export interface Problem {
+  text: string;
+  /** The page where a person goes on. */
+  url: string;
+  isSevere: boolean;
+}
+
+/** As `doctor`: a worker that keeps up tries an event sooner. */
+const untriedMs = 60_000;
+/** Older rejections are on their page; a mended secret must not be told for a day. */
+const recentRejectionMs = 3_600_000;
+
+export function findProblems({ sources, processes }: Overview, now: Date): Problem[] {
+  const problems: Problem[] = [];
+  const pending = sources.reduce((sum, { backlog }) => sum + (backlog?.pending ?? 0), 0);
+  const isAlive = (kind: string) => processes.some((process) => process.kind === kind && process.alive > 0);
+  const waiting = opsUrl('/events', { status: 'PENDING' });
+  if (!isAlive('web'))
+    problems.push({
+      text: 'No web process is alive: deliveries may be refused.',
+      url: opsUrl(''),
+      isSevere: true,
+    });
+  if (!isAlive('worker')) {
+    const text =
+      pending > 0 ? `No worker is alive: ${countText(pending, 'event')} wait.` : 'No worker is alive.';
+    problems.push({ text, url: waiting, isSevere: true });
+  }
+  const untried = sources.flatMap(({ backlog }) => backlog?.oldestUntriedAt ?? []);
+  const oldest = untried.sort((a, b) => a.getTime() - b.getTime())[0];
+  if (oldest && now.getTime() - oldest.getTime() > untriedMs) {
+    const text = `The oldest event that was never tried has waited for ${waited(oldest, now)}.`;
+    problems.push({ text, url: waiting, isSevere: true });
+  }
+  const dead = countsOf(sources, ({ dead = 0 }) => dead);
+  if (dead.total > 0) {
+    const text = `${countText(dead.total, 'dead letter')} (${dead.names}).`;
+    problems.push({ text, url: opsUrl('/dead-letters'), isSevere: true });
+  }
+  const isRecent = (time: Date | null) => time !== null && now.getTime() - time.getTime() < recentRejectionMs;
+  const rejected = countsOf(sources, (state) =>
+    isRecent(state.rejected?.lastAt ?? null) ? state.rejected!.count : 0,
+  );
+  if (rejected.total > 0) {
+    const text = `Requests were rejected within the last hour (${rejected.names}).`;
+    problems.push({ text, url: opsUrl('/rejections'), isSevere: false });
+  }
+  return problems;
+}
+
+const namedSources = 3;
+
+/** `stripe 500, github 12 and 2 more`, the largest first. */
+function countsOf<T extends { source: string }>(
+  sources: readonly T[],
+  countOf: (source: T) => number,
+): { total: number; names: string } {
+  const counts = sources
+    .map((state) => ({ source: state.source, count: countOf(state) }))
+    .filter(({ count }) => count > 0)
+    .sort((a, b) => b.count - a.count);
+  const named = counts
+    .slice(0, namedSources)
+    .map(({ source, count }) => `${source} ${count.toLocaleString('en-US')}`);
+  const more = counts.length > namedSources ? ` and ${counts.length - namedSources} more` : '';
+  return { total: counts.reduce((sum, { count }) => sum + count, 0), names: named.join(', ') + more };
+}
