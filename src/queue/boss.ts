@@ -11,6 +11,8 @@ export const isolatedJobs = 'webhooks-isolated';
 export const pausedJobs = 'webhooks-paused';
 export const deadLetters = 'webhooks-dead-letters';
 
+export const ownQueues: ReadonlySet<string> = new Set([jobs, isolatedJobs, pausedJobs, deadLetters]);
+
 // pg-boss speaks plain SQL to whatever runs it: our pool, so that a process has one, or our transaction.
 /** @param isHot for what is done per event: prepared, and a job's nine times, pg-boss's own affair, are left unparsed */
 export function bridge(queryable: Queryable, isHot = false) {

@@ -2,13 +2,11 @@
 import pgBossPackage from 'pg-boss/package.json' with { type: 'json' };
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
-import { deadLetters, isolatedJobs, jobs, openBoss } from './boss.ts';
+import { jobs, openBoss, ownQueues } from './boss.ts';
 import { applyPolicy, type RetryPolicy } from './policy.ts';
 
 /** Schema version that this code's pg-boss needs; a newer one is accepted. */
 export const queueSchemaVersion: number = pgBossPackage.pgboss.schema;
-
-const ownQueues: ReadonlySet<string> = new Set([deadLetters, jobs, isolatedJobs]);
 
 /** Installs or upgrades pg-boss's tables; their schema exists. Safe when many processes do it at once; leaves a newer one alone. */
 export async function migrateQueue(database: Database, policy: RetryPolicy, log: Logger): Promise<void> {

@@ -73,11 +73,22 @@ export interface Stage {
 }
 
 /**
- * The one sampled row a second, the counts of rejections every 10 s, pg-boss's own clock, and statements that follow an earlier accepted delivery: workers are
- * woken, duplicates are counted.
+ * Background work of web: the one sampled row a second, the counts of rejections every 10 s, signs of life, pg-boss's own clock, the
+ * figures for whoever reads the metrics (as this stage does), and statements that follow an earlier accepted delivery: workers
+ * are woken, duplicates are counted.
  */
-const notOfTraffic =
-  /INSERT INTO "public"\.rejected_requests|INSERT INTO "public"\.rejection_counts|pg_notify|SET duplicates =|pgboss"?\.(version|bam|warning)/;
+const notOfTraffic = new RegExp(
+  [
+    'INSERT INTO "public"\\.(rejected_requests|rejection_counts)',
+    ...['pg_notify', 'SET duplicates =', 'pgboss"?\\.(version|bam|warning)', '"public"\\.postbell_processes'],
+    ...[
+      '^(BEGIN|SET LOCAL|COMMIT)',
+      'WITH RECURSIVE stored',
+      '\\) (oldest|newest)\\s',
+      'FROM "public"\\.alerts',
+    ],
+  ].join('|'),
+);
 export const accepted = '{"ok":true,"duplicate":false}';
 export const repeated = '{"ok":true,"duplicate":true}';
 export const maxAnswerBytes = 256;

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import t, { type Test } from 'tap';
+import { countEvents } from '../../src/maintenance/count.ts';
 import { purge } from '../../src/maintenance/purge.ts';
 import { clearVanishedJobs, enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
 import { schemaVersion } from '../../src/migrations/migrate.ts';
@@ -157,12 +158,14 @@ t.test('lost jobs and old events of one schema only are found', async (t) => {
   const { database, queue } = await openInboxOn(t, url, { schemas });
   await storeEvents({ database, queue }, [newEvent({ eventId: 'evt_lost' })]);
   await sql(
-    `UPDATE inbox_b.webhook_events SET received_at = now() - interval '1 hour' WHERE event_id = 'evt_lost'`,
+    `UPDATE inbox_b.webhook_events SET received_at = received_at - interval '2 hours',
+       processed_at = processed_at - interval '2 hours'`,
   );
   await sql('DELETE FROM queue_b.job');
   t.match(await clearVanishedJobs({ database, queue }, undefined), { cleared: 1 });
   t.equal(await enqueueEventsWithoutJob({ database, queue }), 1);
   t.same(await sql('SELECT count(*)::int AS jobs FROM queue_b.job'), [{ jobs: 1 }]);
+  t.match(await countEvents({ database }), { isTaken: false });
   t.match(await purge({ database, retentionMs: 0 }), { events: 1, isTaken: false });
   t.same(await sql('SELECT event_id FROM inbox_b.tombstones'), [{ event_id: 'evt_1' }]);
   t.same(await sql('SELECT count(*)::int AS events FROM inbox_a.webhook_events'), [{ events: 2 }]);
