@@ -27,7 +27,7 @@ export async function readArrivals(database: Queryable): Promise<Arrivals[]> {
        SELECT source, max(hour) AS last_hour,
          coalesce(json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
            FILTER (WHERE hour > now() - interval '24 hours'), '[]') AS hours
-       FROM {inbox}.webhook_stats WHERE received > 0 GROUP BY source) s
+       FROM {inbox}.webhook_stats WHERE received > 0 AND hour > now() - interval '7 days' GROUP BY source) s
      ORDER BY source`,
   );
   return rows.map(({ hours, ...row }) => ({
