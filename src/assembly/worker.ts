@@ -6,6 +6,7 @@ import type { Handler } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 import { startLiveness } from '../maintenance/liveness.ts';
 import { startMaintenance } from '../maintenance/tasks.ts';
+import { startRecovering } from '../pull/start.ts';
 import { channel } from '../queue/notify.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -62,7 +63,13 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
       });
       await queue.applyPolicy(config);
       if (closing.signal.aborted) return queue.stop();
-      running = start({ ...options, config, database, queue });
+      running = start({
+        ...options,
+        config,
+        database,
+        queue,
+        recovers: settings.recovers,
+      });
     },
     beginClosing: (crash) => {
       closing.abort();
@@ -82,9 +89,10 @@ interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'wa
   config: Config;
   database: Database;
   queue: Queue;
+  recovers: ConnectedSettings['recovers'];
 }
 
-function start({ config, database, queue, handlers, log, watchdog }: StartOptions): Running {
+function start({ config, database, queue, handlers, log, watchdog, recovers }: StartOptions): Running {
   const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
   const worker = startWorker({
     ...releaseDeps,
@@ -99,6 +107,7 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
     ...(watchdog && { watchdog }),
   });
   const maintenance = startMaintenance({ config, ...releaseDeps });
+  const recovering = startRecovering({ config, database, queue, recovers, log });
   const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)
     log.warn(
@@ -118,7 +127,7 @@ function start({ config, database, queue, handlers, log, watchdog }: StartOption
       // First the worker stops taking jobs. The tasks end while its handlers finish: a mass replay takes minutes.
       const workerStopped = worker.stop(graceMs, crash);
       try {
-        await allOrFirstError([workerStopped, maintenance.stop(), stopListening()]);
+        await allOrFirstError([workerStopped, maintenance.stop(), recovering.stop(), stopListening()]);
       } finally {
         await allOrFirstError([queue.stop(), liveness.stop()]);
       }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
+import { parseTime } from '../terminal/parse-filter.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { EventsOptions } from './events.ts';
@@ -9,6 +10,7 @@ import { filterFlags } from './filter-flags.ts';
 import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
+import type { RecoverOptions } from './recover.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';
 import type { SetupOptions } from './setup.ts';
@@ -119,6 +121,19 @@ const replay: Verb<ReplayOptions> = {
   run: async (io, options, [id]) => (await import('./replay.ts')).runReplay(io, id, options),
 };
 
+const recover: Verb<RecoverOptions> = {
+  name: 'recover',
+  summary: "ask the provider's API for events that no webhook brought",
+  examples: ['postbell recover stripe', 'postbell recover github --since 3d --dry-run'],
+  arguments: [['<source>', 'a source with <SOURCE>_API_KEY']],
+  flags: [
+    ['--since <time>', 'an age such as 3d, or a time (default: where the last run ended; at first 3d)', parseTime],
+    ['--dry-run', 'only count what is missing'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [source = '']) => (await import('./recover.ts')).runRecover(io, source, options),
+};
+
 const send: Verb<SendOptions> = {
   name: 'send',
   summary: 'send a correctly signed delivery, as the provider would',
@@ -205,7 +220,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, start, dev, demo, migrate],
-  ...[status, events, show, replay, send, forward],
+  ...[status, events, show, replay, recover, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

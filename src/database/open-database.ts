@@ -4,6 +4,7 @@ import { defaultSchemas } from '../config.ts';
 import { describeError } from '../errors.ts';
 import type { Database, DatabaseOptions } from './database.ts';
 import { endDeadTransactions } from './dead-connections.ts';
+import { withHeldLock } from './held-lock.ts';
 import { clientClassFor } from './hosts.ts';
 import { listen } from './listen.ts';
 import { applicationNameIn, createFillIn } from './schemas.ts';
@@ -69,6 +70,7 @@ export function openDatabase(options: DatabaseOptions): Database {
         await client.end();
       }
     },
+    withLock: (name, work) => withHeldLock(new Client(connection), sending.fillIn(name), work),
     counts: () => ({
       total: pool.totalCount,
       idle: pool.idleCount,

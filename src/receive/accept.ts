@@ -11,6 +11,8 @@ export interface VerifiedDrafts {
   /** Name of the source's provider. */
   provider: string;
   drafts: readonly EventDraft[];
+  /** How they came in. Default: by the provider's webhook. */
+  receivedBy?: 'pull';
   /** Stored with each event: never a signature or a credential, see `keptHeaders`. */
   headers: Record<string, string>;
   /** The bytes that the drafts were read from; their length counts against the receive queue. */
@@ -23,8 +25,10 @@ export interface VerifiedDrafts {
  */
 export function acceptDrafts(
   receiver: Pick<Receiver, 'submit'>,
-  { source, provider, drafts, headers, body }: VerifiedDrafts,
+  { source, provider, drafts, headers, body, receivedBy }: VerifiedDrafts,
 ): Promise<Receipt> {
-  const events = drafts.map((draft): NewEvent => ({ ...draft, source, provider, headers }));
+  const events = drafts.map(
+    (draft): NewEvent => ({ ...draft, source, provider, headers, ...(receivedBy && { receivedBy }) }),
+  );
   return receiver.submit(events, body);
 }
