@@ -127,7 +127,11 @@ const recover: Verb<RecoverOptions> = {
   examples: ['postbell recover stripe', 'postbell recover github --since 3d --dry-run'],
   arguments: [['<source>', 'a source with <SOURCE>_API_KEY']],
   flags: [
-    ['--since <time>', 'an age such as 3d, or a time (default: where the last run ended; at first 3d)', parseTime],
+    [
+      '--since <time>',
+      'an age such as 3d, or a time (default: where the last run ended; at first 3d)',
+      parseTime,
+    ],
     ['--dry-run', 'only count what is missing'],
   ],
   findsRunningDev: true,

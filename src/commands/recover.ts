@@ -33,12 +33,26 @@ export async function runRecover(io: CommandIo, name: string, options: RecoverOp
     const signal = io.interrupted();
     try {
       const keepsBytes = config.STORE_RAW_BODY;
-      const result = await runRecovery({ recover, database, receiver, log, signal, since, firstMs, keepsBytes, isDryRun });
-      if (!result) throw new CommandError(`${name} is being recovered by another process; try again when it has ended`);
-      print(io, result, options);
+      const result = await runRecovery({
+        recover,
+        database,
+        receiver,
+        log,
+        signal,
+        since,
+        firstMs,
+        keepsBytes,
+        isDryRun,
+      });
+      if (!result)
+        throw new CommandError(`${name} is being recovered by another process; try again when it has ended`);
+      if (options.json) printJson(io.out, { ...result, dryRun: isDryRun });
+      else print(io, result, isDryRun);
       return result.isComplete ? 0 : 1;
     } catch (error) {
-      const taken = isDryRun ? undefined : (await listRecoveries(database).catch(() => [])).find(({ source }) => source === name);
+      const taken = isDryRun
+        ? undefined
+        : (await listRecoveries(database).catch(() => [])).find(({ source }) => source === name);
       if (signal.aborted) return interrupted(io, taken);
       if (error instanceof RecoverError || error instanceof UnavailableError)
         throw new CommandError(`${error.message}${taken ? `\n${takenText(taken)} before that` : ''}`);
@@ -57,24 +71,31 @@ function recoverSource(settings: Settings, name: string): RecoverSource {
   const problems = recovers.problems.get(name);
   if (problems) throw new ConfigError(problems);
   const provider = sources.get(name)?.provider ?? waiting.get(name);
-  if (!provider)
-    throw new CommandError(`there is no source ${name}; all providers: postbell providers`);
+  if (!provider) throw new CommandError(`there is no source ${name}; all providers: postbell providers`);
   if (!provider.recover)
-    throw new CommandError(`${provider.title} has no list of events that Postbell could read; docs/recover.md names those that have`);
+    throw new CommandError(
+      `${provider.title} has no list of events that Postbell could read; docs/recover.md names those that have`,
+    );
   throw new CommandError(`set ${variableOf(name)}_API_KEY: ${provider.recover.key}`);
 }
 
-function print({ out }: CommandIo, result: RunResult, { json, dryRun }: RecoverOptions): void {
-  if (json) return printJson(out, { ...result, dryRun: dryRun ?? false });
-  const { since, until, known, recovered, asked, pages, way, isComplete } = result;
-  printLine(out, `asked for the events from ${timeText(since)} to ${timeText(until)}, ${countText(pages, 'page')}`);
+function print({ out }: CommandIo, result: RunResult, isDryRun: boolean): void {
+  const { since, until, pages, way, isComplete } = result;
+  printLine(
+    out,
+    `asked for the events from ${timeText(since)} to ${timeText(until)}, ${countText(pages, 'page')}`,
+  );
   if (!isComplete)
-    printLine(out, 'a run reads no more pages: the list goes on. The next run goes on where this one stopped');
-  const before = `already there ${known.toLocaleString('en-US')}`;
-  const count = recovered.toLocaleString('en-US');
-  if (way === 'pull') printLine(out, `${dryRun ? 'would recover' : 'recovered'} ${count}, ${before}`);
-  else if (dryRun) printLine(out, `would ask for ${countText(asked, 'delivery').replace(/ys$/, 'ies')} again, ${before}`);
-  else printLine(out, `asked for ${asked.toLocaleString('en-US')} again, of which ${count} came in so far, ${before}`);
+    printLine(
+      out,
+      'a run reads no more pages. The list goes on; the next run goes on where this one stopped',
+    );
+  const known = `already there ${result.known.toLocaleString('en-US')}`;
+  const asked = result.asked.toLocaleString('en-US');
+  const recovered = result.recovered.toLocaleString('en-US');
+  if (way === 'pull') printLine(out, `${isDryRun ? 'would recover' : 'recovered'} ${recovered}, ${known}`);
+  else if (isDryRun) printLine(out, `would ask the provider to send ${asked} again, ${known}`);
+  else printLine(out, `recovered ${recovered} of ${asked} that were asked for again, ${known}`);
 }
 
 function takenText({ recovered, known, pages }: Recovery): string {

@@ -28,10 +28,12 @@ export async function withHeldLock<T>(
     if (!rows[0]?.isHeld) return undefined;
     const check = async () => {
       lost.signal.throwIfAborted();
-      await client.query({ text: 'SELECT 1', query_timeout: checkTimeoutMs } as pg.QueryConfig).catch((error) => {
-        lose(error);
-        throw lost.signal.reason;
-      });
+      await client
+        .query({ text: 'SELECT 1', query_timeout: checkTimeoutMs } as pg.QueryConfig)
+        .catch((error) => {
+          lose(error);
+          throw lost.signal.reason;
+        });
     };
     return { result: await work({ signal: lost.signal, check }) };
   } finally {

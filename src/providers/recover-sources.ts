@@ -16,8 +16,8 @@ export interface RecoverSource {
   key: string;
   /** Without a slash at its end. */
   url: string;
-  /** As `<SOURCE>_API_PATH`. */
-  path: string;
+  /** As `PageRequest.wanted`. */
+  wanted: string;
 }
 
 export interface ParsedRecovers {
@@ -46,37 +46,49 @@ export function parseRecovers(
     const key = env[variable('KEY')]?.trim();
     if (!spec || !key) continue;
     const url = (env[variable('URL')]?.trim() || spec.url)?.replace(/\/+$/, '');
-    const path = env[variable('PATH')]?.trim().replace(/^\/+|\/+$/g, '') ?? '';
+    const wanted = env[variable(spec.wants?.setting ?? 'PATH')]?.replaceAll(/\s+|^\s*\/+|\/+\s*$/g, '') ?? '';
     const found = [
       ...keyProblems(key, variable('KEY')),
       ...urlProblems(url, variable('URL'), source.provider),
-      ...pathProblems(path, variable('PATH'), spec),
+      ...wantedProblems(wanted, variable(spec.wants?.setting ?? 'PATH'), spec),
       ...(isOn || spec.pull
         ? []
-        : [`${variableOf(source.name)}_WEBHOOK_SECRET is missing; ${source.provider.title} sends again, and the deliveries need it`]),
+        : [
+            `${variableOf(source.name)}_WEBHOOK_SECRET is missing; ${source.provider.title} sends again, and the deliveries need it`,
+          ]),
     ];
     if (found.length > 0) problems.set(source.name, found);
-    else ready.set(source.name, { source, isOn, spec, key, url: url!, path });
+    else ready.set(source.name, { source, isOn, spec, key, url: url!, wanted });
   }
   return { ready, problems };
 }
 
 /** Characters that a header cannot carry would make Node's error quote the key. */
 function keyProblems(key: string, variable: string): string[] {
-  return /^[\x21-\x7e]+$/.test(key) ? [] : [`${variable} must hold no blank and only ASCII; copy the key again`];
+  return /^[\x21-\x7e]+$/.test(key)
+    ? []
+    : [`${variable} must hold no blank and only ASCII; copy the key again`];
 }
 
 function urlProblems(url: string | undefined, variable: string, { title }: Provider): string[] {
   if (url === undefined) return [`${variable} is missing; set the address of your account's API at ${title}`];
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (!parsed || parsed.search !== '' || parsed.hash !== '' || parsed.username !== '' || parsed.password !== '')
-    return [`${variable} must be the API's address without user, query or fragment, e.g. https://api.stripe.com`];
+  if (
+    !parsed ||
+    parsed.search !== '' ||
+    parsed.hash !== '' ||
+    parsed.username !== '' ||
+    parsed.password !== ''
+  )
+    return [
+      `${variable} must be the API's address without user, query or fragment, e.g. https://api.stripe.com`,
+    ];
   const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(parsed.hostname);
   if (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback)) return [];
   return [`${variable} must begin with https:// (http:// only for this machine): the key would be readable`];
 }
 
-function pathProblems(path: string, variable: string, { path: wanted }: RecoverSpec): string[] {
-  if (!wanted || wanted.pattern.test(path)) return [];
-  return [`${variable} ${path === '' ? 'is missing' : 'is wrong'}; set it to ${wanted.example}`];
+function wantedProblems(wanted: string, variable: string, { wants }: RecoverSpec): string[] {
+  if (!wants || wants.pattern.test(wanted)) return [];
+  return [`${variable} ${wanted === '' ? 'is missing' : 'is wrong'}; set it to ${wants.example}`];
 }

@@ -7,7 +7,8 @@ export interface ApiRequest {
   method?: 'POST';
   /** Begins with `/` and continues the API's address; or a link of an answer, which must lead to the same origin. */
   path: string;
-  query?: Readonly<Record<string, string>>;
+  /** A list becomes a repeated parameter. */
+  query?: Readonly<Record<string, string | readonly string[]>>;
   /** Sent as JSON. */
   body?: object;
 }
@@ -25,8 +26,8 @@ export interface PageRequest {
   until: Date;
   /** As `next` of the page before; undefined for the first page. */
   cursor: string | undefined;
-  /** The value of `<SOURCE>_API_PATH`, without slashes at its ends; empty unless `RecoverSpec.path` is set. */
-  path: string;
+  /** The value of the variable that `RecoverSpec.wants` names; empty without it. */
+  wanted: string;
 }
 
 /** A list of the provider's API, read page by page. */
@@ -35,10 +36,10 @@ export interface ApiList {
   readonly endpoint: string;
   page(request: PageRequest): ApiRequest;
   /** @returns `items`: checked by the caller; `next`: undefined after the last page */
-  read(answer: ApiAnswer): { items: unknown; next: string | undefined };
+  read(answer: ApiAnswer, request: PageRequest): { items: unknown; next: string | undefined };
   /**
    * Only for a list that is sorted by time, newest first, and cannot be asked for the events since a time: the item's time.
-   * The run ends at the first page that is older than the stretch.
+   * Older items are left out, and the run ends at the first page that has none of the stretch.
    */
   timeOf?(item: unknown): string | undefined;
 }
@@ -53,7 +54,7 @@ export interface Pull extends ApiList {
 export interface Redeliver extends ApiList {
   /** The delivery's name at the provider, and the keys of its events; undefined where it need not be sent again. */
   delivery(item: unknown): { id: string; eventIds: readonly string[] } | undefined;
-  again(deliveryId: string, path: string): ApiRequest;
+  again(deliveryId: string, wanted: string): ApiRequest;
 }
 
 export interface RecoverSpec {
@@ -61,8 +62,15 @@ export interface RecoverSpec {
   readonly key: string;
   /** The API's address. Undefined where each account has its own: then `<SOURCE>_API_URL` is needed. */
   readonly url?: string;
-  /** Where the API needs the name of a thing: what `<SOURCE>_API_PATH` must be. */
-  readonly path?: { readonly example: string; readonly pattern: RegExp };
+  /**
+   * Where the API must be told what to list: the variable `<SOURCE>_API_PATH` (a thing of the account) or
+   * `<SOURCE>_API_TOPICS`, and its form. Slashes at the ends and blanks are taken out before.
+   */
+  readonly wants?: {
+    readonly setting: 'PATH' | 'TOPICS';
+    readonly example: string;
+    readonly pattern: RegExp;
+  };
   /** Hours for which the provider keeps its list. Undefined: unknown. */
   readonly keptHours?: number;
   /** The headers that carry the key. Never logged. */
@@ -101,8 +109,12 @@ export const bearer = (key: string): Record<string, string> => ({ authorization:
 
 /** The value of a query parameter in the link `rel="next"` of the header Link. */
 export function nextLinkParam(link: string | undefined, name: string): string | undefined {
-  const next = nextLink(link);
-  return next !== undefined && URL.canParse(next) ? (new URL(next).searchParams.get(name) ?? undefined) : undefined;
+  return nextUrlParam(nextLink(link), name);
+}
+
+/** The value of a query parameter in the address of the next page. */
+export function nextUrlParam(url: string | undefined, name: string): string | undefined {
+  return URL.parse(url ?? '')?.searchParams.get(name) ?? undefined;
 }
 
 /** The address of the link `rel="next"` of the header Link. */

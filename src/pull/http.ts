@@ -45,11 +45,17 @@ export function requestOnce(
     if (signal.aborted) reject(signal.reason);
     else if (timeout.aborted)
       reject(new NoAnswerError(`${url.host} did not answer within ${timeoutMs / 1_000} s; try again later`));
-    else reject(new NoAnswerError(`${url.host} cannot be reached; check the network and the address`, { cause }));
+    else
+      reject(
+        new NoAnswerError(`${url.host} cannot be reached; check the network and the address`, { cause }),
+      );
   };
   const outgoing = open(url, {
     method,
-    headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
+    headers: {
+      ...headers,
+      ...(method === 'POST' ? { 'content-length': Buffer.byteLength(body ?? '') } : {}),
+    },
     signal: AbortSignal.any([signal, timeout]),
     agent: false,
   });
@@ -61,7 +67,11 @@ export function requestOnce(
       bytes += chunk.length;
       chunks.push(chunk);
       if (bytes <= maxBytes) return;
-      reject(new RecoverError(`${url.host} answered with more than ${maxBytes / 1_048_576} MB; check the API's address`));
+      reject(
+        new RecoverError(
+          `${url.host} answered with more than ${maxBytes / 1_048_576} MB; check the API's address`,
+        ),
+      );
       response.destroy();
     });
     response.on('error', failed);

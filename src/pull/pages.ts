@@ -1,7 +1,8 @@
 // Reads a provider's list page by page, and checks each page before anything is done with it.
+
+import type { Stretch } from '../events/recoveries.ts';
 import type { ApiList, RecoverSource } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
-import type { Stretch } from '../events/recoveries.ts';
 import type { ApiClient } from './api-client.ts';
 import { RecoverError } from './recover-error.ts';
 
@@ -18,11 +19,11 @@ const maxCursorChars = 2_000;
 export async function readPage(
   client: ApiClient,
   list: ApiList,
-  { source, path }: Pick<RecoverSource, 'source' | 'path'>,
+  { source, wanted }: Pick<RecoverSource, 'source' | 'wanted'>,
   { since, until, cursor }: Stretch & { cursor: string | undefined },
 ): Promise<Page> {
-  const answer = await client.send(list.page({ since, until, cursor, path }));
-  const { items, next } = list.read(answer);
+  const request = { since, until, cursor, wanted };
+  const { items, next } = list.read(await client.send(list.page(request)), request);
   const refuse = (what: string) =>
     new RecoverError(
       `the answer to ${list.endpoint} ${what}; nothing of it was taken; check ${variableOf(source.name)}_API_URL`,
@@ -32,15 +33,12 @@ export async function readPage(
   if (next !== undefined && (typeof next !== 'string' || next === '' || next.length > maxCursorChars))
     throw refuse('has a cursor that is no text of 1 to 2,000 characters');
   if (next !== undefined && next === cursor) throw refuse('leads to itself as the next page');
-  const isPast = list.timeOf && isBefore(items, list.timeOf, since);
-  return { items, next: isPast ? undefined : next };
+  if (!list.timeOf) return { items, next };
+  const isOld = (item: object) => Date.parse(list.timeOf?.(item) ?? '') < since.getTime();
+  const young = items.filter((item) => !isOld(item));
+  return { items: young, next: young.length > 0 || items.length === 0 ? next : undefined };
 }
 
 function isListOfObjects(items: unknown): items is readonly object[] {
   return Array.isArray(items) && items.every((item) => typeof item === 'object' && item !== null);
-}
-
-/** True where every item of a list, newest first, is older than the stretch. */
-function isBefore(items: readonly object[], timeOf: (item: unknown) => string | undefined, since: Date): boolean {
-  return items.length > 0 && items.every((item) => Date.parse(timeOf(item) ?? '') < since.getTime());
 }

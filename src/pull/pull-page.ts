@@ -25,7 +25,8 @@ export function createPull({ recover, database, receiver, keepsBytes, isDryRun }
       // Pages that shift while they are read hold an item twice.
       const drafts = new Map<string, EventDraft>();
       for (const item of items)
-        for (const draft of draftsOf(source, spec.pull!, item, { now, keepsBytes })) drafts.set(draft.eventId, draft);
+        for (const draft of draftsOf(source, spec.pull!, item, { now, keepsBytes }))
+          drafts.set(draft.eventId, draft);
       const known = await findKnownIds(database, source.name, [...drafts.keys()]);
       const missing = [...drafts.values()].filter(({ eventId }) => !known.has(eventId));
       if (isDryRun) return { recovered: missing.length, known: known.size, asked: 0 };

@@ -19,7 +19,9 @@ export function draftsOf(
   const drafts = readEvents(source, delivery, keepsBytes);
   // A hash in place of the id would make a second event of the webhook's.
   if (drafts.some(({ eventId }) => eventId.startsWith('sha256:')))
-    throw new RecoverError('an item of the list has no id where the provider has it; nothing of the page was taken');
+    throw new RecoverError(
+      'an item of the list has no id where the provider has it; nothing of the page was taken',
+    );
   // No signature vouches for a pulled event, but the provider's API: nobody else can repeat its body under another id.
   return drafts.map((draft) => ({ ...draft, uniqueBody: false }));
 }

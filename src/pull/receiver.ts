@@ -6,6 +6,8 @@ const timeoutMs = 25_000;
 /** More than the items of a page. */
 const queueMax = 20_000;
 
-export function createPullReceiver(options: Pick<ReceiverOptions, 'database' | 'queue' | 'log' | 'sameBodyHours'>): Receiver {
+export function createPullReceiver(
+  options: Pick<ReceiverOptions, 'database' | 'queue' | 'log' | 'sameBodyHours'>,
+): Receiver {
   return createReceiver({ ...options, timeoutMs, queueMax });
 }

@@ -3,12 +3,12 @@ import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import { listOutages, type Outage } from '../events/processes.ts';
-import { readRecovery, type Recovery } from '../events/recoveries.ts';
+import { type Recovery, readRecovery } from '../events/recoveries.ts';
 import type { Logger } from '../logger.ts';
 import type { BackgroundTask } from '../maintenance/background-tasks.ts';
 import type { RecoverSource } from '../providers/index.ts';
 import type { Receiver } from '../receive/receiver.ts';
-import { type RunOptions, type RunResult, overlapMs, runRecovery } from './run.ts';
+import { overlapMs, type RunOptions, type RunResult, runRecovery } from './run.ts';
 
 export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPages'> {
   database: Database;
@@ -34,7 +34,11 @@ export function recoverTask({ intervalMs = 30_000, ...options }: RecoverTaskOpti
   };
 }
 
-async function runIfDue(recover: RecoverSource, options: RecoverTaskOptions, signal: AbortSignal): Promise<void> {
+async function runIfDue(
+  recover: RecoverSource,
+  options: RecoverTaskOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const { database, config, log } = options;
   const source = recover.source.name;
   const everyMs = config.RECOVER_MINUTES * 60_000;
@@ -52,7 +56,11 @@ async function runIfDue(recover: RecoverSource, options: RecoverTaskOptions, sig
     });
     if (result) logResult(log, source, result, outage);
   } catch (error) {
-    if (!signal.aborted) log.error({ source, error: describeError(error).text }, 'a source could not be recovered; trying again later');
+    if (!signal.aborted)
+      log.error(
+        { source, error: describeError(error).text },
+        'a source could not be recovered; trying again later',
+      );
   }
 }
 
@@ -61,7 +69,10 @@ function outageSince(outages: readonly Outage[], recovery: Recovery | undefined)
   const open = outages.filter(({ endedAt }) => recovery && endedAt > recovery.startedAt);
   const [newest] = open;
   if (!newest) return undefined;
-  return { beganAt: new Date(Math.min(...open.map(({ beganAt }) => beganAt.getTime()))), endedAt: newest.endedAt };
+  return {
+    beganAt: new Date(Math.min(...open.map(({ beganAt }) => beganAt.getTime()))),
+    endedAt: newest.endedAt,
+  };
 }
 
 function isDue({ endedAt, startedAt, runSince, lastError }: Recovery, everyMs: number, now: Date): boolean {
@@ -72,7 +83,9 @@ function isDue({ endedAt, startedAt, runSince, lastError }: Recovery, everyMs: n
 function logResult(log: Logger, source: string, result: RunResult, outage: Outage | undefined): void {
   const { recovered, known, asked, since, until, isComplete } = result;
   const fields = { source, recovered, known, asked, since, until, ...(outage && { outage }) };
-  if (!isComplete) log.warn(fields, 'a source is recovered in parts: the run had read 1,000 pages, the next one goes on');
-  else if (recovered > 0 || asked > 0 || outage) log.info(fields, 'events were recovered that no webhook had brought');
+  if (!isComplete)
+    log.warn(fields, 'a source is recovered in parts: the run had read 1,000 pages, the next one goes on');
+  else if (recovered > 0 || asked > 0 || outage)
+    log.info(fields, 'events were recovered that no webhook had brought');
   else log.debug(fields, 'nothing was missing');
 }

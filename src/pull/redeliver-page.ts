@@ -15,7 +15,7 @@ export function createRedeliver(
   { recover, database, signal, isDryRun, log }: RunOptions,
   client: ApiClient,
 ): PageTaker {
-  const { source, path } = recover;
+  const { source, wanted } = recover;
   const { delivery, again, timeOf } = recover.spec.redeliver!;
   /** Ids of the events that were asked for. */
   const asked = new Set<string>();
@@ -23,20 +23,24 @@ export function createRedeliver(
   /** @returns false where the provider does not send this delivery again */
   async function ask(id: string): Promise<boolean> {
     try {
-      await client.send(again(id, path));
+      await client.send(again(id, wanted));
       return true;
     } catch (error) {
-      const isRefused = error instanceof RecoverError && [400, 404, 409, 410, 422].includes(error.status ?? 0);
+      const isRefused =
+        error instanceof RecoverError && [400, 404, 409, 410, 422].includes(error.status ?? 0);
       if (!isRefused) throw error;
-      log.warn({ source: source.name, status: error.status }, 'a delivery was not sent again: the provider refused');
+      log.warn(
+        { source: source.name, status: error.status },
+        'a delivery was not sent again: the provider refused',
+      );
       return false;
     }
   }
 
   return {
-    take: async (items, { since, until }) => {
+    take: async (items, { until }) => {
       const found = items
-        .filter((item) => isWithin(timeOf?.(item), since.getTime(), until.getTime() - youngMs))
+        .filter((item) => !(Date.parse(timeOf?.(item) ?? '') > until.getTime() - youngMs))
         .flatMap((item) => delivery(item) ?? []);
       const ids = [...new Set(found.flatMap(({ eventIds }) => eventIds))];
       const known = await findKnownIds(database, source.name, ids);
@@ -53,7 +57,10 @@ export function createRedeliver(
       if (isDryRun || asked.size === 0) return { recovered: 0 };
       const ids = [...asked];
       let arrived = new Set<string>();
-      for (const endMs = performance.now() + arrivalMs; performance.now() < endMs && arrived.size < ids.length; ) {
+      for (
+        const endMs = performance.now() + arrivalMs;
+        performance.now() < endMs && arrived.size < ids.length;
+      ) {
         await delay(lookMs, undefined, { signal }).catch(() => signal.throwIfAborted());
         arrived = await findKnownIds(database, source.name, ids);
       }
@@ -61,11 +68,4 @@ export function createRedeliver(
       return { recovered: arrived.size };
     },
   };
-}
-
-/** True without a time: the list itself was asked for the stretch. */
-function isWithin(time: string | undefined, fromMs: number, toMs: number): boolean {
-  if (time === undefined) return true;
-  const ms = Date.parse(time);
-  return Number.isNaN(ms) || (ms >= fromMs && ms <= toMs);
 }

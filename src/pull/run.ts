@@ -14,11 +14,12 @@ import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import type { RecoverSource } from '../providers/index.ts';
 import type { Receiver } from '../receive/receiver.ts';
-import { type ApiLimits, createApiClient } from './api-client.ts';
+import { createApiClient } from './api-client.ts';
 import { type Page, readPage } from './pages.ts';
 import { createPull } from './pull-page.ts';
 import { RecoverError } from './recover-error.ts';
 import { createRedeliver } from './redeliver-page.ts';
+import type { ApiLimits } from './tries.ts';
 
 export interface RunOptions {
   recover: RecoverSource;
@@ -92,9 +93,14 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
     return { ...counts, since: start.since, until: start.until, way, isComplete };
   } catch (error) {
     // A provider may have forgotten the page that its cursor names.
-    const isLostCursor = error instanceof RecoverError && error.status !== undefined && [400, 404, 410, 422].includes(error.status);
+    const isLostCursor =
+      error instanceof RecoverError &&
+      error.status !== undefined &&
+      [400, 404, 410, 422].includes(error.status);
     if (!lock.signal.aborted)
-      await Promise.resolve(end(options.signal.aborted ? null : describeError(error).text, false, !isLostCursor)).catch(() => {}); // the first error counts
+      await Promise.resolve(
+        end(options.signal.aborted ? null : describeError(error).text, false, !isLostCursor),
+      ).catch(() => {}); // the first error counts
     throw error;
   }
 }
@@ -109,10 +115,13 @@ function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date)
   };
   if (since) return afresh(since.getTime());
   const { runSince, runUntil, runCursor, startedAt, recoveredUntil } = recovery ?? {};
-  if (!runSince || !runUntil) return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : now.getTime() - firstMs);
+  if (!runSince || !runUntil)
+    return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : now.getTime() - firstMs);
   const isFresh = runCursor && now.getTime() - startedAt!.getTime() < cursorMs;
   const isEnough = !reachesBackTo || runSince <= reachesBackTo;
-  return isFresh && isEnough ? { since: runSince, until: runUntil, cursor: runCursor } : afresh(runSince.getTime());
+  return isFresh && isEnough
+    ? { since: runSince, until: runUntil, cursor: runCursor }
+    : afresh(runSince.getTime());
 }
 
 async function readAll(

@@ -17,7 +17,10 @@ export function startRecovering(options: RecoveringOptions): { stop(): Promise<v
   const recovers = config.RECOVER_MINUTES > 0 ? [...options.recovers.ready.values()] : [];
   if (recovers.length === 0) return { stop: async () => {} };
   const sources = recovers.map(({ source }) => source.name);
-  log.info({ sources, everyMinutes: config.RECOVER_MINUTES }, 'the providers are asked for events that no webhook brought');
+  log.info(
+    { sources, everyMinutes: config.RECOVER_MINUTES },
+    'the providers are asked for events that no webhook brought',
+  );
   const receiver = createPullReceiver({ ...options, sameBodyHours: config.SAME_BODY_HOURS });
   const tasks = startTasks([recoverTask({ ...options, recovers, receiver })], log);
   return {

@@ -1,16 +1,20 @@
 // A source with an API key, and runs of its recovery, on an inbox that is there.
 import type { Test } from 'tap';
-import { createPullReceiver } from '../../src/pull/receiver.ts';
-import { apiLimits } from '../../src/pull/api-client.ts';
-import { type RunOptions, runRecovery } from '../../src/pull/run.ts';
 import { parseRecovers, type RecoverSource } from '../../src/providers/index.ts';
 import { parseSources, variableOf } from '../../src/providers/sources.ts';
+import { createPullReceiver } from '../../src/pull/receiver.ts';
+import { type RunOptions, runRecovery } from '../../src/pull/run.ts';
+import { apiLimits } from '../../src/pull/tries.ts';
 import { atEnd } from '../support/at-end.ts';
 import type { Inbox } from '../support/inbox.ts';
 import { testKey } from './api.ts';
 
 /** As from the environment. */
-export function recoverSourceOf(name: string, apiUrl: string, env: Record<string, string> = {}): RecoverSource {
+export function recoverSourceOf(
+  name: string,
+  apiUrl: string,
+  env: Record<string, string> = {},
+): RecoverSource {
   const variable = variableOf(name);
   const all = { [`${variable}_API_KEY`]: testKey, [`${variable}_API_URL`]: apiUrl, ...env };
   const { ready, problems } = parseRecovers(all, parseSources(all));

@@ -19,7 +19,8 @@ const sender = { login: 'octocat', id: 1, type: 'User' };
 const recover: RecoverSpec = {
   key: 'fine-grained token with Webhooks: Read and write on the repository (classic: admin:repo_hook, admin:org_hook)',
   url: 'https://api.github.com',
-  path: {
+  wants: {
+    setting: 'PATH',
     example: 'repos/OWNER/REPO/hooks/ID or orgs/ORG/hooks/ID',
     pattern: /^(?:repos\/[\w.-]+\/[\w.-]+|orgs\/[\w.-]+)\/hooks\/\d+$/,
   },
@@ -31,8 +32,8 @@ const recover: RecoverSpec = {
   }),
   redeliver: {
     endpoint: 'GET …/hooks/ID/deliveries, POST …/deliveries/ID/attempts',
-    page: ({ cursor, path }) => ({
-      path: `/${path}/deliveries`,
+    page: ({ cursor, wanted }) => ({
+      path: `/${wanted}/deliveries`,
       query: { per_page: '100', ...(cursor === undefined ? {} : { cursor }) },
     }),
     // Only the cursor is taken from the link: a proxy has another address than the link names.
@@ -42,7 +43,7 @@ const recover: RecoverSpec = {
       const [id, guid] = [textAt(item, 'id'), textAt(item, 'guid')];
       return id === undefined || guid === undefined ? undefined : { id, eventIds: [guid] };
     },
-    again: (id, path) => ({ method: 'POST', path: `/${path}/deliveries/${id}/attempts` }),
+    again: (id, wanted) => ({ method: 'POST', path: `/${wanted}/deliveries/${id}/attempts` }),
   },
   lost: 'nothing within the 3 days; webhooks of GitHub Apps are left out, since their API wants a new token every 10 minutes',
 };
