@@ -3,9 +3,11 @@
 import type { EventStatus } from '../events/event.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { countByStatus, type StatusCount } from '../events/queries.ts';
+import { listRecoveries, type Recovery } from '../events/recoveries.ts';
+import { printable } from '../printable.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { durationText, printJson, printLine, printTable } from '../terminal/print.ts';
+import { durationText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 import { describeProcesses } from '../terminal/processes.ts';
 
 interface SourceStatus {
@@ -26,15 +28,16 @@ const keys = {
 } as const satisfies Record<EventStatus, keyof SourceStatus>;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
-  const [counts, processes] = await withDatabase(io.env, 'status', ({ database }) =>
-    Promise.all([countByStatus(database), readProcesses(database)]),
+  const [counts, processes, recoveries] = await withDatabase(io.env, 'status', ({ database }) =>
+    Promise.all([countByStatus(database), readProcesses(database), listRecoveries(database)]),
   );
   const sources = bySource(counts);
-  if (options.json) printJson(io.out, { sources, processes });
+  if (options.json) printJson(io.out, { sources, processes, recoveries });
   else {
     if (sources.length === 0) printLine(io.out, 'no event yet');
     else printStatus(io, sources);
     printProcesses(io, processes);
+    printRecoveries(io, recoveries);
   }
   return 0;
 }
@@ -78,4 +81,12 @@ function printStatus({ out }: CommandIo, sources: readonly SourceStatus[]): void
 function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[]): void {
   printLine(out, '');
   for (const kind of processes) printLine(out, `${kind.kind}: ${describeProcesses(kind)}`);
+}
+
+function printRecoveries({ out }: CommandIo, recoveries: readonly Recovery[]): void {
+  for (const { source, startedAt, endedAt, lastError, recovered, known } of recoveries) {
+    const counts = `recovered ${recovered.toLocaleString('en-US')}, already there ${known.toLocaleString('en-US')}`;
+    const end = lastError === null ? '' : `; failed: ${printable(lastError)}`;
+    printLine(out, `recover ${source}: ${timeText(endedAt ?? startedAt)}, ${counts}${end}`);
+  }
 }

@@ -18,7 +18,9 @@ export async function withHeldLock<T>(
   client.on('error', lose);
   client.on('end', () => lose());
   try {
-    await client.connect();
+    await client.connect().catch((error) => {
+      throw new ConnectionLostError(error);
+    });
     await client.query('BEGIN');
     await client.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     const { rows } = await client.query<{ isHeld: boolean }>(

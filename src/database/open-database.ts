@@ -70,7 +70,11 @@ export function openDatabase(options: DatabaseOptions): Database {
         await client.end();
       }
     },
-    withLock: (name, work) => withHeldLock(new Client(connection), sending.fillIn(name), work),
+    withLock: (name, work) => {
+      // Nobody waits for it as for a delivery's connection.
+      const client = new Client({ ...connection, connectionTimeoutMillis: 10_000 });
+      return withHeldLock(client, sending.fillIn(name), work);
+    },
     counts: () => ({
       total: pool.totalCount,
       idle: pool.idleCount,

@@ -73,13 +73,8 @@ function keyProblems(key: string, variable: string): string[] {
 function urlProblems(url: string | undefined, variable: string, { title }: Provider): string[] {
   if (url === undefined) return [`${variable} is missing; set the address of your account's API at ${title}`];
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (
-    !parsed ||
-    parsed.search !== '' ||
-    parsed.hash !== '' ||
-    parsed.username !== '' ||
-    parsed.password !== ''
-  )
+  const isPlain = parsed && `${parsed.search}${parsed.hash}${parsed.username}${parsed.password}` === '';
+  if (!isPlain)
     return [
       `${variable} must be the API's address without user, query or fragment, e.g. https://api.stripe.com`,
     ];

@@ -19,6 +19,9 @@ interface Case {
   sent?: (body: Json, draft: EventDraft, nth: number) => { id: string; item: object };
 }
 
+/** Of GoCardless a topic whose sample is a body with one event. */
+const topicOf = (provider: Provider) =>
+  provider.name === 'gocardless' ? 'mandates.created' : firstTopic(provider);
 const asWebhook = (body: Json) => body;
 const cases: Record<keyof typeof standIns, Case> = {
   stripe: { pulled: asWebhook },
@@ -89,17 +92,18 @@ t.test('every provider that can be recovered has a case here', async (t) => {
 /** A webhook as the provider sends it: some minutes old, so that it is no longer on its way. */
 function webhookOf(provider: Provider, nth: number) {
   const at = Math.floor(Date.now() / 1_000) * 1_000 - 600_000 + nth * 1_000;
-  const { source, delivery } = makeSigned(provider, { topic: firstTopic(provider), now: new Date(at) });
-  const [draft] = readEvents(source, delivery);
+  const { source, delivery } = makeSigned(provider, { topic: topicOf(provider), now: new Date(at) });
+  // The sample of Okta has two events; one is enough here.
+  const drafts = readEvents(source, delivery).slice(0, 1);
   const accept = () =>
     acceptDrafts(receiver, {
       source: source.name,
       provider: provider.name,
-      drafts: [draft!],
+      drafts,
       headers: {},
       body: delivery.body,
     });
-  return { at, draft: draft!, body: JSON.parse(delivery.body.toString()) as Json, accept };
+  return { at, draft: drafts[0]!, body: JSON.parse(delivery.body.toString()) as Json, accept };
 }
 
 type Webhook = ReturnType<typeof webhookOf>;
@@ -196,9 +200,10 @@ for (const [name, { pulled, sent, env }] of Object.entries(cases)) {
           .map(({ id }) => id)
           .sort(),
       );
+      const doors = new Map((await rows()).map(({ event_id, received_by }) => [event_id, received_by]));
       t.same(
-        (await rows()).map(({ received_by }) => received_by),
-        webhooks.map((_, nth) => (nth === 1 ? 'webhook' : 'redelivery')),
+        webhooks.map(({ draft }) => doors.get(draft.eventId)),
+        ['redelivery', 'webhook', 'redelivery', 'redelivery'],
       );
       t.match(await run(t, recover), { asked: 0, known: 4 });
     });

@@ -1,9 +1,13 @@
 // A run: every event of the stretch comes in once, pages and cursors, and what a bad answer does.
 import t, { type Test } from 'tap';
 import { listRecoveries } from '../../src/events/recoveries.ts';
+import type { RecoverSource } from '../../src/providers/index.ts';
+import { createPullReceiver } from '../../src/pull/receiver.ts';
+import { recoverTask } from '../../src/pull/recover-task.ts';
+import { atEnd } from '../support/at-end.ts';
 import { openInbox } from '../support/inbox.ts';
 import { type ApiReply, type Listed, standIns, startApi, testKey } from './api.ts';
-import { recovererOn, recoverSourceOf } from './recovering.ts';
+import { quickLimits, recovererOn, recoverSourceOf } from './recovering.ts';
 
 const inbox = await openInbox(t);
 const { sql, database } = inbox;
@@ -46,7 +50,7 @@ t.test('every event of the stretch comes in once, as the webhook would have brou
       topic: 'invoice.paid',
       received_by: 'pull',
       provider: 'stripe',
-      payload: { id: 'evt_4', data: { object: { amount: 7 } } },
+      payload: { id: 'evt_4', data: { object: { amount: 4 } } },
       occurred_at: Date,
       job_id: String,
     },
@@ -55,7 +59,7 @@ t.test('every event of the stretch comes in once, as the webhook would have brou
   const [recovery] = await listRecoveries(database);
   t.match(recovery, {
     source: 'stripe',
-    recovered: 250,
+    recovered: 5,
     pages: 3,
     runSince: null,
     runCursor: null,
@@ -183,5 +187,69 @@ t.test('429 and Retry-After, a lost connection and a 500 are tried again', async
   const startedAt = performance.now();
   t.match(await run(t, recover), { recovered: 3 });
   t.ok(performance.now() - startedAt >= 900, 'it waited as it was told');
-  t.equal(api.calls.length, 4);
+  t.equal(api.calls.length, 5, 'three tries of the first page, its answer, and the second page');
 });
+
+t.test('RECOVER_MINUTES: a source is asked when it is due, after a failure not at once', async (t) => {
+  const { api, recover } = await openStripe(t, [stripeEvent(3), stripeEvent(1)]);
+  const pass = passOf(t, recover);
+  await pass();
+  t.equal((await rows()).length, 2);
+  const since = Number(api.calls[0]!.query.get('created[gte]')) * 1_000;
+  t.ok(since > Date.now() - 16 * 60_000, 'the first run reads 15 minutes, not the whole past');
+  await pass();
+  t.equal(api.calls.length, 1, 'an hour has not passed');
+  await sql(`UPDATE recoveries SET ended_at = now() - interval '61 minutes'`);
+  await pass();
+  t.equal(api.calls.length, 2);
+  api.reply = () => ({ status: 401 });
+  await sql(`UPDATE recoveries SET ended_at = now() - interval '61 minutes'`);
+  await pass();
+  await pass();
+  t.equal(api.calls.length, 3);
+  t.match(inbox.logs.at(-1), {
+    msg: 'a source could not be recovered; trying again later',
+    error: /key was not accepted/,
+  });
+});
+
+t.test('a run that died goes on at once', async (t) => {
+  const { recover } = await openStripe(t, listed(5));
+  await run(t, recover, { maxPages: 1 });
+  await sql('UPDATE recoveries SET ended_at = NULL');
+  await passOf(t, recover)();
+  t.equal((await rows()).length, 5);
+});
+
+t.test('an outage of ours is followed by a run over its stretch', async (t) => {
+  const { api, recover } = await openStripe(t, [stripeEvent(1, Date.now() - 5 * 3_600_000)]);
+  const pass = passOf(t, recover);
+  await pass();
+  t.same(await rows(), [], 'the event is older than the first run reaches');
+  const web = (seconds: string) =>
+    sql(`INSERT INTO postbell_processes (process_id, kind, host, version, started_at, seen_at)
+      VALUES (gen_random_uuid(), 'web', 'web.1', '0.2.0', ${seconds})`);
+  await web(`now() - interval '9 hours', now() - interval '6 hours'`);
+  await pass();
+  t.equal(api.calls.length, 1);
+  await web(`now() + interval '1 second', now() + interval '1 second'`);
+  await pass();
+  t.equal(api.calls.length, 2, 'no web was alive for six hours');
+  t.equal((await rows()).length, 1);
+  t.match(inbox.logs.at(-1), { recovered: 1, known: 0, msg: /recovered/, outage: { beganAt: String } });
+  await sql('DELETE FROM postbell_processes');
+});
+
+/** One pass of the task, which asks every hour. */
+function passOf(t: Test, recover: RecoverSource) {
+  const receiver = createPullReceiver(inbox);
+  atEnd(t, () => receiver.close());
+  const task = recoverTask({
+    ...inbox,
+    receiver,
+    recovers: [recover],
+    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false },
+    limits: quickLimits,
+  });
+  return () => task.pass(new AbortController().signal);
+}
