@@ -6,7 +6,7 @@ import { createPullReceiver } from '../../src/pull/receiver.ts';
 import { recoverTask } from '../../src/pull/recover-task.ts';
 import { atEnd } from '../support/at-end.ts';
 import { openInbox } from '../support/inbox.ts';
-import { type ApiReply, type Listed, standIns, startApi, testKey } from './api.ts';
+import { type ApiReply, type Listed, paypalKey, standIns, startApi, testKey } from './api.ts';
 import { quickLimits, recovererOn, recoverSourceOf } from './recovering.ts';
 
 const inbox = await openInbox(t);
@@ -253,3 +253,37 @@ function passOf(t: Test, recover: RecoverSource) {
   });
   return () => task.pass(new AbortController().signal);
 }
+
+t.test('a token that has ended is replaced once; the run goes on', async (t) => {
+  let tokens = 0;
+  const event = (nth: number) => ({
+    id: `WH-${nth}`,
+    at: Date.now() - nth * 1_000,
+    item: {
+      id: `WH-${nth}`,
+      event_type: 'PAYMENT.SALE.COMPLETED',
+      create_time: new Date().toISOString(),
+      resource: {},
+    },
+  });
+  const api = await startApi(t, (call) => {
+    if (call.path === '/v1/oauth2/token') tokens++;
+    const isEnded = call.query.has('start_index') && tokens === 1;
+    return isEnded ? { status: 401 } : standIns.paypal([event(3), event(2), event(1)], call, 2);
+  });
+  const recover = recoverSourceOf('paypal', api.url, { PAYPAL_API_KEY: paypalKey });
+  t.match(await run(t, recover), { recovered: 3, pages: 2 });
+  t.equal(tokens, 2);
+});
+
+t.test('a link to another address is refused, and the key stays here', async (t) => {
+  const elsewhere = await startApi(t, () => ({ body: [] }));
+  const log = { uuid: 'u1', eventType: 'user.session.start', published: new Date().toISOString() };
+  const api = await startApi(t, () => ({
+    headers: { link: `<${elsewhere.url}/api/v1/logs>; rel="next"` },
+    body: [log],
+  }));
+  const recover = recoverSourceOf('okta', api.url, { OKTA_API_TOPICS: 'user.session.start' });
+  await t.rejects(run(t, recover), { message: /leads to another address than OKTA_API_URL/ });
+  t.equal(elsewhere.calls.length, 0);
+});
