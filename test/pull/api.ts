@@ -149,7 +149,9 @@ const paddle: StandIn = (events, call, maxPage = 200) => {
   const from = byId(all, call.query.get('after'));
   const to = from + Math.min(maxPage, numberOf(call, 'per_page', 50));
   const data = all.slice(from, to);
-  const next = `https://api.paddle.com${call.path}?after=${data.at(-1)?.id ?? ''}`;
+  const query = new URLSearchParams(call.query);
+  query.set('after', data.at(-1)?.id ?? '');
+  const next = `http://${call.headers.host}${call.path}?${query}`;
   const pagination = { per_page: 200, next, has_more: to < all.length, estimated_total: all.length };
   return { body: { data: items(data), meta: { request_id: 'r', pagination } } };
 };
