@@ -124,6 +124,8 @@ const schema = z.object({
   RECONCILE_SECONDS: integer(30, 1, 3_600),
   /** Poll interval of an idle worker. Where LISTEN works, it notices new jobs at once. */
   POLL_SECONDS: integer(2, 1, 300),
+  /** Interval of asking the APIs of sources with `<SOURCE>_API_KEY` for events that no webhook brought (docs/recover.md). 0: only `postbell recover` asks. */
+  RECOVER_MINUTES: integer(0, 0, 10_080),
   /** Longest run of a handler; after it the handler's signal is aborted and its transaction rolled back. */
   HANDLER_TIMEOUT_SECONDS: integer(300, 1, 43_200),
   /** Handlers that a worker process runs at the same time; each holds a connection. */

@@ -23,6 +23,7 @@ const failpointSites = [
   'worker.dead-letter',
   'worker.redrive',
   'worker.reconcile',
+  'recover.taken',
 ] as const;
 
 export type FailpointSite = (typeof failpointSites)[number];

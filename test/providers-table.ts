@@ -17,12 +17,34 @@ export function providerTables(): GeneratedRegion[] {
   return [
     { file: new URL('../README.md', import.meta.url), name, text: summary() },
     { file: new URL('../docs/providers.md', import.meta.url), name, text: details() },
+    { file: new URL('../docs/recover.md', import.meta.url), name: 'recover', text: recoverable() },
   ];
 }
 
 /** One line: the list itself is in docs/providers.md. */
 function summary(): string {
   return `**${all.length} providers** are known by name: [docs/providers.md](docs/providers.md).\n`;
+}
+
+/** A section for each provider whose API can be asked for what is missing. */
+function recoverable(): string {
+  const lines = all.flatMap(({ name, title, recover }) => {
+    if (!recover) return [];
+    const { redeliver, pull, wants, keptHours } = recover;
+    const variable = variableOf(name);
+    const rows: [string, string | undefined][] = [
+      ['Sends again', redeliver && `\`${redeliver.endpoint}\``],
+      ['Pull', pull && `\`${pull.endpoint}\``],
+      ['Key', `\`${variable}_API_KEY\`: ${escaped(recover.key)}`],
+      ['List', wants && `\`${variable}_API_${wants.setting}\`: ${escaped(wants.example)}`],
+      ['Address', recover.url ?? `\`${variable}_API_URL\` is needed`],
+      ['Kept', keptHours === undefined ? 'not documented' : `${keptHours / 24} days`],
+      ['Lost', recover.lost],
+    ];
+    const told = rows.flatMap(([label, text]) => (text ? [`- **${label}**: ${text}`] : []));
+    return [`### ${name}`, '', title, '', ...told, ''];
+  });
+  return lines.join('\n');
 }
 
 /** A row for each proof, with links to the providers' sections. */

@@ -10,6 +10,7 @@ import type { Logger } from '../logger.ts';
 import { startLiveness } from '../maintenance/liveness.ts';
 import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { startMaintenance } from '../maintenance/tasks.ts';
+import { startRecovering } from '../pull/start.ts';
 import { channel } from '../queue/notify.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -71,7 +72,13 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
       });
       await queue.applyPolicy(config);
       if (closing.signal.aborted) return queue.stop();
-      running = start({ ...options, config, database, queue });
+      running = start({
+        ...options,
+        config,
+        database,
+        queue,
+        recovers: settings.recovers,
+      });
     },
     beginClosing: (crash) => {
       closing.abort();
@@ -93,9 +100,11 @@ interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'wa
   config: Config;
   database: Database;
   queue: Queue;
+  recovers: ConnectedSettings['recovers'];
 }
 
-function start({ config, database, queue, handlers, log, watchdog, metrics }: StartOptions): Running {
+function start(options: StartOptions): Running {
+  const { config, database, queue, handlers, log, watchdog, recovers, metrics } = options;
   const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
   const worker = startWorker({
     ...releaseDeps,
@@ -118,6 +127,7 @@ function start({ config, database, queue, handlers, log, watchdog, metrics }: St
   const alerts = startAlerts({ database, log, config, kind: 'worker' });
   const sampler =
     metrics && startSampler<InboxSample>({ take: (before) => readSample(database, before), log });
+  const recovering = startRecovering({ config, database, queue, recovers, log });
   const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)
     log.warn(
@@ -145,7 +155,10 @@ function start({ config, database, queue, handlers, log, watchdog, metrics }: St
       // First the worker stops taking jobs. The tasks end while its handlers finish: a mass replay takes minutes.
       const workerStopped = worker.stop(graceMs, crash);
       try {
-        await allOrFirstError([workerStopped, maintenance.stop(), alerts.stop(), stopListening()]);
+        await allOrFirstError([
+          workerStopped,
+          ...[maintenance.stop(), alerts.stop(), recovering.stop(), stopListening()],
+        ]);
       } finally {
         await allOrFirstError([queue.stop(), liveness.stop(), stopSampling()]);
       }

@@ -6,12 +6,14 @@ import { checkDeadLetters } from '../doctor/dead-letters.ts';
 import { checkBacklog, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
 import { checkPauses } from '../doctor/pauses.ts';
 import { checkQueue, checkRights, checkSchema } from '../doctor/queue.ts';
+import { checkRecover } from '../doctor/recover.ts';
 import { checkRejections } from '../doctor/rejections.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
 import { checkForwards, checkSettings, checkSources } from '../doctor/settings.ts';
 import { describeError } from '../errors.ts';
 import { createLogger } from '../logger.ts';
 import { printable } from '../printable.ts';
+import { parseRecovers } from '../providers/index.ts';
 import { connect } from '../runtime/connection.ts';
 import { databaseProblem, firstOf } from '../runtime/database-problem.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
@@ -92,6 +94,8 @@ async function runChecks(
     await attempt('dead letters', () => checkDeadLetters(context), add);
     await attempt('storage', () => checkStorage(context), add);
     if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);
+    const recovers = parseRecovers(env, { sources, waiting });
+    await attempt('recover', () => checkRecover(recovers, context, only), add);
     await attempt('rejected requests', () => checkRejections(context, only), add);
   } finally {
     await database.close();

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
+import { parseTime } from '../events/parse-filter.ts';
 import type { AlertsOptions } from './alerts.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
@@ -11,6 +12,7 @@ import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
 import type { PauseOptions, ResumeOptions } from './pause.ts';
+import type { RecoverOptions } from './recover.ts';
 import type { RehearseOptions } from './rehearse.ts';
 import type { ReplayOptions } from './replay.ts';
 import type { SendOptions } from './send.ts';
@@ -193,6 +195,23 @@ const rehearse: Verb<RehearseOptions> = {
   run: async (io, options, [id = '']) => (await import('./rehearse.ts')).runRehearse(io, id, options),
 };
 
+const recover: Verb<RecoverOptions> = {
+  name: 'recover',
+  summary: "ask the provider's API for events that no webhook brought",
+  examples: ['postbell recover stripe', 'postbell recover github --since 3d --dry-run'],
+  arguments: [['<source>', 'a source with <SOURCE>_API_KEY']],
+  flags: [
+    [
+      '--since <time>',
+      'an age such as 3d, or a time (default: where the last run ended; at first 3d)',
+      parseTime,
+    ],
+    ['--dry-run', 'only count what is missing'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [source = '']) => (await import('./recover.ts')).runRecover(io, source, options),
+};
+
 const send: Verb<SendOptions> = {
   name: 'send',
   summary: 'send a correctly signed delivery, as the provider would',
@@ -283,7 +302,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, ops, start, dev, demo, migrate],
-  ...[status, alerts, events, show, replay, rehearse, pause, resume, send, forward],
+  ...[status, alerts, events, show, replay, recover, rehearse, pause, resume, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

@@ -68,6 +68,7 @@ function printOne(out: CommandIo['out'], provider: Provider): void {
     ['unavailable', `${shown.unavailable.status}: ${shown.unavailable.meaning}`],
     ['retries', shown.retries],
     ['redelivery', shown.redelivery],
+    ['recover', shown.recover],
     ['bodies', shown.bodyLimitBytes === null ? null : `up to ${shown.bodyLimitBytes} bytes`],
     ['samples', shown.sampleTopics.join(', ')],
     ['docs', shown.docsUrl],

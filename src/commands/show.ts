@@ -61,6 +61,7 @@ function printEvent(out: OutputStream, event: EventDetail): void {
     ['reason', event.ignoredReason],
     ['last error', event.lastError],
     ['received', timeText(event.receivedAt)],
+    ['received by', event.receivedBy === 'webhook' ? null : event.receivedBy],
     ['occurred', event.occurredAt && timeText(event.occurredAt)],
     ['processed', event.processedAt && timeText(event.processedAt)],
     ['entity', event.entity],

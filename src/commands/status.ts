@@ -2,6 +2,7 @@
 import { countOpenAlerts } from '../events/alerts.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
+import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import { countWithoutSecret } from '../events/rejection-counts.ts';
 import { readSourceStates, type SourceState } from '../events/source-states.ts';
 import { printable } from '../printable.ts';
@@ -9,7 +10,7 @@ import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { describePause } from '../terminal/pauses.ts';
-import { countText, durationText, printJson, printLine, printTable } from '../terminal/print.ts';
+import { countText, durationText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 import { describeProcesses } from '../terminal/processes.ts';
 
 type WithoutSecret = Awaited<ReturnType<typeof countWithoutSecret>>[number];
@@ -25,7 +26,7 @@ const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
   const { sources: active } = parseSources(io.env);
-  const { sources, withoutSecret, pauses, alerts, processes } = await withDatabase(
+  const { sources, withoutSecret, pauses, alerts, processes, recoveries } = await withDatabase(
     io.env,
     'status',
     async ({ database }) => ({
@@ -35,6 +36,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       sources: await readSourceStates(database),
       pauses: await countWaiting(database),
       alerts: await countOpenAlerts(database),
+      recoveries: await listRecoveries(database),
     }),
   );
   const silent = findSilent([...active.keys()], sources);
@@ -45,6 +47,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       processes,
       pauses,
       alerts,
+      recoveries,
       silentSources: silent,
       sourcesWithoutSecret: off,
     });
@@ -55,6 +58,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
   printNotes(io, { sources, silent, off, alerts });
   printPauses(io, pauses);
   printProcesses(io, processes);
+  printRecoveries(io, recoveries);
   return 0;
 }
 
@@ -141,4 +145,12 @@ function printPauses({ out }: CommandIo, pauses: readonly PauseInForce[]): void 
 function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[]): void {
   printLine(out, '');
   for (const kind of processes) printLine(out, `${kind.kind}: ${describeProcesses(kind)}`);
+}
+
+function printRecoveries({ out }: CommandIo, recoveries: readonly Recovery[]): void {
+  for (const { source, startedAt, endedAt, lastError, recovered, known } of recoveries) {
+    const counts = `recovered ${recovered.toLocaleString('en-US')}, already there ${known.toLocaleString('en-US')}`;
+    const end = lastError === null ? '' : `; failed: ${printable(lastError)}`;
+    printLine(out, `recover ${source}: ${timeText(endedAt ?? startedAt)}, ${counts}${end}`);
+  }
 }

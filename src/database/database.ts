@@ -109,6 +109,11 @@ export interface Database extends Queryable {
   listen(channel: string, onWake: (payload: string | undefined) => void): Listener;
   /** For libraries that need a connected `pg` client (the migrator). No pipelining, no time limit. */
   withClient<T>(work: (client: pg.Client) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` while a connection of its own holds the lock `name` (placeholders are filled in), which one session of the
+   * cluster can hold. @returns undefined, without running it, where another session holds the lock
+   */
+  withLock<T>(name: string, work: (lock: HeldLock) => Promise<T>): Promise<{ result: T } | undefined>;
   /** Ends transactions whose connection was lost without an error. Call it every few seconds. @returns their number */
   endDeadTransactions(): Promise<number>;
   counts(): { total: number; idle: number; waiting: number; max: number };
@@ -119,6 +124,13 @@ export interface Database extends Queryable {
    */
   lostConnections(): number;
   close(): Promise<void>;
+}
+
+export interface HeldLock {
+  /** Aborted when the connection is lost: another session may hold the lock by then. */
+  signal: AbortSignal;
+  /** @throws ConnectionLostError where the connection, and so the lock, was lost */
+  check(): Promise<void>;
 }
 
 export interface Listener {

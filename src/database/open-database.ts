@@ -4,6 +4,7 @@ import { defaultSchemas } from '../config.ts';
 import { describeError } from '../errors.ts';
 import type { Database, DatabaseOptions } from './database.ts';
 import { endDeadTransactions } from './dead-connections.ts';
+import { withHeldLock } from './held-lock.ts';
 import { clientClassFor } from './hosts.ts';
 import { listen } from './listen.ts';
 import { applicationNameIn, createFillIn } from './schemas.ts';
@@ -68,6 +69,11 @@ export function openDatabase(options: DatabaseOptions): Database {
       } finally {
         await client.end();
       }
+    },
+    withLock: (name, work) => {
+      // Nobody waits for it as for a delivery's connection.
+      const client = new Client({ ...connection, connectionTimeoutMillis: 10_000 });
+      return withHeldLock(client, sending.fillIn(name), work);
     },
     counts: () => ({
       total: pool.totalCount,

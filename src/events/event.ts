@@ -29,6 +29,8 @@ export interface NewEvent extends EventKey {
   headers: Record<string, string>;
   /** Of the span in which it was received; null without a tracer. */
   traceparent: string | null;
+  /** How it came in. Default: by the provider's webhook. */
+  receivedBy?: 'pull';
 }
 
 /** A new event and the job that carries it. */
@@ -71,6 +73,8 @@ interface Column {
   filled?: { type: string; values(events: readonly EventWithJob[]): Buffer };
   /** Filled only by events that get a job, not by suspected replays. */
   withJob?: true;
+  /** Filled only where an event did not come by its webhook: for all others the default costs the receiver nothing. */
+  ifRecovered?: true;
   /** A field of `StoredEvent`. */
   toHandlers?: true;
   /** A field of `EventSummary`. */
@@ -99,6 +103,13 @@ const columns: readonly Column[] = [
   { name: 'topic', filled: text((event) => event.topic), toHandlers: true, inLists: true },
   { name: 'status', toHandlers: true, inLists: true },
   { name: 'received_at', toHandlers: true, inLists: true },
+  {
+    name: 'received_by',
+    filled: text((event) => event.receivedBy ?? 'webhook'),
+    withJob: true,
+    ifRecovered: true,
+    inLists: true,
+  },
   { name: 'processed_at', inLists: true },
   { name: 'occurred_at', filled: timestamptz((event) => event.occurredAt), toHandlers: true, inLists: true },
   { name: 'entity', inLists: true },
@@ -141,7 +152,9 @@ function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns {
 }
 
 /** Columns of an event that gets a job. */
-export const newEventColumns: FilledColumns = filledColumns(() => true);
+export const newEventColumns: FilledColumns = filledColumns(({ ifRecovered }) => !ifRecovered);
+/** The same for events of which some did not come by their webhook. */
+export const recoveredEventColumns: FilledColumns = filledColumns(() => true);
 /** Columns of an event that gets no job: a suspected replay. */
 export const jobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
 

@@ -3,15 +3,14 @@ import { defaultSameBodyHours } from '../config.ts';
 import { boolArray } from '../database/binary-array.ts';
 import type { Queryable } from '../database/database.ts';
 import { type EventKey, keyText } from '../queue/queue.ts';
-import { type EventWithJob, newEventColumns } from './event.ts';
+import { type EventWithJob, type FilledColumns, newEventColumns, recoveredEventColumns } from './event.ts';
 
 /** No provider sends one body under this many topics: from this number on, another topic is a repeated body as well. */
 const maxTopicsOfOneBody = 100;
 
-const { names, placeholders, count } = newEventColumns;
-const [topicsShareBody, hours] = [`$${count + 1}::boolean[]`, `$${count + 2}`];
-
-const insertText = `
+const insertInto = ({ names, placeholders, count }: FilledColumns) => {
+  const [topicsShareBody, hours] = [`$${count + 1}::boolean[]`, `$${count + 2}`];
+  return `
       WITH inserted AS (
         INSERT INTO {inbox}.webhook_events (${names})
         SELECT ${names}
@@ -37,6 +36,14 @@ const insertText = `
         RETURNING source, event_id
       )
       SELECT source, event_id AS "eventId" FROM inserted`;
+};
+
+const ofWebhooks = { name: 'insert_events', text: insertInto(newEventColumns), columns: newEventColumns };
+const ofRecovered = {
+  name: 'insert_recovered_events',
+  text: insertInto(recoveredEventColumns),
+  columns: recoveredEventColumns,
+};
 
 /**
  * Inserts new events, in the receiver's transaction. With `uniqueBody` an event is new if its
@@ -48,11 +55,12 @@ export async function insertEvents(
   events: readonly EventWithJob[],
   sameBodyHours: number = defaultSameBodyHours,
 ): Promise<Set<string>> {
+  const { name, text, columns } = events.some(({ receivedBy }) => receivedBy) ? ofRecovered : ofWebhooks;
   const { rows } = await tx.query<EventKey & Record<string, unknown>>({
-    name: 'insert_events',
-    text: insertText,
+    name,
+    text,
     values: [
-      ...newEventColumns.values(events),
+      ...columns.values(events),
       boolArray(events.map((event) => event.topicsShareBody)),
       sameBodyHours,
     ],

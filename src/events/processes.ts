@@ -78,3 +78,25 @@ export async function readProcesses(database: Queryable): Promise<KindOfProcess[
     return { kind, alive, last: { host, version, seenSecondsAgo, wasStopped } };
   });
 }
+
+/** A stretch in which deliveries were not committed: a `web` that could not, or no `web` alive for over 2 minutes. */
+export interface Outage {
+  beganAt: Date;
+  endedAt: Date;
+}
+
+/** The outages that have ended within the last 30 days, by their ends, newest first; at most 10. */
+export async function listOutages(database: Queryable): Promise<Outage[]> {
+  const { rows } = await database.query<Outage & Record<string, unknown>>(`
+    SELECT "beganAt", "endedAt" FROM (
+      SELECT outage_began_at AS "beganAt", outage_ended_at AS "endedAt"
+      FROM {inbox}.postbell_processes WHERE kind = 'web' AND outage_ended_at IS NOT NULL
+      UNION ALL
+      SELECT max(seen_at) OVER (ORDER BY started_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), started_at
+      FROM {inbox}.postbell_processes WHERE kind = 'web'
+    ) AS gap
+    WHERE "beganAt" IS NOT NULL AND ("endedAt" - "beganAt" > interval '2 minutes' OR "endedAt" IN (
+      SELECT outage_ended_at FROM {inbox}.postbell_processes WHERE outage_ended_at IS NOT NULL))
+    ORDER BY "endedAt" DESC LIMIT 10`);
+  return rows;
+}

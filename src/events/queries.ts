@@ -11,6 +11,8 @@ export interface EventSummary extends EventKey {
   topic: string;
   status: EventStatus;
   receivedAt: Date;
+  /** How it came in. */
+  receivedBy: 'webhook' | 'pull' | 'redelivery' | 'quarantine';
   processedAt: Date | null;
   occurredAt: Date | null;
   entity: string | null;

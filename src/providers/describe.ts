@@ -53,6 +53,8 @@ export interface ProviderGuide {
   fatal: number[];
   retries: string;
   redelivery: string | null;
+  /** The API key for `postbell recover`, and the least that it must be allowed. */
+  recover: string | null;
   /** Null: as BODY_LIMIT_BYTES. */
   bodyLimitBytes: number | null;
   sampleTopics: string[];
@@ -102,6 +104,9 @@ export function describeProvider(provider: Provider, secretVariable: string): Pr
       .filter((status) => failure[status] === 'switches-off'),
     retries,
     redelivery: provider.redelivery ?? null,
+    recover: provider.recover
+      ? `${variable.replace(/WEBHOOK_SECRET$/, 'API_KEY')}: ${provider.recover.key}`
+      : null,
     bodyLimitBytes: provider.bodyLimitBytes ?? null,
     sampleTopics: Object.keys(samples).map((topic) => (topic === '*' ? 'any other' : topic)),
   };

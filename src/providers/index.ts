@@ -7,7 +7,7 @@ export {
   effectOf,
   unavailableStatusOf,
 } from './answers.ts';
-export { queryAsForm } from './body/body.ts';
+export { parseExactly, queryAsForm } from './body/body.ts';
 export { describeHandshakes, describeProvider, type ProviderGuide, usualAnswer } from './describe.ts';
 export { type Diagnosis, diagnoseRejection, unconfirmed } from './diagnose.ts';
 export { didYouMean } from './did-you-mean.ts';
@@ -30,6 +30,8 @@ export type {
   Verdict,
 } from './provider.ts';
 export { maxEventsPerDelivery, readEvents } from './read-events.ts';
+export type { ApiAnswer, ApiList, ApiRequest, Pull, RecoverSpec, Redeliver } from './recover.ts';
+export { type ParsedRecovers, parseRecovers, type RecoverSource } from './recover-sources.ts';
 export { findProvider, type ProviderName, providers } from './registry.ts';
 export { asDelivery } from './schemes/delivery.ts';
 export { type DeliveryOptions, signDelivery } from './sign.ts';

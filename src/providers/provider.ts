@@ -1,4 +1,5 @@
 // The types that the receiver and the providers share: deliveries, sources, events and the description of a provider.
+import type { RecoverSpec } from './recover.ts';
 import type { Template } from './template/parts.ts';
 
 /** An HTTP request as received: bytes unchanged, headers never joined. */
@@ -300,6 +301,8 @@ export interface Provider {
   readonly retries: string;
   /** How to get a delivery or an event again, and for how long. Absent: unknown. */
   readonly redelivery?: string;
+  /** How Postbell itself gets what never arrived (`postbell recover`). Absent: not at all. */
+  readonly recover?: RecoverSpec;
   /** Settings to enter at the provider besides the secret. Absent: unknown. */
   readonly setup?: {
     /** Where to enter the URL. */

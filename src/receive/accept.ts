@@ -12,6 +12,8 @@ export interface VerifiedDrafts {
   /** Name of the source's provider. */
   provider: string;
   drafts: readonly EventDraft[];
+  /** How they came in. Default: by the provider's webhook. */
+  receivedBy?: 'pull';
   /** Stored with each event: never a signature or a credential, see `keptHeaders`. */
   headers: Record<string, string>;
   /** The bytes that the drafts were read from; their length counts against the receive queue. */
@@ -24,12 +26,17 @@ export interface VerifiedDrafts {
  */
 export function acceptDrafts(
   receiver: Pick<Receiver, 'submit'>,
-  { source, provider, drafts, headers, body }: VerifiedDrafts,
+  { source, provider, drafts, headers, body, receivedBy }: VerifiedDrafts,
 ): Promise<Receipt> {
   const tracer = activeTracer();
   const span = tracer && startReceive(tracer, source, drafts);
   const traceparent = span ? traceparentOf(span) : null;
-  const events = drafts.map((draft): NewEvent => ({ ...draft, source, provider, headers, traceparent }));
+  const events = drafts.map(
+    (draft): NewEvent => ({
+      ...{ ...draft, source, provider, headers, traceparent },
+      ...(receivedBy && { receivedBy }),
+    }),
+  );
   const submitted = receiver.submit(events, body);
   return span ? endWith(span, submitted) : submitted;
 }

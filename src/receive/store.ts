@@ -100,7 +100,10 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
     const isNew = new Set(unique.filter((event) => stored.has(keyText(event))));
     if (inserted.size > 0) onEnqueued();
     const known = unique.filter((event) => !isNew.has(event));
-    onDuplicates([...known, ...repeated].filter((event) => !rejections.has(keyText(event))));
+    onDuplicates(
+      // An event that is pulled once more is no delivery of the provider; its text differs from the webhook's.
+      [...known, ...repeated].filter((event) => !event.receivedBy && !rejections.has(keyText(event))),
+    );
     for (const { source } of replays.stored) onDuplicateAnomalies(source, 'suspected_replay', 1);
     for (const { event } of replays.rejected) onDuplicateAnomalies(event.source, 'replay_flood', 1);
     return deliveries.map((events) => receiptOf(events, isNew, rejections));

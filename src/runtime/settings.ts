@@ -1,7 +1,7 @@
 // Joins the parts of the configuration, so that all problems are reported together.
 import { type Config, type Environment, parseConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
-import type { Provider, Source } from '../providers/index.ts';
+import { type ParsedRecovers, type Provider, parseRecovers, type Source } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
 import { databaseUrlProblem } from './connection.ts';
 
@@ -12,6 +12,8 @@ export interface Settings {
   sources: ReadonlyMap<string, Source>;
   /** As in `parseSources`. */
   waiting: ReadonlyMap<string, Provider>;
+  /** Its problems matter only to those who use the keys. */
+  recovers: ParsedRecovers;
 }
 
 export interface ConnectedSettings extends Settings {
@@ -22,9 +24,12 @@ export interface ConnectedSettings extends Settings {
 export function loadSettings(env: Environment, path?: string): Settings {
   const { config, problems } = parseConfig(env);
   const { sources, waiting, problems: sourceProblems } = parseSources(env, path);
-  const all = [...problems, ...sourceProblems];
+  const recovers = parseRecovers(env, { sources, waiting });
+  // Without the interval a team's own API key must not keep a process from starting.
+  const recoverProblems = config?.RECOVER_MINUTES ? [...recovers.problems.values()].flat() : [];
+  const all = [...problems, ...sourceProblems, ...recoverProblems];
   if (!config || all.length) throw new ConfigError(all);
-  return { config, sources, waiting };
+  return { config, sources, waiting, recovers };
 }
 
 /** For processes that need a database. */

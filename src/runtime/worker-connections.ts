@@ -12,7 +12,9 @@ export function workerPoolSize(config: Pick<Config, 'WORKER_CONCURRENCY'>): numb
   return config.WORKER_CONCURRENCY + spareConnections;
 }
 
-/** Connections that one worker opens at most: its pool, and one that listens where there is no pooler. */
-export function connectionsOfWorker(config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER'>): number {
-  return workerPoolSize(config) + (config.DATABASE_POOLER ? 0 : 1);
+/** Connections that one worker opens at most: its pool, one that listens where there is no pooler, one for the lock of a recovery. */
+export function connectionsOfWorker(
+  config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER' | 'RECOVER_MINUTES'>,
+): number {
+  return workerPoolSize(config) + (config.DATABASE_POOLER ? 0 : 1) + (config.RECOVER_MINUTES > 0 ? 1 : 0);
 }

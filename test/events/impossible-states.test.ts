@@ -19,6 +19,7 @@ const impossible: readonly (readonly [constraint: string, assignment: string])[]
   ['ignored_has_reason', `ignored_reason = 'stale'`],
   ['ignored_has_reason', `unique_body = true, status = 'IGNORED', ignored_reason = 'suspected replay of x'`],
   ['payload_or_why_not', `payload_error = 'nul'`],
+  ['received_by_is_known', `received_by = 'pigeon'`],
   ['nothing_lost', `payload = NULL, payload_error = 'nul'`],
 ];
 

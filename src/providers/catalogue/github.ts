@@ -1,6 +1,7 @@
 // GitHub: `sha256=` hex HMAC over the body; id and event name come in headers that the signature does not cover.
 
 import type { Provider } from '../provider.ts';
+import { nextLinkParam, type RecoverSpec, textAt } from '../recover.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { header, json, optional, rawBody } from '../template/parts.ts';
@@ -14,6 +15,38 @@ const repository = {
   owner: { login: 'octocat', id: 1, type: 'User' },
 };
 const sender = { login: 'octocat', id: 1, type: 'User' };
+
+const recover: RecoverSpec = {
+  key: 'fine-grained token with Webhooks: Read and write on the repository (classic: admin:repo_hook, admin:org_hook)',
+  url: 'https://api.github.com',
+  wants: {
+    setting: 'PATH',
+    example: 'repos/OWNER/REPO/hooks/ID or orgs/ORG/hooks/ID',
+    pattern: /^(?:repos\/[\w.-]+\/[\w.-]+|orgs\/[\w.-]+)\/hooks\/\d+$/,
+  },
+  keptHours: 3 * 24,
+  authorize: (key) => ({
+    authorization: `Bearer ${key}`,
+    accept: 'application/vnd.github+json',
+    'x-github-api-version': '2022-11-28',
+  }),
+  redeliver: {
+    endpoint: 'GET …/hooks/ID/deliveries, POST …/deliveries/ID/attempts',
+    page: ({ cursor, wanted }) => ({
+      path: `/${wanted}/deliveries`,
+      query: { per_page: '100', ...(cursor === undefined ? {} : { cursor }) },
+    }),
+    // Only the cursor is taken from the link: a proxy has another address than the link names.
+    read: ({ json: answer, link }) => ({ items: answer, next: nextLinkParam(link, 'cursor') }),
+    timeOf: (item) => textAt(item, 'delivered_at'),
+    delivery: (item) => {
+      const [id, guid] = [textAt(item, 'id'), textAt(item, 'guid')];
+      return id === undefined || guid === undefined ? undefined : { id, eventIds: [guid] };
+    },
+    again: (id, wanted) => ({ method: 'POST', path: `/${wanted}/deliveries/${id}/attempts` }),
+  },
+  lost: 'nothing within the 3 days; webhooks of GitHub Apps are left out, since their API wants a new token every 10 minutes',
+};
 
 export const github: Provider = {
   name: 'github',
@@ -52,6 +85,7 @@ export const github: Provider = {
     }),
   },
   answers: { failure: { any: 'final' } },
+  recover,
   redelivery:
     'by hand (your webhook → Recent deliveries → Redeliver) or by API, for 3 days (Enterprise Server: 7)',
   setup: { url: 'Repository or organisation → Settings → Webhooks → Payload URL' },

@@ -1,17 +1,63 @@
 // Paddle Billing: `ts=…;h1=…` over `ts:body`; the event id is in the signed body.
 
 import type { Provider, SampleDraft } from '../provider.ts';
+import { bearer, listAt, nextUrlParam, type RecoverSpec, textAt } from '../recover.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { header, item, json, rawBody, timestamp } from '../template/parts.ts';
 import { randomId } from './sample.ts';
+
+const nextAfter = (answer: unknown): string | undefined =>
+  listAt(answer, 'meta.pagination.has_more') === true
+    ? nextUrlParam(textAt(answer, 'meta.pagination.next'), 'after')
+    : undefined;
+
+// Ids are in order of time, and a list that goes on after an id does not shift when events are added.
+const recover: RecoverSpec = {
+  key: 'API key with Notifications: Read and Write (a source without secret: Events: Read)',
+  url: 'https://api.paddle.com',
+  keptHours: 90 * 24,
+  authorize: bearer,
+  redeliver: {
+    endpoint: 'GET /notifications, POST /notifications/{id}/replay',
+    page: ({ since, until, cursor }) => ({
+      path: '/notifications',
+      query: {
+        per_page: '200',
+        order_by: 'id[DESC]',
+        from: since.toISOString(),
+        to: until.toISOString(),
+        ...(cursor === undefined ? {} : { after: cursor }),
+      },
+    }),
+    read: ({ json: answer }) => ({ items: listAt(answer, 'data'), next: nextAfter(answer) }),
+    delivery: (item) => {
+      const [id, eventId] = [textAt(item, 'id'), textAt(item, 'payload.event_id')];
+      // A replay cannot be replayed, and Paddle is still trying the others.
+      const canReplay =
+        textAt(item, 'origin') === 'event' && ['delivered', 'failed'].includes(textAt(item, 'status') ?? '');
+      return canReplay && id !== undefined && eventId !== undefined ? { id, eventIds: [eventId] } : undefined;
+    },
+    again: (id) => ({ method: 'POST', path: `/notifications/${encodeURIComponent(id)}/replay` }),
+  },
+  pull: {
+    endpoint: 'GET /events',
+    page: ({ cursor }) => ({
+      path: '/events',
+      query: { per_page: '200', order_by: 'id[DESC]', ...(cursor === undefined ? {} : { after: cursor }) },
+    }),
+    read: ({ json: answer }) => ({ items: listAt(answer, 'data'), next: nextAfter(answer) }),
+    timeOf: (item) => textAt(item, 'occurred_at'),
+  },
+  lost: 'nothing; a pulled event has no notification_id',
+};
 
 export const paddle: Provider = {
   name: 'paddle',
   title: 'Paddle Billing',
   docsUrl: 'https://developer.paddle.com/webhooks/about/signature-verification',
   facts:
-    'Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck. Replay D: replay a notification.',
+    'Lists, their filters and replay L: npm @paddle/paddle-node-sdk, notifications and events; 90 days D: developer.paddle.com, changelog. Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck. Replay D: replay a notification.',
   // Paddle's library allows only 5 s and checks only the last h1: a slow proxy or a secret rotation would lose deliveries.
   scheme: hmac({
     message: [timestamp, ':', rawBody],
@@ -33,6 +79,7 @@ export const paddle: Provider = {
   retries: 'Wants a 2xx within 5 s; 60 retries over 3 days (sandbox: 3 within 15 minutes).',
   sending: { newId: () => randomId('evt_') },
   answers: { failure: { '5xx': 'retried' } },
+  recover,
   redelivery: 'by API (POST /notifications/{id}/replay), for 90 days',
   samples: {
     'transaction.completed': (draft) =>

@@ -2,6 +2,15 @@
 import { crc32 } from 'node:zlib';
 import type { Provider, SampleDraft, Scheme, SecretSpec } from '../provider.ts';
 import { generateKeyPair } from '../public-key-secrets.ts';
+import {
+  type ApiAnswer,
+  type ApiRequest,
+  bearer,
+  listAt,
+  type PageRequest,
+  type RecoverSpec,
+  textAt,
+} from '../recover.ts';
 import { certificateKeys } from '../schemes/certificates.ts';
 import { pinnedKey, withKey } from '../schemes/key-source.ts';
 import { perSecret } from '../schemes/per-secret.ts';
@@ -53,12 +62,62 @@ const secret: SecretSpec = {
   },
 };
 
+const eventsPath = '/v1/notifications/webhooks-events';
+
+const recover: RecoverSpec = {
+  key: '<client id>:<secret> of your REST app with Webhooks',
+  url: 'https://api-m.paypal.com',
+  // The key buys a token, which ends after some hours.
+  token: {
+    request: (pair) => ({
+      path: '/v1/oauth2/token',
+      headers: { authorization: `Basic ${Buffer.from(pair).toString('base64')}` },
+      form: 'grant_type=client_credentials',
+    }),
+    read: (answer) => textAt(answer, 'access_token'),
+  },
+  authorize: bearer,
+  redeliver: {
+    endpoint: `GET ${eventsPath}, POST …/{id}/resend`,
+    page: pageOfEvents,
+    read: readEventList,
+    delivery: (item) => {
+      const id = textAt(item, 'id');
+      return id === undefined ? undefined : { id, eventIds: [id] };
+    },
+    again: (id) => ({ method: 'POST', path: `${eventsPath}/${encodeURIComponent(id)}/resend`, body: {} }),
+  },
+  pull: { endpoint: `GET ${eventsPath}`, page: pageOfEvents, read: readEventList },
+  lost: 'nothing that PayPal still lists; how long it does is not documented',
+};
+
+function pageOfEvents({ since, until, cursor }: PageRequest): ApiRequest {
+  // The cursor is the path and query of the next page's link.
+  if (cursor !== undefined) return { path: cursor };
+  return {
+    path: eventsPath,
+    query: { page_size: '100', start_time: withoutMs(since), end_time: withoutMs(until) },
+  };
+}
+
+function withoutMs(time: Date): string {
+  return time.toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** PayPal's links name another of its hosts than it was asked by. So only their path and query are used. */
+function readEventList({ json: answer }: ApiAnswer): { items: unknown; next: string | undefined } {
+  const links = listAt(answer, 'links');
+  const next = Array.isArray(links) ? links.find((link) => textAt(link, 'rel') === 'next') : undefined;
+  const url = URL.parse(textAt(next, 'href') ?? '');
+  return { items: listAt(answer, 'events'), next: url ? url.pathname + url.search : undefined };
+}
+
 export const paypal: Provider = {
   name: 'paypal',
   title: 'PayPal',
   docsUrl: 'https://developer.paypal.com/api/rest/webhooks/rest/',
   facts:
-    "Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: anybody who saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
+    "List of events, resend and token D: paypal/paypal-rest-api-specifications, notifications_webhooks_v1. Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: anybody who saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
   scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
   secret,
   // Only a CRC32 of the body is signed, and anybody can make a body with that CRC32. So a transmission proves one event.
@@ -80,6 +139,7 @@ export const paypal: Provider = {
     }),
   },
   answers: { failure: { 404: 'retried', '5xx': 'retried' } },
+  recover,
   redelivery:
     'by API (POST /v1/notifications/webhooks-events/{id}/resend) or in the Webhooks Events dashboard',
   samples: {

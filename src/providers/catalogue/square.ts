@@ -1,16 +1,43 @@
 // Square: base64 HMAC over the notification URL and the body.
 
 import type { Provider, SampleDraft } from '../provider.ts';
+import { bearer, listAt, type RecoverSpec, textAt } from '../recover.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
 import { header, json, rawBody, url } from '../template/parts.ts';
 import { randomId } from './sample.ts';
 
+const recover: RecoverSpec = {
+  key: 'personal access token of your application (not an OAuth token)',
+  url: 'https://connect.squareup.com',
+  keptHours: 28 * 24,
+  authorize: (key) => ({ ...bearer(key), 'square-version': '2026-09-16' }),
+  pull: {
+    endpoint: 'POST /v2/events',
+    page: ({ since, until, cursor }) => ({
+      method: 'POST',
+      path: '/v2/events',
+      body: {
+        limit: 100,
+        query: {
+          filter: { created_at: { start_at: since.toISOString(), end_at: until.toISOString() } },
+          sort: { field: 'DEFAULT', order: 'ASC' },
+        },
+        ...(cursor === undefined ? {} : { cursor }),
+      },
+    }),
+    // Without a match the answer has no list.
+    read: ({ json: answer }) => ({ items: listAt(answer, 'events') ?? [], next: textAt(answer, 'cursor') }),
+  },
+  lost: 'events of the time before the events API was enabled (PUT /v2/events/enable), and while it was not',
+};
+
 export const square: Provider = {
   name: 'square',
   title: 'Square',
   docsUrl: 'https://developer.squareup.com/docs/webhooks/step3validate',
-  facts: 'Signature L: npm square, WebhooksHelper.verifySignature. Event id and retries M.',
+  facts:
+    'Search of events L: npm square, events.searchEvents; 28 days, token and enabling D: developer.squareup.com, events API. Signature L: npm square, WebhooksHelper.verifySignature. Event id and retries M.',
   // Square may also send x-square-signature (SHA-1), which must not count.
   scheme: hmac({
     message: [url, rawBody],
@@ -26,6 +53,7 @@ export const square: Provider = {
   retries: 'Wants a 2xx within 10 s; tries again for up to 24 h.',
   sending: { newId: () => crypto.randomUUID() },
   answers: { failure: { '5xx': 'retried' } },
+  recover,
   samples: {
     'payment.updated': (draft) =>
       event(draft, 'payment', { status: 'COMPLETED', amount_money: { amount: 4200, currency: 'EUR' } }),

@@ -1,6 +1,7 @@
 // Stripe: `t=…,v1=…` over `t.body`; the id and the topic are in the signed body.
 
 import type { Provider, SampleDraft } from '../provider.ts';
+import { bearer, lastTextAt, listAt, type RecoverSpec } from '../recover.ts';
 import { parseTimestamp } from '../schemes/freshness.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
@@ -8,12 +9,36 @@ import { computed, header, item, json, type Reading, rawBody, timestamp } from '
 import { readText } from '../template/reading.ts';
 import { randomId, unixSeconds } from './sample.ts';
 
+// Newest first; a list that goes on after an id does not shift when events are added.
+const recover: RecoverSpec = {
+  key: 'restricted key (rk_…) with Events: Read',
+  url: 'https://api.stripe.com',
+  keptHours: 30 * 24,
+  authorize: bearer,
+  pull: {
+    endpoint: 'GET /v1/events',
+    page: ({ since, cursor }) => ({
+      path: '/v1/events',
+      query: {
+        limit: '100',
+        'created[gte]': unixSeconds(since).toString(),
+        ...(cursor === undefined ? {} : { starting_after: cursor }),
+      },
+    }),
+    read: ({ json: answer }) => {
+      const items = listAt(answer, 'data');
+      return { items, next: listAt(answer, 'has_more') === true ? lastTextAt(items, 'id') : undefined };
+    },
+  },
+  lost: 'events of connected accounts and thin events (v2); the data is in the API version of the account',
+};
+
 export const stripe: Provider = {
   name: 'stripe',
   title: 'Stripe',
   docsUrl: 'https://docs.stripe.com/webhooks',
   facts:
-    'Signature L: npm stripe, webhooks.constructEvent. Id, type and created, in seconds or, of a thin event, as ISO time L: npm stripe, types of Event and V2.Core.Event. Retries M.',
+    'List of events, its cursor and `created[gte]` L: npm stripe, events.list; 30 days D: docs.stripe.com, list all events. Signature L: npm stripe, webhooks.constructEvent. Id, type and created, in seconds or, of a thin event, as ISO time L: npm stripe, types of Event and V2.Core.Event. Retries M.',
   // v0 must never count. Stripe's own library accepts times in the future; Postbell does not.
   scheme: hmac({
     message: [timestamp, '.', rawBody],
@@ -31,6 +56,7 @@ export const stripe: Provider = {
   sending: { newId: () => randomId('evt_') },
   answers: { failure: { any: 'retried' } },
   redelivery: 'by API: List Events with delivery_success=false, for 30 days',
+  recover,
   setup: { url: 'Workbench → Webhooks → your destination → Endpoint URL' },
   samples: {
     'payment_intent.succeeded': (draft) => event(draft, paymentIntent('succeeded')),

@@ -1,0 +1,153 @@
+// recoveries: how far each source was recovered, and its last run. Also which events of a list are known. All times are the database's.
+import type { Queryable } from '../database/database.ts';
+
+/** A row of `recoveries`. */
+export interface Recovery {
+  source: string;
+  recoveredUntil: Date | null;
+  runSince: Date | null;
+  runUntil: Date | null;
+  runCursor: string | null;
+  startedAt: Date;
+  endedAt: Date | null;
+  pages: number;
+  recovered: number;
+  known: number;
+  asked: number;
+  lastError: string | null;
+}
+
+/** What a run has done so far. */
+export interface RunCounts {
+  /** Pages that were read. */
+  pages: number;
+  /** Events that came in. */
+  recovered: number;
+  /** Events that were in the inbox already. */
+  known: number;
+  /** Deliveries that the provider was asked to send again. */
+  asked: number;
+}
+
+const columns = `source, recovered_until AS "recoveredUntil", run_since AS "runSince", run_until AS "runUntil",
+  run_cursor AS "runCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
+  last_error AS "lastError"`;
+
+/** By source. */
+export async function listRecoveries(database: Queryable): Promise<Recovery[]> {
+  const { rows } = await database.query<Recovery & Record<string, unknown>>(
+    `SELECT ${columns} FROM {inbox}.recoveries ORDER BY source`,
+  );
+  return rows;
+}
+
+export async function readRecovery(
+  database: Queryable,
+  source: string,
+): Promise<{ now: Date; recovery: Recovery | undefined }> {
+  const { rows } = await database.query<Recovery & { now: Date } & Record<string, unknown>>(
+    `SELECT now() AS now, ${columns} FROM (SELECT 1) AS one LEFT JOIN {inbox}.recoveries ON source = $1`,
+    [source],
+  );
+  const { now, ...recovery } = rows[0]!;
+  return { now, recovery: recovery.source === null ? undefined : recovery };
+}
+
+/** The stretch that a run asks for. */
+export interface Stretch {
+  since: Date;
+  until: Date;
+}
+
+/** A run begins, or goes on at `cursor`. */
+export async function recordRunStart(
+  database: Queryable,
+  source: string,
+  { since, until, cursor }: Stretch & { cursor: string | null },
+): Promise<void> {
+  await database.query(
+    `INSERT INTO {inbox}.recoveries AS r (source, run_since, run_until, run_cursor, started_at)
+     VALUES ($1, $2, $3, $4, now())
+     ON CONFLICT (source) DO UPDATE SET run_since = $2, run_until = $3, run_cursor = $4, started_at = now(),
+       ended_at = NULL, pages = 0, recovered = 0, known = 0, asked = 0`,
+    [source, since, until, cursor],
+  );
+}
+
+/** The events of every page before `cursor` are committed. */
+export async function recordPage(
+  database: Queryable,
+  source: string,
+  { pages, recovered, known, asked }: RunCounts,
+  cursor: string | null,
+): Promise<void> {
+  await database.query(
+    `UPDATE {inbox}.recoveries SET run_cursor = $2, pages = $3, recovered = $4, known = $5, asked = $6
+     WHERE source = $1`,
+    [source, cursor, pages, recovered, known, asked],
+  );
+}
+
+/**
+ * The run ends.
+ * @param end complete: its whole stretch was asked for; error: why it ends before. `keepsCursor` false: the next run starts
+ *   its stretch anew
+ */
+export async function recordRunEnd(
+  database: Queryable,
+  source: string,
+  counts: RunCounts,
+  end: { isComplete: boolean; error: string | null; keepsCursor: boolean },
+): Promise<void> {
+  await database.query(
+    `UPDATE {inbox}.recoveries SET ended_at = now(), last_error = $6, pages = $2, recovered = $3, known = $4, asked = $5,
+       -- A stretch that begins later leaves a gap, which the next run has to ask for.
+       recovered_until = CASE WHEN $7 AND (recovered_until IS NULL OR run_since <= recovered_until)
+         THEN greatest(recovered_until, run_until) ELSE recovered_until END,
+       run_since = CASE WHEN $7 THEN NULL ELSE run_since END,
+       run_until = CASE WHEN $7 THEN NULL ELSE run_until END,
+       run_cursor = CASE WHEN $7 OR NOT $8 THEN NULL ELSE run_cursor END
+     WHERE source = $1`,
+    [
+      source,
+      counts.pages,
+      counts.recovered,
+      counts.known,
+      counts.asked,
+      end.error,
+      end.isComplete,
+      end.keepsCursor,
+    ],
+  );
+}
+
+/** Those of the ids that are in the inbox, or were purged from it. */
+export async function findKnownIds(
+  database: Queryable,
+  source: string,
+  eventIds: readonly string[],
+): Promise<Set<string>> {
+  if (eventIds.length === 0) return new Set();
+  const { rows } = await database.query<{ eventId: string }>({
+    name: 'find_known_ids',
+    text: `SELECT event_id AS "eventId" FROM {inbox}.webhook_events WHERE source = $1 AND event_id = ANY ($2::text[])
+      UNION ALL SELECT event_id FROM {inbox}.tombstones WHERE source = $1 AND event_id = ANY ($2::text[])`,
+    values: [source, eventIds],
+  });
+  return new Set(rows.map(({ eventId }) => eventId));
+}
+
+/** Marks events that came in because the provider was asked for them. Rows that others lock are left out. */
+export async function markRedelivered(
+  database: Queryable,
+  source: string,
+  eventIds: readonly string[],
+): Promise<void> {
+  await database.query(
+    `UPDATE {inbox}.webhook_events e SET received_by = 'redelivery'
+     FROM (SELECT event_id FROM {inbox}.webhook_events
+       WHERE source = $1 AND event_id = ANY ($2::text[]) AND received_by = 'webhook' FOR NO KEY UPDATE SKIP LOCKED) AS found
+     WHERE e.source = $1 AND e.event_id = found.event_id`,
+    [source, eventIds],
+  );
+}

@@ -1,0 +1,43 @@
+// Takes the events of a page that was pulled: those that are not in the inbox yet go through `accept`, as a webhook's do.
+import { findKnownIds } from '../events/recoveries.ts';
+import type { EventDraft } from '../providers/index.ts';
+import { acceptDrafts } from '../receive/accept.ts';
+import { draftsOf } from './pulled-drafts.ts';
+import type { PageTaker, RunOptions } from './run.ts';
+
+export function createPull({ recover, database, receiver, keepsBytes, isDryRun }: RunOptions): PageTaker {
+  const { source, spec } = recover;
+
+  /** Each by itself, so that one that cannot be stored fails alone; the receiver commits them together. */
+  const accept = (draft: EventDraft) =>
+    acceptDrafts(receiver, {
+      source: source.name,
+      provider: source.provider.name,
+      drafts: [draft],
+      headers: {},
+      body: draft.rawBody ?? Buffer.from(draft.payloadText ?? ''),
+      receivedBy: 'pull',
+    });
+
+  return {
+    take: async (items) => {
+      const now = new Date();
+      // Pages that shift while they are read hold an item twice.
+      const drafts = new Map<string, EventDraft>();
+      for (const item of items)
+        for (const draft of draftsOf(source, spec.pull!, item, { now, keepsBytes }))
+          drafts.set(draft.eventId, draft);
+      const known = await findKnownIds(database, source.name, [...drafts.keys()]);
+      const missing = [...drafts.values()].filter(({ eventId }) => !known.has(eventId));
+      if (isDryRun) return { recovered: missing.length, known: known.size, asked: 0 };
+      const results = await Promise.allSettled(missing.map(accept));
+      let recovered = 0;
+      for (const result of results) {
+        if (result.status === 'rejected') throw result.reason;
+        if (!result.value.duplicate) recovered++;
+      }
+      return { recovered, known: drafts.size - recovered, asked: 0 };
+    },
+    finish: async () => ({ recovered: 0 }),
+  };
+}

@@ -1,0 +1,91 @@
+// RECOVER_MINUTES: asks every source with a key again and again, and at once after an outage of ours.
+import type { Config } from '../config.ts';
+import type { Database } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import { listOutages, type Outage } from '../events/processes.ts';
+import { type Recovery, readRecovery } from '../events/recoveries.ts';
+import type { Logger } from '../logger.ts';
+import type { BackgroundTask } from '../maintenance/background-tasks.ts';
+import type { RecoverSource } from '../providers/index.ts';
+import type { Receiver } from '../receive/receiver.ts';
+import { overlapMs, type RunOptions, type RunResult, runRecovery } from './run.ts';
+
+export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPages'> {
+  database: Database;
+  receiver: Pick<Receiver, 'submit'>;
+  recovers: readonly RecoverSource[];
+  config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY'>;
+  log: Logger;
+  /** How often it is looked which source is due; default 30,000. */
+  intervalMs?: number;
+}
+
+export function recoverTask({ intervalMs = 30_000, ...options }: RecoverTaskOptions): BackgroundTask {
+  return {
+    name: 'recover',
+    intervalMs,
+    failureMessage: 'it could not be looked which source is to be recovered',
+    pass: async (signal) => {
+      for (const recover of options.recovers) {
+        if (signal.aborted) return;
+        await runIfDue(recover, options, signal);
+      }
+    },
+  };
+}
+
+async function runIfDue(
+  recover: RecoverSource,
+  options: RecoverTaskOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { database, config, log } = options;
+  const source = recover.source.name;
+  const everyMs = config.RECOVER_MINUTES * 60_000;
+  const { now, recovery } = await readRecovery(database, source);
+  const outage = outageSince(await listOutages(database), recovery);
+  if (!outage && recovery && !isDue(recovery, everyMs, now)) return;
+  try {
+    const result = await runRecovery({
+      ...options,
+      recover,
+      signal,
+      firstMs: overlapMs,
+      keepsBytes: config.STORE_RAW_BODY,
+      reachesBackTo: outage && new Date(outage.beganAt.getTime() - overlapMs),
+    });
+    if (result) logResult(log, source, result, outage);
+  } catch (error) {
+    if (!signal.aborted)
+      log.error(
+        { source, error: describeError(error).text },
+        'a source could not be recovered; trying again later',
+      );
+  }
+}
+
+/** The outages that no run has covered yet, as one stretch; undefined if there is none. */
+function outageSince(outages: readonly Outage[], recovery: Recovery | undefined): Outage | undefined {
+  const open = outages.filter(({ endedAt }) => recovery && endedAt > recovery.startedAt);
+  const [newest] = open;
+  if (!newest) return undefined;
+  return {
+    beganAt: new Date(Math.min(...open.map(({ beganAt }) => beganAt.getTime()))),
+    endedAt: newest.endedAt,
+  };
+}
+
+function isDue({ endedAt, startedAt, runSince, lastError }: Recovery, everyMs: number, now: Date): boolean {
+  const isUnfinished = runSince !== null && (endedAt === null || lastError === null);
+  return isUnfinished || now.getTime() - (endedAt ?? startedAt).getTime() >= everyMs;
+}
+
+function logResult(log: Logger, source: string, result: RunResult, outage: Outage | undefined): void {
+  const { recovered, known, asked, since, until, isComplete } = result;
+  const fields = { source, recovered, known, asked, since, until, ...(outage && { outage }) };
+  if (!isComplete)
+    log.warn(fields, 'a source is recovered in parts: the run had read 1,000 pages, the next one goes on');
+  else if (recovered > 0 || asked > 0 || outage)
+    log.info(fields, 'events were recovered that no webhook had brought');
+  else log.debug(fields, 'nothing was missing');
+}

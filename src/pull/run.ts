@@ -1,0 +1,156 @@
+// One run: asks a provider for the events of a stretch of time, page by page, one run per source in the whole cluster.
+import type { Database, HeldLock } from '../database/database.ts';
+import { describeError } from '../errors.ts';
+import {
+  type Recovery,
+  type RunCounts,
+  readRecovery,
+  recordPage,
+  recordRunEnd,
+  recordRunStart,
+  type Stretch,
+} from '../events/recoveries.ts';
+import { failpoint } from '../failpoint.ts';
+import type { Logger } from '../logger.ts';
+import type { RecoverSource } from '../providers/index.ts';
+import type { Receiver } from '../receive/receiver.ts';
+import { createApiClient } from './api-client.ts';
+import { type Page, readPage } from './pages.ts';
+import { createPull } from './pull-page.ts';
+import { RecoverError } from './recover-error.ts';
+import { createRedeliver } from './redeliver-page.ts';
+import type { ApiLimits } from './tries.ts';
+
+export interface RunOptions {
+  recover: RecoverSource;
+  database: Database;
+  receiver: Pick<Receiver, 'submit'>;
+  log: Logger;
+  /** Ends the run; the next one goes on at the same page. */
+  signal: AbortSignal;
+  /** Start of the stretch. Default: where an unfinished run stopped, or 15 minutes before the end of the last complete run. */
+  since?: Date | undefined;
+  /** The stretch begins at this time at the latest. */
+  reachesBackTo?: Date | undefined;
+  /** Length of the stretch of the first run of a source. */
+  firstMs: number;
+  /** As STORE_RAW_BODY. */
+  keepsBytes: boolean;
+  /** Only counts: nothing is stored, and nothing is asked for again. */
+  isDryRun?: boolean;
+  /** Pages that a run reads at most; default 1,000. */
+  maxPages?: number;
+  limits?: ApiLimits;
+}
+
+export interface RunResult extends RunCounts, Stretch {
+  /** `redeliver`: the provider sent again. */
+  way: 'pull' | 'redeliver';
+  /** False: the run had read as many pages as it may; the next run goes on. */
+  isComplete: boolean;
+}
+
+/** What is done with the items of a list. */
+export interface PageTaker {
+  /** Resolves once the page's events are committed, or asked for again. @returns what it counted */
+  take(items: readonly object[], stretch: Stretch): Promise<Omit<RunCounts, 'pages'>>;
+  /** After the last page. @returns events that came in meanwhile */
+  finish(): Promise<{ recovered: number }>;
+}
+
+/** Late events are the rule: each run asks again for the last minutes of the run before. */
+export const overlapMs = 15 * 60_000;
+const maxPagesPerRun = 1_000;
+/** The cursor of an unfinished run is used for so long; after that the run's stretch is asked for anew. */
+const cursorMs = 3_600_000;
+
+/**
+ * @returns undefined where another process is running for this source
+ * @throws RecoverError, UnavailableError, ConnectionLostError; events that were taken stay, and the next run goes on after them
+ */
+export async function runRecovery(options: RunOptions): Promise<RunResult | undefined> {
+  const { database, recover } = options;
+  const locked = await database.withLock(`{postbell} recover ${recover.source.name}`, (lock) =>
+    runLocked({ ...options, signal: AbortSignal.any([options.signal, lock.signal]) }, lock),
+  );
+  return locked?.result;
+}
+
+type Start = Stretch & { cursor: string | null };
+
+async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult> {
+  const { database, recover, isDryRun = false } = options;
+  const name = recover.source.name;
+  const { now, recovery } = await readRecovery(database, name);
+  const start = startOf(options, recovery, now);
+  const counts: RunCounts = { pages: 0, recovered: 0, known: 0, asked: 0 };
+  if (!isDryRun) await recordRunStart(database, name, start);
+  const end = (error: string | null, isComplete: boolean, keepsCursor = true) =>
+    isDryRun ? undefined : recordRunEnd(database, name, counts, { isComplete, error, keepsCursor });
+  try {
+    const { way, isComplete } = await readAll(options, lock, start, counts);
+    await end(null, isComplete);
+    return { ...counts, since: start.since, until: start.until, way, isComplete };
+  } catch (error) {
+    // A provider may have forgotten the page that its cursor names.
+    const isLostCursor =
+      error instanceof RecoverError &&
+      error.status !== undefined &&
+      [400, 404, 410, 422].includes(error.status);
+    if (!lock.signal.aborted)
+      await Promise.resolve(
+        end(options.signal.aborted ? null : describeError(error).text, false, !isLostCursor),
+      ).catch(() => {}); // the first error counts
+    throw error;
+  }
+}
+
+function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date): Start {
+  const { since, reachesBackTo, firstMs, recover } = options;
+  const { keptHours } = recover.spec;
+  const earliestMs = keptHours === undefined ? 0 : now.getTime() - keptHours * 3_600_000;
+  const afresh = (fromMs: number): Start => {
+    const ms = Math.min(fromMs, reachesBackTo?.getTime() ?? fromMs);
+    return { since: new Date(Math.max(ms, earliestMs)), until: now, cursor: null };
+  };
+  if (since) return afresh(since.getTime());
+  const { runSince, runUntil, runCursor, startedAt, recoveredUntil } = recovery ?? {};
+  if (!runSince || !runUntil)
+    return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : now.getTime() - firstMs);
+  const isFresh = runCursor && now.getTime() - startedAt!.getTime() < cursorMs;
+  const isEnough = !reachesBackTo || runSince <= reachesBackTo;
+  return isFresh && isEnough
+    ? { since: runSince, until: runUntil, cursor: runCursor }
+    : afresh(runSince.getTime());
+}
+
+async function readAll(
+  options: RunOptions,
+  lock: HeldLock,
+  start: Start,
+  counts: RunCounts,
+): Promise<Pick<RunResult, 'way' | 'isComplete'>> {
+  const { database, recover, signal, isDryRun = false, maxPages = maxPagesPerRun } = options;
+  const client = createApiClient({ recover, signal, ...(options.limits && { limits: options.limits }) });
+  const { pull, redeliver } = recover.spec;
+  // The provider's own delivery is better: it is signed, and has the webhook's bytes.
+  const way = redeliver && recover.isOn ? 'redeliver' : 'pull';
+  const list = way === 'redeliver' ? redeliver! : pull!;
+  const taker = way === 'redeliver' ? createRedeliver(options, client) : createPull(options);
+  let cursor = start.cursor ?? undefined;
+  let isComplete = false;
+  while (!isComplete && counts.pages < maxPages) {
+    const page: Page = await readPage(client, list, recover, { ...start, cursor });
+    signal.throwIfAborted();
+    await lock.check();
+    const taken = await taker.take(page.items, start);
+    counts.pages++;
+    for (const name of ['recovered', 'known', 'asked'] as const) counts[name] += taken[name];
+    await failpoint('recover.taken');
+    cursor = page.next;
+    isComplete = cursor === undefined;
+    if (!isDryRun) await recordPage(database, recover.source.name, counts, cursor ?? null);
+  }
+  counts.recovered += (await taker.finish()).recovered;
+  return { way, isComplete };
+}

@@ -1,0 +1,178 @@
+// The stand-ins of the providers' APIs against the providers' own clients: each client reads our pages without complaint, to the end.
+import { type Environment, Paddle } from '@paddle/paddle-node-sdk';
+import { Polar } from '@polar-sh/sdk';
+import { WorkOS } from '@workos-inc/node';
+import Chargebee from 'chargebee';
+import { SquareClient } from 'square';
+import Stripe from 'stripe';
+import t from 'tap';
+import { type Api, type Listed, standIns, startApi, testKey } from '../pull/api.ts';
+
+const startMs = Math.floor(Date.now() / 1_000) * 1_000 - 3_600_000;
+const since = new Date(startMs - 1_000);
+const iso = (at: number) => new Date(at).toISOString();
+
+/** Five events, of which a page has two. */
+const five = (item: (id: string, at: number) => object, prefix: string): Listed[] =>
+  [1, 2, 3, 4, 5].map((nth) => {
+    const [id, at] = [`${prefix}${nth}`, startMs + nth * 1_000];
+    return { id, at, item: item(id, at) };
+  });
+
+/** The ids that the provider's client reads. */
+interface Client {
+  listed: readonly Listed[];
+  read(api: Api): Promise<(string | null | undefined)[]>;
+}
+
+const clients: Partial<Record<keyof typeof standIns, Client>> = {
+  stripe: {
+    listed: five(
+      (id, at) => ({ id, object: 'event', type: 'invoice.paid', created: at / 1_000, data: { object: {} } }),
+      'evt_',
+    ),
+    read: async ({ url }) => {
+      const { hostname: host, port } = new URL(url);
+      const stripe = new Stripe(testKey, { host, port, protocol: 'http', telemetry: false });
+      const list = stripe.events.list({ limit: 2, created: { gte: Math.floor(since.getTime() / 1_000) } });
+      return (await list.autoPagingToArray({ limit: 100 })).map(({ id }) => id);
+    },
+  },
+  workos: {
+    listed: five(
+      (id, at) => ({
+        object: 'event',
+        id,
+        event: 'user.created',
+        created_at: iso(at),
+        data: { object: 'user', id: 'user_1', metadata: {} },
+      }),
+      'event_',
+    ),
+    read: async ({ url }) => {
+      const { hostname: apiHostname, port } = new URL(url);
+      const workos = new WorkOS(testKey, { apiHostname, port: Number(port), https: false });
+      const ids: string[] = [];
+      let after: string | undefined;
+      do {
+        const page = await workos.events.listEvents({
+          events: ['user.created'],
+          ...(after === undefined ? { rangeStart: since.toISOString() } : { after }),
+        });
+        ids.push(...page.data.map(({ id }) => id));
+        after = page.listMetadata?.after ?? undefined;
+      } while (after);
+      return ids;
+    },
+  },
+  square: {
+    listed: five(
+      (id, at) => ({
+        merchant_id: 'M',
+        type: 'payment.updated',
+        event_id: id,
+        created_at: iso(at),
+        data: {},
+      }),
+      'e-',
+    ),
+    read: async ({ url }) => {
+      const square = new SquareClient({ token: testKey, baseUrl: url });
+      const query = { filter: { createdAt: { startAt: since.toISOString(), endAt: iso(Date.now()) } } };
+      const ids: (string | null | undefined)[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await square.events.searchEvents({ query, limit: 2, ...(cursor ? { cursor } : {}) });
+        ids.push(...(page.events ?? []).map(({ eventId }) => eventId));
+        cursor = page.cursor;
+      } while (cursor);
+      return ids;
+    },
+  },
+  paddle: {
+    listed: five(
+      (id, at) => ({
+        event_id: id,
+        event_type: 'customer.created',
+        occurred_at: iso(at),
+        data: { id: 'ctm_1', created_at: iso(at), updated_at: iso(at) },
+      }),
+      'evt_0',
+    ),
+    read: async ({ url }) => {
+      const ids: string[] = [];
+      const paddle = new Paddle(testKey, { environment: url as Environment });
+      for await (const event of paddle.events.list({ orderBy: 'id[DESC]', perPage: 2 }))
+        ids.push(event.eventId);
+      return ids;
+    },
+  },
+  polar: {
+    listed: five((id, at) => {
+      const times = { created_at: iso(at), modified_at: null };
+      const event = { ...times, id, skipped: false, payload: '{}', type: 'order.paid', is_archived: false };
+      return {
+        ...times,
+        id: `d-${id}`,
+        succeeded: false,
+        http_code: 500,
+        response: null,
+        webhook_event: event,
+      };
+    }, 'w-'),
+    read: async ({ url }) => {
+      const polar = new Polar({ accessToken: testKey, serverURL: url });
+      const pages = await polar.webhooks.listWebhookDeliveries({
+        startTimestamp: since,
+        endTimestamp: new Date(),
+        limit: 2,
+      });
+      const ids: string[] = [];
+      for await (const { result } of pages)
+        ids.push(...result.items.map(({ webhookEvent }) => webhookEvent.id));
+      return ids;
+    },
+  },
+  chargebee: {
+    listed: five(
+      (id, at) => ({
+        id,
+        object: 'event',
+        occurred_at: at / 1_000,
+        event_type: 'invoice_generated',
+        content: {},
+      }),
+      'ev_',
+    ),
+    read: async ({ url }) => {
+      // The client puts the host together of the site and a suffix.
+      const chargebee = new Chargebee({
+        site: '127',
+        apiKey: testKey,
+        hostSuffix: '.0.0.1',
+        protocol: 'http',
+        port: Number(new URL(url).port),
+      } as never);
+      const ids: string[] = [];
+      let offset: string | undefined;
+      do {
+        const page = await chargebee.event.list({
+          limit: 2,
+          occurred_at: { between: [Math.floor(since.getTime() / 1_000), Math.ceil(Date.now() / 1_000)] },
+          'sort_by[asc]': 'occurred_at',
+          ...(offset === undefined ? {} : { offset }),
+        });
+        ids.push(...page.list.map(({ event }) => event.id));
+        offset = page.next_offset;
+      } while (offset !== undefined);
+      return ids;
+    },
+  },
+};
+
+for (const [name, { listed, read }] of Object.entries(clients))
+  t.test(`${name}: its own client reads every page of the stand-in`, async (t) => {
+    const api = await startApi(t, (call) => standIns[name as keyof typeof standIns](listed, call, 2));
+    t.same((await read(api)).toSorted(), listed.map(({ id }) => id).toSorted());
+    t.ok(api.calls.length >= 3);
+  });
