@@ -117,10 +117,11 @@ t.test('one run at a time in the cluster; a run whose lock is lost ends', async 
   const first = run(t, recover);
   await reached;
   t.equal(await run(t, recover), undefined, 'another process sees that a run is on');
+  const rejected = t.rejects(first, { name: 'ConnectionLostError' });
   await sql(`SELECT pg_terminate_backend(l.pid) FROM pg_locks l WHERE l.locktype = 'advisory'
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`);
   release();
-  await t.rejects(first, { name: 'ConnectionLostError' });
+  await rejected;
   t.same(await rows(), [], 'the page that was being read was not taken');
   api.reply = real;
   t.match(await run(t, recover), { recovered: 3 });
