@@ -26,7 +26,11 @@ const ofSources: readonly (readonly [string, string, string])[] = [
   ],
   ['`<SOURCE>_API_KEY`', '', "Key of the provider's API, for `postbell recover` and RECOVER_MINUTES."],
   ['`<SOURCE>_API_URL`', '', "Address of the provider's API, where it is not the usual one."],
-  ['`<SOURCE>_API_PATH`, `<SOURCE>_API_TOPICS`', '', 'What to list, where the API has to be told.'],
+  [
+    '`<SOURCE>_API_PATH`, `<SOURCE>_API_TOPICS`, `<SOURCE>_API_ENDPOINT`',
+    '',
+    'What to list, where the API has to be told: docs/recover.md.',
+  ],
   ['`<SOURCE>_FORWARD_URL`', '', 'FORWARD_URL of this source alone.'],
   ['`<SOURCE>_FORWARD_SECRET`', '', 'FORWARD_SECRET of this source alone.'],
 ];

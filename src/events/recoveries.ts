@@ -59,18 +59,24 @@ export interface Stretch {
   until: Date;
 }
 
-/** A run begins, or goes on at `cursor`. */
+/**
+ * A run begins, or goes on at `cursor`.
+ * @param start.isAll the provider has nothing from before `since`
+ */
 export async function recordRunStart(
   database: Queryable,
   source: string,
-  { since, until, cursor }: Stretch & { cursor: string | null },
+  { since, until, cursor, isAll }: Stretch & { cursor: string | null; isAll: boolean },
 ): Promise<void> {
   await database.query(
     `INSERT INTO {inbox}.recoveries AS r (source, run_since, run_until, run_cursor, started_at)
-     VALUES ($1, $2, $3, $4, now())
+     VALUES ($1, $2::timestamptz, $3, $4, now())
      ON CONFLICT (source) DO UPDATE SET run_since = $2, run_until = $3, run_cursor = $4, started_at = now(),
-       ended_at = NULL, pages = 0, recovered = 0, known = 0, asked = 0`,
-    [source, since, until, cursor],
+       ended_at = NULL, pages = 0, recovered = 0, known = 0, asked = 0,
+       -- An unfinished run that this one replaces may have begun earlier: its beginning must not be forgotten.
+       recovered_until = greatest(coalesce(r.recovered_until, CASE WHEN r.run_since < $2 THEN r.run_since END),
+         CASE WHEN $5 THEN $2::timestamptz END)`,
+    [source, since, until, cursor, isAll],
   );
 }
 

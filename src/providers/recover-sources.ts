@@ -50,7 +50,9 @@ export function parseRecovers(
     const found = [
       ...keyProblems(key, variable('KEY')),
       ...urlProblems(url, variable('URL'), source.provider),
-      ...wantedProblems(wanted, variable(spec.wants?.setting ?? 'PATH'), spec),
+      ...(isOn || !spec.wants?.onlyToSendAgain
+        ? wantedProblems(wanted, variable(spec.wants?.setting ?? 'PATH'), spec)
+        : []),
       ...(isOn || spec.pull
         ? []
         : [

@@ -52,8 +52,8 @@ export interface Pull extends ApiList {
 
 /** The provider sends a delivery again: signed, through the front door. */
 export interface Redeliver extends ApiList {
-  /** The delivery's name at the provider, and the keys of its events; undefined where it need not be sent again. */
-  delivery(item: unknown): { id: string; eventIds: readonly string[] } | undefined;
+  /** The delivery's name at the provider, and the keys of its events; undefined where it need not be sent again, or is another endpoint's. */
+  delivery(item: unknown, wanted: string): { id: string; eventIds: readonly string[] } | undefined;
   again(deliveryId: string, wanted: string): ApiRequest;
 }
 
@@ -63,13 +63,16 @@ export interface RecoverSpec {
   /** The API's address. Undefined where each account has its own: then `<SOURCE>_API_URL` is needed. */
   readonly url?: string;
   /**
-   * Where the API must be told what to list: the variable `<SOURCE>_API_PATH` (a thing of the account) or
-   * `<SOURCE>_API_TOPICS`, and its form. Slashes at the ends and blanks are taken out before.
+   * Where the API must be told what to list: the variable `<SOURCE>_API_<setting>` and its form. PATH: a thing of the account;
+   * TOPICS; ENDPOINT: which webhook is ours, so that nothing is sent again to other endpoints of the account. Slashes at the
+   * ends and blanks are taken out before.
    */
   readonly wants?: {
-    readonly setting: 'PATH' | 'TOPICS';
+    readonly setting: 'PATH' | 'TOPICS' | 'ENDPOINT';
     readonly example: string;
     readonly pattern: RegExp;
+    /** True: a source that is pulled does not need it. */
+    readonly onlyToSendAgain?: true;
   };
   /** Hours for which the provider keeps its list. Undefined: unknown. */
   readonly keptHours?: number;

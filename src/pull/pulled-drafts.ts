@@ -13,7 +13,7 @@ export function draftsOf(
     method: 'POST',
     url: '',
     headers: { 'content-type': ['application/json'] },
-    body: Buffer.from(JSON.stringify(body(item))),
+    body: Buffer.from(JSON.stringify(body(item)) ?? 'null'),
     receivedAt: now,
   };
   const drafts = readEvents(source, delivery, keepsBytes);

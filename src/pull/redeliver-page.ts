@@ -41,7 +41,7 @@ export function createRedeliver(
     take: async (items, { until }) => {
       const found = items
         .filter((item) => !(Date.parse(timeOf?.(item) ?? '') > until.getTime() - youngMs))
-        .flatMap((item) => delivery(item) ?? []);
+        .flatMap((item) => delivery(item, wanted) ?? []);
       const ids = [...new Set(found.flatMap(({ eventIds }) => eventIds))];
       const known = await findKnownIds(database, source.name, ids);
       let count = 0;

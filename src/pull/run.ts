@@ -76,7 +76,10 @@ export async function runRecovery(options: RunOptions): Promise<RunResult | unde
   return locked?.result;
 }
 
-type Start = Stretch & { cursor: string | null };
+type Start = Stretch & {
+  cursor: string | null /** The provider has nothing from before `since`. */;
+  isAll: boolean;
+};
 
 async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult> {
   const { database, recover, isDryRun = false } = options;
@@ -111,7 +114,12 @@ function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date)
   const earliestMs = keptHours === undefined ? 0 : now.getTime() - keptHours * 3_600_000;
   const afresh = (fromMs: number): Start => {
     const ms = Math.min(fromMs, reachesBackTo?.getTime() ?? fromMs);
-    return { since: new Date(Math.max(ms, earliestMs)), until: now, cursor: null };
+    return {
+      since: new Date(Math.max(ms, earliestMs)),
+      until: now,
+      cursor: null,
+      isAll: ms <= earliestMs,
+    };
   };
   if (since) return afresh(since.getTime());
   const { runSince, runUntil, runCursor, startedAt, recoveredUntil } = recovery ?? {};
@@ -120,7 +128,7 @@ function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date)
   const isFresh = runCursor && now.getTime() - startedAt!.getTime() < cursorMs;
   const isEnough = !reachesBackTo || runSince <= reachesBackTo;
   return isFresh && isEnough
-    ? { since: runSince, until: runUntil, cursor: runCursor }
+    ? { since: runSince, until: runUntil, cursor: runCursor, isAll: false }
     : afresh(runSince.getTime());
 }
 

@@ -144,7 +144,8 @@ const paddle: StandIn = (events, call, maxPage = 200) => {
   if (/^\/notifications\/ntf_\w+\/replay$/.test(call.path) && call.method === 'POST')
     return { status: 202, body: { data: { notification_id: 'ntf_new' }, meta: { request_id: 'r' } } };
   if (call.path !== '/events' && call.path !== '/notifications') return notFound;
-  if (call.query.get('order_by') !== 'id[DESC]') return { status: 400, body: {} };
+  const isOwn = call.path === '/events' || call.query.get('notification_setting_id') === 'ntfset_1';
+  if (call.query.get('order_by') !== 'id[DESC]' || !isOwn) return { status: 400, body: {} };
   const all = newestFirst(events.filter(({ at }) => at >= timeOf(call, 'from')));
   const from = byId(all, call.query.get('after'));
   const to = from + Math.min(maxPage, numberOf(call, 'per_page', 50));
@@ -197,7 +198,7 @@ const paypal: StandIn = (events, call, maxPage = 100) => {
   if (!hasBearer(call, 'A21AA')) return refused;
   const path = '/v1/notifications/webhooks-events';
   if (call.path.startsWith(`${path}/WH-`) && call.path.endsWith('/resend') && call.method === 'POST')
-    return { status: 202, body: {} };
+    return { status: call.body === '{"webhook_ids":["1AB"]}' ? 202 : 400, body: {} };
   if (call.path !== path) return notFound;
   const all = newestFirst(
     events.filter(({ at }) => at >= timeOf(call, 'start_time') && at <= timeOf(call, 'end_time') + 1_000),

@@ -22,6 +22,13 @@ interface Case {
 /** Of GoCardless a topic whose sample is a body with one event. */
 const topicOf = (provider: Provider) =>
   provider.name === 'gocardless' ? 'mandates.created' : firstTopic(provider);
+const ownUrl = 'https://shop.example.com/api/webhooks/gocardless';
+/** A delivery to another endpoint of the same account, which must not get it again. */
+const foreign: Listed = {
+  id: 'WB99',
+  at: Date.now() - 300_000,
+  item: { id: 'WB99', url: 'https://crm.example.com', request_body: '{"events":[{"id":"EV_foreign"}]}' },
+};
 const asWebhook = (body: Json) => body;
 const cases: Record<keyof typeof standIns, Case> = {
   stripe: { pulled: asWebhook },
@@ -36,6 +43,7 @@ const cases: Record<keyof typeof standIns, Case> = {
   workos: { env: { WORKOS_API_TOPICS: 'user.created, user.updated' }, pulled: asWebhook },
   square: { pulled: asWebhook },
   paddle: {
+    env: { PADDLE_API_ENDPOINT: 'ntfset_1' },
     pulled: ({ notification_id, ...body }) => body,
     sent: (payload, _draft, nth) => ({
       id: `ntf_0${nth}`,
@@ -43,6 +51,7 @@ const cases: Record<keyof typeof standIns, Case> = {
     }),
   },
   polar: {
+    env: { POLAR_API_ENDPOINT: 'endpoint-1' },
     sent: (body, { eventId: id }) => ({
       id,
       item: {
@@ -53,14 +62,15 @@ const cases: Record<keyof typeof standIns, Case> = {
     }),
   },
   gocardless: {
+    env: { GOCARDLESS_API_ENDPOINT: `${ownUrl}/` },
     pulled: ({ events }) => (events as object[])[0]!,
     sent: (body, _draft, nth) => ({
       id: `WB0${nth}`,
-      item: { id: `WB0${nth}`, successful: false, request_body: JSON.stringify(body) },
+      item: { id: `WB0${nth}`, successful: false, url: ownUrl, request_body: JSON.stringify(body) },
     }),
   },
   paypal: {
-    env: { PAYPAL_API_KEY: paypalKey },
+    env: { PAYPAL_API_KEY: paypalKey, PAYPAL_API_ENDPOINT: '1AB' },
     pulled: asWebhook,
     sent: (item, { eventId: id }) => ({ id, item }),
   },
@@ -181,7 +191,8 @@ for (const [name, { pulled, sent, env }] of Object.entries(cases)) {
           asked.push(deliveries[found]!.id);
           await webhooks[found]!.accept();
         }
-        const listed = name === 'github' ? deliveries.map(withDeliveredAt) : deliveries;
+        const shown = name === 'github' ? deliveries.map(withDeliveredAt) : deliveries;
+        const listed = name === 'gocardless' ? [...shown, foreign] : shown;
         return standIns[known](listed, call, 2);
       });
       const secret = { [`${name.toUpperCase()}_WEBHOOK_SECRET`]: provider.secret.generate().secret };

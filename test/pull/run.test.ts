@@ -104,6 +104,25 @@ t.test('a stretch that begins after the last run leaves the cursor of time as it
   t.same((await listRecoveries(database))[0]!.recoveredUntil, before);
 });
 
+t.test('a run over a later stretch does not forget the beginning of an unfinished one', async (t) => {
+  const { recover } = await openStripe(t, listed(5));
+  await run(t, recover, { maxPages: 1 });
+  const begun = (await listRecoveries(database))[0]!.runSince;
+  await run(t, recover, { since: new Date(Date.now() - 60_000) });
+  t.same((await listRecoveries(database))[0]!.recoveredUntil, begun);
+});
+
+t.test(
+  'after a pause longer than the provider keeps its list, the cursor of time moves on again',
+  async (t) => {
+    const { recover } = await openStripe(t, listed(3));
+    await run(t, recover);
+    await sql(`UPDATE recoveries SET recovered_until = now() - interval '40 days'`);
+    t.match(await run(t, recover), { known: 3 });
+    t.ok((await listRecoveries(database))[0]!.recoveredUntil!.getTime() > Date.now() - 60_000);
+  },
+);
+
 t.test('one run at a time in the cluster; a run whose lock is lost ends', async (t) => {
   const { api, recover } = await openStripe(t, listed(3));
   const real = api.reply;

@@ -10,6 +10,12 @@ import { randomId } from './sample.ts';
 const recover: RecoverSpec = {
   key: 'access token with read-write access (a source without secret: read-only)',
   url: 'https://api.gocardless.com',
+  wants: {
+    setting: 'ENDPOINT',
+    example: 'the URL of your webhook endpoint, as GoCardless has it',
+    pattern: /^https?:\/\/\S+$/,
+    onlyToSendAgain: true,
+  },
   authorize: (key) => ({ ...bearer(key), 'gocardless-version': '2015-07-06' }),
   redeliver: {
     endpoint: 'GET /webhooks, POST /webhooks/{id}/actions/retry',
@@ -18,7 +24,8 @@ const recover: RecoverSpec = {
       items: listAt(answer, 'webhooks'),
       next: textAt(answer, 'meta.cursors.after'),
     }),
-    delivery: (item) => {
+    delivery: (item, wanted) => {
+      if (textAt(item, 'url')?.replace(/\/+$/, '') !== wanted) return undefined;
       const [id, sent] = [textAt(item, 'id'), textAt(item, 'request_body')];
       const eventIds = sent === undefined ? [] : eventIdsIn(sent);
       return id === undefined || eventIds.length === 0 ? undefined : { id, eventIds };

@@ -16,13 +16,20 @@ const nextAfter = (answer: unknown): string | undefined =>
 const recover: RecoverSpec = {
   key: 'API key with Notifications: Read and Write (a source without secret: Events: Read)',
   url: 'https://api.paddle.com',
+  wants: {
+    setting: 'ENDPOINT',
+    example: 'the id of your notification destination, ntfset_…',
+    pattern: /^ntfset_\w+$/,
+    onlyToSendAgain: true,
+  },
   keptHours: 90 * 24,
   authorize: bearer,
   redeliver: {
     endpoint: 'GET /notifications, POST /notifications/{id}/replay',
-    page: ({ since, until, cursor }) => ({
+    page: ({ since, until, cursor, wanted }) => ({
       path: '/notifications',
       query: {
+        notification_setting_id: wanted,
         per_page: '200',
         order_by: 'id[DESC]',
         from: since.toISOString(),

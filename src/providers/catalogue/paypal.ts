@@ -67,6 +67,12 @@ const eventsPath = '/v1/notifications/webhooks-events';
 const recover: RecoverSpec = {
   key: '<client id>:<secret> of your REST app with Webhooks',
   url: 'https://api-m.paypal.com',
+  wants: {
+    setting: 'ENDPOINT',
+    example: 'the id of your webhook, as in PAYPAL_WEBHOOK_SECRET',
+    pattern: /^\w+$/,
+    onlyToSendAgain: true,
+  },
   // The key buys a token, which ends after some hours.
   token: {
     request: (pair) => ({
@@ -85,7 +91,11 @@ const recover: RecoverSpec = {
       const id = textAt(item, 'id');
       return id === undefined ? undefined : { id, eventIds: [id] };
     },
-    again: (id) => ({ method: 'POST', path: `${eventsPath}/${encodeURIComponent(id)}/resend`, body: {} }),
+    again: (id, wanted) => ({
+      method: 'POST',
+      path: `${eventsPath}/${encodeURIComponent(id)}/resend`,
+      body: { webhook_ids: [wanted] },
+    }),
   },
   pull: { endpoint: `GET ${eventsPath}`, page: pageOfEvents, read: readEventList },
   lost: 'nothing that PayPal still lists; how long it does is not documented',

@@ -36,14 +36,21 @@ const pageSize = 100;
 const recover: RecoverSpec = {
   key: 'organization access token with webhooks:read and webhooks:write',
   url: 'https://api.polar.sh',
+  wants: {
+    setting: 'ENDPOINT',
+    example: 'the id of your webhook endpoint, a UUID',
+    pattern: /^[\w-]+$/,
+    onlyToSendAgain: true,
+  },
   keptHours: 30 * 24,
   authorize: bearer,
   redeliver: {
     endpoint: 'GET /v1/webhooks/deliveries, POST /v1/webhooks/events/{id}/redeliver',
     // The stretch has an end: what is added meanwhile does not shift the numbered pages.
-    page: ({ since, until, cursor = '1' }) => ({
+    page: ({ since, until, cursor = '1', wanted }) => ({
       path: '/v1/webhooks/deliveries',
       query: {
+        endpoint_id: wanted,
         limit: String(pageSize),
         page: cursor,
         start_timestamp: since.toISOString(),
