@@ -19,13 +19,18 @@ const isRoot = process.getuid?.() === 0 && process.platform === 'linux';
 if (!isRoot) t.comment('as the user of this test: only root on Linux can run programs as nobody');
 
 const certificates = new URL('../providers/certificates/', import.meta.url);
-const certificate = fileURLToPath(new URL('localhost.pem', certificates));
 const signerKey = fileURLToPath(new URL('signer-key.pem', certificates));
+
+/** Where Postgres and the unprivileged user can read: our own folder may be closed to both. */
+const readable = temporaryFolder(t);
+fs.chmodSync(readable, 0o755);
+const certificate = path.join(readable, 'localhost.pem');
+fs.copyFileSync(new URL('localhost.pem', certificates), certificate);
+fs.chmodSync(certificate, 0o644);
 
 /** Its certificate is its own authority, and is for `localhost`. */
 async function startPostgresWithTls(): Promise<string> {
-  const folder = temporaryFolder(t);
-  const [key, accessRules] = [path.join(folder, 'key.pem'), path.join(folder, 'pg_hba.conf')];
+  const [key, accessRules] = [path.join(readable, 'key.pem'), path.join(readable, 'pg_hba.conf')];
   fs.copyFileSync(signerKey, key);
   fs.chmodSync(key, 0o600); // Postgres refuses a key that others can read
   const user = chooseUser(undefined);
