@@ -6,7 +6,14 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { chooseUser } from '../../src/dev/postgres/binaries.ts';
 import { startEmbeddedPostgres } from '../../src/dev/postgres/start.ts';
-import { createProject, packedPackage, productionEnvironment, run, shell } from '../deploy/deployment.ts';
+import {
+  createProject,
+  packedPackage,
+  productionEnvironment,
+  run,
+  shell,
+  testNode,
+} from '../deploy/deployment.ts';
 import { atEnd } from '../support/at-end.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { openSession } from '../support/inbox.ts';
@@ -27,6 +34,8 @@ fs.chmodSync(readable, 0o755);
 const certificate = path.join(readable, 'localhost.pem');
 fs.copyFileSync(new URL('localhost.pem', certificates), certificate);
 fs.chmodSync(certificate, 0o644);
+fs.mkdirSync(path.join(readable, 'bin'), { mode: 0o755 });
+fs.copyFileSync(testNode, path.join(readable, 'bin/node'));
 
 /** Its certificate is its own authority, and is for `localhost`. */
 async function startPostgresWithTls(): Promise<string> {
@@ -56,8 +65,10 @@ const project = createProject(t);
 fs.rmSync(path.join(project, 'package.json')); // init makes it
 fs.chmodSync(project, 0o755);
 
+const { PATH, ...production } = productionEnvironment();
 const env = {
-  ...productionEnvironment(),
+  ...production,
+  PATH: `${path.join(readable, 'bin')}${path.delimiter}${PATH}`,
   DATABASE_URL: urls['verify-full'],
   STRIPE_WEBHOOK_SECRET: 'whsec_of_the_deployment_0000',
   HOST: '127.0.0.1',
