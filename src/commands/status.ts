@@ -28,9 +28,12 @@ const keys = {
 } as const satisfies Record<EventStatus, keyof SourceStatus>;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
-  const [counts, processes, recoveries] = await withDatabase(io.env, 'status', ({ database }) =>
-    Promise.all([countByStatus(database), readProcesses(database), listRecoveries(database)]),
-  );
+  // One after another: a third statement would wait for one of the command's two connections, and give up after 2 s.
+  const { counts, processes, recoveries } = await withDatabase(io.env, 'status', async ({ database }) => ({
+    counts: await countByStatus(database),
+    processes: await readProcesses(database),
+    recoveries: await listRecoveries(database),
+  }));
   const sources = bySource(counts);
   if (options.json) printJson(io.out, { sources, processes, recoveries });
   else {
