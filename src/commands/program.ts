@@ -1,8 +1,8 @@
 // The table of verbs. A new verb is one entry here and one file beside this one.
 import { Command, CommanderError } from 'commander';
+import { parseTime } from '../events/parse-filter.ts';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
-import { parseTime } from '../events/parse-filter.ts';
 import type { AlertsOptions } from './alerts.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';

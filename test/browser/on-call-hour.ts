@@ -42,7 +42,14 @@ async function openShop(t: Test) {
   const module = join(cli.folder, 'handlers.mjs');
   writeFileSync(module, handler(new URL('../../src/index.ts', import.meta.url).href));
   const env = {
-    ...{ DATABASE_URL: url, OPS_PASSWORD: password, PORT: '0', HOST: '127.0.0.1', MAX_ATTEMPTS: '1', RECONCILE_SECONDS: '1' },
+    ...{
+      DATABASE_URL: url,
+      OPS_PASSWORD: password,
+      PORT: '0',
+      HOST: '127.0.0.1',
+      MAX_ATTEMPTS: '1',
+      RECONCILE_SECONDS: '1',
+    },
     ...{ STRIPE_WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', POSTBELL_HANDLERS: module },
   };
   const web = startProcess(t, ['web'], { env });
