@@ -71,7 +71,9 @@ const refused: ApiReply = { status: 401, body: { error: 'unauthorized' } };
 const notFound: ApiReply = { status: 404, body: { error: 'not found' } };
 export const testKey = 'rk_test_0123456789abcdef';
 const hasAuthorization = ({ headers }: ApiCall, value: string) => headers.authorization === value;
-const hasBearer = (call: ApiCall, key = testKey) => hasAuthorization(call, `Bearer ${key}`);
+/** The scheme's case does not matter, as HTTP has it: Paddle's own client writes `bearer`. */
+const hasBearer = ({ headers: { authorization = '' } }: ApiCall, key = testKey) =>
+  authorization.replace(/^bearer /i, '') === key;
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
 const numberOf = ({ query }: ApiCall, name: string, fallback: number) => Number(query.get(name) ?? fallback);
 const timeOf = ({ query }: ApiCall, name: string) => Date.parse(query.get(name) ?? '1970-01-01T00:00:00Z');
