@@ -172,9 +172,9 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'src/receive/accept.ts',
-        find: '({ ...draft, source,',
+        find: '{ ...draft, source,',
         replace:
-          '({ ...draft, ...(draft.rawBody && { rawBody: Buffer.from(JSON.stringify(JSON.parse(String(draft.rawBody)))) }), source,',
+          '{ ...draft, ...(draft.rawBody && { rawBody: Buffer.from(JSON.stringify(JSON.parse(String(draft.rawBody)))) }), source,',
       },
     ],
     scenario: scenarios.noFault,
