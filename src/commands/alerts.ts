@@ -1,9 +1,9 @@
 // `postbell alerts`: shows the open alerts, acknowledges them, and sends a test.
-import { describeAlert } from '../alerts/message.ts';
 import { alertKinds } from '../alerts/rules.ts';
 import { sendMessages } from '../alerts/send.ts';
 import { alertTargetOf } from '../alerts/settings.ts';
 import { CommandError } from '../errors.ts';
+import { describeAlert } from '../events/alert-texts.ts';
 import {
   type AlertRow,
   acknowledgeAlerts,
@@ -88,7 +88,7 @@ async function acknowledge(
   { database }: CommandDatabase,
 ): Promise<number> {
   const user = by ?? io.env.USER ?? 'unknown';
-  const count = await acknowledgeAlerts(database, { kind, source, by: user });
+  const count = await acknowledgeAlerts(database, { kind, source }, user);
   if (json) printJson(io.out, { acknowledged: count, by: user });
   else if (count > 0)
     printLine(

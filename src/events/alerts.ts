@@ -89,16 +89,24 @@ export async function deleteAlerts(tx: Queryable, keys: readonly AlertKeyColumns
   });
 }
 
-/** Of open alerts that match; undefined matches all. @returns how many */
+export interface AlertFilter {
+  kind?: string | undefined;
+  source?: string | undefined;
+  topic?: string | undefined;
+  errorClass?: string | undefined;
+}
+
+/** Of open alerts that match; what is undefined matches all. @returns how many */
 export async function acknowledgeAlerts(
   database: Queryable,
-  { kind, source, by }: { kind: string | undefined; source: string | undefined; by: string },
+  { kind, source, topic, errorClass }: AlertFilter,
+  by: string,
 ): Promise<number> {
   const { rowCount } = await database.query({
-    text: `UPDATE {inbox}.alerts SET acknowledged_at = now(), acknowledged_by = $3
-      WHERE raised_at IS NOT NULL AND acknowledged_at IS NULL
-        AND kind = coalesce($1, kind) AND source = coalesce($2, source)`,
-    values: [kind ?? null, source ?? null, by],
+    text: `UPDATE {inbox}.alerts SET acknowledged_at = now(), acknowledged_by = $5
+      WHERE raised_at IS NOT NULL AND acknowledged_at IS NULL AND kind = coalesce($1, kind)
+        AND source = coalesce($2, source) AND topic = coalesce($3, topic) AND error_class = coalesce($4, error_class)`,
+    values: [...[kind, source, topic, errorClass].map((part) => part ?? null), by],
   });
   return rowCount ?? 0;
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { OperatorAction } from '../events/operator-actions.ts';
 import type { KindOfProcess } from '../events/processes.ts';
 import { countText, durationText } from '../texts.ts';
+import { alertList, pauseList } from './alerts.ts';
 import { describeFilter } from './event-filter.ts';
 import { type Html, html } from './html.ts';
 import type { SendPage } from './page.ts';
@@ -20,7 +21,7 @@ export function addOverviewPage(app: FastifyInstance, deps: PageDeps, sendPage: 
     const main = html`${headline(findProblems(overview, now), overview.slow.length === 0)}
 ${overview.slow.length > 0 && slowBanner(`${overview.slow.join(' and ')} are missing here.`)}
 ${sourceTable(overview.sources, now)}
-<div class="columns">${processList(overview.processes)}${openActionList(overview.openActions)}</div>`;
+<div class="columns">${alertList(overview.alerts, now)}${pauseList(overview.pauses, now)}${processList(overview.processes)}${openActionList(overview.openActions)}</div>`;
     return sendPage(request, reply, { title: 'Overview', nav: '', main, isLive: true });
   });
 }

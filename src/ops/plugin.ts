@@ -10,6 +10,7 @@ import type { ConnectedSettings } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { createAccess } from './access.ts';
 import { addActionPages } from './actions-page.ts';
+import { addAlertActions } from './alerts.ts';
 import { serveAssets } from './assets.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
 import { addDeadLettersPage } from './dead-letters-page.ts';
@@ -84,6 +85,7 @@ async function addPages(app: FastifyInstance, gate: GateDeps, deps: PageDeps, lo
       addPage(pages, deps, sendPage);
     for (const addPage of [addReplayPage, addActionPages, addRejectionsPage]) addPage(pages, deps, sendPage);
     addEventActions(pages, deps);
+    addAlertActions(pages, deps);
   });
 }
 

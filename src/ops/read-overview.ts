@@ -1,5 +1,7 @@
 // What the overview shows, read part by part: a part that takes too long is left out, and named.
+import { type AlertRow, listAlerts } from '../events/alerts.ts';
 import { listActions, type OperatorAction } from '../events/operator-actions.ts';
+import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import {
   type Arrivals,
@@ -33,6 +35,9 @@ export interface Overview {
   sources: SourceState[];
   processes: KindOfProcess[];
   openActions: OperatorAction[];
+  /** Open ones, in the order in which they were raised. */
+  alerts: AlertRow[];
+  pauses: PauseInForce[];
   /** The parts that took too long. */
   slow: string[];
 }
@@ -53,6 +58,8 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
     await readProcesses(tx),
     await listActions(tx, { limit: 10, onlyOpen: true }),
   ]);
+  const alerts = (await noted('alerts', inbox.read(listAlerts))) ?? [];
+  const pauses = (await noted('pauses', inbox.read(countWaiting))) ?? [];
   const names = [
     ...sources.keys(),
     ...[arrivals, backlogs, dead, rejected].flatMap((rows) => (rows ?? []).map(({ source }) => source)),
@@ -68,5 +75,6 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
       rejected: of(rejected, source, nothing.rejected),
     }),
   );
-  return { sources: states, processes, openActions, slow };
+  const open = alerts.filter(({ raisedAt }) => raisedAt !== null);
+  return { sources: states, processes, openActions, alerts: open, pauses, slow };
 }

@@ -102,7 +102,7 @@ async function store(
 t.beforeEach(async () => {
   now = new Date();
   await sql(
-    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, postbell_processes',
+    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, postbell_processes, alerts, pauses',
   );
 });
 
@@ -454,6 +454,33 @@ t.test('the overview says what is wrong first, and nothing where nothing is', as
   await store([{ id: 'evt_3', status: 'PENDING', received_at: new Date(now.getTime() - 300_000) }]);
   t.equal(await headline(), 'The oldest event that was never tried has waited for 5 min.');
   t.match((await read('/ops')).body, /3 events in 24 hours/);
+});
+
+t.test('open alerts are listed, and acknowledged one by one; pauses are listed', async (t) => {
+  const raise = (topic: string) =>
+    sql(
+      `INSERT INTO alerts (kind, source, topic, error_class, facts, began_at, raised_at)
+       VALUES ('dead_letters', 'stripe', $1, 'TypeError', '{"count": 3}', now(), now())`,
+      [topic],
+    );
+  await raise('invoice.paid');
+  await raise('<script>alert(1)</script>');
+  await sql(
+    `INSERT INTO pauses (source, topic, reason, paused_by) VALUES ('stripe', 'invoice.*', '<b>', 'grace')`,
+  );
+  const { body } = await read('/ops');
+  t.match(body, '3 dead letters of stripe, topic invoice.paid, error TypeError');
+  t.match(body, /stripe invoice\.\*: 0 events wait; &lt;b&gt;.*by grace/);
+  t.notMatch(body, /<script>alert|<b>/);
+  const one = 'kind=dead_letters&source=stripe&topic=invoice.paid&errorClass=TypeError';
+  t.match(await post('/ops/alerts', one, { ...basic(readerPassword), ...ours }), { statusCode: 403 });
+  t.match(await post('/ops/alerts', '', { ...basic(operatorPassword), ...ours }), { statusCode: 400 });
+  t.match(await post('/ops/alerts', one, { ...basic(operatorPassword), ...ours }), { statusCode: 303 });
+  t.same(await sql('SELECT topic, acknowledged_by FROM alerts ORDER BY topic DESC'), [
+    { topic: 'invoice.paid', acknowledged_by: 'ada' },
+    { topic: '<script>alert(1)</script>', acknowledged_by: null },
+  ]);
+  t.match((await read('/ops')).body, 'acknowledged by ada');
 });
 
 t.test('a database that is away is named with the remedy', async (t) => {

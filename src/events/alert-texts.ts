@@ -1,0 +1,69 @@
+// What an alert says: one sentence, and a command that shows more. Counts and names only.
+import { printable } from '../printable.ts';
+import { durationText } from '../texts.ts';
+import type { ToldAlert } from './alerts.ts';
+
+export interface AlertText {
+  sentence: string;
+  /** A command that shows more. */
+  command: string;
+}
+
+type Facts = ToldAlert['facts'];
+
+const texts: Record<string, (alert: ToldAlert) => AlertText> = {
+  dead_letters: ({ source, topic, errorClass, facts }) => ({
+    sentence: `${counted(facts, 'dead letter')} of ${source}, topic ${topic}, error ${errorClass}`,
+    command: `postbell events --status FAILED --source ${source} --topic '${topic}'`,
+  }),
+  oldest_pending: ({ source, facts }) => ({
+    sentence: `${counted(facts, 'event')} of ${source} wait for a first attempt, the oldest for ${duration(facts, 'oldestSeconds')}`,
+    command: 'postbell status',
+  }),
+  everything_rejected: ({ source, facts }) => ({
+    sentence: `every request for ${source} is rejected: ${facts.count} since the last accepted one, mostly ${facts.reason}`,
+    command: 'postbell doctor',
+  }),
+  silence: ({ source, facts }) => ({
+    sentence: `nothing has arrived for ${source} for ${duration(facts, 'silentSeconds')}; ${facts.count} events were to be expected`,
+    command: 'postbell doctor',
+  }),
+  lost_secret: ({ source, facts }) => ({
+    sentence: `${source} has no secret any more, and its provider still sends: ${counted(facts, 'request')} answered with 503`,
+    command: 'postbell doctor',
+  }),
+  no_worker: ({ facts }) => ({ sentence: gone('worker', facts), command: 'postbell status' }),
+  no_web: ({ facts }) => ({ sentence: gone('web', facts), command: 'postbell status' }),
+  connections: ({ facts }) => ({
+    sentence: `${facts.count} of ${facts.limit} database connections are in use`,
+    command: 'postbell doctor',
+  }),
+  database_size: ({ facts }) => ({
+    sentence: `the database has ${gigabytes(facts.count)} of ${gigabytes(Number(facts.limit))} GB`,
+    command: 'postbell doctor',
+  }),
+  test: () => ({ sentence: 'this is a test of `postbell alerts test`', command: 'postbell alerts' }),
+};
+
+export function describeAlert(alert: ToldAlert): AlertText {
+  const text = texts[alert.kind]?.(alert) ?? { sentence: alert.kind, command: 'postbell alerts' };
+  // A topic is the provider's text.
+  return { sentence: printable(text.sentence), command: printable(text.command) };
+}
+
+function counted({ count }: Facts, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function duration(facts: Facts, name: string): string {
+  return durationText(Number(facts[name]));
+}
+
+function gone(kind: string, facts: Facts): string {
+  const end = facts.end === 'stopped' ? 'was stopped' : 'died';
+  return `no ${kind} runs: the last, on ${facts.host}, ${end} ${duration(facts, 'lastSeenSeconds')} ago`;
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(1);
+}
