@@ -31,6 +31,8 @@ export function startAlerts(options: AlertTasksOptions): RunningTasks {
   const evaluate: BackgroundTask = {
     name: 'alerts',
     intervalMs: config.ALERT_INTERVAL_SECONDS * 1_000,
+    // After a deploy the other processes have to start first.
+    waitsFirst: true,
     failureMessage: 'the alerts could not be evaluated; trying again',
     pass: async (signal) => {
       if (kind === 'web' && (await isWorkerAlive(database))) return;

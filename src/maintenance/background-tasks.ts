@@ -7,6 +7,8 @@ export interface BackgroundTask {
   name: string;
   /** Pause between the end of a pass and the next pass. */
   intervalMs: number;
+  /** The first pass comes after the interval. Default: at once. */
+  waitsFirst?: boolean;
   /** Logged when a pass throws; the next pass runs all the same. */
   failureMessage: string;
   /** `signal` is aborted when the pass has to stop: it may be in the middle of a mass replay. */
@@ -20,7 +22,6 @@ export interface RunningTasks {
   stop(): Promise<void>;
 }
 
-/** Starts the first pass of each at once. */
 export function startTasks(tasks: readonly BackgroundTask[], log: Logger): RunningTasks {
   const running = new Map(tasks.map((task) => [task.name, startTask(task, log)]));
   return {
@@ -31,7 +32,7 @@ export function startTasks(tasks: readonly BackgroundTask[], log: Logger): Runni
   };
 }
 
-function startTask({ intervalMs, failureMessage, pass }: BackgroundTask, log: Logger) {
+function startTask({ intervalMs, waitsFirst, failureMessage, pass }: BackgroundTask, log: Logger) {
   const stopping = new AbortController();
   let isWoken = false;
   let timer: NodeJS.Timeout | undefined;
@@ -49,7 +50,8 @@ function startTask({ intervalMs, failureMessage, pass }: BackgroundTask, log: Lo
         else timer = setTimeout(run, intervalMs);
       });
   };
-  run();
+  if (waitsFirst) timer = setTimeout(run, intervalMs);
+  else run();
   return {
     wake: () => {
       if (stopping.signal.aborted) return;

@@ -85,6 +85,8 @@ export const testProfile: Record<string, string> = {
   SUPERVISE_SECONDS: '1',
   RECONCILE_SECONDS: '1',
   POLL_SECONDS: '1',
+  // Its transactions would be hit by faults that are meant for others.
+  ALERT_INTERVAL_SECONDS: '3600',
 };
 const watchIntervalMs = 100;
 
