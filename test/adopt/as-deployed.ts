@@ -14,9 +14,11 @@ import {
   shell,
   testNode,
 } from '../deploy/deployment.ts';
+import { buildImage } from '../deploy/dockerfile.ts';
 import { atEnd } from '../support/at-end.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { openSession } from '../support/inbox.ts';
+import { freePort } from '../support/ports.ts';
 import { runProcess, startProcess, type TestProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -137,6 +139,29 @@ t.test('start runs both in one process', async (t) => {
   await running.waitForLog('ready');
   await endsWell(t, [running]);
 });
+
+t.test(
+  "the Dockerfile's stages, run by a script: healthy, as a user without rights, and ended by its signal",
+  async (t) => {
+    const target = temporaryFolder(t);
+    fs.chmodSync(target, 0o755);
+    const image = await buildImage(project, target, env.PATH);
+    t.equal(image.user, 'node', 'not root');
+    const port = await freePort();
+    const more = { ...image.env, PORT: String(port) };
+    const inImage = (words: readonly string[]) => {
+      const command = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+      const full = isRoot ? `${unprivileged} ${command}` : command;
+      return shell(full, { cwd: image.folder, env: { ...env, ...more } });
+    };
+    t.match(await runProcess(...inImage(image.healthcheck)), { code: 1 }, 'not healthy before it runs');
+    const web = startProcess(t, ...inImage(image.command));
+    await web.waitForLog('ready');
+    t.match(await runProcess(...inImage(image.healthcheck)), { code: 0 });
+    web.kill(image.stopSignal);
+    t.same(await web.exited, { code: 0, signal: null });
+  },
+);
 
 async function endsWell(t: Test, running: readonly TestProcess[]): Promise<void> {
   for (const each of running) each.kill('SIGTERM');
