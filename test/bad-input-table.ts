@@ -1,28 +1,12 @@
 // The table in docs/bad-input.md, made from the rows of test/bad-input/. `node test/bad-input-table.ts` writes it;
 // test/readme.test.ts checks that it is current.
-import { bodyRows } from './bad-input/body-rows.ts';
-import { commandRows } from './bad-input/command-rows.ts';
-import { exposureRows } from './bad-input/exposure-rows.ts';
-import { framingRows } from './bad-input/framing-rows.ts';
-import { httpRows } from './bad-input/http-rows.ts';
-import { opsRows } from './bad-input/ops-rows.ts';
+import { rowsByFile } from './bad-input/all-rows.ts';
 import { type BadInput, rowCount } from './bad-input/rows.ts';
-import { signatureRows } from './bad-input/signature-rows.ts';
 import { type GeneratedRegion, writeRegion } from './support/generated-region.ts';
-
-const files: Readonly<Record<string, readonly BadInput[]>> = {
-  'signature-rows': signatureRows,
-  'body-rows': bodyRows,
-  'framing-rows': framingRows,
-  'http-rows': httpRows,
-  'command-rows': commandRows,
-  'ops-rows': opsRows,
-  'exposure-rows': exposureRows,
-};
 
 /** A row per bad input, in the order of the numbers. */
 export function badInputTable(): GeneratedRegion {
-  const rows = Object.entries(files)
+  const rows = Object.entries(rowsByFile)
     .flatMap(([file, inputs]) => inputs.map((input) => ({ file, ...input })))
     .sort((a, b) => numberOf(a) - numberOf(b))
     .map(({ file, id, title, notApplicable }) => [

@@ -1,28 +1,14 @@
 // The bad-input list B1 to B83 against real processes; what holds over the whole of it; and the score.
 // BAD_INPUT=B37,B44 checks those alone.
+
 import t from 'tap';
 import { chosenOf, orExit } from '../support/chosen.ts';
 import { NotRun } from '../support/impossibilities.ts';
 import { isRunning } from '../support/processes.ts';
-import { bodyRows } from './body-rows.ts';
-import { commandRows } from './command-rows.ts';
-import { exposureRows } from './exposure-rows.ts';
-import { framingRows } from './framing-rows.ts';
-import { httpRows } from './http-rows.ts';
-import { opsRows } from './ops-rows.ts';
+import { allRows as all } from './all-rows.ts';
 import { type Result, rowCount, scoreLines } from './rows.ts';
-import { signatureRows } from './signature-rows.ts';
 import { maxLagSeconds, openStage } from './stage.ts';
 
-const all = [
-  ...signatureRows,
-  ...bodyRows,
-  ...framingRows,
-  ...httpRows,
-  ...commandRows,
-  ...opsRows,
-  ...exposureRows,
-];
 const only = orExit(() =>
   chosenOf(
     'bad input',
