@@ -19,3 +19,8 @@ export function printable(text: string): string {
 export function printableJson(json: string): string {
   return json.replace(unsafeInJson, (found) => `\\u${hex(found, 4)}`);
 }
+
+/** One word of a POSIX shell. */
+export function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

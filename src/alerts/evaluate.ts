@@ -7,11 +7,11 @@ import {
   deleteAlerts,
   deleteOldMessages,
   listAlerts,
-  lockAlerts,
   type MessageEdge,
   saveAlerts,
-  type ToldAlert,
+  toldAlert,
 } from '../events/alerts.ts';
+import { takeTurn } from '../events/locks.ts';
 import { readSignals } from '../events/signals.ts';
 import { type AlertKind, judge } from './rules.ts';
 import { historyDays } from './silence.ts';
@@ -29,13 +29,17 @@ export interface EvaluateOptions {
 
 const statementTimeoutMs = 10_000;
 
-/** @returns undefined: another process is at it */
+/** @returns undefined: another process evaluates the alerts */
 export async function evaluateAlerts(options: EvaluateOptions): Promise<Transition | undefined> {
   const { database, lateSeconds, sizeLimitBytes, isTold } = options;
   return database.transaction(
     async (tx) => {
-      if (!(await lockAlerts(tx))) return undefined;
-      const signals = await readSignals(tx, { lateSeconds, historyDays });
+      if (!(await takeTurn(tx, 'alerts'))) return undefined;
+      const signals = await readSignals(tx, {
+        lateSeconds,
+        historyDays,
+        readsSize: sizeLimitBytes !== undefined,
+      });
       const { connectionLimit } = await readServerFacts(tx);
       const findings = judge(signals, { connectionLimit, sizeLimitBytes });
       const stored = (await listAlerts(tx)).map(toStored);
@@ -56,11 +60,8 @@ function toStored(row: AlertRow): StoredAlert {
   return { ...row, kind: row.kind as AlertKind };
 }
 
-/** One message for all: a bad minute must not become a hundred messages. */
+/** Puts all alerts into one message, so that a hundred alerts of one minute do not become a hundred messages. */
 async function tell(tx: Transaction, edge: MessageEdge, alerts: readonly StoredAlert[]): Promise<void> {
   if (alerts.length === 0) return;
-  const told: ToldAlert[] = alerts.map(({ kind, source, topic, errorClass, facts, beganAt }) => {
-    return { kind, source, topic, errorClass, facts, since: beganAt.toISOString() };
-  });
-  await addMessage(tx, edge, told);
+  await addMessage(tx, edge, alerts.map(toldAlert));
 }

@@ -8,7 +8,7 @@ const titles: Record<MessageEdge, string> = {
   resolved: 'Postbell alert resolved',
   test: 'Postbell test',
 };
-/** Of a message; the others are counted. */
+/** Alerts that a message lists; it counts the others. */
 const maxListed = 20;
 
 /** The body for an endpoint that checks signatures. */

@@ -1,7 +1,7 @@
 // The conditions that need a person. Pure: signals in, conditions out.
 import type { KindOfProcess } from '../events/processes.ts';
 import type { RejectionSlot, Signals, SourceHour } from '../events/signals.ts';
-import { judgeSilence, type SilenceVerdict } from './silence.ts';
+import { judgeSilence } from './silence.ts';
 
 export const alertKinds = [
   'dead_letters',
@@ -21,9 +21,9 @@ export interface AlertKey {
   kind: AlertKind;
   /** Empty where the alert is about no source. */
   source: string;
-  /** Of dead letters, otherwise empty. */
+  /** The topic of dead letters; empty for other alerts. */
   topic: string;
-  /** Of dead letters, otherwise empty. */
+  /** The name of the dead letters' last error; empty for other alerts. */
   errorClass: string;
 }
 
@@ -132,17 +132,6 @@ function findSilent({ now }: Signals, bySource: HoursBySource): Condition[] {
   });
 }
 
-/** Sources that are too new or too rare to be watched for silence. */
-export function unwatchedSources({ now, arrivals }: Pick<Signals, 'now' | 'arrivals'>): {
-  source: string;
-  reason: Extract<SilenceVerdict, { kind: 'not watched' }>['reason'];
-}[] {
-  return [...Map.groupBy(arrivals, ({ source }) => source)].flatMap(([source, hours]) => {
-    const verdict = judgeSilence(hours, now);
-    return verdict.kind === 'not watched' ? [{ source, reason: verdict.reason }] : [];
-  });
-}
-
 /** Only sources that have had events: anybody may ask for a provider that was never set up. */
 function findLostSecrets({ now, rejections }: Signals, bySource: HoursBySource): Condition[] {
   const recent = rejections.filter(
@@ -173,7 +162,11 @@ function findNearLimits({ limits }: Signals, { connectionLimit, sizeLimitBytes }
   const found: Condition[] = [];
   if (limits.connections >= nearLimit * connectionLimit)
     found.push(condition('connections', { count: limits.connections, limit: connectionLimit }));
-  if (sizeLimitBytes !== undefined && limits.bytes >= nearLimit * sizeLimitBytes)
+  if (
+    sizeLimitBytes !== undefined &&
+    limits.bytes !== undefined &&
+    limits.bytes >= nearLimit * sizeLimitBytes
+  )
     found.push(condition('database_size', { count: Math.round(limits.bytes), limit: sizeLimitBytes }));
   return found;
 }

@@ -26,7 +26,7 @@ export const historyDays = 28;
 const leastHistoryDays = 7;
 /** A Poisson process leaves out 7 expected events once in 1,000 stretches. */
 const leastExpected = 7;
-/** Real arrivals come in bursts: the longest silence of the history, in events to be expected, is exceeded so many times. */
+/** Real arrivals come in bursts: a silence must expect this many times the events that the longest silence of the history expected. */
 const factor = 3;
 const leastSilenceMs = 600_000;
 
@@ -76,7 +76,7 @@ function expectedBetween(rates: readonly number[], fromMs: number, toMs: number)
   return expected;
 }
 
-/** Of all stretches between two arrivals: the most events that were to be expected in one. */
+/** The most events that were to be expected between two arrivals. */
 function longestSilence(hours: readonly ActiveHour[], rates: readonly number[]): number {
   let longest = 0;
   let lastMs: number | undefined;

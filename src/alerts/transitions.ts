@@ -20,7 +20,7 @@ export interface Transition {
   resolved: StoredAlert[];
 }
 
-/** How long a condition holds before it is told, and how long it is gone before it is resolved; default: at once. */
+/** How long a condition must hold before the alert is raised, and be gone before the alert is resolved. Default: 0. */
 const patience: Partial<Record<AlertKind, { raiseMs: number; clearMs: number }>> = {
   // Both swing around their limits, e.g. during a deploy.
   connections: { raiseMs: 120_000, clearMs: 600_000 },

@@ -5,13 +5,12 @@ import { alertTargetOf } from '../alerts/settings.ts';
 import { CommandError } from '../errors.ts';
 import { describeAlert } from '../events/alert-texts.ts';
 import {
-  type AlertRow,
   acknowledgeAlerts,
   addMessage,
   deleteUnsentTests,
-  listAlerts,
+  listOpenAlerts,
   readMessage,
-  type ToldAlert,
+  toldAlert,
 } from '../events/alerts.ts';
 import { didYouMean } from '../providers/did-you-mean.ts';
 import { type CommandDatabase, withDatabase } from '../runtime/with-database.ts';
@@ -57,12 +56,12 @@ async function list(
   { json }: AlertsOptions,
   { database, config }: CommandDatabase,
 ): Promise<number> {
-  const alerts = (await listAlerts(database)).filter(({ raisedAt }) => raisedAt !== null);
+  const alerts = await listOpenAlerts(database);
   const isTold = config.ALERT_URL !== undefined;
   if (json) {
     printJson(out, {
       isTold,
-      alerts: alerts.map((alert) => ({ ...alert, text: describeAlert(told(alert)).sentence })),
+      alerts: alerts.map((alert) => ({ ...alert, text: describeAlert(toldAlert(alert)).sentence })),
     });
     return 0;
   }
@@ -72,14 +71,10 @@ async function list(
       { title: 'KIND', value: ({ kind }) => kind },
       { title: 'SINCE', value: ({ beganAt }) => timeText(beganAt) },
       { title: 'ACKNOWLEDGED', value: ({ acknowledgedBy }) => acknowledgedBy ?? '-' },
-      { title: 'ALERT', value: (alert) => describeAlert(told(alert)).sentence },
+      { title: 'ALERT', value: (alert) => describeAlert(toldAlert(alert)).sentence },
     ]);
   if (!isTold) printLine(out, '\nnobody is told of alerts: set ALERT_URL for web and worker');
   return 0;
-}
-
-function told({ kind, source, topic, errorClass, facts, beganAt }: AlertRow): ToldAlert {
-  return { kind, source, topic, errorClass, facts, since: beganAt.toISOString() };
 }
 
 async function acknowledge(

@@ -1,4 +1,4 @@
-// What `send` says about a delivery besides its answer: what its body decides, and what the receiver will make of it.
+// The notes of `send` on a delivery: parts that the body decides, and the receiver's treatment of the event.
 import {
   answerHandshake,
   asDelivery,

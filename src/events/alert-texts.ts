@@ -1,6 +1,6 @@
 // What an alert says: one sentence, and a command that shows more. Counts and names only.
-import { printable } from '../printable.ts';
-import { durationText } from '../texts.ts';
+import { printable, shellQuoted } from '../printable.ts';
+import { countText, durationText } from '../texts.ts';
 import type { ToldAlert } from './alerts.ts';
 
 export interface AlertText {
@@ -13,11 +13,11 @@ type Facts = ToldAlert['facts'];
 
 const texts: Record<string, (alert: ToldAlert) => AlertText> = {
   dead_letters: ({ source, topic, errorClass, facts }) => ({
-    sentence: `${counted(facts, 'dead letter')} of ${source}, topic ${topic}, error ${errorClass}`,
-    command: `postbell events --status FAILED --source ${source} --topic '${topic}'`,
+    sentence: `${countText(facts.count, 'dead letter')} of ${source}, topic ${topic}, error ${errorClass}`,
+    command: `postbell events --status FAILED --source ${source} --topic ${shellQuoted(topic)}`,
   }),
   oldest_pending: ({ source, facts }) => ({
-    sentence: `${counted(facts, 'event')} of ${source} wait for a first attempt, the oldest for ${duration(facts, 'oldestSeconds')}`,
+    sentence: `${countText(facts.count, 'event')} of ${source} wait for a first attempt, the oldest for ${duration(facts, 'oldestSeconds')}`,
     command: 'postbell status',
   }),
   everything_rejected: ({ source, facts }) => ({
@@ -29,7 +29,7 @@ const texts: Record<string, (alert: ToldAlert) => AlertText> = {
     command: 'postbell doctor',
   }),
   lost_secret: ({ source, facts }) => ({
-    sentence: `${source} has no secret any more, and its provider still sends: ${counted(facts, 'request')} answered with 503`,
+    sentence: `${source} has no secret any more, and its provider still sends: ${countText(facts.count, 'request')} answered with 503`,
     command: 'postbell doctor',
   }),
   no_worker: ({ facts }) => ({ sentence: gone('worker', facts), command: 'postbell status' }),
@@ -49,10 +49,6 @@ export function describeAlert(alert: ToldAlert): AlertText {
   const text = texts[alert.kind]?.(alert) ?? { sentence: alert.kind, command: 'postbell alerts' };
   // A topic is the provider's text.
   return { sentence: printable(text.sentence), command: printable(text.command) };
-}
-
-function counted({ count }: Facts, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function duration(facts: Facts, name: string): string {

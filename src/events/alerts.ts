@@ -24,6 +24,17 @@ export type MessageEdge = 'raised' | 'reminder' | 'resolved' | 'test';
 /** An alert in a message. */
 export type ToldAlert = AlertKeyColumns & Pick<AlertRow, 'facts'> & { since: string };
 
+export function toldAlert({
+  kind,
+  source,
+  topic,
+  errorClass,
+  facts,
+  beganAt,
+}: AlertKeyColumns & Pick<AlertRow, 'facts' | 'beganAt'>): ToldAlert {
+  return { kind, source, topic, errorClass, facts, since: beganAt.toISOString() };
+}
+
 export interface AlertMessage {
   id: string;
   messageId: string;
@@ -32,14 +43,6 @@ export interface AlertMessage {
   createdAt: Date;
   /** This one included. */
   tries: number;
-}
-
-/** Until the end of the transaction. @returns false: another process evaluates the alerts */
-export async function lockAlerts(tx: Queryable): Promise<boolean> {
-  const { rows } = await tx.query<{ isLocked: boolean }>(
-    `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} alerts', 0)) AS "isLocked"`,
-  );
-  return rows[0]!.isLocked;
 }
 
 /** In the order in which they were raised; those that were not raised yet last. */
@@ -51,6 +54,11 @@ export async function listAlerts(database: Queryable): Promise<AlertRow[]> {
      FROM {inbox}.alerts ORDER BY raised_at NULLS LAST, kind, source, topic, error_class`,
   );
   return rows;
+}
+
+/** Those that were raised. */
+export async function listOpenAlerts(database: Queryable): Promise<AlertRow[]> {
+  return (await listAlerts(database)).filter(({ raisedAt }) => raisedAt !== null);
 }
 
 export async function countOpenAlerts(database: Queryable): Promise<{ kind: string; open: number }[]> {
@@ -165,9 +173,9 @@ export async function settleMessage(database: Queryable, id: string, result: Mes
 export async function readMessage(
   database: Queryable,
   id: string,
-): Promise<{ isSent: boolean; isGivenUp: boolean; lastError: string | null } | undefined> {
-  const { rows } = await database.query<{ isSent: boolean; isGivenUp: boolean; lastError: string | null }>({
-    text: `SELECT sent_at IS NOT NULL AS "isSent", given_up_at IS NOT NULL AS "isGivenUp", last_error AS "lastError"
+): Promise<{ isSent: boolean; lastError: string | null } | undefined> {
+  const { rows } = await database.query<{ isSent: boolean; lastError: string | null }>({
+    text: `SELECT sent_at IS NOT NULL AS "isSent", last_error AS "lastError"
       FROM {inbox}.alert_messages WHERE id = $1`,
     values: [id],
   });

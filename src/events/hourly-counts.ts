@@ -17,14 +17,6 @@ export const countedUpTo = `(
 /** Limit of a statement that looks for hours. */
 const timeoutMs = 60_000;
 
-/** True when this transaction is the only one that counts. Never waits; released at the transaction's end. */
-export async function lockCounting(tx: Queryable): Promise<boolean> {
-  const { rows } = await tx.query<{ locked: boolean }>(
-    `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} counts', 0)) AS locked`,
-  );
-  return rows[0]?.locked === true;
-}
-
 /** How long ago the newest hour was counted, by whichever worker; null if no hour was counted. */
 export async function readCountAgeMs(database: Queryable): Promise<number | null> {
   const { rows } = await database.query<{ ageMs: number | null }>(

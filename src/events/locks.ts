@@ -45,6 +45,17 @@ export async function claimRows(tx: Queryable, claims: readonly Claim[]): Promis
   return rows;
 }
 
+/**
+ * Of several processes one does this work at a time. Never waits; held until the end of the transaction.
+ * @returns false: another process does it
+ */
+export async function takeTurn(tx: Queryable, work: 'alerts' | 'counts' | 'purge'): Promise<boolean> {
+  const { rows } = await tx.query<{ isTaken: boolean }>(
+    `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} ${work}', 0)) AS "isTaken"`,
+  );
+  return rows[0]!.isTaken;
+}
+
 /** Reads the keys of the rows that are PENDING and bear their job, locked or not. */
 export async function readClaimable(database: Queryable, claims: readonly Claim[]): Promise<EventKey[]> {
   const { rows } = await database.query<EventKey & Record<string, unknown>>({

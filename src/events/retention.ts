@@ -4,14 +4,6 @@ import type { EventKey } from '../queue/queue.ts';
 import { sourcesIn } from './filter.ts';
 import { countedUpTo } from './hourly-counts.ts';
 
-/** True when this transaction is the only one that purges. Never waits; released at the transaction's end. */
-export async function lockPurge(tx: Queryable): Promise<boolean> {
-  const { rows } = await tx.query<{ locked: boolean }>(
-    `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} purge', 0)) AS locked`,
-  );
-  return rows[0]?.locked === true;
-}
-
 /**
  * The time `ageMs` ago by the database's clock, as text with microseconds: `received_at` is by the same clock. Not after
  * `countedUpTo`: an event is purged only when its hour has been counted.

@@ -48,13 +48,16 @@ export interface RejectionSlot {
 export interface DatabaseLimits {
   /** Client connections to this database. */
   connections: number;
-  bytes: number;
+  /** Undefined: not asked for. */
+  bytes: number | undefined;
 }
 
 export interface SignalOptions {
   /** Events that were not tried for so long are late. */
   lateSeconds: number;
   historyDays: number;
+  /** Looks at every file of the database. */
+  readsSize: boolean;
 }
 
 const rejectionsOfDays = 3;
@@ -68,7 +71,7 @@ export async function readSignals(database: Queryable, options: SignalOptions): 
     arrivals: await readArrivals(database, options.historyDays),
     rejections: await readRejections(database),
     processes: await readProcesses(database),
-    limits: await readLimits(database),
+    limits: await readLimits(database, options.readsSize),
   };
 }
 
@@ -116,11 +119,13 @@ async function readRejections(database: Queryable): Promise<RejectionSlot[]> {
   return rows;
 }
 
-async function readLimits(database: Queryable): Promise<DatabaseLimits> {
-  const { rows } = await database.query<DatabaseLimits & Record<string, unknown>>(
+async function readLimits(database: Queryable, readsSize: boolean): Promise<DatabaseLimits> {
+  const { rows } = await database.query<{ connections: number; bytes: number | null }>({
     // pg_stat_database shows every role the sessions of all roles.
-    `SELECT (SELECT sum(numbackends) FROM pg_stat_database)::int AS connections,
-       pg_database_size(current_database())::float8 AS bytes`,
-  );
-  return rows[0]!;
+    text: `SELECT (SELECT sum(numbackends) FROM pg_stat_database)::int AS connections,
+       CASE WHEN $1::boolean THEN pg_database_size(current_database())::float8 END AS bytes`,
+    values: [readsSize],
+  });
+  const { connections, bytes } = rows[0]!;
+  return { connections, bytes: bytes ?? undefined };
 }

@@ -6,10 +6,10 @@ import {
   type DueHour,
   deleteOldCounts,
   listStaleHours,
-  lockCounting,
   nextHour,
   readCountAgeMs,
 } from '../events/hourly-counts.ts';
+import { takeTurn } from '../events/locks.ts';
 import type { BackgroundTask } from './background-tasks.ts';
 
 const passIntervalMs = 300_000;
@@ -59,7 +59,7 @@ export async function countEvents(
     const due = takeOldest(stale, arrived);
     if (!due) break;
     const counted = await database.transaction(
-      async (tx) => ((await lockCounting(tx)) ? countHour(tx, due) : undefined),
+      async (tx) => ((await takeTurn(tx, 'counts')) ? countHour(tx, due) : undefined),
       transactionOptions,
     );
     if (!counted) return { ...result, isTaken: true };

@@ -1,7 +1,8 @@
 // Keeps the tables from growing for ever: purges settled events of PAYLOAD_RETENTION_DAYS ago, one worker at a time.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
-import { lockPurge, purgeEvents, readCutoff } from '../events/retention.ts';
+import { takeTurn } from '../events/locks.ts';
+import { purgeEvents, readCutoff } from '../events/retention.ts';
 import type { Logger } from '../logger.ts';
 import type { BackgroundTask } from './background-tasks.ts';
 
@@ -41,7 +42,7 @@ export async function purge(
   while (!signal?.aborted) {
     const startedAt = performance.now();
     const batch = await database.transaction(async (tx) => {
-      if (!(await lockPurge(tx))) return undefined;
+      if (!(await takeTurn(tx, 'purge'))) return undefined;
       return purgeEvents(tx, { before, from: cursor, limit: batchSize });
     });
     if (!batch) return { events, isTaken: true, before };

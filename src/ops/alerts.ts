@@ -1,7 +1,7 @@
 // The open alerts and the pauses on the overview; an alert is acknowledged here.
 import type { FastifyInstance } from 'fastify';
 import { describeAlert } from '../events/alert-texts.ts';
-import { type AlertRow, acknowledgeAlerts } from '../events/alerts.ts';
+import { type AlertRow, acknowledgeAlerts, toldAlert } from '../events/alerts.ts';
 import type { PauseInForce } from '../events/pauses.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
@@ -31,7 +31,7 @@ export function alertList(alerts: readonly AlertRow[], now: Date): Html | undefi
 }
 
 function alertItem(alert: AlertRow, now: Date): Html {
-  const { sentence } = describeAlert({ ...alert, since: alert.beganAt.toISOString() });
+  const { sentence } = describeAlert(toldAlert(alert));
   const state =
     alert.acknowledgedBy === null
       ? html`<form method="post" action="${opsUrl('/alerts')}">${fields.map((field) => html`<input type="hidden" name="${field}" value="${alert[field]}">`)}<button>Acknowledge</button></form>`

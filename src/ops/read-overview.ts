@@ -1,5 +1,5 @@
 // What the overview shows, read part by part: a part that takes too long is left out, and named.
-import { type AlertRow, listAlerts } from '../events/alerts.ts';
+import { type AlertRow, listOpenAlerts } from '../events/alerts.ts';
 import { listActions, type OperatorAction } from '../events/operator-actions.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
@@ -58,7 +58,7 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
     await readProcesses(tx),
     await listActions(tx, { limit: 10, onlyOpen: true }),
   ]);
-  const alerts = (await noted('alerts', inbox.read(listAlerts))) ?? [];
+  const alerts = (await noted('alerts', inbox.read(listOpenAlerts))) ?? [];
   const pauses = (await noted('pauses', inbox.read(countWaiting))) ?? [];
   const names = [
     ...sources.keys(),
@@ -75,6 +75,5 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
       rejected: of(rejected, source, nothing.rejected),
     }),
   );
-  const open = alerts.filter(({ raisedAt }) => raisedAt !== null);
-  return { sources: states, processes, openActions, alerts: open, pauses, slow };
+  return { sources: states, processes, openActions, alerts, pauses, slow };
 }

@@ -1,5 +1,6 @@
 // An event as commands for a shell: to rehearse it, and to send it to a machine of one's own.
 import type { EventDetail } from '../events/queries.ts';
+import { shellQuoted } from '../printable.ts';
 import type { EventKey } from '../queue/queue.ts';
 
 /** A longer body is no text to copy. */
@@ -29,7 +30,7 @@ export function shellCommands(event: EventDetail): ShellCommands | undefined {
 export const rehearseCommand = ({ source, eventId }: EventKey): string =>
   `postbell rehearse ${quoted(eventId)} --source ${quoted(source)}`;
 
-/** One word of a POSIX shell. */
+/** One word of a POSIX shell, in quotes only where it needs them. */
 function quoted(text: string): string {
-  return /^[\w./:@%+=,-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+  return /^[\w./:@%+=,-]+$/.test(text) && !text.startsWith('-') ? text : shellQuoted(text);
 }

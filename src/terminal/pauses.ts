@@ -1,13 +1,13 @@
 // A pause in one sentence, and its scope as the command line takes it.
 import type { PauseInForce, PauseScope } from '../events/pauses.ts';
+import { shellQuoted } from '../printable.ts';
 import { countText, durationText, timeText } from './print.ts';
 
 /** E.g. `shopify --topic 'orders/*'`: the arguments of `pause` and `resume`. */
 export function scopeText({ source, topic, handler }: PauseScope): string {
-  const quoted = (text: string) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
   const parts = [
     source,
-    topic === null ? null : `--topic ${quoted(topic)}`,
+    topic === null ? null : `--topic ${shellQuoted(topic)}`,
     handler === null ? null : `--handler ${handler}`,
   ];
   return parts.filter((part) => part !== null).join(' ');

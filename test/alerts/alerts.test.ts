@@ -307,6 +307,17 @@ t.test('without a secret the body is a text for a chat', async (t) => {
   );
 });
 
+t.test('a topic cannot break out of the command that an operator copies', async (t) => {
+  await fail(1, "x'; touch /tmp/y #", 'Error: no');
+  await evaluate();
+  await send();
+  const { alerts } = JSON.parse(String(app.received[0]!.body)).data;
+  t.equal(
+    alerts[0].command,
+    `postbell events --status FAILED --source stripe --topic 'x'\\''; touch /tmp/y #'`,
+  );
+});
+
 t.test('postbell alerts', async (t) => {
   t.match(await cli.inside(['alerts']), {
     code: 0,
