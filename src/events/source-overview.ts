@@ -18,17 +18,14 @@ export interface Arrivals {
 /** Of each source with an event in the last seven days. */
 export async function readArrivals(database: Queryable): Promise<Arrivals[]> {
   type Found = Omit<Arrivals, 'hours'> & { hours: (Omit<HourOfArrivals, 'hour'> & { hour: string })[] };
-  // The last arrival is looked for in its hour alone: no index begins with the source and goes on with the time.
   const { rows } = await database.query<Found & Record<string, unknown>>(
-    `SELECT source, hours, (SELECT received_at FROM {inbox}.webhook_events e WHERE e.source = s.source
-        AND received_at >= last_hour AND received_at < last_hour + interval '1 hour'
-        ORDER BY received_at DESC LIMIT 1) AS "lastReceivedAt"
+    `SELECT source, max(last_received_at) AS "lastReceivedAt",
+       coalesce(json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
+         FILTER (WHERE hour > now() - interval '24 hours'), '[]') AS hours
      FROM (
-       SELECT source, max(hour) AS last_hour,
-         coalesce(json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
-           FILTER (WHERE hour > now() - interval '24 hours'), '[]') AS hours
-       FROM {inbox}.webhook_stats WHERE received > 0 AND hour > now() - interval '7 days' GROUP BY source) s
-     ORDER BY source`,
+       SELECT source, hour, sum(received) AS received, sum(failed) AS failed, max(last_received_at) AS last_received_at
+       FROM {inbox}.webhook_hours WHERE hour > now() - interval '7 days' GROUP BY source, hour) s
+     GROUP BY source ORDER BY source`,
   );
   return rows.map(({ hours, ...row }) => ({
     ...row,
