@@ -47,11 +47,11 @@ function actionRow(action: OperatorAction, now: Date): Html {
   const { source, eventId } = filter;
   const events =
     source !== undefined && eventId !== undefined
-      ? html`<a class="id" href="${eventUrl({ source, eventId })}">${eventId}</a> of ${source}`
+      ? html`<a class="id" href="${eventUrl({ source, eventId })}">${eventId}</a><span class="hint">of ${source}</span>`
       : html`<a href="${opsUrl('/action', { id })}">${describeFilter(filter)}</a>`;
   return html`<tr><td data-label="When">${ago(beganAt, now)}</td><td data-label="Who">${operator}</td>
-<td data-label="Action">${words[action.action]}</td><td data-label="Events">${events}${reason && html`<br><span class="hint">${reason}</span>`}</td>
-<td data-label="Done" class="number">${number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</td></tr>
+<td data-label="Action">${words[action.action]}</td><td data-label="Events"><div>${events}${reason && html`<br><span class="hint">${reason}</span>`}</div></td>
+<td data-label="Done" class="number"><div>${number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</div></td></tr>
 `;
 }
 

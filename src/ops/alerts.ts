@@ -36,7 +36,7 @@ function alertItem(alert: AlertRow, now: Date): Html {
     alert.acknowledgedBy === null
       ? html`<form method="post" action="${opsUrl('/alerts')}">${fields.map((field) => html`<input type="hidden" name="${field}" value="${alert[field]}">`)}<button>Acknowledge</button></form>`
       : html`<span class="hint">acknowledged by ${alert.acknowledgedBy}</span>`;
-  return html`<li>${sentence} <span class="hint">since ${ago(alert.beganAt, now)}</span> ${state}</li>`;
+  return html`<li><div>${sentence} <span class="hint">since ${ago(alert.beganAt, now)}</span></div> ${state}</li>`;
 }
 
 export function pauseList(pauses: readonly PauseInForce[], now: Date): Html | undefined {

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { type EventDetail, type EventSummary, findEvents, listEvents } from '../events/queries.ts';
 import { findTombstones } from '../events/retention.ts';
 import { indentJson, parseExactly } from '../exact-json.ts';
+import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { eventForms } from './event-forms.ts';
 import { eventTable, textsOf } from './events-page.ts';
@@ -38,6 +39,7 @@ export function addEventPage(app: FastifyInstance, deps: PageDeps, sendPage: Sen
     const main = html`${Object.hasOwn(doneTexts, done) && html`<p class="banner good" role="status">${doneTexts[done]}</p>`}
 <h1 class="id">${event.eventId}</h1>
 <p class="under">${statusPill(event.status, event.attempts)} <span>${event.source}</span> <span>${event.topic}</span> <span>${ago(event.receivedAt, now)}</span></p>
+${problemOf(event, now)}
 ${mayChange && eventForms(event, now)}
 <div class="columns">
 <div>${facts(event, now)}${timeline(event, now)}</div>
@@ -70,6 +72,17 @@ async function readEvent(
   if (entity === null) return { event, related: [] };
   const filter = { source, entity };
   return { event, related: await orSlow(inbox.read((tx) => listEvents(tx, filter, shownOfEntity + 1))) };
+}
+
+/** What is wrong with it now, before all that is known of it. */
+function problemOf({ status, attempts, lastError, nextTryAt }: EventDetail, now: Date): Html | undefined {
+  if (lastError === null || attempts === 0) return undefined;
+  const error = html`<span class="error">${lastError}</span>`;
+  if (status === 'FAILED')
+    return html`<div class="banner bad"><strong>Dead letter</strong>: nobody tries it again until it is replayed.${error}</div>`;
+  if (status !== 'PENDING') return undefined;
+  const next = nextTryAt && nextTryAt > now ? until(nextTryAt, now) : 'is due';
+  return html`<div class="banner warn"><strong>Retrying</strong>: ${countText(attempts, 'attempt')} failed, the next one ${next}.${error}</div>`;
 }
 
 function facts(event: EventDetail, now: Date): Html {

@@ -72,7 +72,7 @@ function replayLink(fields: FilterFields): Html | undefined {
 }
 
 export function eventTable(events: readonly EventSummary[], now: Date): Html {
-  return html`<table class="list">
+  return html`<table class="list events">
 <thead><tr><th>Received</th><th>Status</th><th>Source</th><th>Topic</th><th>Event</th><th class="number">Tries</th><th>Why</th></tr></thead>
 <tbody>${events.map((event) => eventRow(event, now))}</tbody>
 </table>`;
@@ -83,7 +83,7 @@ function eventRow(event: EventSummary, now: Date): Html {
   return html`<tr>
 <td data-label="Received">${ago(receivedAt, now)}</td>
 <td data-label="Status">${statusPill(status, attempts)}</td>
-<td data-label="Source">${source}</td>
+<td data-label="Source"><span class="line">${source}</span></td>
 <td data-label="Topic"><span class="line">${topic}</span></td>
 <td data-label="Event"><a class="id" href="${eventUrl(event)}">${eventId}</a></td>
 <td data-label="Tries" class="number">${attempts}</td>

@@ -41,7 +41,7 @@ function requestTable(rejected: readonly RejectedRequest[], now: Date): Html {
   const rows = rejected.slice(0, shownRequests).map(
     ({ receivedAt, source, reason, detail, bodyBytes, requestId, skipped }) => html`<tr>
 <td data-label="Received">${ago(receivedAt, now)}</td><td data-label="Source">${source}</td>
-<td data-label="Reason">${reason}${detail !== null && ` (${detail})`}${skipped > 0 && html` <span class="hint">and ${countText(skipped, 'request')} of any source since the one before</span>`}</td>
+<td data-label="Reason"><div>${reason}${detail !== null && ` (${detail})`}${skipped > 0 && html` <span class="hint">and ${countText(skipped, 'request')} of any source since the one before</span>`}</div></td>
 <td data-label="Bytes" class="number">${number(bodyBytes)}</td><td data-label="Request"><span class="id">${requestId}</span></td></tr>
 `,
   );

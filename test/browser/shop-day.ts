@@ -159,8 +159,8 @@ async function storeWaiting(sql: Sql): Promise<void> {
   );
   await sql(
     `INSERT INTO failed_attempts (source, event_id, error, started_at, failed_at)
-     SELECT source, event_id, last_error, now() - interval '3 min 2 s', now() - interval '3 min' FROM webhook_events WHERE event_id = $1
-     UNION ALL SELECT source, event_id, last_error, now() - interval '5 min 2 s', now() - interval '5 min' FROM webhook_events WHERE event_id = $1`,
+     SELECT source, event_id, last_error, now() - interval '5 min 2 s', now() - interval '5 min' FROM webhook_events WHERE event_id = $1
+     UNION ALL SELECT source, event_id, last_error, now() - interval '3 min 2 s', now() - interval '3 min' FROM webhook_events WHERE event_id = $1`,
     [shown.retrying.id],
   );
   await sql(
@@ -224,10 +224,10 @@ async function storeOperations(sql: Sql): Promise<void> {
   await sql(
     `INSERT INTO alerts (kind, source, topic, error_class, facts, began_at, raised_at, acknowledged_at, acknowledged_by) VALUES
      ('dead_letters', 'stripe', 'charge.refunded', 'TypeError', '{"count": 215}', now() - interval '2 h', now() - interval '2 h', NULL, NULL),
-     ('dead_letters', 'paddle', 'subscription.updated', 'error', '{"count": 8}', now() - interval '9 h', now() - interval '9 h', now() - interval '8 h', 'Grace')`,
+     ('dead_letters', 'paddle', 'subscription.updated', 'DatabaseError', '{"count": 8}', now() - interval '9 h', now() - interval '9 h', now() - interval '8 h', 'Grace')`,
   );
   await sql(
-    `INSERT INTO pauses (source, topic, reason, paused_at, paused_by) VALUES ('shopify', 'orders/*', 'the warehouse moves, until 14:00', now() - interval '50 min', 'Grace')`,
+    `INSERT INTO pauses (source, topic, reason, paused_at, paused_by) VALUES ('slack', 'message.*', 'the bot gets a new token today', now() - interval '50 min', 'Grace')`,
   );
   await sql(
     `INSERT INTO operator_actions (operator, action, filter, reason, matched, done, began_at, ended_at) VALUES

@@ -11,6 +11,7 @@ import { atEnd } from '../support/at-end.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { captureLog, openSession, sha256 } from '../support/inbox.ts';
 import { startProcess } from '../support/processes.ts';
+import { hostileQueries, storeHostileRows } from './hostile.ts';
 
 const operatorPassword = 'sixteen-letters-of-ops';
 const readerPassword = 'sixteen-letters-to-read';
@@ -537,33 +538,6 @@ t.test('after 3 s a page says that the database took too long, and what is unkno
 
 // --- Nothing that anybody sends becomes markup ---
 
-const attacks = [
-  '<script>alert(1)</script>',
-  '"><img src=x onerror=alert(1)>',
-  "' onmouseover='alert(1)",
-  '</pre></details></textarea></title><svg/onload=alert(1)>',
-  '<!--',
-  ']]>',
-  '&lt;b&gt;',
-  '&#60;script&#62;',
-  'javascript:alert(1)',
-  '$' + '{7*7}',
-  '{{7*7}}',
-  '\u202e\u2066gpj.exe',
-  '\x1b[2J',
-  '<a href="javascript:alert(1)" hx-get="/x" hx-on:click="alert(1)" style="x">',
-  '<meta http-equiv=refresh content=0>',
-  '<base href=//evil.example>',
-  '<iframe srcdoc=x>',
-  '`',
-  '\\',
-  '%3Cscript%3E',
-];
-const hostile = Array.from(
-  { length: 200 },
-  (_, n) => `${attacks[n % attacks.length]}${'<b '.repeat(n % 7)}${n}`,
-);
-
 const elements = new Set(
   'html head meta title link script body a svg path rect header nav ul li div button span form main h1 h2 p table caption thead tbody tr th td details summary pre code kbd dl dt dd ol section strong time input label fieldset legend datalist option dialog progress br'.split(
     ' ',
@@ -596,41 +570,7 @@ function foreignMarkup(body: string): string[] {
 t.test(
   '200 hostile payloads, names and errors: no markup but ours, and a strict policy on every page',
   async (t) => {
-    for (const [n, text] of hostile.entries()) {
-      const status = (['FAILED', 'PENDING', 'IGNORED', 'PROCESSED'] as const)[n % 4]!;
-      const plain = text.replaceAll('\0', '');
-      await store([
-        {
-          ...{
-            id: `${plain} ${n}`,
-            status,
-            topic: plain.slice(0, 200),
-            source: plain.slice(0, 50),
-            provider: plain,
-          },
-          ...{ payload: JSON.stringify({ [plain]: [plain, { [`${plain}k`]: plain }], n: 1 }), entity: plain },
-          ...{
-            headers: JSON.stringify({ [plain]: plain }),
-            error: status === 'PROCESSED' ? undefined : plain,
-          },
-          ...(status === 'IGNORED' ? { ignored_reason: plain } : {}),
-        },
-      ]);
-    }
-    await sql(
-      'INSERT INTO failed_attempts (source, event_id, error, stack) SELECT source, event_id, topic, topic FROM webhook_events',
-    );
-    await sql(`INSERT INTO rejected_requests (source, reason, detail, request_id, received_at, body_bytes)
-    SELECT source, topic, topic, topic, now(), 1 FROM webhook_events`);
-    await sql(
-      `INSERT INTO postbell_processes (process_id, kind, host, version) SELECT gen_random_uuid(), 'worker', topic, topic FROM webhook_events`,
-    );
-    await sql(`INSERT INTO operator_actions (operator, action, filter, matched, reason)
-    SELECT left(topic, 60), 'ignore', jsonb_build_object('source', source, 'topic', topic), 1, left(topic, 60) FROM webhook_events`);
-    const eventPages = (await sql('SELECT source, event_id FROM webhook_events')).map(
-      ({ source, event_id }) =>
-        `/ops/event?${new URLSearchParams({ source: String(source), id: String(event_id) })}`,
-    );
+    const eventPages = await storeHostileRows(sql);
     const lists = [
       '',
       '/events',
@@ -640,26 +580,8 @@ t.test(
       '/events?status=FAILED',
       '/replay?status=FAILED',
     ];
-    const queries = attacks.flatMap((text) => {
-      const query = new URLSearchParams({
-        source: text,
-        topic: text,
-        since: text,
-        path: text,
-        value: text,
-        error: text,
-        id: text,
-      });
-      return [
-        `/ops/events?${query}`,
-        `/ops/none?${query}`,
-        `/ops/rejections?${query}`,
-        `/ops/dead-letters?${query}`,
-        `/ops/login?next=${encodeURIComponent(text)}`,
-      ];
-    });
     const name = basic(operatorPassword, '<b onload="x">');
-    for (const path of [...lists.map((page) => `/ops${page}`), ...eventPages, ...queries]) {
+    for (const path of [...lists.map((page) => `/ops${page}`), ...eventPages, ...hostileQueries]) {
       const answer = await ask(path, { headers: name });
       const found = foreignMarkup(answer.body);
       if (found.length > 0) t.same(found, [], path);
