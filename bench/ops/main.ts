@@ -9,7 +9,7 @@ import { prepare, templateOf } from '../measure/stage.ts';
 import { withSession } from '../session.ts';
 import { postbell } from '../systems/postbell.ts';
 import { countHours, fillEvents } from './fill.ts';
-import { explain, recordStatements } from './statements.ts';
+import { explain, type Plan, recordStatements } from './statements.ts';
 
 const usage = `Usage: npx node bench/ops/main.ts [options]
 
@@ -106,9 +106,9 @@ async function measurePages(url: string, query: Query, runs: number): Promise<vo
     const p50Ms = times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
     results.push({ title, status, p50Ms });
     const shownStatus = status === 200 ? '' : ` (${status})`;
-    const plans = await Promise.all(
-      statements.map((statement) => explain(query, statement, runs).catch((error: Error) => error)),
-    );
+    const plans: (Plan | Error)[] = [];
+    for (const statement of statements)
+      plans.push(await explain(query, statement, runs).catch((error: Error) => error));
     for (const [index, plan] of plans.entries()) {
       const page = index === 0 ? `${title}${shownStatus} | ${p50Ms.toFixed(0)}` : ' | ';
       const what = `\`${nameOf(statements[index]!.text)}\``;
@@ -129,10 +129,11 @@ async function measurePages(url: string, query: Query, runs: number): Promise<vo
   );
 }
 
-/** The first words, and the table that it reads. */
+/** What it reads. */
 function nameOf(text: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').trim();
-  return `${line.slice(0, 40).replaceAll('|', '/')} … ${/FROM (?:\w+\.)?"?(\w{4,})/.exec(line)?.[1] ?? ''}`;
+  const tables = [...text.matchAll(/(?:FROM|JOIN) (?:"?\w+"?\.)?"?(\w{4,})/g)].map(([, table]) => table!);
+  const isCount = /^\s*SELECT (source, )?count\(\*\)/.test(text);
+  return `${[...new Set(tables)].slice(0, 2).join(', ') || 'the time'}${isCount ? ', counted' : ''}`;
 }
 
 async function main(events: number, runs: number): Promise<void> {

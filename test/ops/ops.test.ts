@@ -406,6 +406,14 @@ t.test(
   },
 );
 
+t.test('errors that differ in numbers, line breaks and spaces only are one group', async (t) => {
+  await store([
+    { id: 'evt_1', status: 'FAILED', error: 'Error: a\n\n  order 17\tis gone ' },
+    { id: 'evt_2', status: 'FAILED', error: 'Error: a order 18 is gone' },
+  ]);
+  t.match((await read('/ops/dead-letters')).body, '2 events in 1 group,');
+});
+
 t.test(
   'a replay that was left unfinished goes on where it was; PROCESSED events are warned of',
   async (t) => {
