@@ -25,6 +25,7 @@ const paths = ['/ops', '/ops/events', '/ops/events?status=FAILED', '/ops/dead-le
 const say = (text: string) => void process.stdout.write(`${text}\n`);
 
 interface RunResult {
+  accepted: number;
   acceptedPerSecond: number;
   p99Ms: number;
   webUs: number;
@@ -72,7 +73,7 @@ async function measure(
   ending.abort();
   const { pages, failedPages } = (await reading) ?? { pages: 0, failedPages: 0 };
   const result = {
-    ...{ acceptedPerSecond, p99Ms, pages, failedPages },
+    ...{ accepted, acceptedPerSecond, p99Ms, pages, failedPages },
     webUs: cpuUsPerEvent(webBefore, webAfter, accepted)!,
     storeUs: cpuUsPerEvent(storeBefore, storeAfter, accepted)!,
   };
@@ -101,9 +102,17 @@ async function measurePairs(run: Run, pairs: number, seconds: number): Promise<v
       });
     const ratio = (of: (result: RunResult) => number) =>
       median(found.map(({ without, beside }) => of(beside) / of(without))).toFixed(2);
+    // Independent of how many events the machine accepts meanwhile.
+    const msPerPage = (of: (result: RunResult) => number) =>
+      median(
+        found.map(
+          ({ without, beside }) => ((of(beside) - of(without)) * beside.accepted) / 1_000 / beside.pages,
+        ),
+      ).toFixed(0);
     say(
       `\nwith ten open pages, median of ${pairs} pairs: accepted/s × ${ratio((result) => result.acceptedPerSecond)}, ` +
-        `CPU of web per event × ${ratio((result) => result.webUs)}, of Postgres × ${ratio((result) => result.storeUs)}`,
+        `CPU of web per event × ${ratio((result) => result.webUs)}, of Postgres × ${ratio((result) => result.storeUs)}; ` +
+        `a page costs ${msPerPage((result) => result.webUs)} ms of CPU in web, ${msPerPage((result) => result.storeUs)} ms in Postgres`,
     );
   } finally {
     await web.stop();

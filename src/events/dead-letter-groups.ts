@@ -28,12 +28,16 @@ export async function groupDeadLetters(
     text: `WITH newest AS (
         SELECT source, topic, left(last_error, 200) AS error, received_at FROM {inbox}.webhook_events
         WHERE status = 'FAILED' AND ($2::text IS NULL OR source = $2) ORDER BY received_at DESC LIMIT ${maxGrouped}
+      ), texts AS (
+        -- Most errors are repeated word by word: the expressions of errorGroup are the dearest part.
+        SELECT source, topic, error, count(*) AS events, min(received_at) AS oldest_at, max(received_at) AS newest_at
+        FROM newest GROUP BY source, topic, error
       )
       SELECT source, topic, ${errorGroup('error')} AS "errorGroup",
-        (array_agg(error ORDER BY received_at DESC))[1] AS error, count(*)::int AS count,
-        min(received_at) AS "oldestReceivedAt", max(received_at) AS "newestReceivedAt",
-        (count(*) OVER ())::int AS "groupCount", (sum(count(*)) OVER ())::int AS grouped
-      FROM newest GROUP BY source, topic, ${errorGroup('error')} ORDER BY count DESC, max(received_at) DESC LIMIT $1`,
+        (array_agg(error ORDER BY newest_at DESC))[1] AS error, sum(events)::int AS count,
+        min(oldest_at) AS "oldestReceivedAt", max(newest_at) AS "newestReceivedAt",
+        (count(*) OVER ())::int AS "groupCount", (sum(sum(events)) OVER ())::int AS grouped
+      FROM texts GROUP BY source, topic, ${errorGroup('error')} ORDER BY count DESC, max(newest_at) DESC LIMIT $1`,
     values: [limit, source ?? null],
   });
   const { groupCount = 0, grouped = 0 } = rows[0] ?? {};

@@ -69,6 +69,9 @@ t.test('an hour on call: overview, group, rehearsal, replay of 500, all PROCESSE
   t.equal((await page.textContent('h1'))?.trim(), '500 dead letters (stripe 500).');
   await page.click('h1 a');
   await page.click('text=See them');
+  await page.waitForURL(/\/ops\/events/);
+  // Shown by the script that listens for keys.
+  await page.waitForSelector('#live');
   await page.keyboard.press('j');
   await page.keyboard.press('Enter');
   await page.waitForSelector('.timeline');
