@@ -59,16 +59,16 @@ t.test('two workers share two lanes, and other events pass', async (t) => {
   const { handler, counts } = limited(2);
   let passed = 0;
   const free = defineHandler({ provider: 'stripe', topic: 'free', handle: async () => void passed++ });
-  await storeEvents(inbox, some(200, 'crm.sync'), 16);
+  await storeEvents(inbox, some(80, 'crm.sync'), 16);
   await storeEvents(inbox, some(100, 'free'), 16);
   startOn(t, inbox, [handler, free]);
   startOn(t, other, [handler, free]);
   await waitForProcessed(inbox, 'free', 100);
-  t.ok(counts.ran.length < 200, `the others were done after ${counts.ran.length} of 200 limited runs`);
-  await waitForProcessed(inbox, 'crm.sync', 200);
+  t.ok(counts.ran.length < 80, `the others were done after ${counts.ran.length} of 80 limited runs`);
+  await waitForProcessed(inbox, 'crm.sync', 80);
   t.equal(counts.most, 2, 'both lanes were used, and no more');
-  t.equal(counts.ran.length, 200);
-  t.equal(new Set(counts.ran).size, 200, 'each event ran once');
+  t.equal(counts.ran.length, 80);
+  t.equal(new Set(counts.ran).size, 80, 'each event ran once');
   t.equal(passed, 100);
 });
 
@@ -111,18 +111,39 @@ t.test('a batch counts as one run', async (t) => {
   t.ok(sizes.some((size) => size > 1), `batches of ${sizes.join()}`);
 });
 
-t.test('an event whose row is locked gives its lane to the others', async (t) => {
+t.test('an event whose row is locked gives its lane to others, and waits for a lane afterwards', async (t) => {
   const inbox = await openInbox(t);
-  const { handler } = limited(1);
-  const events = some(8, 'crm.sync');
-  await storeEvents(inbox, events, 8);
+  const gates = { first: makeGate(), last: makeGate() };
+  const { handler, counts } = limited(1);
+  const gated = defineHandler({
+    ...handler,
+    handle: async (context) => {
+      if (context.event.topic === 'crm.first') await gates.first.pass();
+      if (context.event.topic === 'crm.last') await gates.last.pass();
+      await handler.handle(context);
+    },
+  });
+  const [first, locked, last] = ['first', 'locked', 'last'].map((name) => newEvent({ topic: `crm.${name}` }));
+  await storeEvents(inbox, [first!, locked!, ...some(6, 'crm.sync')], 8);
+  startOn(t, inbox, [gated]);
+  await waitFor(() => gates.first.arrived() === 1, { what: 'the first event to run' });
   const operator = await openSession(t, inbox.url);
   await operator('BEGIN');
-  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [events[0]!.eventId]);
-  startOn(t, inbox, [handler]);
-  await waitForProcessed(inbox, 'crm.sync', 7);
+  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [locked!.eventId]);
+  gates.first.open();
+  await waitForProcessed(inbox, 'crm.sync', 6);
+  await storeEvents(inbox, [last!]);
+  await waitFor(() => gates.last.arrived() === 1, { what: 'another event to hold the lane' });
   await operator('COMMIT');
-  await waitForProcessed(inbox, 'crm.sync', 8);
+  const isWaiting = async () =>
+    (await openJobsOf(inbox, locked!)).some(
+      ({ name, state }) => name === 'webhooks-limited' && state === 'created',
+    );
+  await waitFor(isWaiting, { what: 'the event to wait for a lane' });
+  gates.last.open();
+  await waitForProcessed(inbox, 'crm.locked', 1);
+  await waitForProcessed(inbox, 'crm.last', 1);
+  t.equal(counts.most, 1);
 });
 
 t.test('a failure leaves the lane, comes back to it, and costs one failure', async (t) => {
@@ -179,18 +200,41 @@ t.test('a lane that an isolated event holds is not given to another', async (t) 
       await gate.pass();
     },
   });
+  const free = defineHandler({ provider: 'stripe', topic: 'free', handle: async () => {} });
   const [isolated, other] = some(2, 'crm.sync');
   await storeEvents(inbox, [isolated!]);
   await inbox.sql(`UPDATE pgboss.job SET name = 'webhooks-isolated'`);
   startOn(t, inbox, [handler]);
   await waitFor(() => started.length === 1, { what: 'the isolated event to run' });
   await storeEvents(inbox, [other!]);
-  startOn(t, await openInboxOn(t, inbox.url), [handler]);
+  startOn(t, await openInboxOn(t, inbox.url), [handler, free]);
   const waits = async () => (await openJobsOf(inbox, other!)).some(({ name }) => name === 'webhooks-limited');
   await waitFor(waits, { what: 'the other event to wait for its lane' });
   const looks = `SELECT FROM pgboss.job WHERE name = 'webhooks-isolated' AND group_id = 'crm' AND state = 'active'`;
   t.equal((await inbox.sql(looks)).length, 1, 'the isolated job holds the lane');
+  // A worker looks for lanes before it fetches other jobs.
+  await storeEvents(inbox, some(1, 'free'));
+  await waitForProcessed(inbox, 'free', 1);
   t.strictSame(started, [isolated!.eventId]);
+  gate.open();
+  await waitForProcessed(inbox, 'crm.sync', 2);
+});
+
+t.test('an isolated event waits for a lane that others hold', async (t) => {
+  const inbox = await openInbox(t);
+  const gate = makeGate();
+  const { handler } = limited(1, 0, { handle: () => gate.pass() });
+  const [first, isolated] = some(2, 'crm.sync');
+  await storeEvents(inbox, [first!]);
+  startOn(t, inbox, [handler]);
+  await waitFor(() => gate.arrived() === 1, { what: 'the first event to run' });
+  const [jobId] = await storeEvents(inbox, [isolated!]);
+  await inbox.sql(`UPDATE pgboss.job SET name = 'webhooks-isolated' WHERE id = $1`, [jobId]);
+  startOn(t, await openInboxOn(t, inbox.url), [handler]);
+  const isReleased = async () =>
+    (await openJobsOf(inbox, isolated!)).some(({ id, name }) => id !== jobId && name === 'webhooks-isolated');
+  await waitFor(isReleased, { what: 'the isolated event to get another isolated job' });
+  t.equal(gate.arrived(), 1, 'it did not run');
   gate.open();
   await waitForProcessed(inbox, 'crm.sync', 2);
 });
