@@ -108,43 +108,51 @@ t.test('a batch counts as one run', async (t) => {
   startOn(t, await openInboxOn(t, inbox.url), [handler]);
   await waitForProcessed(inbox, 'crm.sync', 64);
   t.equal(most, 1);
-  t.ok(sizes.some((size) => size > 1), `batches of ${sizes.join()}`);
+  t.ok(
+    sizes.some((size) => size > 1),
+    `batches of ${sizes.join()}`,
+  );
 });
 
-t.test('an event whose row is locked gives its lane to others, and waits for a lane afterwards', async (t) => {
-  const inbox = await openInbox(t);
-  const gates = { first: makeGate(), last: makeGate() };
-  const { handler, counts } = limited(1);
-  const gated = defineHandler({
-    ...handler,
-    handle: async (context) => {
-      if (context.event.topic === 'crm.first') await gates.first.pass();
-      if (context.event.topic === 'crm.last') await gates.last.pass();
-      await handler.handle(context);
-    },
-  });
-  const [first, locked, last] = ['first', 'locked', 'last'].map((name) => newEvent({ topic: `crm.${name}` }));
-  await storeEvents(inbox, [first!, locked!, ...some(6, 'crm.sync')], 8);
-  startOn(t, inbox, [gated]);
-  await waitFor(() => gates.first.arrived() === 1, { what: 'the first event to run' });
-  const operator = await openSession(t, inbox.url);
-  await operator('BEGIN');
-  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [locked!.eventId]);
-  gates.first.open();
-  await waitForProcessed(inbox, 'crm.sync', 6);
-  await storeEvents(inbox, [last!]);
-  await waitFor(() => gates.last.arrived() === 1, { what: 'another event to hold the lane' });
-  await operator('COMMIT');
-  const isWaiting = async () =>
-    (await openJobsOf(inbox, locked!)).some(
-      ({ name, state }) => name === 'webhooks-limited' && state === 'created',
+t.test(
+  'an event whose row is locked gives its lane to others, and waits for a lane afterwards',
+  async (t) => {
+    const inbox = await openInbox(t);
+    const gates = { first: makeGate(), last: makeGate() };
+    const { handler, counts } = limited(1);
+    const gated = defineHandler({
+      ...handler,
+      handle: async (context) => {
+        if (context.event.topic === 'crm.first') await gates.first.pass();
+        if (context.event.topic === 'crm.last') await gates.last.pass();
+        await handler.handle(context);
+      },
+    });
+    const [first, locked, last] = ['first', 'locked', 'last'].map((name) =>
+      newEvent({ topic: `crm.${name}` }),
     );
-  await waitFor(isWaiting, { what: 'the event to wait for a lane' });
-  gates.last.open();
-  await waitForProcessed(inbox, 'crm.locked', 1);
-  await waitForProcessed(inbox, 'crm.last', 1);
-  t.equal(counts.most, 1);
-});
+    await storeEvents(inbox, [first!, locked!, ...some(6, 'crm.sync')], 8);
+    startOn(t, inbox, [gated]);
+    await waitFor(() => gates.first.arrived() === 1, { what: 'the first event to run' });
+    const operator = await openSession(t, inbox.url);
+    await operator('BEGIN');
+    await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [locked!.eventId]);
+    gates.first.open();
+    await waitForProcessed(inbox, 'crm.sync', 6);
+    await storeEvents(inbox, [last!]);
+    await waitFor(() => gates.last.arrived() === 1, { what: 'another event to hold the lane' });
+    await operator('COMMIT');
+    const isWaiting = async () =>
+      (await openJobsOf(inbox, locked!)).some(
+        ({ name, state }) => name === 'webhooks-limited' && state === 'created',
+      );
+    await waitFor(isWaiting, { what: 'the event to wait for a lane' });
+    gates.last.open();
+    await waitForProcessed(inbox, 'crm.locked', 1);
+    await waitForProcessed(inbox, 'crm.last', 1);
+    t.equal(counts.most, 1);
+  },
+);
 
 t.test('a failure leaves the lane, comes back to it, and costs one failure', async (t) => {
   const inbox = await openInbox(t);
@@ -239,20 +247,23 @@ t.test('an isolated event waits for a lane that others hold', async (t) => {
   await waitForProcessed(inbox, 'crm.sync', 2);
 });
 
-t.test('a worker that stops gives its lanes back; without the option the rest runs as other events', async (t) => {
-  const inbox = await openInbox(t);
-  const { handler, counts } = limited(2, 20);
-  await storeEvents(inbox, some(64, 'crm.sync'), 16);
-  const worker = startOn(t, inbox, [handler]);
-  await waitFor(() => counts.ran.length >= 4, { what: 'some runs' });
-  await worker.stop(1_000);
-  const active = `SELECT FROM pgboss.job WHERE state = 'active'`;
-  t.strictSame(await inbox.sql(active), [], 'no job is left with it');
-  const { concurrency: _, ...plain } = handler;
-  startOn(t, inbox, [defineHandler(plain)]);
-  await waitForProcessed(inbox, 'crm.sync', 64);
-  t.equal(counts.ran.length, 64);
-});
+t.test(
+  'a worker that stops gives its lanes back; without the option the rest runs as other events',
+  async (t) => {
+    const inbox = await openInbox(t);
+    const { handler, counts } = limited(2, 20);
+    await storeEvents(inbox, some(64, 'crm.sync'), 16);
+    const worker = startOn(t, inbox, [handler]);
+    await waitFor(() => counts.ran.length >= 4, { what: 'some runs' });
+    await worker.stop(1_000);
+    const active = `SELECT FROM pgboss.job WHERE state = 'active'`;
+    t.strictSame(await inbox.sql(active), [], 'no job is left with it');
+    const { concurrency: _, ...plain } = handler;
+    startOn(t, inbox, [defineHandler(plain)]);
+    await waitForProcessed(inbox, 'crm.sync', 64);
+    t.equal(counts.ran.length, 64);
+  },
+);
 
 t.test('jobs that wait for a lane count as living', async (t) => {
   const inbox = await openInbox(t);
@@ -281,5 +292,13 @@ t.test('what cannot work is named at the start', async (t) => {
   t.throws(() => checkHandlers([a, { ...a, name: 'b', provider: '*' }], 'handlers'), problem);
   for (const other of [{ topic: 'b.*' }, { topic: 'a' }, { provider: 'github' }])
     t.doesNotThrow(() => checkHandlers([a, { ...a, name: 'b', ...other }], 'handlers'));
-  t.doesNotThrow(() => checkHandlers([{ ...a, source: 'x' }, { ...a, name: 'b', source: 'y' }], 'handlers'));
+  t.doesNotThrow(() =>
+    checkHandlers(
+      [
+        { ...a, source: 'x' },
+        { ...a, name: 'b', source: 'y' },
+      ],
+      'handlers',
+    ),
+  );
 });
