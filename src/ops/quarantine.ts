@@ -37,8 +37,10 @@ export async function promotePart({ inbox, sources, storesRawBody }: PageDeps, i
   const until = performance.now() + partMs;
   do {
     const promotion = await inbox.read((tx) => readPromotion<PromoteCounts>(tx, id));
-    const source = promotion && sources.get(promotion.source);
-    if (!source || promotion.isEnded) return;
+    const found = promotion && sources.get(promotion.source);
+    if (!found || promotion.isEnded) return;
+    // A copy has caches of its own: the times of arrival are no clock for the keys that receiving has fetched.
+    const source = { ...found };
     const { after, counts } = promotion.progress ?? { after: '0', counts: nothingPromoted };
     const receiver = await inbox.receiver();
     const slice = await promoteSlice({ database: inbox, receiver, source, storesRawBody }, after);

@@ -84,12 +84,12 @@ t.test('list, status and doctor tell of them', async (t) => {
   t.match(await cli.inside(['quarantine']), {
     code: 0,
     stdout:
-      /github +80 +0\.\d of 10 MB .* wrong_signature \(80\)\n(.*\n)*once .* postbell quarantine promote github\n$/,
+      /github +80 +(< )?0\.\d of 10 MB .* wrong_signature \(80\)\n(.*\n)*once .* postbell quarantine promote github\n$/,
   });
   const [stripe] = (await cli.inside(['quarantine', 'list', 'stripe', '--json'])).documents();
   t.match(stripe, { source: 'stripe', requests: 90, limitMb: 10, refused: 0 });
   t.match(await cli.inside(['status']), {
-    stdout: /quarantine hubspot: 40 requests, 0\.\d of 10 MB, the oldest /,
+    stdout: /quarantine hubspot: 40 requests, (< )?0\.\d of 10 MB, the oldest /,
   });
   const [report] = (await cli.inside(['doctor', '--json'])).documents();
   t.match(
