@@ -54,42 +54,17 @@ interface Waiting {
   requests: KeptRequest[];
   bytes: number;
   refused: Refusals | undefined;
+  /** As `<SOURCE>_QUARANTINE_MB`. */
+  limitBytes: number;
 }
 
-export function createQuarantine({
-  database,
-  log,
-  sources,
-  intervalMs = 1_000,
-}: QuarantineOptions): Quarantine {
-  const bySource = new Map<string, Waiting & { limitBytes: number }>();
+export function createQuarantine({ sources, intervalMs = 1_000, ...deps }: QuarantineOptions): Quarantine {
+  const bySource = new Map<string, Waiting>();
   for (const [name, { quarantineMb }] of sources)
     if (quarantineMb !== undefined)
       bySource.set(name, { requests: [], bytes: 0, refused: undefined, limitBytes: quarantineMb * megabyte });
   const closing = new AbortController();
   let writing: Promise<void> | undefined;
-
-  /** @returns false where the database did not take them: they wait again */
-  async function write(source: string, waiting: Waiting & { limitBytes: number }): Promise<boolean> {
-    const { requests, refused } = takeBatch(waiting);
-    if (requests.length === 0 && !refused) return true;
-    const { limitBytes } = waiting;
-    const limits = { limitBytes, limitBytesPerAddress: limitBytes * shareOfAddress };
-    try {
-      const result = await keepRequests(database, requests, { source, ...limits, refused });
-      if (!result) putBack(waiting, requests, refused);
-      else if (result.refused)
-        log.warn({ source, refused: result.refused.count, reason: result.refused.reason }, noRoom);
-      return result !== undefined;
-    } catch (error) {
-      // A request that Postgres does not take would keep all others waiting.
-      const isBad = /^2[23]/.test(sqlState(error) ?? '');
-      putBack(waiting, isBad ? [] : requests, refused);
-      if (isBad) for (const _ of requests) refuse(waiting, 'rate');
-      log.warn({ source, error: describeError(error).text, isLost: isBad }, 'the quarantine was not written');
-      return isBad;
-    }
-  }
 
   async function writeAll(): Promise<void> {
     const isWaiting = () =>
@@ -97,7 +72,7 @@ export function createQuarantine({
     // The requests of this turn go together, and their answers go first.
     await nextTurn();
     while (isWaiting() && !closing.signal.aborted) {
-      for (const [source, waiting] of bySource) await write(source, waiting);
+      for (const [source, waiting] of bySource) await write(deps, source, waiting);
       await delay(intervalMs, undefined, { signal: closing.signal }).catch(() => {}); // aborted: written by `close`
     }
     writing = undefined;
@@ -125,13 +100,39 @@ export function createQuarantine({
       for (const [source, waiting] of bySource) {
         let failures = 0; // e.g. another process writes at this moment
         while ((waiting.requests.length > 0 || waiting.refused) && failures < maxFailures) {
-          if (await write(source, waiting)) continue;
+          if (await write(deps, source, waiting)) continue;
           failures++;
           await delay(pauseMs);
         }
       }
     },
   };
+}
+
+/** Writes the next requests. @returns false where the database did not take them: they wait again */
+async function write(
+  { database, log }: Pick<QuarantineOptions, 'database' | 'log'>,
+  source: string,
+  waiting: Waiting,
+): Promise<boolean> {
+  const { requests, refused } = takeBatch(waiting);
+  if (requests.length === 0 && !refused) return true;
+  const { limitBytes } = waiting;
+  const limits = { limitBytes, limitBytesPerAddress: limitBytes * shareOfAddress };
+  try {
+    const result = await keepRequests(database, requests, { source, ...limits, refused });
+    if (!result) putBack(waiting, requests, refused);
+    else if (result.refused)
+      log.warn({ source, refused: result.refused.count, reason: result.refused.reason }, noRoom);
+    return result !== undefined;
+  } catch (error) {
+    // A request that Postgres does not take would keep all others waiting.
+    const isBad = /^2[23]/.test(sqlState(error) ?? '');
+    putBack(waiting, isBad ? [] : requests, refused);
+    if (isBad) for (const _ of requests) refuse(waiting, 'rate');
+    log.warn({ source, error: describeError(error).text, isLost: isBad }, 'the quarantine was not written');
+    return isBad && requests.length > 0;
+  }
 }
 
 function refuse(waiting: Waiting, reason: RefusalReason): void {
