@@ -100,6 +100,8 @@ const schema = z.object({
   SAME_BODY_HOURS: integer(defaultSameBodyHours, 0, 87_600),
   /** Days after which PROCESSED and IGNORED events are deleted; their ids stay. 0 keeps the events for ever. */
   PAYLOAD_RETENTION_DAYS: integer(0, 0, 36_500),
+  /** Days that a quarantine keeps rejected requests, for sources with `<SOURCE>_QUARANTINE_MB`. */
+  QUARANTINE_DAYS: integer(7, 1, 90),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */
   POSTBELL_HANDLERS: text(),
   /** Address of your own app: the worker POSTs every event to it (docs/forwarding.md). Needs no handlers. */

@@ -23,7 +23,15 @@ const floors: readonly (readonly string[])[] = [
   ['database/'],
   ['failpoint.ts', 'watchdog.ts'],
   ['config.ts', 'logger.ts', 'tracing.ts'],
-  ['database-url.ts', 'errors.ts', 'exact-json.ts', 'printable.ts', 'supported-node.ts', 'texts.ts'],
+  [
+    'client-address.ts',
+    'database-url.ts',
+    'errors.ts',
+    'exact-json.ts',
+    'printable.ts',
+    'supported-node.ts',
+    'texts.ts',
+  ],
   ['postgres-errors.ts'],
 ];
 

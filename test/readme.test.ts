@@ -69,6 +69,10 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
     );
     await database.query(`INSERT INTO rejection_counts VALUES ('stripe', now(), 'too_old', 1, now())`);
     await database.query(`INSERT INTO pauses (handler) VALUES ('charge-orders')`);
+    await database.query(
+      `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
+       VALUES ('stripe', now(), '', 'wrong_signature', 'r', 'POST', '/', '{}', '', 500)`,
+    );
     const statements = blocks('sql');
     t.ok(statements.length >= 7, 'the cookbook is there');
     for (const statement of statements) {

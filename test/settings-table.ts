@@ -24,6 +24,11 @@ const ofSources: readonly (readonly [string, string, string])[] = [
     '',
     '`run` where equal bodies under different ids are normal and no signature covers the id: every id runs.',
   ],
+  [
+    '`<SOURCE>_QUARANTINE_MB`',
+    '0',
+    'Keeps rejected requests of the source, up to so many MB (1 to 1,000), to be promoted once the secret is right: docs/operations.md.',
+  ],
   ['`<SOURCE>_API_KEY`', '', "Key of the provider's API, for `postbell recover` and RECOVER_MINUTES."],
   ['`<SOURCE>_API_URL`', '', "Address of the provider's API, where it is not the usual one."],
   [

@@ -13,6 +13,7 @@ export const alertKinds = [
   'no_web',
   'connections',
   'database_size',
+  'quarantine_full',
 ] as const;
 
 export type AlertKind = (typeof alertKinds)[number];
@@ -46,6 +47,7 @@ const leastRejected = 3;
 const lostSecretWithinMs = 30 * minuteMs;
 const goneSeconds = { died: 120, stopped: 600 };
 const nearLimit = 0.8;
+const refusedWithinMs = 60 * minuteMs;
 
 export interface Findings {
   conditions: Condition[];
@@ -74,6 +76,7 @@ function findConditions(signals: Signals, settings: RuleSettings, hasWorker: boo
     ...findLostSecrets(signals, bySource),
     ...signals.processes.flatMap(findGone),
     ...findNearLimits(signals, settings),
+    ...findRefused(signals),
   ];
 }
 
@@ -156,6 +159,15 @@ function findGone({ kind, alive, last }: KindOfProcess): Condition[] {
     end: last.wasStopped ? 'stopped' : 'died',
   };
   return [condition(kind === 'web' ? 'no_web' : 'no_worker', facts)];
+}
+
+/** Promoting and deleting make room, and remove the signal. */
+function findRefused({ now, refusals }: Signals): Condition[] {
+  return refusals
+    .filter(({ lastAt }) => now.getTime() - lastAt.getTime() < refusedWithinMs)
+    .map(({ source, refused, reason }) =>
+      condition('quarantine_full', { count: refused, reason }, { source }),
+    );
 }
 
 function findNearLimits({ limits }: Signals, { connectionLimit, sizeLimitBytes }: RuleSettings): Condition[] {

@@ -9,6 +9,7 @@ import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
 import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
+import { createQuarantine } from '../receive/quarantine.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
 import { createRejectionCounter } from '../receive/rejection-counter.ts';
 import { createRejectionLog } from '../receive/rejections.ts';
@@ -60,6 +61,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   metrics.watchInbox(() => sampler?.latest());
   const storedSources = createStoredSources(database, log);
   const rejectionCounter = createRejectionCounter({ database, log });
+  const quarantine = createQuarantine({ database, log, sources });
   const core = createWebhookCore({
     sources,
     waiting,
@@ -68,6 +70,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
     receiver: lateReceiver,
     rejections: createRejectionLog(database, log),
     rejectionCounter,
+    quarantine,
     metrics,
     storesRawBody: config.STORE_RAW_BODY,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
@@ -103,6 +106,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
       return [
         { name: 'receiver', run: () => lateReceiver.close() },
         { name: 'rejection counts', run: () => rejectionCounter.close() },
+        { name: 'quarantine', run: () => quarantine.close() },
         { name: 'queue', run: async () => queue?.stop() },
         { name: 'alerts', run: async () => alerts?.stop() },
         { name: 'liveness', run: async () => liveness?.stop() },

@@ -12,6 +12,7 @@ import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
 import type { PauseOptions, ResumeOptions } from './pause.ts';
+import type { QuarantineOptions } from './quarantine.ts';
 import type { RecoverOptions } from './recover.ts';
 import type { RehearseOptions } from './rehearse.ts';
 import type { ReplayOptions } from './replay.ts';
@@ -212,6 +213,27 @@ const recover: Verb<RecoverOptions> = {
   run: async (io, options, [source = '']) => (await import('./recover.ts')).runRecover(io, source, options),
 };
 
+const quarantine: Verb<QuarantineOptions> = {
+  name: 'quarantine',
+  summary: 'list rejected requests that are kept; promote them once the secret is right; delete them',
+  examples: [
+    'postbell quarantine',
+    'postbell quarantine promote stripe --dry-run',
+    'postbell quarantine delete stripe --yes',
+  ],
+  arguments: [
+    ['[action]', 'list (default), promote: verify again and take in what is right, delete'],
+    ['[source]', 'a source with <SOURCE>_QUARANTINE_MB'],
+  ],
+  flags: [
+    ['--dry-run', 'with promote: only count'],
+    ['-y, --yes', 'do not ask'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [action, source]) =>
+    (await import('./quarantine.ts')).runQuarantine(io, action, source, options),
+};
+
 const send: Verb<SendOptions> = {
   name: 'send',
   summary: 'send a correctly signed delivery, as the provider would',
@@ -302,7 +324,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, ops, start, dev, demo, migrate],
-  ...[status, alerts, events, show, replay, recover, rehearse, pause, resume, send, forward],
+  ...[status, alerts, events, show, replay, recover, quarantine, rehearse, pause, resume, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

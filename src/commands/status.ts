@@ -2,16 +2,19 @@
 import { countOpenAlerts } from '../events/alerts.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
+import { type QuarantineState, readQuarantine } from '../events/quarantine.ts';
 import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import { countWithoutSecret } from '../events/rejection-counts.ts';
 import { readSourceStates, type SourceState } from '../events/source-states.ts';
 import { printable } from '../printable.ts';
+import type { Source } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { describePause } from '../terminal/pauses.ts';
 import { countText, durationText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 import { describeProcesses } from '../terminal/processes.ts';
+import { bytesText } from '../terminal/quarantine.ts';
 
 type WithoutSecret = Awaited<ReturnType<typeof countWithoutSecret>>[number];
 
@@ -26,7 +29,7 @@ const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
   const { sources: active } = parseSources(io.env);
-  const { sources, withoutSecret, pauses, alerts, processes, recoveries } = await withDatabase(
+  const { sources, withoutSecret, pauses, alerts, processes, recoveries, quarantine } = await withDatabase(
     io.env,
     'status',
     async ({ database }) => ({
@@ -37,6 +40,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       pauses: await countWaiting(database),
       alerts: await countOpenAlerts(database),
       recoveries: await listRecoveries(database),
+      quarantine: await readQuarantine(database),
     }),
   );
   const silent = findSilent([...active.keys()], sources);
@@ -48,6 +52,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       pauses,
       alerts,
       recoveries,
+      quarantine,
       silentSources: silent,
       sourcesWithoutSecret: off,
     });
@@ -59,6 +64,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
   printPauses(io, pauses);
   printProcesses(io, processes);
   printRecoveries(io, recoveries);
+  for (const state of quarantine) printQuarantine(io, state, active.get(state.source));
   return 0;
 }
 
@@ -153,4 +159,14 @@ function printRecoveries({ out }: CommandIo, recoveries: readonly Recovery[]): v
     const end = lastError === null ? '' : `; failed: ${printable(lastError)}`;
     printLine(out, `recover ${source}: ${timeText(endedAt ?? startedAt)}, ${counts}${end}`);
   }
+}
+
+function printQuarantine({ out }: CommandIo, state: QuarantineState, source: Source | undefined): void {
+  const { requests, refused, oldestAt } = state;
+  const oldest = oldestAt ? `, the oldest ${agoText(oldestAt)} ago` : '';
+  const noRoom = refused > 0 ? `, ${refused.toLocaleString('en-US')} not kept for want of room` : '';
+  printLine(
+    out,
+    `quarantine ${state.source}: ${countText(requests, 'request')}, ${bytesText(state, source)}${oldest}${noRoom}; postbell quarantine`,
+  );
 }

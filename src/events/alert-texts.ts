@@ -42,6 +42,10 @@ const texts: Record<string, (alert: ToldAlert) => AlertText> = {
     sentence: `the database has ${gigabytes(facts.count)} of ${gigabytes(Number(facts.limit))} GB`,
     command: 'postbell doctor',
   }),
+  quarantine_full: ({ source, facts }) => ({
+    sentence: `the quarantine of ${source} has no room: ${countText(facts.count, 'rejected request')} not kept (${facts.reason})`,
+    command: `postbell quarantine list ${source}`,
+  }),
   test: () => ({ sentence: 'this is a test of `postbell alerts test`', command: 'postbell alerts' }),
 };
 

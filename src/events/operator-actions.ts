@@ -3,7 +3,7 @@ import type { Queryable } from '../database/database.ts';
 import type { EventFilter } from './filter.ts';
 import { type ArrivalCursor, replayMatching } from './queries.ts';
 
-export type OperatorActionKind = 'replay' | 'run_now' | 'ignore';
+export type OperatorActionKind = 'replay' | 'run_now' | 'ignore' | 'promote';
 
 export interface OperatorAction {
   id: number;
@@ -47,15 +47,19 @@ export async function recordAction(
   });
 }
 
-/** Records the start of a replay of at most `matched` events; `continueReplay` does it. @returns its id */
-export async function beginReplay(
+/**
+ * Records the start of a change in slices of at most `matched` events or requests; `continueReplay` does a replay,
+ * `recordPromoted` records what was promoted. @returns its id
+ */
+export async function beginAction(
   tx: Queryable,
+  action: 'replay' | 'promote',
   { operator, filter, matched }: Pick<OperatorAction, 'operator' | 'filter' | 'matched'>,
 ): Promise<number> {
   const { rows } = await tx.query<{ id: number }>({
     text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, matched)
-      VALUES ($1, 'replay', $2, $3) RETURNING id::int`,
-    values: [operator, JSON.stringify(filter), matched],
+      VALUES ($1, $2, $3, $4) RETURNING id::int`,
+    values: [operator, action, JSON.stringify(filter), matched],
   });
   return rows[0]!.id;
 }
@@ -86,6 +90,42 @@ export async function continueReplay(tx: Queryable, id: number): Promise<boolean
     values: [id, count, next ? JSON.stringify(next) : null, isLast],
   });
   return !isLast;
+}
+
+/** How far a promotion is. */
+export interface PromotionProgress<Counts> {
+  /** Id of the last request that was looked at. */
+  after: string;
+  counts: Counts;
+}
+
+/** @returns undefined where the promotion has ended; `progress` is null before its first slice */
+export async function readPromotion<Counts>(
+  database: Queryable,
+  id: number,
+): Promise<{ source: string; progress: PromotionProgress<Counts> | null; isEnded: boolean } | undefined> {
+  type Row = { source: string; progress: PromotionProgress<Counts> | null; isEnded: boolean };
+  const { rows } = await database.query<Row & Record<string, unknown>>({
+    text: `SELECT filter ->> 'source' AS source, cursor AS progress, ended_at IS NOT NULL AS "isEnded"
+      FROM {inbox}.operator_actions WHERE id = $1 AND action = 'promote'`,
+    values: [id],
+  });
+  return rows[0];
+}
+
+/** @param before as it was read: of two pages that go on at once, one counts */
+export async function recordPromoted<Counts>(
+  tx: Queryable,
+  id: number,
+  before: PromotionProgress<Counts> | null,
+  { progress, done, isLast }: { progress: PromotionProgress<Counts> | null; done: number; isLast: boolean },
+): Promise<void> {
+  await tx.query({
+    text: `UPDATE {inbox}.operator_actions SET done = least(matched, $2), cursor = $3,
+        ended_at = CASE WHEN $4::boolean THEN now() END
+      WHERE id = $1 AND ended_at IS NULL AND cursor IS NOT DISTINCT FROM $5::jsonb`,
+    values: [id, done, progress && JSON.stringify(progress), isLast, before && JSON.stringify(before)],
+  });
 }
 
 /** Newest first. */

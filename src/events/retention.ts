@@ -51,6 +51,20 @@ export async function purgeEvents(
   return rows[0]!;
 }
 
+/** Deletes up to `limit` requests that have been in quarantine for `days`. @returns their number */
+export async function purgeQuarantine(
+  database: Queryable,
+  { days, limit }: { days: number; limit: number },
+): Promise<number> {
+  // Ids are in the order of arrival, but for a second: the oldest are the first.
+  const { rowCount } = await database.query({
+    text: `DELETE FROM {inbox}.quarantined_requests WHERE arrived_at < now() - make_interval(days => $1)
+      AND id IN (SELECT id FROM {inbox}.quarantined_requests ORDER BY id LIMIT $2)`,
+    values: [days, limit],
+  });
+  return rowCount ?? 0;
+}
+
 export interface Tombstone extends EventKey {
   /** As 2026-11-25; null: it was IGNORED. */
   processedOn: string | null;

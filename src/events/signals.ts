@@ -12,6 +12,7 @@ export interface Signals {
   rejections: RejectionSlot[];
   processes: KindOfProcess[];
   limits: DatabaseLimits;
+  refusals: QuarantineRefusals[];
 }
 
 export interface DeadLetterGroup {
@@ -45,6 +46,14 @@ export interface RejectionSlot {
   lastAt: Date;
 }
 
+/** Rejected requests for which a quarantine had no room. */
+export interface QuarantineRefusals {
+  source: string;
+  refused: number;
+  reason: string;
+  lastAt: Date;
+}
+
 export interface DatabaseLimits {
   /** Client connections to this database. */
   connections: number;
@@ -72,6 +81,7 @@ export async function readSignals(database: Queryable, options: SignalOptions): 
     rejections: await readRejections(database),
     processes: await readProcesses(database),
     limits: await readLimits(database, options.readsSize),
+    refusals: await readRefusals(database),
   };
 }
 
@@ -116,6 +126,13 @@ async function readRejections(database: Queryable): Promise<RejectionSlot[]> {
       FROM {inbox}.rejection_counts WHERE slot_at > now() - make_interval(days => $1) ORDER BY slot_at, source, reason`,
     values: [rejectionsOfDays],
   });
+  return rows;
+}
+
+async function readRefusals(database: Queryable): Promise<QuarantineRefusals[]> {
+  const { rows } = await database.query<QuarantineRefusals & Record<string, unknown>>(
+    `SELECT source, refused, reason, last_at AS "lastAt" FROM {inbox}.quarantine_refusals ORDER BY source`,
+  );
   return rows;
 }
 

@@ -1,4 +1,5 @@
 // Records each request on a webhook route: its metrics, its log line, and for a rejection a row for `postbell doctor`.
+import { clientAddress } from '../client-address.ts';
 import { createUnredactedLogger, type Logger } from '../logger.ts';
 import {
   type Delivery,
@@ -7,6 +8,7 @@ import {
   type Rejection,
   type Source,
 } from '../providers/index.ts';
+import type { Quarantine } from '../receive/quarantine.ts';
 import type { RejectionCounter } from '../receive/rejection-counter.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
 import type { Metrics } from './metrics.ts';
@@ -17,6 +19,7 @@ export interface DeliveryRecordsDeps {
   sources: ReadonlyMap<string, Source>;
   rejections: RejectionLog;
   rejectionCounter: Pick<RejectionCounter, 'count'>;
+  quarantine: Pick<Quarantine, 'keep'>;
   metrics: Metrics;
   log: Logger;
   now?: () => Date;
@@ -45,7 +48,7 @@ export interface DeliveryRecords {
 const maxInteger = 2 ** 31 - 1;
 
 export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecords {
-  const { sources, rejections, rejectionCounter, metrics } = deps;
+  const { sources, rejections, rejectionCounter, quarantine, metrics } = deps;
   const lines = createUnredactedLogger(deps.log);
   return {
     finished: (request, { source, outcome, startedAtMs, drafts }) => {
@@ -73,6 +76,13 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         },
         () => diagnoseRejection(source, delivery, rejection, sources.values()),
       );
+      quarantine.keep({
+        source,
+        delivery,
+        rejection,
+        requestId: request.id,
+        address: () => addressOf(request),
+      });
     },
     unread: (request, source, reason, detail) => {
       rejectionCounter.count(source, reason);
@@ -87,6 +97,10 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
       });
     },
   };
+}
+
+function addressOf({ peer, headers }: WebhookRequest): string {
+  return clientAddress(peer?.(), headers['x-forwarded-for']?.join() ?? '');
 }
 
 function eventFields([first, ...others]: readonly EventDraft[]) {

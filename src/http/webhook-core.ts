@@ -39,6 +39,8 @@ export interface WebhookRequest {
   url: string;
   /** As Node's `headersDistinct`. */
   headers: Delivery['headers'];
+  /** The address that the connection comes from; absent where the server does not tell. Called for few requests. */
+  peer?: () => string | undefined;
 }
 
 /** A complete answer; the adapter adds the headers of every response. */

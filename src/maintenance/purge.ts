@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { takeTurn } from '../events/locks.ts';
-import { purgeEvents, readCutoff } from '../events/retention.ts';
+import { purgeEvents, purgeQuarantine, readCutoff } from '../events/retention.ts';
 import type { Logger } from '../logger.ts';
 import type { BackgroundTask } from './background-tasks.ts';
 
@@ -72,6 +72,27 @@ export function purgeTask(options: PurgeOptions): BackgroundTask {
       if (isFull) fullPassAt = startedAt + fullPassIntervalMs;
       doneUpTo = before;
       if (events) options.log.info({ events }, 'events older than PAYLOAD_RETENTION_DAYS were purged');
+    },
+  };
+}
+
+const quarantineIntervalMs = 600_000;
+
+/** Also for a source whose quarantine was turned off: what it holds must not stay for ever. @param days as QUARANTINE_DAYS */
+export function quarantinePurgeTask({
+  database,
+  log,
+  days,
+}: Pick<PurgeOptions, 'database' | 'log'> & { days: number }): BackgroundTask {
+  return {
+    name: 'quarantine purge',
+    intervalMs: quarantineIntervalMs,
+    failureMessage: 'old requests in quarantine could not be deleted',
+    pass: async (signal) => {
+      let requests = 0;
+      for (let count = batchSize; count === batchSize && !signal.aborted; requests += count)
+        count = await purgeQuarantine(database, { days, limit: batchSize });
+      if (requests > 0) log.warn({ requests }, 'requests in quarantine were deleted after QUARANTINE_DAYS');
     },
   };
 }

@@ -4,11 +4,14 @@ import { type BackgroundTask, startTasks } from './background-tasks.ts';
 import { countTask } from './count.ts';
 import type { DeadLetterDeps } from './dead-letters.ts';
 import { resumeTask, resumeTaskName } from './pauses.ts';
-import { purgeTask, purgeTaskName } from './purge.ts';
+import { purgeTask, purgeTaskName, quarantinePurgeTask } from './purge.ts';
 import { reconcileTasks, taskNames } from './reconcile.ts';
 
 export interface MaintenanceOptions extends DeadLetterDeps {
-  config: Pick<Config, 'RECONCILE_SECONDS' | 'SUPERVISE_SECONDS' | 'PAYLOAD_RETENTION_DAYS'>;
+  config: Pick<
+    Config,
+    'RECONCILE_SECONDS' | 'SUPERVISE_SECONDS' | 'PAYLOAD_RETENTION_DAYS' | 'QUARANTINE_DAYS'
+  >;
 }
 
 export interface Maintenance {
@@ -31,6 +34,7 @@ export function startMaintenance({ config, ...deps }: MaintenanceOptions): Maint
     }),
     countTask({ ...deps, onCounted: () => tasks.wake(purgeTaskName) }),
     resumeTask({ ...deps, intervalMs: config.RECONCILE_SECONDS * 1_000 }),
+    quarantinePurgeTask({ ...deps, days: config.QUARANTINE_DAYS }),
     ...(retentionMs > 0 ? [purgeTask({ ...deps, retentionMs })] : []),
   ];
   const tasks = startTasks(list, deps.log);

@@ -18,7 +18,12 @@ import type { PageDeps } from './plugin.ts';
 import { opsUrl } from './urls.ts';
 
 const shownActions = 100;
-const words: Record<OperatorActionKind, string> = { replay: 'Replay', run_now: 'Run now', ignore: 'Ignore' };
+const words: Record<OperatorActionKind, string> = {
+  replay: 'Replay',
+  run_now: 'Run now',
+  ignore: 'Ignore',
+  promote: 'Promote',
+};
 
 export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
   app.get('/actions', async (request, reply) => {
@@ -48,7 +53,7 @@ function actionRow(action: OperatorAction, now: Date): Html {
   const events =
     source !== undefined && eventId !== undefined
       ? html`<a class="id" href="${eventUrl({ source, eventId })}">${eventId}</a> of ${source}`
-      : html`<a href="${opsUrl('/action', { id })}">${describeFilter(filter)}</a>`;
+      : html`<a href="${opsUrl('/action', { id })}">${action.action === 'promote' ? `quarantine of ${source}` : describeFilter(filter)}</a>`;
   return html`<tr><td data-label="When">${ago(beganAt, now)}</td><td data-label="Who">${operator}</td>
 <td data-label="Action">${words[action.action]}</td><td data-label="Events">${events}${reason && html`<br><span class="hint">${reason}</span>`}</td>
 <td data-label="Done" class="number">${number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</td></tr>
@@ -57,18 +62,33 @@ function actionRow(action: OperatorAction, now: Date): Html {
 
 function progress(action: OperatorAction, mayGoOn: boolean, now: Date): Html {
   const { id, operator, filter, matched, done, beganAt, endedAt } = action;
-  const left = matched - done;
-  const state = endedAt
-    ? html`<p class="big">${countText(done, 'event')} ${done === 1 ? 'is' : 'are'} PENDING again; a running worker takes them at once.</p>
-${left > 0 && html`<p>${countText(left, 'event')} fewer than counted: another session holds or has changed them. Look at the list again.</p>`}`
-    : html`<p class="big">${number(done)} of ${countText(matched, 'event')} so far.</p>`;
+  const isPromotion = action.action === 'promote';
   // Without JavaScript a person presses the button for each part; with it the form sends itself.
   const goOn =
     !endedAt && mayGoOn
       ? html`<form method="post" action="${opsUrl('/action', { id })}" data-go-on><button class="primary">Go on</button></form>`
       : undefined;
-  return html`<div class="card question">${state}
-<progress value="${done}" max="${Math.max(1, matched)}" aria-label="Replayed events"></progress>
-<p class="hint">${describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
-<div class="actions">${goOn}<a href="${opsUrl('/dead-letters')}">Dead letters</a><a href="${opsUrl('')}">Overview</a></div></div>`;
+  const back = isPromotion
+    ? html`<a href="${opsUrl('/rejections')}">Rejections</a>`
+    : html`<a href="${opsUrl('/dead-letters')}">Dead letters</a>`;
+  return html`<div class="card question">${isPromotion ? promotionState(action) : replayState(action)}
+<progress value="${done}" max="${Math.max(1, matched)}" aria-label="${isPromotion ? 'Promoted requests' : 'Replayed events'}"></progress>
+<p class="hint">${isPromotion ? `Quarantine of ${filter.source}` : describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
+<div class="actions">${goOn}${back}<a href="${opsUrl('')}">Overview</a></div></div>`;
+}
+
+function replayState({ matched, done, endedAt }: OperatorAction): Html {
+  const left = matched - done;
+  return endedAt
+    ? html`<p class="big">${countText(done, 'event')} ${done === 1 ? 'is' : 'are'} PENDING again; a running worker takes them at once.</p>
+${left > 0 && html`<p>${countText(left, 'event')} fewer than counted: another session holds or has changed them. Look at the list again.</p>`}`
+    : html`<p class="big">${number(done)} of ${countText(matched, 'event')} so far.</p>`;
+}
+
+function promotionState({ matched, done, endedAt, filter }: OperatorAction): Html {
+  const left = matched - done;
+  return endedAt
+    ? html`<p class="big">${number(done)} of ${countText(matched, 'request')} left the quarantine; a running worker runs their events.</p>
+${left > 0 && html`<p>${countText(left, 'request')} stay${left === 1 && 's'}: the secrets of ${filter.source} do not verify them.</p>`}`
+    : html`<p class="big">${number(done)} of ${countText(matched, 'request')} so far.</p>`;
 }

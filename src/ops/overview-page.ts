@@ -1,4 +1,4 @@
-// The first page: what is wrong now in one sentence, then each source, the processes, and replays that were left unfinished.
+// The first page: what is wrong now in one sentence, then each source, the processes, and replays and promotions that were left unfinished.
 import type { FastifyInstance } from 'fastify';
 import type { OperatorAction } from '../events/operator-actions.ts';
 import type { KindOfProcess } from '../events/processes.ts';
@@ -84,8 +84,8 @@ function processList(processes: readonly KindOfProcess[]): Html {
 
 function openActionList(actions: readonly OperatorAction[]): Html | undefined {
   if (actions.length === 0) return undefined;
-  return html`<section><h2>Unfinished replays</h2><ul class="plain">${actions.map(
-    ({ id, done, matched, filter, operator }) =>
-      html`<li><a href="${opsUrl('/action', { id })}">${number(done)} of ${countText(matched, 'event')}</a> ${describeFilter(filter)} <span class="hint">begun by ${operator}</span></li>`,
+  return html`<section><h2>Unfinished replays and promotions</h2><ul class="plain">${actions.map(
+    ({ id, action, done, matched, filter, operator }) =>
+      html`<li><a href="${opsUrl('/action', { id })}">${number(done)} of ${action === 'promote' ? countText(matched, 'request') : countText(matched, 'event')}</a> ${action === 'promote' ? `Quarantine of ${filter.source}` : describeFilter(filter)} <span class="hint">begun by ${operator}</span></li>`,
   )}</ul></section>`;
 }

@@ -23,6 +23,7 @@ import { html } from './html.ts';
 import { type OpsInbox, openOpsInbox, SlowError } from './inbox.ts';
 import { addOverviewPage } from './overview-page.ts';
 import { createSendPage, type SendPage } from './page.ts';
+import { addQuarantineActions } from './quarantine.ts';
 import { addRejectionsPage } from './rejections-page.ts';
 import { addReplayPage } from './replay-page.ts';
 import { addSignIn } from './sign-in-page.ts';
@@ -31,6 +32,8 @@ import { opsUrl } from './urls.ts';
 /** What every page may use. */
 export interface PageDeps extends KnownSources {
   inbox: OpsInbox;
+  /** As STORE_RAW_BODY. */
+  storesRawBody: boolean;
   now: () => Date;
 }
 
@@ -58,7 +61,9 @@ export function registerOps(
     log,
   };
   const { sources, waiting } = settings;
-  app.register((scope) => addPages(scope, gate, { inbox, sources, waiting, now }, log), { prefix: '/ops' });
+  const { STORE_RAW_BODY: storesRawBody } = settings.config;
+  const deps: PageDeps = { inbox, sources, waiting, storesRawBody, now };
+  app.register((scope) => addPages(scope, gate, deps, log), { prefix: '/ops' });
   return [{ name: 'ops', run: () => inbox.close() }];
 }
 
@@ -86,6 +91,7 @@ async function addPages(app: FastifyInstance, gate: GateDeps, deps: PageDeps, lo
     for (const addPage of [addReplayPage, addActionPages, addRejectionsPage]) addPage(pages, deps, sendPage);
     addEventActions(pages, deps);
     addAlertActions(pages, deps);
+    addQuarantineActions(pages, deps);
   });
 }
 

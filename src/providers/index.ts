@@ -29,6 +29,7 @@ export type {
   Source,
   Verdict,
 } from './provider.ts';
+export { couldBecomeValid, quarantineProblem, reducedToProof } from './quarantine.ts';
 export { maxEventsPerDelivery, readEvents } from './read-events.ts';
 export type { ApiAnswer, ApiList, ApiRequest, Pull, RecoverSpec, Redeliver } from './recover.ts';
 export { type ParsedRecovers, parseRecovers, type RecoverSource } from './recover-sources.ts';

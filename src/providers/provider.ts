@@ -26,6 +26,8 @@ export interface Source {
   webhookUrl?: string;
   /** `<SOURCE>_REPEATED_BODIES=run`: equal bodies under different ids are normal, and each becomes an event. */
   runsRepeatedBodies?: boolean;
+  /** `<SOURCE>_QUARANTINE_MB`: rejected requests are kept, up to so many MB. Absent: none is kept. */
+  quarantineMb?: number;
   /** Fetches public keys; by default over HTTPS with a time limit. Tests set their own function. */
   fetchText?: (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
   /** PEM certificates that may end a chain; by default Node's trusted roots. Tests set their own. */
@@ -122,9 +124,21 @@ export interface Scheme {
   readonly proofParams: readonly string[];
   /** True where the provider repeats its proof header, once per secret: one of them must be valid. */
   readonly repeatsProof?: true;
+  /**
+   * Lower-case names of the further headers that verifying reads. A name that ends with `*` stands for all that begin so. With
+   * `proofHeaders` enough to verify a stored request.
+   */
+  readonly readsHeaders?: readonly string[];
+  /** Set where verifying reads the received query. */
+  readonly readsQuery?: true;
   readonly signsBody: boolean;
   /** The proof that `sign` adds is a credential alone: nothing is signed. */
   readonly isCredential?: true;
+  /**
+   * Some requests are proven by a credential alone, or by a token that does not cover the body: who can read such a request
+   * can send others. So none is kept in a quarantine.
+   */
+  readonly acceptsBearer?: true;
   readonly signsUrl: boolean;
   /** Set where the request's age is checked. */
   readonly freshness?: Freshness;

@@ -1,10 +1,20 @@
 // Reads the sources from the environment: the active endpoints with their provider, secrets and URL.
-import { didYouMean, findProvider, type Provider, providers, type Source, unknownProvider } from './index.ts';
+import {
+  didYouMean,
+  findProvider,
+  type Provider,
+  providers,
+  quarantineProblem,
+  type Source,
+  unknownProvider,
+} from './index.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const secretSuffix = '_WEBHOOK_SECRET';
+const quarantineSuffix = '_QUARANTINE_MB';
+const maxQuarantineMb = 1_000;
 
 export interface ParsedSources {
   sources: Map<string, Source>;
@@ -40,6 +50,7 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
     const webhookUrl = readWebhookUrl(env, name, publicUrl && publicUrl + path, provider, problems);
     const verifyToken = env[`${variableOf(name)}_VERIFY_TOKEN`]?.trim();
     const runsRepeatedBodies = readRepeatedBodies(env, name, problems);
+    const quarantineMb = readQuarantineMb(env, name, provider, problems);
     if (problems.length > problemsBefore) continue;
     sources.set(name, {
       name,
@@ -48,9 +59,10 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
       ...(verifyToken ? { verifyToken } : {}),
       ...(webhookUrl === undefined ? {} : { webhookUrl }),
       ...(runsRepeatedBodies ? { runsRepeatedBodies } : {}),
+      ...(quarantineMb === undefined ? {} : { quarantineMb }),
     });
   }
-  problems.push(...straySecrets(env, declared));
+  problems.push(...straySecrets(env, declared), ...strayQuarantines(env, declared));
   return { sources, waiting, problems };
 }
 
@@ -169,9 +181,37 @@ function readRepeatedBodies(env: Environment, name: string, problems: string[]):
   return text === 'run';
 }
 
+function readQuarantineMb(
+  env: Environment,
+  name: string,
+  provider: Provider,
+  problems: string[],
+): number | undefined {
+  const variable = variableOf(name) + quarantineSuffix;
+  const text = env[variable]?.trim();
+  if (!text || text === '0') return undefined;
+  const value = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  const problem = quarantineProblem(provider);
+  if (!(value <= maxQuarantineMb))
+    problems.push(
+      `${variable} must be a whole number of MB, 1 to ${maxQuarantineMb}; 0 or unset: nothing is kept`,
+    );
+  else if (problem !== undefined) problems.push(`${variable} cannot be used: ${problem}; remove it`);
+  else return value;
+  return undefined;
+}
+
 function parseHttpUrl(text: string): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url : undefined;
+}
+
+/** A mistyped name would keep nothing, without any message. */
+function strayQuarantines(env: Environment, declared: Map<string, Provider>): string[] {
+  const known = new Set([...declared.keys()].map((name) => variableOf(name) + quarantineSuffix));
+  return Object.keys(env)
+    .filter((variable) => variable.endsWith(quarantineSuffix) && env[variable] && !known.has(variable))
+    .map((variable) => `${variable} belongs to no source; declare the source with POSTBELL_SOURCES`);
 }
 
 /** Reports secrets that belong to no source: otherwise an endpoint would stay off without any message. */

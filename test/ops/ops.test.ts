@@ -2,8 +2,8 @@
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
+import { addressOf, clientAddress } from '../../src/client-address.ts';
 import { createServer } from '../../src/http/server.ts';
-import { addressOf } from '../../src/ops/attempt-limit.ts';
 import { openOpsInbox } from '../../src/ops/inbox.ts';
 import { registerOps } from '../../src/ops/plugin.ts';
 import { loadConnectedSettings } from '../../src/runtime/settings.ts';
@@ -220,6 +220,8 @@ t.test('an address is the last that a router of ours has seen', (t) => {
   t.equal(from('10.1.2.3'), '10.1.2.3');
   t.equal(from('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64');
   t.equal(from('fd00::1', '2001:db8::9'), '2001:db8:0:0::/64');
+  t.equal(clientAddress(undefined, '1.1.1.1, 203.0.113.7'), '203.0.113.7', 'a server that tells nothing');
+  t.equal(clientAddress(undefined, ''), '');
   t.end();
 });
 
@@ -408,7 +410,7 @@ t.test(
 t.test(
   'a replay that was left unfinished goes on where it was; PROCESSED events are warned of',
   async (t) => {
-    const { continueReplay, beginReplay } = await import('../../src/events/operator-actions.ts');
+    const { continueReplay, beginAction } = await import('../../src/events/operator-actions.ts');
     const { openPool } = await import('../support/inbox.ts');
     const database = openPool(t, url);
     await sql(
@@ -419,7 +421,7 @@ t.test(
     const warning = await ask('/ops/replay?status=PROCESSED', { headers: basic(operatorPassword) });
     t.match(warning.body, /700 events among them are PROCESSED: .*a second time/);
     const id = await database.transaction((tx) =>
-      beginReplay(tx, { operator: 'ada', filter: { statuses: ['PROCESSED'] }, matched: 700 }),
+      beginAction(tx, 'replay', { operator: 'ada', filter: { statuses: ['PROCESSED'] }, matched: 700 }),
     );
     t.equal(await database.transaction((tx) => continueReplay(tx, id)), true);
     // A worker has finished them since: the cursor keeps them from being taken again.

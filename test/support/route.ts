@@ -23,6 +23,7 @@ export function createRoute(
   const core = createWebhookCore({
     ...parts,
     rejectionCounter: { count: () => {} },
+    quarantine: { keep: () => {} },
     sources: new Map(sources.map((source) => [source.name, source])),
     waiting: new Map(),
     storedSources: { has: () => false },
