@@ -39,7 +39,8 @@ export async function runErase(
 ): Promise<number> {
   const keys = readPath(path);
   const sought = value === '-' ? (await readText(io.input)).replace(/\r?\n$/, '') : value;
-  if (sought === '') throw new CommandError('the value is empty: give the text of the value');
+  if (sought === '' || sought.includes('\0'))
+    throw new CommandError('the value is empty, or holds a NUL: give the text of the value');
   return withDatabase(io.env, 'erase', async ({ database, config }) => {
     const erasure = erasureOf(keys, sought, config, options);
     const signal = io.interrupted();
