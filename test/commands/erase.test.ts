@@ -281,7 +281,7 @@ t.test(
     t.match(await inbox.sql('SELECT ended_at FROM operator_actions'), [{ ended_at: null }]);
     t.match(await createCli(t, { DATABASE_URL: url })(args), {
       code: 0,
-      stdout: new RegExp(`^${(20_000 - first).toLocaleString("en-US")} events erased`),
+      stdout: new RegExp(`^${(20_000 - first).toLocaleString('en-US')} events erased`),
     });
     t.same(await rowsWith(inbox, value), []);
   },

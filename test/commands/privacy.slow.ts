@@ -50,19 +50,29 @@ t.test('from the delivery to the dead letter, and to the erasure', async (t) => 
       topic,
       now: new Date(),
       url: String(address),
-      body: JSON.stringify({ id: `evt_${topic}`, type: topic, created: Date.now() / 1_000, data: { object } }),
+      body: JSON.stringify({
+        id: `evt_${topic}`,
+        type: topic,
+        created: Date.now() / 1_000,
+        data: { object },
+      }),
     });
     const init = { method: 'POST', headers, body: new Uint8Array(body) };
     t.equal((await fetch(`${address}/webhooks/stripe`, init)).status, 200);
   }
-  const isSettled = async () => (await sql(`SELECT FROM webhook_events WHERE status <> 'PENDING'`)).length === 3;
+  const isSettled = async () =>
+    (await sql(`SELECT FROM webhook_events WHERE status <> 'PENDING'`)).length === 3;
   await waitFor(isSettled, { what: 'three settled events' });
   t.same(await rowsWith({ sql }, email), []);
   for (const process of processes) t.notMatch(process.output(), email);
-  for (const text of [name, customer]) t.ok((await rowsWith({ sql }, text)).length > 3, `${text} is in several tables`);
+  for (const text of [name, customer])
+    t.ok((await rowsWith({ sql }, text)).length > 3, `${text} is in several tables`);
 
   const cli = createCli(t, env);
-  t.match(await cli(['erase', 'data.object.customer', customer, '--yes']), { code: 0, stdout: /^3 events erased/ });
+  t.match(await cli(['erase', 'data.object.customer', customer, '--yes']), {
+    code: 0,
+    stdout: /^3 events erased/,
+  });
   for (const text of [name, customer]) t.same(await rowsWith({ sql }, text), []);
   t.match(await sql('SELECT event_id, status, erased_at FROM webhook_events ORDER BY 1'), [
     { event_id: 'evt_test.bad', status: 'IGNORED', erased_at: Date },

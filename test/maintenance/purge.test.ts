@@ -143,7 +143,8 @@ t.test('the bytes go before the events, where the payload is kept as well', asyn
   await passOf(purgeRules({ PAYLOAD_RETENTION_DAYS: 0, RAW_BODY_RETENTION_DAYS: 7 }, new Map()));
   const withBytes = async (events: readonly NewEvent[]) => {
     const ids = events.map(({ eventId }) => eventId);
-    return (await sql('SELECT FROM webhook_events WHERE event_id = ANY ($1) AND raw_body IS NOT NULL', [ids])).length;
+    return (await sql('SELECT FROM webhook_events WHERE event_id = ANY ($1) AND raw_body IS NOT NULL', [ids]))
+      .length;
   };
   t.equal(await withBytes(cleared), 0);
   t.equal(await kept(cleared), 2);
