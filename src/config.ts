@@ -102,6 +102,10 @@ const schema = z.object({
   PAYLOAD_RETENTION_DAYS: integer(0, 0, 36_500),
   /** Days that a quarantine keeps rejected requests, for sources with `<SOURCE>_QUARANTINE_MB`. */
   QUARANTINE_DAYS: integer(7, 1, 90),
+  /** Days after which the exact bytes of PROCESSED and IGNORED events are deleted where the payload is kept as well. 0: with the event. */
+  RAW_BODY_RETENTION_DAYS: integer(0, 0, 36_500),
+  /** Key of the hashes that `<SOURCE>_REDACT` stores (docs/privacy.md), at least 32 characters. A new key makes other hashes. */
+  REDACT_KEY: text(z.string().min(32, 'must have at least 32 characters')),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */
   POSTBELL_HANDLERS: text(),
   /** Address of your own app: the worker POSTs every event to it (docs/forwarding.md). Needs no handlers. */

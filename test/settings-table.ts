@@ -29,6 +29,12 @@ const ofSources: readonly (readonly [string, string, string])[] = [
     '0',
     'Keeps rejected requests of the source, up to so many MB (1 to 1,000), to be promoted once the secret is right: docs/operations.md.',
   ],
+  [
+    '`<SOURCE>_REDACT`',
+    '',
+    'Paths of values that are never stored, comma-separated; `:hash` behind a path stores a keyed hash: docs/privacy.md.',
+  ],
+  ['`<SOURCE>_RETENTION_DAYS`', '', 'PAYLOAD_RETENTION_DAYS of this source alone; 0: for ever.'],
   ['`<SOURCE>_API_KEY`', '', "Key of the provider's API, for `postbell recover` and RECOVER_MINUTES."],
   ['`<SOURCE>_API_URL`', '', "Address of the provider's API, where it is not the usual one."],
   [

@@ -78,6 +78,7 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
         database,
         queue,
         recovers: settings.recovers,
+        retentionDays: settings.retentionDays,
       });
     },
     beginClosing: (crash) => {
@@ -101,10 +102,11 @@ interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'wa
   database: Database;
   queue: Queue;
   recovers: ConnectedSettings['recovers'];
+  retentionDays: ConnectedSettings['retentionDays'];
 }
 
 function start(options: StartOptions): Running {
-  const { config, database, queue, handlers, log, watchdog, recovers, metrics } = options;
+  const { config, database, queue, handlers, log, watchdog, recovers, retentionDays, metrics } = options;
   const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
   const worker = startWorker({
     ...releaseDeps,
@@ -121,6 +123,7 @@ function start(options: StartOptions): Running {
   });
   const maintenance = startMaintenance({
     config,
+    retentionDays,
     ...releaseDeps,
     onCharged: ({ source, isDead }) => metrics?.observer.attemptEnded(source, isDead ? 'dead' : 'failed'),
   });

@@ -6,6 +6,7 @@ import type { CommandIo } from '../terminal/io.ts';
 import type { AlertsOptions } from './alerts.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
+import type { EraseOptions } from './erase.ts';
 import type { EventsOptions } from './events.ts';
 import { filterFlags } from './filter-flags.ts';
 import type { ForwardOptions } from './forward.ts';
@@ -152,6 +153,29 @@ const replay: Verb<ReplayOptions> = {
   ],
   findsRunningDev: true,
   run: async (io, options, [id]) => (await import('./replay.ts')).runReplay(io, id, options),
+};
+
+const erase: Verb<EraseOptions> = {
+  name: 'erase',
+  summary: 'remove the bodies of the events with a value in their payload; keep their ids',
+  examples: [
+    'postbell erase data.object.customer cus_1',
+    "printf %s ada@example.com | postbell erase 'customers.*.email' - --source shopify --yes",
+  ],
+  arguments: [
+    ['<path>', "keys with dots between them; '*' stands for each item of a list, and for any key"],
+    ['<value>', "the value, exactly; '-' for standard input, where no other user can see it"],
+  ],
+  flags: [
+    ['--source <name>', 'only events of this source'],
+    ['--since <time>', 'received since: 90s, 15m, 2h, 7d ago, or an ISO time (UTC)', parseTime],
+    ['--until <time>', 'received before: as --since', parseTime],
+    ['--force', 'also PENDING events: their handlers never run'],
+    ['-y, --yes', 'do not ask'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [path = '', value = '']) =>
+    (await import('./erase.ts')).runErase(io, path, value, options),
 };
 
 const scopeFlags = [
@@ -324,7 +348,21 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, ops, start, dev, demo, migrate],
-  ...[status, alerts, events, show, replay, recover, quarantine, rehearse, pause, resume, send, forward],
+  ...[
+    status,
+    alerts,
+    events,
+    show,
+    replay,
+    recover,
+    quarantine,
+    rehearse,
+    pause,
+    resume,
+    erase,
+    send,
+    forward,
+  ],
   ...[doctor, setup, providers, keys],
 ];
 

@@ -9,7 +9,7 @@ import { loadConnectedSettings } from '../runtime/settings.ts';
 import { commandLogger } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { printJson, printLine, printTable } from '../terminal/print.ts';
+import { printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
 import { type Rehearsal, rehearse } from '../worker/rehearsal.ts';
 import { loadAllHandlers } from './find-handlers.ts';
@@ -60,6 +60,10 @@ async function readOne(
   if (found.length > 1)
     throw new CommandError(
       `${eventId} is an event of several sources: choose one with --source (${found.map((event) => event.source).join(', ')})`,
+    );
+  if (found[0]?.erasedAt)
+    throw new CommandError(
+      `${eventId} was erased on ${timeText(found[0].erasedAt)}: it has no body and cannot run`,
     );
   const [event] = found.length === 1 ? await readEvents(database, found) : [];
   if (!event)

@@ -134,6 +134,7 @@ const columns: readonly Column[] = [
   { name: 'duplicates', toHandlers: true, inLists: true },
   { name: 'last_error', inLists: true },
   { name: 'ignored_reason', inLists: true },
+  { name: 'erased_at', inLists: true },
   { name: 'payload_error', filled: text((event) => event.payloadError), toHandlers: true, inLists: true },
   { name: 'traceparent', filled: text((event) => event.traceparent), toHandlers: true },
   { name: 'job_id', filled: uuid((event) => event.jobId), withJob: true, toHandlers: true, inLists: true },

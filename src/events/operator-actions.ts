@@ -1,9 +1,10 @@
-// operator_actions: what operators change on their page. Each change and its record are one transaction.
+// operator_actions: what operators change on their page, and what they erase. Each change and its record are one transaction.
 import type { Queryable } from '../database/database.ts';
+import type { Erasure } from './erase.ts';
 import type { EventFilter } from './filter.ts';
 import { type ArrivalCursor, replayMatching } from './queries.ts';
 
-export type OperatorActionKind = 'replay' | 'run_now' | 'ignore' | 'promote';
+export type OperatorActionKind = 'replay' | 'run_now' | 'ignore' | 'promote' | 'erase';
 
 export interface OperatorAction {
   id: number;
@@ -128,13 +129,43 @@ export async function recordPromoted<Counts>(
   });
 }
 
+/** Stands for the value that was erased: not even its hash is kept, since a short value could be guessed. */
+const valueNotKept = '(not kept)';
+
+/** Records the start of an erasure. @returns its id */
+export async function beginErasure(
+  database: Queryable,
+  { operator, erasure, matched }: Pick<OperatorAction, 'operator' | 'matched'> & { erasure: Erasure },
+): Promise<number> {
+  const { path, source, receivedSince, receivedBefore } = erasure;
+  const filter = { payload: { path, value: valueNotKept }, source, receivedSince, receivedBefore };
+  const { rows } = await database.query<{ id: number }>({
+    text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, matched)
+      VALUES ($1, 'erase', $2, $3) RETURNING id::int`,
+    values: [operator, JSON.stringify(filter), matched],
+  });
+  return rows[0]!.id;
+}
+
+/** Adds the events of a slice. More may be erased than were confirmed: matching events arrive meanwhile. */
+export async function recordErased(tx: Queryable, id: number, count: number): Promise<void> {
+  await tx.query({
+    text: `UPDATE {inbox}.operator_actions SET done = done + $2, matched = greatest(matched, done + $2) WHERE id = $1`,
+    values: [id, count],
+  });
+}
+
+export async function endErasure(tx: Queryable, id: number): Promise<void> {
+  await tx.query('UPDATE {inbox}.operator_actions SET ended_at = now() WHERE id = $1', [id]);
+}
+
 /** Newest first. */
 export async function listActions(
   database: Queryable,
   { limit, onlyOpen = false }: { limit: number; onlyOpen?: boolean },
 ): Promise<OperatorAction[]> {
   const { rows } = await database.query<StoredAction>({
-    text: `SELECT ${fields} FROM {inbox}.operator_actions WHERE NOT $2::boolean OR ended_at IS NULL
+    text: `SELECT ${fields} FROM {inbox}.operator_actions WHERE NOT $2::boolean OR (ended_at IS NULL AND action = 'replay')
       ORDER BY id DESC LIMIT $1`,
     values: [limit, onlyOpen],
   });

@@ -23,6 +23,7 @@ const words: Record<OperatorActionKind, string> = {
   run_now: 'Run now',
   ignore: 'Ignore',
   promote: 'Promote',
+  erase: 'Erase',
 };
 
 export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
@@ -32,7 +33,7 @@ export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: S
     const list = html`<table class="list"><thead><tr><th>When</th><th>Who</th><th>Action</th><th>Events</th><th class="number">Done</th></tr></thead>
 <tbody>${actions.map((action) => actionRow(action, now))}</tbody></table>`;
     const main = html`<h1>Actions</h1>
-<p class="under">What operators changed on this page. Names are as typed at sign-in.</p>
+<p class="under">What operators changed on this page, or erased. Names are as typed at sign-in.</p>
 ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything yet.</p>`}`;
     return sendPage(request, reply, { title: 'Actions', nav: '/actions', main });
   });
@@ -40,7 +41,7 @@ ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything 
   app.get('/action', async (request, reply) => {
     const id = Number(textsOf(request, 'id')[0]);
     const action = Number.isSafeInteger(id) ? await deps.inbox.read((tx) => findAction(tx, id)) : undefined;
-    if (!action) throw new OpsError(404, 'There is no such action.');
+    if (!action || action.action === 'erase') throw new OpsError(404, 'There is no such action.');
     const mayGoOn = signedInUser(request).role === 'operator';
     const main = html`<h1>${words[action.action]}</h1>${progress(action, mayGoOn, deps.now())}`;
     return sendPage(request, reply, { title: words[action.action], nav: '/actions', main, isLive: true });
@@ -53,7 +54,9 @@ function actionRow(action: OperatorAction, now: Date): Html {
   const events =
     source !== undefined && eventId !== undefined
       ? html`<a class="id" href="${eventUrl({ source, eventId })}">${eventId}</a> of ${source}`
-      : html`<a href="${opsUrl('/action', { id })}">${action.action === 'promote' ? `quarantine of ${source}` : describeFilter(filter)}</a>`;
+      : action.action === 'erase'
+        ? describeFilter(filter)
+        : html`<a href="${opsUrl('/action', { id })}">${action.action === 'promote' ? `quarantine of ${source}` : describeFilter(filter)}</a>`;
   return html`<tr><td data-label="When">${ago(beganAt, now)}</td><td data-label="Who">${operator}</td>
 <td data-label="Action">${words[action.action]}</td><td data-label="Events">${events}${reason && html`<br><span class="hint">${reason}</span>`}</td>
 <td data-label="Done" class="number">${number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</td></tr>

@@ -38,10 +38,10 @@ export function addEventPage(app: FastifyInstance, deps: PageDeps, sendPage: Sen
     const main = html`${Object.hasOwn(doneTexts, done) && html`<p class="banner good" role="status">${doneTexts[done]}</p>`}
 <h1 class="id">${event.eventId}</h1>
 <p class="under">${statusPill(event.status, event.attempts)} <span>${event.source}</span> <span>${event.topic}</span> <span>${ago(event.receivedAt, now)}</span></p>
-${mayChange && eventForms(event, now)}
+${mayChange && event.erasedAt === null && eventForms(event, now)}
 <div class="columns">
 <div>${facts(event, now)}${timeline(event, now)}</div>
-<div>${bodyOf(event)}${headersOf(event)}${commandsOf(event)}</div>
+<div>${bodyOf(event)}${headersOf(event)}${event.erasedAt === null && commandsOf(event)}</div>
 </div>
 ${entityOf(event, related, now)}`;
     return sendPage(request, reply, { title: event.eventId, nav: '/events', main, isLive: true });
@@ -81,6 +81,7 @@ function facts(event: EventDetail, now: Date): Html {
     ['Received', at(event.receivedAt)],
     ['Occurred', occurredAt && at(occurredAt)],
     ['Processed', processedAt && at(processedAt)],
+    ['Erased', event.erasedAt && at(event.erasedAt)],
     ['Entity', entity !== null && html`<a href="${opsUrl('/events', { source, entity })}">${entity}</a>`],
     ['Attempts', number(event.attempts)],
     ['Deferred', event.deferrals > 0 && `${number(event.deferrals)} times`],

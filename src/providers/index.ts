@@ -33,6 +33,7 @@ export { couldBecomeValid, quarantineProblem, reducedToProof } from './quarantin
 export { maxEventsPerDelivery, readEvents } from './read-events.ts';
 export type { ApiAnswer, ApiList, ApiRequest, Pull, RecoverSpec, Redeliver } from './recover.ts';
 export { type ParsedRecovers, parseRecovers, type RecoverSource } from './recover-sources.ts';
+export { hashText } from './redaction.ts';
 export { findProvider, type ProviderName, providers } from './registry.ts';
 export { asDelivery } from './schemes/delivery.ts';
 export { type DeliveryOptions, signDelivery } from './sign.ts';

@@ -1,5 +1,6 @@
 // The types that the receiver and the providers share: deliveries, sources, events and the description of a provider.
 import type { RecoverSpec } from './recover.ts';
+import type { Redaction } from './redaction.ts';
 import type { Template } from './template/parts.ts';
 
 /** An HTTP request as received: bytes unchanged, headers never joined. */
@@ -28,6 +29,8 @@ export interface Source {
   runsRepeatedBodies?: boolean;
   /** `<SOURCE>_QUARANTINE_MB`: rejected requests are kept, up to so many MB. Absent: none is kept. */
   quarantineMb?: number;
+  /** `<SOURCE>_REDACT`: values that are removed from the events before they are stored. */
+  redaction?: Redaction;
   /** Fetches public keys; by default over HTTPS with a time limit. Tests set their own function. */
   fetchText?: (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
   /** PEM certificates that may end a chain; by default Node's trusted roots. Tests set their own. */
@@ -71,12 +74,13 @@ export interface EventDraft {
   payloadError: PayloadError | null;
   /**
    * The exact bytes; in a batch, the bytes of the item's own JSON text (see also `body.credentials`). Set where
-   * `payloadText` is null, or on demand.
+   * `payloadText` is null, or on demand. Of a source with a `redaction` never these bytes, see `redactBody`.
    */
   rawBody: Buffer | null;
   /**
    * SHA-256 of the raw body, or of `body.signedText` where the provider signs that text; in a batch, of the item's own
-   * JSON text. See also `events.signedAt` and `events.signedToken`.
+   * JSON text. See also `events.signedAt` and `events.signedToken`. Of a source with a `redaction` and a REDACT_KEY, its
+   * HMAC by that key.
    */
   bodySha256: Buffer;
   /** True where the signature does not cover the id: the same body under another id is a suspected replay. */

@@ -5,6 +5,7 @@ import { type DecodedBody, decodeBody } from './body/body.ts';
 import { scanJson } from './body/jsonb.ts';
 import { withoutCredentials } from './credentials.ts';
 import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
+import { keyedSha256, redactBody } from './redaction.ts';
 import { parseTimestamp } from './schemes/freshness.ts';
 import type { Reading } from './template/parts.ts';
 import { readText, startReading } from './template/reading.ts';
@@ -22,7 +23,7 @@ const clockSkewMs = 24 * 3600 * 1000;
 
 /**
  * The events of a verified delivery; at least one. Never throws, whatever the body holds.
- * @param keepsBytes STORE_RAW_BODY: every draft then has its `rawBody`
+ * @param keepsBytes STORE_RAW_BODY: every draft then has its `rawBody`, unless the source has a `redaction`
  */
 export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
@@ -48,15 +49,20 @@ function wholeBody(
   keepsBytes: boolean,
 ): EventDraft {
   const { body } = reading.delivery;
+  const { redaction } = reading.source;
   reading.item = undefined;
   const bodySha256 = hash('sha256', signedContent(reading), 'buffer');
   return {
     // An id in a batch that was not split belongs to one of its events, not to the batch.
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`, error !== 'too_many'),
-    payloadText: error ? null : decoded.text,
-    payloadError: error,
-    rawBody: error || keepsBytes ? (decoded.bytes ?? body) : null,
-    bodySha256,
+    ...(redaction
+      ? redactBody(redaction, decoded.exact(), error, body.length)
+      : {
+          payloadText: error ? null : decoded.text,
+          payloadError: error,
+          rawBody: error || keepsBytes ? (decoded.bytes ?? body) : null,
+        }),
+    bodySha256: redaction ? keyedSha256(redaction, bodySha256) : bodySha256,
   };
 }
 
@@ -85,6 +91,7 @@ function readItems(
   items: readonly unknown[],
   keepsBytes: boolean,
 ): EventDraft[] | undefined {
+  const { redaction } = reading.source;
   const seen = new Map<string, number>();
   const drafts: EventDraft[] = [];
   let charsLeft = maxBodiesOfText * reading.delivery.body.length + maxCopiedChars * items.length;
@@ -97,10 +104,14 @@ function readItems(
     const { problem } = scanJson(text);
     drafts.push({
       ...readFacts(reading, () => nthHash(bodySha256.toString('hex'), seen)),
-      payloadText: problem ? null : text,
-      payloadError: problem,
-      rawBody: problem || keepsBytes ? Buffer.from(text) : null,
-      bodySha256,
+      ...(redaction
+        ? redactBody(redaction, item, problem, text.length)
+        : {
+            payloadText: problem ? null : text,
+            payloadError: problem,
+            rawBody: problem || keepsBytes ? Buffer.from(text) : null,
+          }),
+      bodySha256: redaction ? keyedSha256(redaction, bodySha256) : bodySha256,
     });
   }
   return drafts;

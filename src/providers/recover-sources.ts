@@ -1,7 +1,8 @@
 // Reads from the environment the sources that can be recovered: those with `<SOURCE>_API_KEY`.
 import type { Provider, Source } from './provider.ts';
 import type { RecoverSpec } from './recover.ts';
-import { variableOf } from './sources.ts';
+import { readRedaction } from './redaction-settings.ts';
+import { redactSuffix, variableOf } from './sources.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,7 +39,7 @@ export function parseRecovers(
   const problems = new Map<string, readonly string[]>();
   const all = [
     ...[...sources.values()].map((source) => ({ source, isOn: true })),
-    ...[...waiting].map(([name, provider]) => ({ source: { name, provider, secrets: [] }, isOn: false })),
+    ...[...waiting].map(([name, provider]) => ({ source: withoutSecrets(env, name, provider), isOn: false })),
   ];
   for (const { source, isOn } of all) {
     const { recover: spec } = source.provider;
@@ -63,6 +64,11 @@ export function parseRecovers(
     else ready.set(source.name, { source, isOn, spec, key, url: url!, wanted });
   }
   return { ready, problems };
+}
+
+function withoutSecrets(env: Environment, name: string, provider: Provider): Source {
+  const { redaction } = readRedaction(env, variableOf(name) + redactSuffix, provider);
+  return { name, provider, secrets: [], ...(redaction ? { redaction } : {}) };
 }
 
 /** Characters that a header cannot carry would make Node's error quote the key. */

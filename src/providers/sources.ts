@@ -8,6 +8,8 @@ import {
   type Source,
   unknownProvider,
 } from './index.ts';
+import { readRedaction } from './redaction-settings.ts';
+import { readRetentionDays } from './retention-settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -15,11 +17,20 @@ export const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const secretSuffix = '_WEBHOOK_SECRET';
 const quarantineSuffix = '_QUARANTINE_MB';
 const maxQuarantineMb = 1_000;
+/** Ends the name of the variable with the paths that are removed. */
+export const redactSuffix = '_REDACT';
+const retentionSuffix = '_RETENTION_DAYS';
+/** Settings of all sources. */
+const generalSettings: ReadonlySet<string> = new Set(['PAYLOAD_RETENTION_DAYS', 'RAW_BODY_RETENTION_DAYS']);
+/** Shorter names are near to too many others. */
+const minComparedChars = 5;
 
 export interface ParsedSources {
   sources: Map<string, Source>;
   /** Every other known source name: its source has no secret yet. */
   waiting: Map<string, Provider>;
+  /** `<SOURCE>_RETENTION_DAYS` by source: days, 0 for ever. */
+  retentionDays: Map<string, number>;
   problems: string[];
 }
 
@@ -34,11 +45,16 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
   const publicUrl = readPublicUrl(env, problems);
   const sources = new Map<string, Source>();
   const waiting = new Map<string, Provider>();
+  const retentionDays = new Map<string, number>();
   for (const [name, declaredProvider] of declared) {
     const variable = variableOf(name) + secretSuffix;
     const text = env[variable];
+    const days = readRetentionDays(env, variableOf(name) + retentionSuffix, problems);
+    if (days !== undefined) retentionDays.set(name, days);
     const settings = readSettings(env, name, declaredProvider);
     if (text === undefined) {
+      // Its events may be pulled.
+      problems.push(...readRedaction(env, variableOf(name) + redactSuffix, declaredProvider).problems);
       if (Object.keys(settings).length > 0)
         problems.push(`${variable} is missing; the source ${name} has settings but no secret: set it`);
       waiting.set(name, declaredProvider);
@@ -51,6 +67,12 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
     const verifyToken = env[`${variableOf(name)}_VERIFY_TOKEN`]?.trim();
     const runsRepeatedBodies = readRepeatedBodies(env, name, problems);
     const quarantineMb = readQuarantineMb(env, name, provider, problems);
+    const { redaction, problems: ofRedaction } = readRedaction(
+      env,
+      variableOf(name) + redactSuffix,
+      provider,
+    );
+    problems.push(...ofRedaction);
     if (problems.length > problemsBefore) continue;
     sources.set(name, {
       name,
@@ -60,10 +82,15 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
       ...(webhookUrl === undefined ? {} : { webhookUrl }),
       ...(runsRepeatedBodies ? { runsRepeatedBodies } : {}),
       ...(quarantineMb === undefined ? {} : { quarantineMb }),
+      ...(redaction ? { redaction } : {}),
     });
   }
-  problems.push(...straySecrets(env, declared), ...strayQuarantines(env, declared));
-  return { sources, waiting, problems };
+  problems.push(
+    ...straySecrets(env, declared),
+    ...strayQuarantines(env, declared),
+    ...strayOfSources(env, declared),
+  );
+  return { sources, waiting, retentionDays, problems };
 }
 
 /** `stripe-eu` → `STRIPE_EU`, the prefix of the source's variables. */
@@ -228,6 +255,25 @@ function straySecrets(env: Environment, declared: Map<string, Provider>): string
       ? `; declare it with POSTBELL_SOURCES=${name}=${parent}`
       : didYouMean(name, [...declared.keys()]) || `; declare it with POSTBELL_SOURCES=${name}=<provider>`;
     problems.push(`${variable} belongs to no source${remedy}`);
+  }
+  return problems;
+}
+
+/**
+ * Variables whose effect nobody would miss at once: a value that is stored although somebody wanted it removed, or for
+ * longer than wanted. Only names near to a source's are reported: a team has variables of its own.
+ */
+function strayOfSources(env: Environment, declared: Map<string, Provider>): string[] {
+  const names = [...declared.keys()];
+  const known = new Set(names.map(variableOf));
+  const problems: string[] = [];
+  for (const variable of Object.keys(env)) {
+    const suffix = [redactSuffix, retentionSuffix].find((end) => variable.endsWith(end));
+    if (suffix === undefined || !env[variable] || generalSettings.has(variable)) continue;
+    const prefix = variable.slice(0, -suffix.length);
+    if (known.has(prefix) || prefix.length < minComparedChars) continue;
+    const hint = didYouMean(prefix, [...known]);
+    if (hint) problems.push(`${variable} belongs to no source${hint.replace('?', `${suffix}?`)}`);
   }
   return problems;
 }

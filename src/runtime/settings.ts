@@ -12,6 +12,8 @@ export interface Settings {
   sources: ReadonlyMap<string, Source>;
   /** As in `parseSources`. */
   waiting: ReadonlyMap<string, Provider>;
+  /** As in `parseSources`. */
+  retentionDays: ReadonlyMap<string, number>;
   /** Its problems matter only to those who use the keys. */
   recovers: ParsedRecovers;
 }
@@ -23,13 +25,13 @@ export interface ConnectedSettings extends Settings {
 /** @param path as in `parseSources`. @throws ConfigError with every problem of every part */
 export function loadSettings(env: Environment, path?: string): Settings {
   const { config, problems } = parseConfig(env);
-  const { sources, waiting, problems: sourceProblems } = parseSources(env, path);
+  const { sources, waiting, retentionDays, problems: sourceProblems } = parseSources(env, path);
   const recovers = parseRecovers(env, { sources, waiting });
   // Without the interval a team's own API key must not keep a process from starting.
   const recoverProblems = config?.RECOVER_MINUTES ? [...recovers.problems.values()].flat() : [];
   const all = [...problems, ...sourceProblems, ...recoverProblems];
   if (!config || all.length) throw new ConfigError(all);
-  return { config, sources, waiting, recovers };
+  return { config, sources, waiting, retentionDays, recovers };
 }
 
 /** For processes that need a database. */

@@ -21,6 +21,8 @@ const impossible: readonly (readonly [constraint: string, assignment: string])[]
   ['payload_or_why_not', `payload_error = 'nul'`],
   ['received_by_is_known', `received_by = 'pigeon'`],
   ['nothing_lost', `payload = NULL, payload_error = 'nul'`],
+  ['nothing_lost', 'body_sha256 = NULL'],
+  ['nothing_lost', `erased_at = now(), payload = '{"erased": true}', body_sha256 = NULL`],
 ];
 
 for (const [constraint, assignment] of impossible) {
