@@ -6,7 +6,7 @@ import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { KnownSources } from '../receive/rejection-remedies.ts';
 import { databaseProblem } from '../runtime/database-problem.ts';
-import type { ConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, type RecoverSchedule, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { createAccess } from './access.ts';
 import { addActionPages } from './actions-page.ts';
@@ -31,6 +31,7 @@ import { opsUrl } from './urls.ts';
 /** What every page may use. */
 export interface PageDeps extends KnownSources {
   inbox: OpsInbox;
+  schedule: RecoverSchedule;
   now: () => Date;
 }
 
@@ -58,7 +59,8 @@ export function registerOps(
     log,
   };
   const { sources, waiting } = settings;
-  app.register((scope) => addPages(scope, gate, { inbox, sources, waiting, now }, log), { prefix: '/ops' });
+  const deps = { inbox, sources, waiting, schedule: recoverScheduleOf(settings), now };
+  app.register((scope) => addPages(scope, gate, deps, log), { prefix: '/ops' });
   return [{ name: 'ops', run: () => inbox.close() }];
 }
 

@@ -23,7 +23,11 @@ export interface HttpAnswer {
 }
 
 /** The connection failed before the answer was complete: the request may be sent again. */
-export class NoAnswerError extends RecoverError {}
+export class NoAnswerError extends RecoverError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('unavailable', message, options);
+  }
+}
 
 export interface HttpLimits {
   maxBytes: number;
@@ -69,6 +73,7 @@ export function requestOnce(
       if (bytes <= maxBytes) return;
       reject(
         new RecoverError(
+          'unexpected_answer',
           `${url.host} answered with more than ${maxBytes / 1_048_576} MB; check the API's address`,
         ),
       );
