@@ -1,5 +1,6 @@
 // Alerts on a real database: which signals raise which alert, what the endpoint gets, and `postbell alerts`.
 import { createHmac, randomBytes } from 'node:crypto';
+import { userInfo } from 'node:os';
 import t from 'tap';
 import { evaluateAlerts } from '../../src/alerts/evaluate.ts';
 import { sendMessages } from '../../src/alerts/send.ts';
@@ -351,6 +352,11 @@ t.test('postbell alerts', async (t) => {
     stdout: '1 alert acknowledged by ada: no reminder comes until it is resolved\n',
   });
   t.match(await cli.inside(['alerts']), { stdout: / ada / });
+  await sql('UPDATE alerts SET acknowledged_at = NULL, acknowledged_by = NULL');
+  t.match(await cli.inside(['alerts', 'ack'], { env: { USER: 'mallory' } }), {
+    stdout: `1 alert acknowledged by ${userInfo().username}: no reminder comes until it is resolved\n`,
+  });
+  await sql(`UPDATE alerts SET acknowledged_by = 'ada'`);
   await evaluate();
   t.match(
     await sql('SELECT acknowledged_by FROM alerts'),

@@ -76,7 +76,7 @@ async function page(t: Test): Promise<string> {
 
 t.test('a refused key is told after the first run, once, and ended once', async (t) => {
   await hour(t);
-  t.match(await page(t), /Recovering stripe\d+ s ago: recovered 0, already there 0; next in 60 min/);
+  t.match(await page(t), /Recoveringstripe\d+ s ago: recovered 0, already there 0; next in 60 min/);
   t.same(await edges(), []);
   api.reply = () => ({ status: 401, body: { error: { message: `Invalid key ${testKey}` } } });
   await hour(t);
