@@ -56,7 +56,12 @@ export function createApiClient({ recover, signal, limits = apiLimits }: ApiClie
       ...spec.authorize(await credential()),
     };
     return sendOften(
-      { method: method ?? 'GET', url, headers, body: body && JSON.stringify(body) },
+      {
+        method: method ?? 'GET',
+        url,
+        headers,
+        body: body ? JSON.stringify(body) : method === 'POST' ? '' : undefined,
+      },
       limits,
       signal,
     );
