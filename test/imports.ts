@@ -28,6 +28,7 @@ const floors: readonly (readonly string[])[] = [
     'database-url.ts',
     'errors.ts',
     'exact-json.ts',
+    'http-client.ts',
     'printable.ts',
     'supported-node.ts',
     'texts.ts',
@@ -68,6 +69,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'http/inbox-gauges.ts',
   ],
   '@opentelemetry/api': ['tracing.ts'],
+  'node:https': ['http-client.ts'],
   commander: ['main.ts', 'commands/'],
 };
 

@@ -1,6 +1,8 @@
 // The conditions that need a person. Pure: signals in, conditions out.
 import type { KindOfProcess } from '../events/processes.ts';
 import type { RejectionSlot, Signals, SourceHour } from '../events/signals.ts';
+import { variableOf } from '../providers/sources.ts';
+import type { RecoverSchedule } from '../runtime/settings.ts';
 import { judgeSilence } from './silence.ts';
 
 export const alertKinds = [
@@ -9,6 +11,7 @@ export const alertKinds = [
   'everything_rejected',
   'silence',
   'lost_secret',
+  'recover_failing',
   'no_worker',
   'no_web',
   'connections',
@@ -39,6 +42,7 @@ export interface RuleSettings {
   connectionLimit: number;
   /** As DATABASE_SIZE_LIMIT_GB, in bytes; undefined: not watched. */
   sizeLimitBytes: number | undefined;
+  schedule: RecoverSchedule;
 }
 
 const minuteMs = 60_000;
@@ -48,6 +52,7 @@ const lostSecretWithinMs = 30 * minuteMs;
 const goneSeconds = { died: 120, stopped: 600 };
 const nearLimit = 0.8;
 const refusedWithinMs = 60 * minuteMs;
+const failedIntervals = 3;
 
 export interface Findings {
   conditions: Condition[];
@@ -56,11 +61,11 @@ export interface Findings {
 }
 
 export function judge(signals: Signals, settings: RuleSettings): Findings {
-  // The counts are the worker's work: without one they say nothing about the last hours.
+  // Counting and recovering are the worker's work: without one nothing is known about the last hours.
   const hasWorker = signals.processes.every(({ kind, alive }) => kind !== 'worker' || alive > 0);
   return {
     conditions: findConditions(signals, settings, hasWorker),
-    unjudged: new Set(hasWorker ? [] : ['silence']),
+    unjudged: new Set(hasWorker ? [] : ['silence', 'recover_failing']),
   };
 }
 
@@ -72,7 +77,7 @@ function findConditions(signals: Signals, settings: RuleSettings, hasWorker: boo
       condition('oldest_pending', { count, oldestSeconds: Math.round(oldestSeconds) }, { source }),
     ),
     ...findRejected(signals, bySource),
-    ...(hasWorker ? findSilent(signals, bySource) : []),
+    ...(hasWorker ? [...findSilent(signals, bySource), ...findNotRecovered(signals, settings)] : []),
     ...findLostSecrets(signals, bySource),
     ...signals.processes.flatMap(findGone),
     ...findNearLimits(signals, settings),
@@ -144,6 +149,19 @@ function findLostSecrets({ now, rejections }: Signals, bySource: HoursBySource):
   return [...Map.groupBy(recent, ({ source }) => source)].flatMap(([source, slots]) => {
     const count = sum(slots);
     return count < leastRejected ? [] : [condition('lost_secret', { count }, { source })];
+  });
+}
+
+/** A refused key stays refused until a person acts; other failures often pass. */
+function findNotRecovered({ now, recoveries }: Signals, { schedule }: RuleSettings): Condition[] {
+  return schedule.sources.flatMap(({ source: { name } }) => {
+    const { failingSince, failure } = recoveries.find(({ source }) => source === name) ?? {};
+    if (!failingSince || !failure) return [];
+    const failingMs = now.getTime() - failingSince.getTime();
+    if (failure !== 'key_refused' && failingMs < failedIntervals * schedule.everyMs) return [];
+    const failingSeconds = Math.max(0, Math.round(failingMs / 1_000));
+    const facts = { count: 1, failingSeconds, failure, variable: variableOf(name) };
+    return [condition('recover_failing', facts, { source: name })];
   });
 }
 

@@ -18,7 +18,7 @@ import { createStoredSources } from '../receive/stored-sources.ts';
 import { connect } from '../runtime/connection.ts';
 import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
 import { identifySelf } from '../runtime/self.ts';
-import type { ConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 
 export interface InboxOptions {
@@ -97,7 +97,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         sameBodyHours: config.SAME_BODY_HOURS,
         onDuplicateAnomalies: metrics.countDuplicateAnomalies,
       });
-      alerts = startAlerts({ database, log, config, kind: 'web' });
+      alerts = startAlerts({ database, log, config, schedule: recoverScheduleOf(settings), kind: 'web' });
       sampler = startSampler({ take: (before) => readSample(database, before), log });
       liveness = startLiveness({ database, log, self: identifySelf('web', config) });
     },

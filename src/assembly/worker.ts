@@ -17,7 +17,7 @@ import type { Queue } from '../queue/queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
 import { identifySelf } from '../runtime/self.ts';
-import type { ConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, type RecoverSchedule, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { Watchdog } from '../watchdog.ts';
@@ -77,7 +77,7 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
         config,
         database,
         queue,
-        recovers: settings.recovers,
+        schedule: recoverScheduleOf(settings),
         retentionDays: settings.retentionDays,
       });
     },
@@ -101,12 +101,12 @@ interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'wa
   config: Config;
   database: Database;
   queue: Queue;
-  recovers: ConnectedSettings['recovers'];
+  schedule: RecoverSchedule;
   retentionDays: ConnectedSettings['retentionDays'];
 }
 
 function start(options: StartOptions): Running {
-  const { config, database, queue, handlers, log, watchdog, recovers, retentionDays, metrics } = options;
+  const { config, database, queue, handlers, log, watchdog, schedule, retentionDays, metrics } = options;
   const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
   const worker = startWorker({
     ...releaseDeps,
@@ -127,10 +127,10 @@ function start(options: StartOptions): Running {
     ...releaseDeps,
     onCharged: ({ source, isDead }) => metrics?.observer.attemptEnded(source, isDead ? 'dead' : 'failed'),
   });
-  const alerts = startAlerts({ database, log, config, kind: 'worker' });
+  const alerts = startAlerts({ database, log, config, schedule, kind: 'worker' });
   const sampler =
     metrics && startSampler<InboxSample>({ take: (before) => readSample(database, before), log });
-  const recovering = startRecovering({ config, database, queue, recovers, log });
+  const recovering = startRecovering({ config, database, queue, schedule, log });
   const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)
     log.warn(

@@ -1,5 +1,4 @@
 // `postbell pause` and `postbell resume`: events of a source, a topic or a handler are received and kept, and wait.
-import { userInfo } from 'node:os';
 import type { Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
@@ -10,6 +9,7 @@ import { didYouMean } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
 import { knownSources } from '../runtime/settings.ts';
 import { withDatabase } from '../runtime/with-database.ts';
+import { actingUser } from '../terminal/acting-user.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { describePause, scopeText } from '../terminal/pauses.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
@@ -40,7 +40,7 @@ export async function runPause(
       return listPauses(io, database, options);
     }
     if (scope.source !== null) await checkSource(io.env, database, scope.source);
-    const { pause, isNew } = await beginPause(database, scope, options.reason ?? null, userName());
+    const { pause, isNew } = await beginPause(database, scope, options.reason ?? null, actingUser());
     if (options.json) printJson(io.out, { ...pause, isNew });
     else if (isNew) {
       printLine(io.out, `paused: ${printable(scopeText(pause))}; its events are received and kept, and wait`);
@@ -112,13 +112,4 @@ async function checkSource(env: Environment, database: Database, source: string)
   const hint =
     didYouMean(source, [...known]) || '; a source is known once it is configured here or has an event';
   throw new CommandError(`there is no source "${source}"${hint}`);
-}
-
-/** Undefined where the system does not know the user, e.g. in a container. */
-function userName(): string | undefined {
-  try {
-    return userInfo().username;
-  } catch {
-    return undefined;
-  }
 }

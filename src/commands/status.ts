@@ -154,9 +154,11 @@ function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[])
 }
 
 function printRecoveries({ out }: CommandIo, recoveries: readonly Recovery[]): void {
-  for (const { source, startedAt, endedAt, lastError, recovered, known } of recoveries) {
+  for (const recovery of recoveries) {
+    const { source, startedAt, endedAt, lastError, failingSince, recovered, known } = recovery;
     const counts = `recovered ${recovered.toLocaleString('en-US')}, already there ${known.toLocaleString('en-US')}`;
-    const end = lastError === null ? '' : `; failed: ${printable(lastError)}`;
+    const since = failingSince ? ` since ${timeText(failingSince)}` : '';
+    const end = lastError === null ? '' : `; failed${since}: ${printable(lastError)}`;
     printLine(out, `recover ${source}: ${timeText(endedAt ?? startedAt)}, ${counts}${end}`);
   }
 }

@@ -1,9 +1,10 @@
 // Checks the API keys for `postbell recover` by one harmless call each, and the last runs.
 
 import { describeError } from '../errors.ts';
-import { listRecoveries } from '../events/recoveries.ts';
+import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import type { ParsedRecovers, RecoverSource } from '../providers/index.ts';
 import { probeApi } from '../pull/probe.ts';
+import { timeText } from '../texts.ts';
 import { type Check, type CheckContext, needsPerson, ok, warn } from './check.ts';
 
 /** @param only checks this source only */
@@ -24,14 +25,17 @@ export async function checkRecover(
   for (const recover of recovers.ready.values())
     if (isAsked(recover.source.name)) checks.push(grade(await tryKey(recover, isAutomatic)));
   if (!isAutomatic && recovers.ready.size === 0) return checks;
-  for (const { source, lastError } of await listRecoveries(database))
-    if (isAsked(source) && lastError !== null)
-      checks.push(
-        grade(
-          warn(`recover ${source}`, `the last run failed: ${lastError}`, `run: postbell recover ${source}`),
-        ),
-      );
+  for (const recovery of await listRecoveries(database))
+    if (isAsked(recovery.source)) checks.push(...lastRun(recovery).map(grade));
   return checks;
+}
+
+function lastRun({ source, lastError, failingSince }: Recovery): Check[] {
+  if (lastError === null) return [];
+  const since = failingSince ? `; no run has succeeded since ${timeText(failingSince)}` : '';
+  return [
+    warn(`recover ${source}`, `the last run failed: ${lastError}${since}`, `run: postbell recover ${source}`),
+  ];
 }
 
 async function tryKey(recover: RecoverSource, isAutomatic: boolean): Promise<Check> {

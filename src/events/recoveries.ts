@@ -1,6 +1,19 @@
 // recoveries: how far each source was recovered, and its last run. Also which events of a list are known. All times are the database's.
 import type { Queryable } from '../database/database.ts';
 
+/** Why a run did not get to its end. */
+export type RecoverFailure =
+  /** The provider does not accept the key. */
+  | 'key_refused'
+  /** Another refusal of the request, or a redirect. */
+  | 'request_refused'
+  /** No answer, or only errors of the server. */
+  | 'unavailable'
+  /** The answer is not the one of the provider's API. */
+  | 'unexpected_answer'
+  /** Postbell itself could not go on, e.g. for its database. */
+  | 'internal';
+
 /** A row of `recoveries`. */
 export interface Recovery {
   source: string;
@@ -15,6 +28,10 @@ export interface Recovery {
   known: number;
   asked: number;
   lastError: string | null;
+  /** Start of the first run that failed since the last success; null while runs succeed. */
+  failingSince: Date | null;
+  /** Null while runs succeed. */
+  failure: RecoverFailure | null;
 }
 
 /** What a run has done so far. */
@@ -31,7 +48,7 @@ export interface RunCounts {
 
 const columns = `source, recovered_until AS "recoveredUntil", run_since AS "runSince", run_until AS "runUntil",
   run_cursor AS "runCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
-  last_error AS "lastError"`;
+  last_error AS "lastError", failing_since AS "failingSince", failure`;
 
 /** By source. */
 export async function listRecoveries(database: Queryable): Promise<Recovery[]> {
@@ -94,19 +111,31 @@ export async function recordPage(
   );
 }
 
-/**
- * The run ends.
- * @param end complete: its whole stretch was asked for; error: why it ends before. `keepsCursor` false: the next run starts
- *   its stretch anew
- */
+export type RunEnd =
+  /** The whole stretch was asked for. */
+  | { kind: 'complete' }
+  /** The run has read as many pages as it may. */
+  | { kind: 'in parts' }
+  | { kind: 'interrupted' }
+  /** @property keepsCursor false: the next run starts its stretch anew */
+  | { kind: 'failed'; error: string; failure: RecoverFailure; keepsCursor: boolean };
+
 export async function recordRunEnd(
   database: Queryable,
   source: string,
-  counts: RunCounts,
-  end: { isComplete: boolean; error: string | null; keepsCursor: boolean },
+  { pages, recovered, known, asked }: RunCounts,
+  end: RunEnd,
 ): Promise<void> {
+  const { error, failure, keepsCursor } =
+    end.kind === 'failed' ? end : { error: null, failure: null, keepsCursor: true };
+  const isComplete = end.kind === 'complete';
+  const isSuccess = isComplete || end.kind === 'in parts';
   await database.query(
     `UPDATE {inbox}.recoveries SET ended_at = now(), last_error = $6, pages = $2, recovered = $3, known = $4, asked = $5,
+       failing_since = CASE WHEN $10 THEN NULL WHEN $9::text IS NULL THEN failing_since
+         ELSE coalesce(failing_since, started_at) END,
+       failure = CASE WHEN $10 THEN NULL WHEN $9 IS NULL OR (failure = 'key_refused' AND $9 = 'unavailable') THEN failure
+         ELSE $9 END,
        -- A stretch that begins later leaves a gap, which the next run has to ask for.
        recovered_until = CASE WHEN $7 AND (recovered_until IS NULL OR run_since <= recovered_until)
          THEN greatest(recovered_until, run_until) ELSE recovered_until END,
@@ -114,16 +143,7 @@ export async function recordRunEnd(
        run_until = CASE WHEN $7 THEN NULL ELSE run_until END,
        run_cursor = CASE WHEN $7 OR NOT $8 THEN NULL ELSE run_cursor END
      WHERE source = $1`,
-    [
-      source,
-      counts.pages,
-      counts.recovered,
-      counts.known,
-      counts.asked,
-      end.error,
-      end.isComplete,
-      end.keepsCursor,
-    ],
+    [source, pages, recovered, known, asked, error, isComplete, keepsCursor, failure, isSuccess],
   );
 }
 

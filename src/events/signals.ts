@@ -2,6 +2,7 @@
 import type { Queryable } from '../database/database.ts';
 import { heldJobs } from '../queue/paused-jobs.ts';
 import { type KindOfProcess, readProcesses } from './processes.ts';
+import { listRecoveries, type Recovery } from './recoveries.ts';
 
 export interface Signals {
   /** By the database's clock, as all times here. */
@@ -10,6 +11,7 @@ export interface Signals {
   late: LateSource[];
   arrivals: SourceHour[];
   rejections: RejectionSlot[];
+  recoveries: Recovery[];
   processes: KindOfProcess[];
   limits: DatabaseLimits;
   refusals: QuarantineRefusals[];
@@ -79,6 +81,7 @@ export async function readSignals(database: Queryable, options: SignalOptions): 
     late: await readLate(database, options.lateSeconds),
     arrivals: await readArrivals(database, options.historyDays),
     rejections: await readRejections(database),
+    recoveries: await listRecoveries(database),
     processes: await readProcesses(database),
     limits: await readLimits(database, options.readsSize),
     refusals: await readRefusals(database),
@@ -108,7 +111,7 @@ async function readLate(database: Queryable, lateSeconds: number): Promise<LateS
 }
 
 /** Oldest hour first. */
-async function readArrivals(database: Queryable, days: number): Promise<SourceHour[]> {
+export async function readArrivals(database: Queryable, days: number): Promise<SourceHour[]> {
   type Row = Omit<SourceHour, 'activeMinutes'> & { activeMinutes: string };
   const { rows } = await database.query<Row & Record<string, unknown>>({
     text: `SELECT source, hour, sum(received)::int AS received, bit_or(active_minutes)::text AS "activeMinutes",

@@ -1,4 +1,5 @@
-// The first page: what is wrong now in one sentence, then each source, the processes, and replays and promotions that were left unfinished.
+// The first page: what is wrong now in one sentence, then each source, the processes, recovering, and replays and promotions that were
+// left unfinished.
 import type { FastifyInstance } from 'fastify';
 import type { OperatorAction } from '../events/operator-actions.ts';
 import type { KindOfProcess } from '../events/processes.ts';
@@ -10,6 +11,7 @@ import type { SendPage } from './page.ts';
 import { ago, number, slowBanner, waited } from './parts.ts';
 import type { PageDeps } from './plugin.ts';
 import { readOverview, type SourceState } from './read-overview.ts';
+import { recoveryList } from './recoveries.ts';
 import { sparkline } from './sparkline.ts';
 import { opsUrl } from './urls.ts';
 import { findProblems, type Problem } from './what-is-wrong.ts';
@@ -21,7 +23,7 @@ export function addOverviewPage(app: FastifyInstance, deps: PageDeps, sendPage: 
     const main = html`${headline(findProblems(overview, now), overview.slow.length === 0)}
 ${overview.slow.length > 0 && slowBanner(`${overview.slow.join(' and ')} are missing here.`)}
 ${sourceTable(overview.sources, now)}
-<div class="columns">${alertList(overview.alerts, now)}${pauseList(overview.pauses, now)}${processList(overview.processes)}${openActionList(overview.openActions)}</div>`;
+<div class="columns">${alertList(overview.alerts, now)}${pauseList(overview.pauses, now)}${processList(overview.processes)}${recoveryList(overview.recoveries, deps.schedule, now)}${openActionList(overview.openActions)}</div>`;
     return sendPage(request, reply, { title: 'Overview', nav: '', main, isLive: true });
   });
 }

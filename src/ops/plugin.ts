@@ -6,7 +6,7 @@ import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { KnownSources } from '../receive/rejection-remedies.ts';
 import { databaseProblem } from '../runtime/database-problem.ts';
-import type { ConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, type RecoverSchedule, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { createAccess } from './access.ts';
 import { addActionPages } from './actions-page.ts';
@@ -34,6 +34,7 @@ export interface PageDeps extends KnownSources {
   inbox: OpsInbox;
   /** As STORE_RAW_BODY. */
   storesRawBody: boolean;
+  schedule: RecoverSchedule;
   now: () => Date;
 }
 
@@ -62,7 +63,8 @@ export function registerOps(
   };
   const { sources, waiting } = settings;
   const { STORE_RAW_BODY: storesRawBody } = settings.config;
-  const deps: PageDeps = { inbox, sources, waiting, storesRawBody, now };
+  const schedule = recoverScheduleOf(settings);
+  const deps: PageDeps = { inbox, sources, waiting, storesRawBody, schedule, now };
   app.register((scope) => addPages(scope, gate, deps, log), { prefix: '/ops' });
   return [{ name: 'ops', run: () => inbox.close() }];
 }

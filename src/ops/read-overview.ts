@@ -3,6 +3,7 @@ import { type AlertRow, listOpenAlerts } from '../events/alerts.ts';
 import { listActions, type OperatorAction } from '../events/operator-actions.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
+import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import {
   type Arrivals,
   countDeadLetters,
@@ -38,6 +39,7 @@ export interface Overview {
   /** Open ones, in the order in which they were raised. */
   alerts: AlertRow[];
   pauses: PauseInForce[];
+  recoveries: Recovery[];
   /** The parts that took too long. */
   slow: string[];
 }
@@ -60,6 +62,7 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
   ]);
   const alerts = (await noted('alerts', inbox.read(listOpenAlerts))) ?? [];
   const pauses = (await noted('pauses', inbox.read(countWaiting))) ?? [];
+  const recoveries = (await noted('recoveries', inbox.read(listRecoveries))) ?? [];
   const names = [
     ...sources.keys(),
     ...[arrivals, backlogs, dead, rejected].flatMap((rows) => (rows ?? []).map(({ source }) => source)),
@@ -75,5 +78,5 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
       rejected: of(rejected, source, nothing.rejected),
     }),
   );
-  return { sources: states, processes, openActions, alerts, pauses, slow };
+  return { sources: states, processes, openActions, alerts, pauses, recoveries, slow };
 }

@@ -26,6 +26,7 @@ export async function readPage(
   const { items, next } = list.read(await client.send(list.page(request)), request);
   const refuse = (what: string) =>
     new RecoverError(
+      'unexpected_answer',
       `the answer to ${list.endpoint} ${what}; nothing of it was taken; check ${variableOf(source.name)}_API_URL`,
     );
   if (!isListOfObjects(items)) throw refuse('has no list of items where one belongs');

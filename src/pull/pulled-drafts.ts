@@ -20,6 +20,7 @@ export function draftsOf(
   // A hash in place of the id would make a second event of the webhook's.
   if (drafts.some(({ eventId }) => eventId.startsWith('sha256:')))
     throw new RecoverError(
+      'unexpected_answer',
       'an item of the list has no id where the provider has it; nothing of the page was taken',
     );
   // No signature vouches for a pulled event, but the provider's API: nobody else can repeat its body under another id.

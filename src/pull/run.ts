@@ -4,6 +4,7 @@ import { describeError } from '../errors.ts';
 import {
   type Recovery,
   type RunCounts,
+  type RunEnd,
   readRecovery,
   recordPage,
   recordRunEnd,
@@ -88,24 +89,26 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
   const start = startOf(options, recovery, now);
   const counts: RunCounts = { pages: 0, recovered: 0, known: 0, asked: 0 };
   if (!isDryRun) await recordRunStart(database, name, start);
-  const end = (error: string | null, isComplete: boolean, keepsCursor = true) =>
-    isDryRun ? undefined : recordRunEnd(database, name, counts, { isComplete, error, keepsCursor });
+  const recordEnd = async (end: RunEnd) => {
+    if (!isDryRun) await recordRunEnd(database, name, counts, end);
+  };
   try {
     const { way, isComplete } = await readAll(options, lock, start, counts);
-    await end(null, isComplete);
+    await recordEnd({ kind: isComplete ? 'complete' : 'in parts' });
     return { ...counts, since: start.since, until: start.until, way, isComplete };
   } catch (error) {
-    // A provider may have forgotten the page that its cursor names.
-    const isLostCursor =
-      error instanceof RecoverError &&
-      error.status !== undefined &&
-      [400, 404, 410, 422].includes(error.status);
     if (!lock.signal.aborted)
-      await Promise.resolve(
-        end(options.signal.aborted ? null : describeError(error).text, false, !isLostCursor),
-      ).catch(() => {}); // the first error counts
+      await recordEnd(options.signal.aborted ? { kind: 'interrupted' } : failedEnd(error)).catch(() => {}); // the first error counts
     throw error;
   }
+}
+
+function failedEnd(error: unknown): RunEnd {
+  const { failure, status } =
+    error instanceof RecoverError ? error : { failure: 'internal' as const, status: undefined };
+  // A provider may have forgotten the page that its cursor names.
+  const keepsCursor = status === undefined || ![400, 404, 410, 422].includes(status);
+  return { kind: 'failed', error: describeError(error).text, failure, keepsCursor };
 }
 
 function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date): Start {

@@ -1,7 +1,13 @@
 // Joins the parts of the configuration, so that all problems are reported together.
 import { type Config, type Environment, parseConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
-import { type ParsedRecovers, type Provider, parseRecovers, type Source } from '../providers/index.ts';
+import {
+  type ParsedRecovers,
+  type Provider,
+  parseRecovers,
+  type RecoverSource,
+  type Source,
+} from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
 import { databaseUrlProblem } from './connection.ts';
 
@@ -32,6 +38,22 @@ export function loadSettings(env: Environment, path?: string): Settings {
   const all = [...problems, ...sourceProblems, ...recoverProblems];
   if (!config || all.length) throw new ConfigError(all);
   return { config, sources, waiting, retentionDays, recovers };
+}
+
+/** What RECOVER_MINUTES asks for. */
+export interface RecoverSchedule {
+  /** The sources that workers recover by themselves. */
+  sources: readonly RecoverSource[];
+  everyMs: number;
+}
+
+/** Without a source with RECOVER_MINUTES=0. */
+export function recoverScheduleOf({
+  config,
+  recovers,
+}: Pick<Settings, 'recovers'> & { config: Pick<Config, 'RECOVER_MINUTES'> }): RecoverSchedule {
+  const everyMs = config.RECOVER_MINUTES * 60_000;
+  return { sources: everyMs > 0 ? [...recovers.ready.values()] : [], everyMs };
 }
 
 /** For processes that need a database. */

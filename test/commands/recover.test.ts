@@ -41,7 +41,7 @@ t.test('counts, recovers, and says what was there', async (t) => {
 
 t.test('a missing or wrong setting is named with its remedy', async (t) => {
   const tries: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
-    [['stripes'], {}, /there is no source stripes/],
+    [['stripes'], {}, /there is no source "stripes"; did you mean stripe\?/],
     [['slack'], {}, /has no list of events/],
     [['workos'], {}, /set WORKOS_API_KEY: API key of the environment/],
     [['github'], { GITHUB_API_KEY: 'x' }, /GITHUB_API_PATH is missing; set it to repos\/OWNER/],

@@ -156,6 +156,7 @@ t.test(
         lateSeconds: 900,
         sizeLimitBytes: undefined,
         isTold: false,
+        schedule: { sources: [], everyMs: 0 },
       });
     await evaluate();
     t.match(await sql('SELECT kind, source, facts FROM alerts'), [
