@@ -1,6 +1,8 @@
 // `postbell status`: what each source has received and what became of it, sources that need a look, and the processes.
 import { countOpenAlerts } from '../events/alerts.ts';
+import { describePause } from '../events/pause-texts.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
+import { describeProcesses } from '../events/process-texts.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import { countWithoutSecret } from '../events/rejection-counts.ts';
@@ -9,9 +11,7 @@ import { printable } from '../printable.ts';
 import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { describePause } from '../terminal/pauses.ts';
 import { countText, durationText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
-import { describeProcesses } from '../terminal/processes.ts';
 
 type WithoutSecret = Awaited<ReturnType<typeof countWithoutSecret>>[number];
 

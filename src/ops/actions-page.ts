@@ -18,7 +18,14 @@ import type { PageDeps } from './plugin.ts';
 import { opsUrl } from './urls.ts';
 
 const shownActions = 100;
-const words: Record<OperatorActionKind, string> = { replay: 'Replay', run_now: 'Run now', ignore: 'Ignore' };
+const words: Record<OperatorActionKind, string> = {
+  replay: 'Replay',
+  run_now: 'Run now',
+  ignore: 'Ignore',
+  pause: 'Pause',
+  resume: 'Resume',
+  rehearse: 'Rehearse',
+};
 
 export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
   app.get('/actions', async (request, reply) => {

@@ -23,6 +23,8 @@ import { html } from './html.ts';
 import { type OpsInbox, openOpsInbox, SlowError } from './inbox.ts';
 import { addOverviewPage } from './overview-page.ts';
 import { createSendPage, type SendPage } from './page.ts';
+import { addPauseActions } from './pauses.ts';
+import { addRehearsalActions } from './rehearsal.ts';
 import { addRejectionsPage } from './rejections-page.ts';
 import { addReplayPage } from './replay-page.ts';
 import { addSignIn } from './sign-in-page.ts';
@@ -86,6 +88,8 @@ async function addPages(app: FastifyInstance, gate: GateDeps, deps: PageDeps, lo
     for (const addPage of [addReplayPage, addActionPages, addRejectionsPage]) addPage(pages, deps, sendPage);
     addEventActions(pages, deps);
     addAlertActions(pages, deps);
+    addPauseActions(pages, deps);
+    addRehearsalActions(pages, deps);
   });
 }
 

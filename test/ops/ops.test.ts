@@ -102,7 +102,7 @@ async function store(
 t.beforeEach(async () => {
   now = new Date();
   await sql(
-    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, postbell_processes, alerts, pauses',
+    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, postbell_processes, alerts, pauses, rehearsals',
   );
 });
 
@@ -470,7 +470,7 @@ t.test('open alerts are listed, and acknowledged one by one; pauses are listed',
   );
   const { body } = await read('/ops');
   t.match(body, '3 dead letters of stripe, topic invoice.paid, error TypeError');
-  t.match(body, /stripe invoice\.\*: 0 events wait; &lt;b&gt;.*by grace/);
+  t.match(body, /stripe --topic &#39;invoice\.\*&#39; since .* by grace, 0 events wait: &lt;b&gt;/);
   t.notMatch(body, /<script>alert|<b>/);
   const one = 'kind=dead_letters&source=stripe&topic=invoice.paid&errorClass=TypeError';
   t.match(await post('/ops/alerts', one, { ...basic(readerPassword), ...ours }), { statusCode: 403 });
