@@ -29,8 +29,8 @@ export async function readArrivals(database: Queryable): Promise<Arrivals[]> {
        SELECT source, hour, sum(received) AS received, sum(failed) AS failed FROM found WHERE is_shown GROUP BY source, hour
      )
      SELECT source, max(last_received_at) AS "lastReceivedAt",
-       latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.5) AS "p50Seconds",
-       latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.99) AS "p99Seconds",
+       {inbox}.latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.5) AS "p50Seconds",
+       {inbox}.latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.99) AS "p99Seconds",
        coalesce((SELECT json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
          FROM by_hour b WHERE b.source = found.source), '[]') AS hours
      FROM found GROUP BY source ORDER BY source`,

@@ -102,7 +102,7 @@ async function store(
 t.beforeEach(async () => {
   now = new Date();
   await sql(
-    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, postbell_processes, alerts, pauses, rehearsals',
+    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, rejection_counts, postbell_processes, alerts, pauses, rehearsals',
   );
 });
 
@@ -525,7 +525,7 @@ t.test('after 3 s a page says that the database took too long, and what is unkno
   await store([{ id: 'evt_1' }]);
   const locker = await openSession(t, url);
   await locker('BEGIN');
-  await locker('LOCK TABLE rejected_requests IN ACCESS EXCLUSIVE MODE');
+  await locker('LOCK TABLE rejected_requests, rejection_counts IN ACCESS EXCLUSIVE MODE');
   const [overview, rejections] = await Promise.all([read('/ops'), read('/ops/rejections')]);
   await locker('ROLLBACK');
   t.match(
@@ -625,6 +625,14 @@ t.test(
     await sql(
       `INSERT INTO postbell_processes (process_id, kind, host, version) SELECT gen_random_uuid(), 'worker', topic, topic FROM webhook_events`,
     );
+    await sql(`INSERT INTO rehearsals (source, event_id, asked_by, started_at, ends_before, ended_at, result)
+    SELECT source, event_id, left(topic, 60), now(), now(), now(), jsonb_build_object('outcome', 'processed', 'isFinal', false,
+      'reason', topic, 'error', jsonb_build_object('text', topic, 'stack', topic), 'durationMs', 1, 'furtherStatements', 1,
+      'tables', jsonb_build_array(jsonb_build_object('table', topic, 'inserted', 1, 'updated', 1, 'deleted', 1)),
+      'statements', jsonb_build_array(jsonb_build_object('text', topic, 'rowCount', 1, 'rows', jsonb_build_array(topic))))
+    FROM webhook_events`);
+    await sql(`INSERT INTO pauses (source, topic, reason, paused_by)
+      SELECT source, translate(topic, '*', ''), topic, topic FROM webhook_events`);
     await sql(`INSERT INTO operator_actions (operator, action, filter, matched, reason)
     SELECT left(topic, 60), 'ignore', jsonb_build_object('source', source, 'topic', topic), 1, left(topic, 60) FROM webhook_events`);
     const eventPages = (await sql('SELECT source, event_id FROM webhook_events')).map(
