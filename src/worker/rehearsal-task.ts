@@ -6,6 +6,7 @@ import { endRehearsal, takeRehearsal } from '../events/rehearsals.ts';
 import { durable } from '../events/release.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { EventKey } from '../queue/queue.ts';
+import { InterruptedError } from './failure.ts';
 import { type RehearsalDeps, rehearse } from './rehearsal.ts';
 
 export interface RehearsalTaskOptions extends Omit<RehearsalDeps, 'handlers' | 'signal'> {
@@ -42,14 +43,19 @@ async function run(
   signal: AbortSignal,
 ): Promise<Parameters<typeof endRehearsal>[2]> {
   const database = openDatabase();
+  const interrupting = new AbortController();
+  const onStop = () => interrupting.abort(new InterruptedError('its worker stops'));
+  signal.addEventListener('abort', onStop, { once: true });
   const { source, eventId } = key;
   try {
     const [event] = await readEvents(database, [{ source, eventId }]);
     if (!event) return { problem: 'the event is no longer there' };
-    return { result: await rehearse(event, { ...options, handlers: options.handlers(), database, signal }) };
+    const deps = { ...options, handlers: options.handlers(), database, signal: interrupting.signal };
+    return { result: await rehearse(event, deps) };
   } catch (error) {
     return { problem: describeError(error).text };
   } finally {
+    signal.removeEventListener('abort', onStop);
     await database.close();
   }
 }

@@ -48,7 +48,7 @@ t.test('a worker takes it, and the page shows verdict, tables, statements and ro
        await tx.query("UPDATE orders SET note = 'paid'");
      } })];`,
   );
-  startProcess(t, ['worker'], { env: { DATABASE_URL: url, POSTBELL_HANDLERS: module } });
+  startProcess(t, ['worker'], { env: { DATABASE_URL: url, POSTBELL_HANDLERS: module, POLL_SECONDS: '300' } });
   const shown = await waitFor(
     async () => {
       const body = await read(page);
@@ -62,7 +62,7 @@ t.test('a worker takes it, and the page shows verdict, tables, statements and ro
   t.match(shown, '{&quot;note&quot;:&quot;&lt;b&gt;open&lt;/b&gt;&quot;}');
   t.same(await sql('SELECT note FROM orders'), [{ note: '<b>open</b>' }], 'rolled back');
   t.match(await sql('SELECT status FROM webhook_events'), [{ status: 'FAILED' }]);
-  // By the notification: long before the worker would look by itself.
+  // By the notification: the worker would look by itself after 300 s.
   t.match(await post('/ops/rehearse?source=stripe&id=evt_1', {}), { statusCode: 303 });
   await waitFor(async () => (await sql('SELECT FROM rehearsals WHERE ended_at IS NOT NULL')).length === 2, {
     what: 'the second rehearsal',

@@ -145,5 +145,8 @@ t.test('a worker that stops interrupts it, and says so', async (t) => {
   );
   await waitFor(() => isRunning, { what: 'the handler' });
   stopping.abort();
-  t.match((await running).found, { state: 'ended', result: { outcome: 'busy' } });
+  t.match((await running).found, {
+    state: 'ended',
+    result: { outcome: 'busy', reason: 'its worker stops' },
+  });
 });
