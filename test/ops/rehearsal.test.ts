@@ -23,6 +23,7 @@ const page = '/ops/event?source=stripe&id=evt_1';
 
 t.test('web runs nothing: it waits, and says that no worker is alive', async (t) => {
   t.match(await read(page), /calls to the outside HAPPEN.*action="\/ops\/rehearse\?source=stripe/s);
+  t.match(await read(page), 'Received by</dt><dd>webhook<');
   t.notMatch(await read(page, 'reader'), '/ops/rehearse');
   t.match(await post('/ops/rehearse?source=stripe&id=evt_1', {}, 'reader'), { statusCode: 403 });
   t.match(await post('/ops/rehearse?source=stripe&id=none', {}), { statusCode: 409 });
