@@ -1,22 +1,21 @@
 // `postbell status`: what each source has received and what became of it, sources that need a look, and the processes.
 import { countOpenAlerts } from '../events/alerts.ts';
+import { describePause } from '../events/pause-texts.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
+import { describeProcesses } from '../events/process-texts.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { type QuarantineState, readQuarantine } from '../events/quarantine.ts';
 import { listRecoveries, type Recovery } from '../events/recoveries.ts';
-import { countWithoutSecret } from '../events/rejection-counts.ts';
+import { countRejected, type RejectedOfDay } from '../events/rejection-counts.ts';
 import { readSourceStates, type SourceState } from '../events/source-states.ts';
 import { printable } from '../printable.ts';
 import type { Source } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { describePause } from '../terminal/pauses.ts';
 import { countText, durationText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
-import { describeProcesses } from '../terminal/processes.ts';
 import { bytesText } from '../terminal/quarantine.ts';
-
-type WithoutSecret = Awaited<ReturnType<typeof countWithoutSecret>>[number];
+import { latencyText } from '../texts.ts';
 
 /** A source that has a secret, and has received nothing for 7 days. */
 interface SilentSource {
@@ -35,7 +34,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
     async ({ database }) => ({
       // First, because it needs no transaction: its error names the cause where the database cannot be reached.
       processes: await readProcesses(database),
-      withoutSecret: await countWithoutSecret(database),
+      withoutSecret: await countRejected(database, 'no_secret'),
       sources: await readSourceStates(database),
       pauses: await countWaiting(database),
       alerts: await countOpenAlerts(database),
@@ -107,16 +106,10 @@ function changeText({ last24Hours, previous24Hours }: SourceState): string {
   return `${count} (${percent > 0 ? '+' : ''}${percent.toLocaleString('en-US')} %)`;
 }
 
-function latencyText(seconds: number | null): string {
-  if (seconds === null) return '-';
-  if (seconds >= 86_400) return '> 1 d'; // the last bucket has no upper bound
-  return seconds < 1 ? '< 1 s' : durationText(seconds);
-}
-
 interface Notes {
   sources: readonly SourceState[];
   silent: readonly SilentSource[];
-  off: readonly WithoutSecret[];
+  off: readonly RejectedOfDay[];
   alerts: Awaited<ReturnType<typeof countOpenAlerts>>;
 }
 

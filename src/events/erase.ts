@@ -88,6 +88,7 @@ const keysText = `unnest($1::text[], $2::text[]) AS key (source, event_id)`;
 const besideEvents: readonly string[] = [
   `UPDATE {inbox}.failed_attempts a SET error = '${erasedText}', stack = NULL
     FROM ${keysText} WHERE a.source = key.source AND a.event_id = key.event_id`,
+  `DELETE FROM {inbox}.rehearsals r USING ${keysText} WHERE r.source = key.source AND r.event_id = key.event_id`,
 ];
 
 /** Where an entity is no event's any more, nothing else names it. */

@@ -4,13 +4,27 @@ import type { Erasure } from './erase.ts';
 import type { EventFilter } from './filter.ts';
 import { type ArrivalCursor, replayMatching } from './queries.ts';
 
-export type OperatorActionKind = 'replay' | 'run_now' | 'ignore' | 'promote' | 'erase';
+export type OperatorActionKind =
+  | 'replay'
+  | 'run_now'
+  | 'ignore'
+  | 'promote'
+  | 'erase'
+  | 'pause'
+  | 'resume'
+  | 'rehearse';
+
+/** Which events an action is for. */
+export interface ActionFilter extends EventFilter {
+  /** Of a pause: name of a handler. */
+  handler?: string;
+}
 
 export interface OperatorAction {
   id: number;
   operator: string;
   action: OperatorActionKind;
-  filter: EventFilter;
+  filter: ActionFilter;
   reason: string | null;
   /** Number of events that were confirmed. */
   matched: number;
@@ -23,12 +37,12 @@ export interface OperatorAction {
 const fields = `id::int, operator, action, filter, reason, matched, done, began_at AS "beganAt", ended_at AS "endedAt"`;
 
 /** A filter as jsonb keeps it: times are text. */
-type StoredFilter = Omit<EventFilter, 'receivedSince' | 'receivedBefore'> & {
+type StoredFilter = Omit<ActionFilter, 'receivedSince' | 'receivedBefore'> & {
   receivedSince?: string;
   receivedBefore?: string;
 };
 
-function readFilter({ receivedSince, receivedBefore, ...rest }: StoredFilter): EventFilter {
+function readFilter({ receivedSince, receivedBefore, ...rest }: StoredFilter): ActionFilter {
   return {
     ...rest,
     ...(receivedSince === undefined ? {} : { receivedSince: new Date(receivedSince) }),
@@ -36,15 +50,21 @@ function readFilter({ receivedSince, receivedBefore, ...rest }: StoredFilter): E
   };
 }
 
-/** Records a change of one event, which the same transaction makes. */
+/** Records a change that the same transaction makes. `done`: the number of events that it changes. */
 export async function recordAction(
   tx: Queryable,
-  { operator, action, filter, reason }: Pick<OperatorAction, 'operator' | 'action' | 'filter' | 'reason'>,
+  {
+    operator,
+    action,
+    filter,
+    reason,
+    done,
+  }: Pick<OperatorAction, 'operator' | 'action' | 'filter' | 'reason' | 'done'>,
 ): Promise<void> {
   await tx.query({
     text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, reason, matched, done, ended_at)
-      VALUES ($1, $2, $3, $4, 1, 1, now())`,
-    values: [operator, action, JSON.stringify(filter), reason],
+      VALUES ($1, $2, $3, $4, $5, $5, now())`,
+    values: [operator, action, JSON.stringify(filter), reason, done],
   });
 }
 

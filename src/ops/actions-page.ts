@@ -24,6 +24,9 @@ const words: Record<OperatorActionKind, string> = {
   ignore: 'Ignore',
   promote: 'Promote',
   erase: 'Erase',
+  pause: 'Pause',
+  resume: 'Resume',
+  rehearse: 'Rehearse',
 };
 
 export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {

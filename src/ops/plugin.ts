@@ -23,7 +23,9 @@ import { html } from './html.ts';
 import { type OpsInbox, openOpsInbox, SlowError } from './inbox.ts';
 import { addOverviewPage } from './overview-page.ts';
 import { createSendPage, type SendPage } from './page.ts';
+import { addPauseActions } from './pauses.ts';
 import { addQuarantineActions } from './quarantine.ts';
+import { addRehearsalActions } from './rehearsal.ts';
 import { addRejectionsPage } from './rejections-page.ts';
 import { addReplayPage } from './replay-page.ts';
 import { addSignIn } from './sign-in-page.ts';
@@ -94,6 +96,8 @@ async function addPages(app: FastifyInstance, gate: GateDeps, deps: PageDeps, lo
     addEventActions(pages, deps);
     addAlertActions(pages, deps);
     addQuarantineActions(pages, deps);
+    addPauseActions(pages, deps);
+    addRehearsalActions(pages, deps);
   });
 }
 

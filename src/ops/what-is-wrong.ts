@@ -45,7 +45,7 @@ export function findProblems({ sources, processes, alerts }: Overview, now: Date
   }
   const isRecent = (time: Date | null) => time !== null && now.getTime() - time.getTime() < recentRejectionMs;
   const rejected = countsOf(sources, (state) =>
-    isRecent(state.rejected?.lastAt ?? null) ? state.rejected!.count : 0,
+    isRecent(state.rejected?.lastAt ?? null) ? state.rejected!.rejected : 0,
   );
   if (rejected.total > 0) {
     const text = `Requests were rejected within the last hour (${rejected.names}).`;

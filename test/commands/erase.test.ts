@@ -62,6 +62,11 @@ async function openShop(t: Test) {
     [value],
   );
   await sql(
+    `INSERT INTO rehearsals (source, event_id, asked_by, started_at, ends_before, ended_at, result)
+    VALUES ('stripe', 'evt_failed', 'ada', now(), now(), now(), jsonb_build_object('rows', $1::text))`,
+    [value],
+  );
+  await sql(
     `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
     SELECT 'stripe', now(), '', 'signature', id, 'POST', '/', '{}', convert_to('{"customer":"' || id || '"}', 'UTF8'), 600
     FROM unnest(ARRAY[$1, 'cus_other']) AS id`,

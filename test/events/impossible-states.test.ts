@@ -75,3 +75,25 @@ t.test('a change of status by hand is completed, whichever it is', async (t) => 
     }
   }
 });
+
+t.test('a rehearsal that has not ended has no result, and only what was started ends', async (t) => {
+  const wrong: readonly (readonly [columns: string, values: string, constraint: RegExp])[] = [
+    ['started_at', 'now()', /rehearsals_start_has_limit/],
+    ['result', `'{}'`, /rehearsals_end_has_outcome/],
+    ['ended_at, problem', `now(), 'x'`, /rehearsals_end_after_start/],
+    ['started_at, ends_before, ended_at', 'now(), now(), now()', /rehearsals_end_has_outcome/],
+  ];
+  for (const [columns, values, message] of wrong)
+    await t.rejects(
+      inbox.sql(
+        `INSERT INTO rehearsals (source, event_id, asked_by, ${columns}) VALUES ('s', 'e', 'ada', ${values})`,
+      ),
+      { code: '23514', message },
+    );
+  await t.rejects(
+    inbox.sql(
+      `INSERT INTO operator_actions (operator, action, filter, matched) VALUES ('ada', 'ignore', '{}', 1)`,
+    ),
+    { code: '23514', message: /operator_actions_ignore_has_reason/ },
+  );
+});

@@ -102,7 +102,7 @@ async function store(
 t.beforeEach(async () => {
   now = new Date();
   await sql(
-    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, postbell_processes, alerts, pauses',
+    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, rejection_counts, postbell_processes, alerts, pauses, rehearsals',
   );
 });
 
@@ -472,7 +472,7 @@ t.test('open alerts are listed, and acknowledged one by one; pauses are listed',
   );
   const { body } = await read('/ops');
   t.match(body, '3 dead letters of stripe, topic invoice.paid, error TypeError');
-  t.match(body, /stripe invoice\.\*: 0 events wait; &lt;b&gt;.*by grace/);
+  t.match(body, /stripe --topic &#39;invoice\.\*&#39; since .* by grace, 0 events wait: &lt;b&gt;/);
   t.notMatch(body, /<script>alert|<b>/);
   const one = 'kind=dead_letters&source=stripe&topic=invoice.paid&errorClass=TypeError';
   t.match(await post('/ops/alerts', one, { ...basic(readerPassword), ...ours }), { statusCode: 403 });
@@ -527,7 +527,7 @@ t.test('after 3 s a page says that the database took too long, and what is unkno
   await store([{ id: 'evt_1' }]);
   const locker = await openSession(t, url);
   await locker('BEGIN');
-  await locker('LOCK TABLE rejected_requests IN ACCESS EXCLUSIVE MODE');
+  await locker('LOCK TABLE rejected_requests, rejection_counts IN ACCESS EXCLUSIVE MODE');
   const [overview, rejections] = await Promise.all([read('/ops'), read('/ops/rejections')]);
   await locker('ROLLBACK');
   t.match(
@@ -627,6 +627,14 @@ t.test(
     await sql(
       `INSERT INTO postbell_processes (process_id, kind, host, version) SELECT gen_random_uuid(), 'worker', topic, topic FROM webhook_events`,
     );
+    await sql(`INSERT INTO rehearsals (source, event_id, asked_by, started_at, ends_before, ended_at, result)
+    SELECT source, event_id, left(topic, 60), now(), now(), now(), jsonb_build_object('outcome', 'processed', 'isFinal', false,
+      'reason', topic, 'error', jsonb_build_object('text', topic, 'stack', topic), 'durationMs', 1, 'furtherStatements', 1,
+      'tables', jsonb_build_array(jsonb_build_object('table', topic, 'inserted', 1, 'updated', 1, 'deleted', 1)),
+      'statements', jsonb_build_array(jsonb_build_object('text', topic, 'rowCount', 1, 'rows', jsonb_build_array(topic))))
+    FROM webhook_events`);
+    await sql(`INSERT INTO pauses (source, topic, reason, paused_by)
+      SELECT source, translate(topic, '*', ''), topic, topic FROM webhook_events`);
     await sql(`INSERT INTO operator_actions (operator, action, filter, matched, reason)
     SELECT left(topic, 60), 'ignore', jsonb_build_object('source', source, 'topic', topic), 1, left(topic, 60) FROM webhook_events`);
     const eventPages = (await sql('SELECT source, event_id FROM webhook_events')).map(

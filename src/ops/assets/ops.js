@@ -1,6 +1,8 @@
 // Makes the page live and quick; every page and action works without it.
 
 const renewMs = 10_000;
+/** While the page waits for a result that comes soon. */
+const soonMs = 2_000;
 const main = () => document.getElementById('main');
 const isTyping = () => /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? '');
 
@@ -30,9 +32,15 @@ if (liveButton && isRenewable()) {
     show();
   });
   show();
-  setInterval(() => {
-    if (liveButton.getAttribute('aria-pressed') === 'true' && !isBusy()) renew();
-  }, renewMs);
+  const renewLater = () =>
+    setTimeout(
+      () => {
+        if (liveButton.getAttribute('aria-pressed') === 'true' && !isBusy()) renew();
+        renewLater();
+      },
+      document.querySelector('[data-soon]') ? soonMs : renewMs,
+    );
+  renewLater();
 }
 
 // --- A replay in parts goes on by itself, in the tab where a person began it or pressed the button ---
