@@ -18,7 +18,7 @@ import type { Queue } from '../queue/queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
 import { identifySelf } from '../runtime/self.ts';
-import { type ConnectedSettings, type RecoverSchedule, recoverScheduleOf } from '../runtime/settings.ts';
+import { type ConnectedSettings, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { Watchdog } from '../watchdog.ts';
