@@ -8,7 +8,7 @@ const secretSuffix = '_WEBHOOK_SECRET';
 
 export interface ParsedSources {
   sources: Map<string, Source>;
-  /** Every other known source name: its source has no secret yet. */
+  /** Every other known source name: its source has no secret yet, or is only pulled. */
   waiting: Map<string, Provider>;
   problems: string[];
 }
@@ -28,6 +28,12 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
     const variable = variableOf(name) + secretSuffix;
     const text = env[variable];
     const settings = readSettings(env, name, declaredProvider);
+    if (declaredProvider.isOnlyPulled) {
+      if (text !== undefined)
+        problems.push(`${variable} belongs to a source that is only pulled and has no webhooks; remove it`);
+      waiting.set(name, configured(name, declaredProvider, settings, problems));
+      continue;
+    }
     if (text === undefined) {
       if (Object.keys(settings).length > 0)
         problems.push(`${variable} is missing; the source ${name} has settings but no secret: set it`);

@@ -6,7 +6,7 @@ import { draftsOf } from './pulled-drafts.ts';
 import type { PageTaker, RunOptions } from './run.ts';
 
 export function createPull({ recover, database, receiver, keepsBytes, isDryRun }: RunOptions): PageTaker {
-  const { source, spec } = recover;
+  const { source, spec, wanted } = recover;
 
   /** Each by itself, so that one that cannot be stored fails alone; the receiver commits them together. */
   const accept = (draft: EventDraft) =>
@@ -25,7 +25,7 @@ export function createPull({ recover, database, receiver, keepsBytes, isDryRun }
       // Pages that shift while they are read hold an item twice.
       const drafts = new Map<string, EventDraft>();
       for (const item of items)
-        for (const draft of draftsOf(source, spec.pull!, item, { now, keepsBytes }))
+        for (const draft of draftsOf(source, spec.pull!, item, { now, keepsBytes, wanted }))
           drafts.set(draft.eventId, draft);
       const known = await findKnownIds(database, source.name, [...drafts.keys()]);
       const missing = [...drafts.values()].filter(({ eventId }) => !known.has(eventId));

@@ -7,13 +7,13 @@ export function draftsOf(
   source: Source,
   { body = (item) => item }: Pick<Pull, 'body'>,
   item: object,
-  { now, keepsBytes }: { now: Date; keepsBytes: boolean },
+  { now, keepsBytes, wanted }: { now: Date; keepsBytes: boolean; wanted: string },
 ): EventDraft[] {
   const delivery = {
     method: 'POST',
     url: '',
     headers: { 'content-type': ['application/json'] },
-    body: Buffer.from(JSON.stringify(body(item)) ?? 'null'),
+    body: Buffer.from(JSON.stringify(body(item, wanted)) ?? 'null'),
     receivedAt: now,
   };
   const drafts = readEvents(source, delivery, keepsBytes);

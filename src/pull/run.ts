@@ -1,4 +1,6 @@
 // One run: asks a provider for the events of a stretch of time, page by page, one run per source in the whole cluster.
+import { hash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database, HeldLock } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import {
@@ -12,7 +14,7 @@ import {
 } from '../events/recoveries.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
-import type { RecoverSource } from '../providers/index.ts';
+import type { ApiList, RecoverSource } from '../providers/index.ts';
 import type { Receiver } from '../receive/receiver.ts';
 import { createApiClient } from './api-client.ts';
 import { type Page, readPage } from './pages.ts';
@@ -86,6 +88,8 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
   const name = recover.source.name;
   const { now, recovery } = await readRecovery(database, name);
   const start = startOf(options, recovery, now);
+  if (listOf(recover).list.isFeed)
+    start.cursor = options.since ? null : (cursorOfFeed(recover, recovery?.feedCursor) ?? null);
   const counts: RunCounts = { pages: 0, recovered: 0, known: 0, asked: 0 };
   if (!isDryRun) await recordRunStart(database, name, start);
   const end = (error: string | null, isComplete: boolean, keepsCursor = true) =>
@@ -140,14 +144,12 @@ async function readAll(
 ): Promise<Pick<RunResult, 'way' | 'isComplete'>> {
   const { database, recover, signal, isDryRun = false, maxPages = maxPagesPerRun } = options;
   const client = createApiClient({ recover, signal, ...(options.limits && { limits: options.limits }) });
-  const { pull, redeliver } = recover.spec;
-  // The provider's own delivery is better: it is signed, and has the webhook's bytes.
-  const way = redeliver && recover.isOn ? 'redeliver' : 'pull';
-  const list = way === 'redeliver' ? redeliver! : pull!;
+  const { way, list } = listOf(recover);
   const taker = way === 'redeliver' ? createRedeliver(options, client) : createPull(options);
   let cursor = start.cursor ?? undefined;
   let isComplete = false;
   while (!isComplete && counts.pages < maxPages) {
+    if (counts.pages > 0) await pause(recover, signal);
     const page: Page = await readPage(client, list, recover, { ...start, cursor });
     signal.throwIfAborted();
     await lock.check();
@@ -157,8 +159,36 @@ async function readAll(
     await failpoint('recover.taken');
     cursor = page.next;
     isComplete = cursor === undefined;
-    if (!isDryRun) await recordPage(database, recover.source.name, counts, cursor ?? null);
+    if (!isDryRun) await recordPage(database, recover.source.name, counts, placeOf(recover, list, page));
   }
   counts.recovered += (await taker.finish()).recovered;
   return { way, isComplete };
+}
+
+async function pause({ spec: { pageGapMs } }: RecoverSource, signal: AbortSignal): Promise<void> {
+  if (pageGapMs) await delay(pageGapMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+}
+
+function listOf({ spec, isOn }: RecoverSource): { way: RunResult['way']; list: ApiList } {
+  // The provider's own delivery is better: it is signed, and has the webhook's bytes.
+  if (spec.redeliver && isOn) return { way: 'redeliver', list: spec.redeliver };
+  return { way: 'pull', list: spec.pull! };
+}
+
+/** Where a run, or the next one, goes on after the page. */
+function placeOf(recover: RecoverSource, { isFeed }: ApiList, { next, end }: Page) {
+  if (!isFeed) return { cursor: next, feedCursor: undefined };
+  const cursor = next ?? end;
+  return { cursor: undefined, feedCursor: cursor && `${feedName(recover)} ${cursor}` };
+}
+
+/** The cursor of another list, e.g. of a webhook that was replaced, would leave out events. */
+function cursorOfFeed(recover: RecoverSource, feedCursor: string | null | undefined): string | undefined {
+  const [name, cursor] = feedCursor?.split(/ (.*)/s) ?? [];
+  return name === feedName(recover) ? cursor : undefined;
+}
+
+function feedName(recover: RecoverSource): string {
+  const { list } = listOf(recover);
+  return hash('sha256', JSON.stringify([recover.url, list.endpoint, recover.wanted])).slice(0, 16);
 }
