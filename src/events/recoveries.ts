@@ -162,6 +162,25 @@ export async function findKnownIds(
   return new Set(rows.map(({ eventId }) => eventId));
 }
 
+/**
+ * The states of things that stored events carry, e.g. of orders.
+ * @param wish.since earliest arrival; `idAt`, `timeAt`: the places of the thing's id and of the state's time in a payload
+ */
+export async function findStates(
+  database: Queryable,
+  source: string,
+  { ids, since, idAt, timeAt }: { ids: readonly string[]; since: Date; idAt: string; timeAt: string },
+): Promise<{ topic: string; id: string; at: string | null }[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await database.query<{ topic: string; id: string; at: string | null }>({
+    name: 'find_states',
+    text: `SELECT topic, payload #>> $4::text[] AS id, payload #>> $5::text[] AS at FROM {inbox}.webhook_events
+      WHERE source = $1 AND received_at >= $2 AND payload #>> $4::text[] = ANY ($3::text[])`,
+    values: [source, since, ids, idAt.split('.'), timeAt.split('.')],
+  });
+  return rows;
+}
+
 /** Marks events that came in because the provider was asked for them. Rows that others lock are left out. */
 export async function markRedelivered(
   database: Queryable,

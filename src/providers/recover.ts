@@ -56,6 +56,23 @@ export interface ApiList {
 export interface Pull extends ApiList {
   /** The body that the webhook of this item would have. Default: the item. */
   body?(item: unknown, wanted: string): unknown;
+  readonly made?: MadeEvents;
+}
+
+/**
+ * The list has things, not events: of each thing an event of its newest state is made, whose id begins with `made:`. It is
+ * taken only where no stored event has that state or a newer one.
+ */
+export interface MadeEvents {
+  /** The headers of the event's webhook: the provider's templates read id and topic from them. Undefined: it is no such thing. */
+  headers(item: unknown): Readonly<Record<string, string>> | undefined;
+  /** The topics of the events that carry the thing begin so. */
+  topicStart(item: unknown): string;
+  /** The thing's id, and the time of its newest state, in a body. */
+  readonly idAt: string;
+  readonly timeAt: string;
+  /** A webhook of a state may arrive for so long, by all its retries: younger states are left for a later run. */
+  readonly settledMs: number;
 }
 
 /** The provider sends a delivery again: signed, through the front door. */
@@ -92,10 +109,13 @@ export interface RecoverSpec {
   authorize(key: string): Readonly<Record<string, string>>;
   /**
    * Where the key only buys a token: the request for it, with its own headers, and the place of the token in the answer.
+   * No request: the key is a token itself.
    * `authorize` then gets the token. A token that is not accepted any more is replaced once.
    */
   readonly token?: {
-    request(key: string): { path: string; headers: Readonly<Record<string, string>>; form: string };
+    request(
+      key: string,
+    ): { path: string; headers: Readonly<Record<string, string>>; form: string } | undefined;
     read(json: unknown): string | undefined;
   };
   readonly pull?: Pull;

@@ -38,6 +38,8 @@ export interface RunOptions {
   firstMs: number;
   /** As STORE_RAW_BODY. */
   keepsBytes: boolean;
+  /** As PAYLOAD_RETENTION_DAYS. */
+  keptDays?: number;
   /** Only counts: nothing is stored, and nothing is asked for again. */
   isDryRun?: boolean;
   /** Pages that a run reads at most; default 1,000. */
@@ -113,14 +115,14 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
 }
 
 function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date): Start {
-  const { since, reachesBackTo, firstMs, recover } = options;
-  const { keptHours } = recover.spec;
-  const earliestMs = keptHours === undefined ? 0 : now.getTime() - keptHours * 3_600_000;
+  const { since, reachesBackTo, firstMs } = options;
+  const earliestMs = earliestOf(options, now);
+  const until = endOf(options, now);
   const afresh = (fromMs: number): Start => {
-    const ms = Math.min(fromMs, reachesBackTo?.getTime() ?? fromMs);
+    const ms = Math.min(fromMs, reachesBackTo?.getTime() ?? fromMs, until.getTime());
     return {
       since: new Date(Math.max(ms, earliestMs)),
-      until: now,
+      until,
       cursor: null,
       isAll: ms <= earliestMs,
     };
@@ -128,12 +130,23 @@ function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date)
   if (since) return afresh(since.getTime());
   const { runSince, runUntil, runCursor, startedAt, recoveredUntil } = recovery ?? {};
   if (!runSince || !runUntil)
-    return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : now.getTime() - firstMs);
+    return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : until.getTime() - firstMs);
   const isFresh = runCursor && now.getTime() - startedAt!.getTime() < cursorMs;
   const isEnough = !reachesBackTo || runSince <= reachesBackTo;
   return isFresh && isEnough
     ? { since: runSince, until: runUntil, cursor: runCursor, isAll: false }
     : afresh(runSince.getTime());
+}
+
+function earliestOf({ recover, keptDays = 0 }: RunOptions, now: Date): number {
+  const { keptHours = 0, pull } = recover.spec;
+  // Of an event that was purged only the id is left: its thing's state would seem to be missing.
+  const hours = [keptHours, pull?.made ? keptDays * 24 : 0].filter((some) => some > 0);
+  return hours.length === 0 ? 0 : now.getTime() - Math.min(...hours) * 3_600_000;
+}
+
+function endOf({ recover: { spec, isOn } }: RunOptions, now: Date): Date {
+  return new Date(now.getTime() - (isOn ? (spec.pull?.made?.settledMs ?? 0) : 0));
 }
 
 async function readAll(
