@@ -69,11 +69,14 @@ export function readPulledSettings(values: Values): { settings: PulledSettings; 
   };
   const matches = (pattern: RegExp) => (value: string) => pattern.test(value);
   const place = (name: Name) => check(name, matches(placePattern), placeHelp);
-  const unit = (name: Name): PulledUnit =>
-    units.find(
-      (known) =>
-        known === check(name, (value) => units.some((one) => one === value), 'must be iso, iso-utc, s or ms'),
-    ) ?? 'iso';
+  const unit = (name: Name): PulledUnit => {
+    const value = check(
+      name,
+      (text) => units.some((known) => known === text),
+      'must be iso, iso-utc, s or ms',
+    );
+    return units.find((known) => known === value) ?? 'iso';
+  };
   const param = (name: Name) => check(name, matches(paramPattern), 'must be the name of a query parameter');
   const arePlaces = (value: string) => value.split(',').every((path) => placePattern.test(path.trim()));
   const header = check(
@@ -109,13 +112,17 @@ export function readPulledSettings(values: Values): { settings: PulledSettings; 
     since: sinceParam === undefined ? undefined : { param: sinceParam, unit: unit('API_SINCE_UNIT') },
     next: readNext(values, param('API_CURSOR_PARAM'), problems),
   };
+  refuseUnused(values, problems);
+  return { settings, problems };
+}
+
+function refuseUnused(values: Values, problems: SettingProblem[]): void {
   for (const [name, other] of [
     ['API_OCCURRED_AT_UNIT', 'API_OCCURRED_AT'],
     ['API_SINCE_UNIT', 'API_SINCE_PARAM'],
   ] as const)
     if (values[name] !== undefined && values[other] === undefined)
       problems.push({ name, problem: `has no effect without ${other}; set both, or remove it` });
-  return { settings, problems };
 }
 
 function readNext(values: Values, param: string | undefined, problems: SettingProblem[]): NextPage {
