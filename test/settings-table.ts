@@ -42,6 +42,11 @@ const ofSources: readonly (readonly [string, string, string])[] = [
     '',
     'What to list, where the API has to be told: docs/recover.md.',
   ],
+  [
+    '`<SOURCE>_API_ITEMS`, `<SOURCE>_API_ID`, …',
+    '',
+    'The list of a source that is only pulled (`POSTBELL_SOURCES=erp=pulled`): docs/recover.md.',
+  ],
   ['`<SOURCE>_FORWARD_URL`', '', 'FORWARD_URL of this source alone.'],
   ['`<SOURCE>_FORWARD_SECRET`', '', 'FORWARD_SECRET of this source alone.'],
 ];

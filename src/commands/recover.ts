@@ -32,7 +32,7 @@ export async function runRecover(io: CommandIo, name: string, options: RecoverOp
     const receiver = createPullReceiver({ database, queue, log, sameBodyHours: config.SAME_BODY_HOURS });
     const signal = io.interrupted();
     try {
-      const keepsBytes = config.STORE_RAW_BODY;
+      const { STORE_RAW_BODY: keepsBytes, PAYLOAD_RETENTION_DAYS: keptDays } = config;
       const result = await runRecovery({
         recover,
         database,
@@ -42,6 +42,7 @@ export async function runRecover(io: CommandIo, name: string, options: RecoverOp
         since,
         firstMs,
         keepsBytes,
+        keptDays,
         isDryRun,
       });
       if (!result)

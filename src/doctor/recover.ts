@@ -22,8 +22,12 @@ export async function checkRecover(
     if (isAsked(name))
       for (const problem of problems)
         checks.push(grade(warn(`recover ${name}`, problem, 'correct the variable, then run doctor again')));
-  for (const recover of recovers.ready.values())
-    if (isAsked(recover.source.name)) checks.push(grade(await tryKey(recover, isAutomatic)));
+  for (const recover of recovers.ready.values()) {
+    if (!isAsked(recover.source.name)) continue;
+    checks.push(grade(await tryKey(recover, isAutomatic)));
+    if (recover.source.provider.isOnlyPulled && !isAutomatic)
+      checks.push(nothingByItself(recover.source.name));
+  }
   if (!isAutomatic && recovers.ready.size === 0) return checks;
   for (const recovery of await listRecoveries(database))
     if (isAsked(recovery.source)) checks.push(...lastRun(recovery).map(grade));
@@ -36,6 +40,14 @@ function lastRun({ source, lastError, failingSince }: Recovery): Check[] {
   return [
     warn(`recover ${source}`, `the last run failed: ${lastError}${since}`, `run: postbell recover ${source}`),
   ];
+}
+
+function nothingByItself(name: string): Check {
+  return warn(
+    `recover ${name}`,
+    'the source is only pulled, and RECOVER_MINUTES is 0: nothing comes in by itself',
+    `set RECOVER_MINUTES, e.g. to 1, or let a cron job run: postbell recover ${name}`,
+  );
 }
 
 async function tryKey(recover: RecoverSource, isAutomatic: boolean): Promise<Check> {

@@ -21,6 +21,7 @@ export interface Recovery {
   runSince: Date | null;
   runUntil: Date | null;
   runCursor: string | null;
+  feedCursor: string | null;
   startedAt: Date;
   endedAt: Date | null;
   pages: number;
@@ -47,7 +48,7 @@ export interface RunCounts {
 }
 
 const columns = `source, recovered_until AS "recoveredUntil", run_since AS "runSince", run_until AS "runUntil",
-  run_cursor AS "runCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
+  run_cursor AS "runCursor", feed_cursor AS "feedCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
   last_error AS "lastError", failing_since AS "failingSince", failure`;
 
 /** By source. */
@@ -97,17 +98,21 @@ export async function recordRunStart(
   );
 }
 
-/** The events of every page before `cursor` are committed. */
+/**
+ * The events of every page before `cursor` are committed.
+ * @param place.feedCursor the same for a feed, kept beyond the run; undefined: as it was
+ */
 export async function recordPage(
   database: Queryable,
   source: string,
   { pages, recovered, known, asked }: RunCounts,
-  cursor: string | null,
+  { cursor, feedCursor }: { cursor: string | undefined; feedCursor: string | undefined },
 ): Promise<void> {
   await database.query(
-    `UPDATE {inbox}.recoveries SET run_cursor = $2, pages = $3, recovered = $4, known = $5, asked = $6
+    `UPDATE {inbox}.recoveries SET run_cursor = $2, pages = $3, recovered = $4, known = $5, asked = $6,
+       feed_cursor = coalesce($7, feed_cursor)
      WHERE source = $1`,
-    [source, cursor, pages, recovered, known, asked],
+    [source, cursor ?? null, pages, recovered, known, asked, feedCursor ?? null],
   );
 }
 
@@ -141,10 +146,24 @@ export async function recordRunEnd(
          THEN greatest(recovered_until, run_until) ELSE recovered_until END,
        run_since = CASE WHEN $7 THEN NULL ELSE run_since END,
        run_until = CASE WHEN $7 THEN NULL ELSE run_until END,
-       run_cursor = CASE WHEN $7 OR NOT $8 THEN NULL ELSE run_cursor END
+       run_cursor = CASE WHEN $7 OR NOT $8 THEN NULL ELSE run_cursor END,
+       feed_cursor = CASE WHEN $8 THEN feed_cursor END
      WHERE source = $1`,
     [source, pages, recovered, known, asked, error, isComplete, keepsCursor, failure, isSuccess],
   );
+}
+
+/** Whether an event of this topic came in after `since`. */
+export async function hasArrived(
+  database: Queryable,
+  { source, topic, since }: { source: string; topic: string; since: Date },
+): Promise<boolean> {
+  const { rows } = await database.query<{ found: boolean }>(
+    `SELECT EXISTS (SELECT FROM {inbox}.webhook_events
+       WHERE source = $1 AND topic = $2 AND received_at > $3) AS found`,
+    [source, topic, since],
+  );
+  return rows[0]!.found;
 }
 
 /** Those of the ids that are in the inbox, or were purged from it. */
@@ -161,6 +180,25 @@ export async function findKnownIds(
     values: [source, eventIds],
   });
   return new Set(rows.map(({ eventId }) => eventId));
+}
+
+/**
+ * The states of things that stored events carry, e.g. of orders.
+ * @param wish.since earliest arrival; `idAt`, `timeAt`: the places of the thing's id and of the state's time in a payload
+ */
+export async function findStates(
+  database: Queryable,
+  source: string,
+  { ids, since, idAt, timeAt }: { ids: readonly string[]; since: Date; idAt: string; timeAt: string },
+): Promise<{ topic: string; id: string; at: string | null }[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await database.query<{ topic: string; id: string; at: string | null }>({
+    name: 'find_states',
+    text: `SELECT topic, payload #>> $4::text[] AS id, payload #>> $5::text[] AS at FROM {inbox}.webhook_events
+      WHERE source = $1 AND received_at >= $2 AND payload #>> $4::text[] = ANY ($3::text[])`,
+    values: [source, since, ids, idAt.split('.'), timeAt.split('.')],
+  });
+  return rows;
 }
 
 /** Marks events that came in because the provider was asked for them. Rows that others lock are left out. */

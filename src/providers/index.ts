@@ -30,8 +30,17 @@ export type {
   Verdict,
 } from './provider.ts';
 export { couldBecomeValid, quarantineProblem, reducedToProof } from './quarantine.ts';
-export { maxEventsPerDelivery, readEvents } from './read-events.ts';
-export type { ApiAnswer, ApiList, ApiRequest, Pull, RecoverSpec, Redeliver } from './recover.ts';
+export { madePrefix, maxEventsPerDelivery, readEvents } from './read-events.ts';
+export {
+  type ApiAnswer,
+  type ApiList,
+  type ApiRequest,
+  type MadeEvents,
+  type Pull,
+  type RecoverSpec,
+  type Redeliver,
+  textAt,
+} from './recover.ts';
 export { type ParsedRecovers, parseRecovers, type RecoverSource } from './recover-sources.ts';
 export { hashText } from './redaction.ts';
 export { findProvider, type ProviderName, providers } from './registry.ts';

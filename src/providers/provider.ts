@@ -337,6 +337,8 @@ export interface Provider {
     /** Default `application/json`, or form-encoded where the sample is URLSearchParams. */
     contentType?: string;
   };
+  /** It sends no webhook: its events are only pulled, and its sources need no secret. */
+  readonly isOnlyPulled?: true;
   /** For a provider that variables describe: `configure` builds it from the values of `<SOURCE>_<setting>`. */
   readonly settings?: readonly string[];
   configure?(

@@ -12,6 +12,8 @@ import { readText, startReading } from './template/reading.ts';
 
 export const maxEventIdChars = 255;
 export const maxTopicChars = 200;
+/** Begins the ids of events that Postbell made of a thing's state (`MadeEvents`). */
+export const madePrefix = 'made:';
 /** A batch with more events is stored as one event with the error `too_many`. */
 export const maxEventsPerDelivery = 5_000;
 /** The same for a batch whose events' texts are together longer than 4 bodies plus 1,024 characters per event. */
@@ -139,8 +141,9 @@ function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
   };
 }
 
-/** Hashes a long id and never cuts it: two long ids may begin with the same 255 characters. */
+/** Hashes a long id and never cuts it: two long ids may begin with the same 255 characters. A made id is never a delivery's. */
 function boundedId(id: string): string {
+  if (id.startsWith(madePrefix)) return `sha256:${hash('sha256', id.toWellFormed(), 'hex')}`;
   const isWellFormed = id.isWellFormed();
   if (id.length <= maxEventIdChars && isWellFormed && !id.includes('\0')) return id;
   return `sha256:${hash('sha256', isWellFormed ? id : JSON.stringify(id), 'hex')}`;

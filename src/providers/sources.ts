@@ -27,7 +27,7 @@ const minComparedChars = 5;
 
 export interface ParsedSources {
   sources: Map<string, Source>;
-  /** Every other known source name: its source has no secret yet. */
+  /** Every other known source name: its source has no secret yet, or is only pulled. */
   waiting: Map<string, Provider>;
   /** `<SOURCE>_RETENTION_DAYS` by source: days, 0 for ever. */
   retentionDays: Map<string, number>;
@@ -52,6 +52,12 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
     const days = readRetentionDays(env, variableOf(name) + retentionSuffix, problems);
     if (days !== undefined) retentionDays.set(name, days);
     const settings = readSettings(env, name, declaredProvider);
+    if (declaredProvider.isOnlyPulled) {
+      if (text !== undefined)
+        problems.push(`${variable} belongs to a source that is only pulled and has no webhooks; remove it`);
+      waiting.set(name, configured(name, declaredProvider, settings, problems));
+      continue;
+    }
     if (text === undefined) {
       // Its events may be pulled.
       problems.push(...readRedaction(env, variableOf(name) + redactSuffix, declaredProvider).problems);

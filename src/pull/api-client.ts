@@ -25,13 +25,16 @@ export function createApiClient({ recover, signal, limits = apiLimits }: ApiClie
   let token: string | undefined;
 
   async function credential(): Promise<string> {
-    if (!spec.token) return key;
-    token ??= await fetchToken(spec.token);
+    const wish = spec.token?.request(key);
+    if (!wish) return key;
+    token ??= await fetchToken(wish, spec.token!.read);
     return token;
   }
 
-  async function fetchToken({ request, read }: NonNullable<typeof spec.token>): Promise<string> {
-    const { path, headers, form } = request(key);
+  async function fetchToken(
+    { path, headers, form }: { path: string; headers: Readonly<Record<string, string>>; form: string },
+    read: (json: unknown) => string | undefined,
+  ): Promise<string> {
     const url = addressOf(recover, path);
     const answer = await sendOften(
       {

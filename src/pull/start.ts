@@ -7,7 +7,7 @@ import { createPullReceiver } from './receiver.ts';
 import { recoverTask } from './recover-task.ts';
 
 export interface RecoveringOptions extends Pick<ReceiverOptions, 'database' | 'queue' | 'log'> {
-  config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY' | 'SAME_BODY_HOURS'>;
+  config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY' | 'PAYLOAD_RETENTION_DAYS' | 'SAME_BODY_HOURS'>;
   schedule: RecoverSchedule;
 }
 

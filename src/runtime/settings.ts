@@ -33,8 +33,11 @@ export function loadSettings(env: Environment, path?: string): Settings {
   const { config, problems } = parseConfig(env);
   const { sources, waiting, retentionDays, problems: sourceProblems } = parseSources(env, path);
   const recovers = parseRecovers(env, { sources, waiting });
-  // Without the interval a team's own API key must not keep a process from starting.
-  const recoverProblems = config?.RECOVER_MINUTES ? [...recovers.problems.values()].flat() : [];
+  // Without the interval a team's own API key must not keep a process from starting; the key of a source that is only
+  // pulled is nobody else's.
+  const recoverProblems = [...recovers.problems]
+    .filter(([name]) => config?.RECOVER_MINUTES || waiting.get(name)?.isOnlyPulled)
+    .flatMap(([, found]) => found);
   const all = [...problems, ...sourceProblems, ...recoverProblems];
   if (!config || all.length) throw new ConfigError(all);
   return { config, sources, waiting, retentionDays, recovers };
