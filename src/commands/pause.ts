@@ -105,8 +105,8 @@ function scopeOf(source: string | undefined, { topic, handler }: ScopeOptions): 
   return { source: source ?? null, topic: topic ?? null, handler: handler ?? null };
 }
 
-/** A mistyped name would pause nothing. @throws CommandError */
-async function checkSource(env: Environment, database: Database, source: string): Promise<void> {
+/** A mistyped name would mean no event. @throws CommandError */
+export async function checkSource(env: Environment, database: Database, source: string): Promise<void> {
   const known = new Set([...(await listStoredSources(database)), ...knownSources(parseSources(env))]);
   if (known.has(source)) return;
   const hint =
@@ -115,7 +115,7 @@ async function checkSource(env: Environment, database: Database, source: string)
 }
 
 /** Undefined where the system does not know the user, e.g. in a container. */
-function userName(): string | undefined {
+export function userName(): string | undefined {
   try {
     return userInfo().username;
   } catch {

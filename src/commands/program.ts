@@ -4,6 +4,7 @@ import { parseTime } from '../events/parse-filter.ts';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
 import type { AlertsOptions } from './alerts.ts';
+import type { CaptureOptions } from './capture.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { EventsOptions } from './events.ts';
@@ -182,6 +183,21 @@ const resume: Verb<ResumeOptions> = {
   run: async (io, options, [source]) => (await import('./pause.ts')).runResume(io, source, options),
 };
 
+const capture: Verb<CaptureOptions> = {
+  name: 'capture',
+  summary:
+    'for some minutes keep and show the requests of a source, also rejected ones; without a source: list',
+  examples: ['postbell capture stripe --minutes 30 --follow', 'postbell capture stripe --stop'],
+  arguments: [['[source]', 'e.g. stripe']],
+  flags: [
+    ['--minutes <n>', 'how long', wholeNumber(1, 120), 30],
+    ['--follow', 'print each request as it arrives; Ctrl-C ends the printing, not the capture'],
+    ['--stop', 'end the capture'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [source]) => (await import('./capture.ts')).runCapture(io, source, options),
+};
+
 const rehearse: Verb<RehearseOptions> = {
   name: 'rehearse',
   summary: "run an event's handlers, show what they change, and roll back",
@@ -302,7 +318,7 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, ops, start, dev, demo, migrate],
-  ...[status, alerts, events, show, replay, recover, rehearse, pause, resume, send, forward],
+  ...[status, alerts, events, show, replay, recover, rehearse, pause, resume, capture, send, forward],
   ...[doctor, setup, providers, keys],
 ];
 

@@ -3,7 +3,7 @@ import type { Queryable } from '../database/database.ts';
 import type { EventFilter } from './filter.ts';
 import { type ArrivalCursor, replayMatching } from './queries.ts';
 
-export type OperatorActionKind = 'replay' | 'run_now' | 'ignore';
+export type OperatorActionKind = 'replay' | 'run_now' | 'ignore' | 'capture' | 'end_capture' | 'resend';
 
 export interface OperatorAction {
   id: number;
@@ -45,6 +45,37 @@ export async function recordAction(
       VALUES ($1, $2, $3, $4, 1, 1, now())`,
     values: [operator, action, JSON.stringify(filter), reason],
   });
+}
+
+/** Records that a capture of a source was opened or ended, in the same transaction. */
+export async function recordCapture(
+  tx: Queryable,
+  operator: string,
+  action: 'capture' | 'end_capture',
+  source: string,
+): Promise<void> {
+  await tx.query({
+    text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, matched, ended_at) VALUES ($1, $2, $3, 0, now())`,
+    values: [operator, action, JSON.stringify({ source })],
+  });
+}
+
+/**
+ * Records that an edited request is about to be sent. The receiver commits its event by itself, so the record comes first.
+ * @returns its id, for `endResend`
+ */
+export async function beginResend(tx: Queryable, operator: string, filter: EventFilter): Promise<number> {
+  const { rows } = await tx.query<{ id: number }>({
+    text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, matched, ended_at)
+      VALUES ($1, 'resend', $2, 1, now()) RETURNING id::int`,
+    values: [operator, JSON.stringify(filter)],
+  });
+  return rows[0]!.id;
+}
+
+/** The receiver has accepted the edited request. */
+export async function endResend(tx: Queryable, id: number): Promise<void> {
+  await tx.query({ text: 'UPDATE {inbox}.operator_actions SET done = 1 WHERE id = $1', values: [id] });
 }
 
 /** Records the start of a replay of at most `matched` events; `continueReplay` does it. @returns its id */

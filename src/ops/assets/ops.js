@@ -1,7 +1,7 @@
 // Makes the page live and quick; every page and action works without it.
 
-const renewMs = 10_000;
 const main = () => document.getElementById('main');
+const renewMs = () => Number(main()?.dataset.renewSeconds ?? 10) * 1_000;
 const isTyping = () => /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? '');
 
 // On a phone the navigation is wider than the screen.
@@ -32,7 +32,7 @@ if (liveButton && isRenewable()) {
   show();
   setInterval(() => {
     if (liveButton.getAttribute('aria-pressed') === 'true' && !isBusy()) renew();
-  }, renewMs);
+  }, renewMs());
 }
 
 // --- A replay in parts goes on by itself, in the tab where a person began it or pressed the button ---
