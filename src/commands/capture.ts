@@ -16,17 +16,19 @@ import { parseSources } from '../providers/sources.ts';
 import { remedyFor } from '../receive/rejection-remedies.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { countText, printJson, printLine, timeText } from '../terminal/print.ts';
+import { countText, printJson, printLine, timeText, untilText } from '../terminal/print.ts';
 import { checkSource, userName } from './pause.ts';
 
 export interface CaptureOptions extends CommonOptions {
-  minutes: number;
+  /** Default: 30. */
+  minutes?: number;
   follow?: boolean;
   stop?: boolean;
 }
 
 const pollIntervalMs = 1_000;
 const readAtOnce = 200;
+const defaultMinutes = 30;
 
 /** Without a source: lists the captures. @returns 1 when there was none to stop @throws CommandError */
 export async function runCapture(
@@ -41,7 +43,12 @@ export async function runCapture(
     if (options.stop) return stop(io, database, source, options);
     await checkSource(io.env, database, source);
     const [last] = await listCaptured(database, { source, limit: 1 });
-    const capture = await openCapture(database, source, options.minutes, userName());
+    const open = (await listCaptures(database)).find((one) => one.source === source && one.isOpen);
+    const isJoined = options.follow === true && options.minutes === undefined;
+    const capture =
+      isJoined && open
+        ? open
+        : await openCapture(database, source, options.minutes ?? defaultMinutes, userName());
     announce(io, capture, options);
     return options.follow ? follow(io, database, capture, last?.id ?? 0, options) : 0;
   });
@@ -50,7 +57,7 @@ export async function runCapture(
 function announce(
   { out, err }: CommandIo,
   capture: Capture,
-  { json, minutes, follow }: CaptureOptions,
+  { json, follow }: CaptureOptions,
 ): void {
   const { source, endsAt } = capture;
   if (json && !follow) {
@@ -60,7 +67,7 @@ function announce(
   const to = follow ? err : out;
   printLine(
     to,
-    `requests of ${source} are kept until ${timeText(endsAt)} (${countText(minutes, 'minute')}),`,
+    `requests of ${source} are kept until ${timeText(endsAt)} (${untilText(endsAt)}),`,
   );
   printLine(
     to,

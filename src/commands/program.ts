@@ -190,7 +190,7 @@ const capture: Verb<CaptureOptions> = {
   examples: ['postbell capture stripe --minutes 30 --follow', 'postbell capture stripe --stop'],
   arguments: [['[source]', 'e.g. stripe']],
   flags: [
-    ['--minutes <n>', 'how long', wholeNumber(1, 120), 30],
+    ['--minutes <n>', 'how long, 1 to 120 (default: 30)', wholeNumber(1, 120)],
     ['--follow', 'print each request as it arrives; Ctrl-C ends the printing, not the capture'],
     ['--stop', 'end the capture'],
   ],

@@ -25,11 +25,11 @@ function bodyOf(captured: CapturedRequest): Html {
     }</p>`;
   if (body.length === 0) return html`<p class="hint">Empty.</p>`;
   const isCut = body.length < bodyBytes;
-  const isText = isUtf8(body) || (isCut && isUtf8(withoutLastCharacter(body)));
+  const isText = !body.includes(0) && (isUtf8(body) || (isCut && isUtf8(withoutLastCharacter(body))));
   const text = isText ? body.toString('utf8') : undefined;
   const parsed = text !== undefined && !isCut ? readable(text, captured) : undefined;
   return html`${isCut && html`<p class="banner warn">The first ${number(body.length)} of ${number(bodyBytes)} bytes.</p>`}
-${text === undefined && html`<p class="hint">No text: it is no UTF-8.</p>`}
+${text === undefined && html`<p class="hint">No text: it is no UTF-8, or has a zero byte.</p>`}
 ${parsed}
 ${text !== undefined && html`<details ${!parsed?.text.includes('class="tree"') && html`open`}><summary>Raw</summary>${copyable(text, 'body')}</details>`}
 <details ${text === undefined && html`open`}><summary>Hex</summary><pre class="body" tabindex="0">${hexDump(body)}</pre>

@@ -1,7 +1,7 @@
 // One captured request: what came, what was answered and why. Its address pins it: the page stands still.
 import type { FastifyInstance } from 'fastify';
 import { type CapturedRequest, findCaptured, findNeighbours, keptMinutes } from '../events/captures.ts';
-import { isSignatureHeader } from '../providers/index.ts';
+import { hidden, isSignatureHeader } from '../providers/index.ts';
 import { remedyFor } from '../receive/rejection-remedies.ts';
 import { OpsError } from './errors.ts';
 import { eventUrl, textsOf } from './events-page.ts';
@@ -71,7 +71,7 @@ function diagnosis(captured: CapturedRequest, deps: PageDeps): Html | undefined 
 
 function headersOf({ headers }: CapturedRequest, mayChange: boolean): Html {
   const shown = (name: string, value: string) =>
-    isSignatureHeader(name) && !mayChange
+    isSignatureHeader(name) && !mayChange && !value.endsWith(hidden)
       ? html`<span class="hint">a signature, ${number(value.length)} characters, shown to those who may send</span>`
       : value;
   const rows = Object.entries(headers).flatMap(([name, values]) =>

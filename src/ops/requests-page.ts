@@ -89,12 +89,17 @@ function captureList(captures: readonly Capture[], mayChange: boolean, { now, sh
   const all =
     showsAll &&
     html`<p class="banner">This <code>web</code> shows every request, also without an end (<code>LIVE_REQUESTS</code>).</p>`;
-  const open = captures.filter(({ isOpen }) => isOpen);
-  if (open.length === 0) return html`${all}`;
-  return html`${all}<ul class="plain">${open.map(
-    ({ source, endsAt, openedBy }) =>
-      html`<li><span class="dot good"></span><a href="${opsUrl('/requests', { source })}"><strong>${source}</strong></a> is shown; ends ${until(endsAt, now())} <span class="hint">opened by ${openedBy}</span>${mayChange && html` <form method="post" action="${opsUrl('/requests')}" class="inline"><input type="hidden" name="action" value="end"><input type="hidden" name="source" value="${source}"><button class="quiet">End</button></form>`}</li>`,
-  )}</ul>`;
+  if (captures.length === 0) return html`${all}`;
+  return html`${all}<ul class="plain">${captures.map((capture) => captureItem(capture, mayChange, now()))}</ul>`;
+}
+
+function captureItem({ source, endsAt, openedBy, isOpen }: Capture, mayChange: boolean, now: Date): Html {
+  const link = html`<a href="${opsUrl('/requests', { source })}"><strong>${source}</strong></a>`;
+  const goneAt = new Date(endsAt.getTime() + keptMinutes * 60_000);
+  if (!isOpen)
+    return html`<li>${link} has ended; its requests are deleted ${until(goneAt, now)}</li>`;
+  const end = html`<form method="post" action="${opsUrl('/requests')}" class="inline"><input type="hidden" name="action" value="end"><input type="hidden" name="source" value="${source}"><button class="quiet">End</button></form>`;
+  return html`<li><span class="dot good"></span>${link} is shown; ends ${until(endsAt, now)} <span class="hint">opened by ${openedBy}</span>${mayChange && html` ${end}`}</li>`;
 }
 
 function openForm({ sources }: PageDeps, chosen: string | undefined): Html | undefined {
