@@ -111,6 +111,7 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
   }
 
   async function writeAll(): Promise<void> {
+    await nextTurn(); // the answer goes first
     while (!closing.signal.aborted && (queue.length > 0 || openCounts().length > 0)) {
       let pauseMs = writePauseMs;
       try {
