@@ -283,7 +283,7 @@ t.test('a flood is answered, and kept within bounds', async (t) => {
       const rows = await sql(
         `SELECT count(*)::int AS kept, sum(not_shown)::int AS "notShown" FROM captured_requests WHERE source = 'stripe'`,
       );
-      return Number(rows[0]!.notShown) > 1_000 ? rows : undefined;
+      return Number(rows[0]!.notShown) > 0 && Number(rows[0]!.kept) <= 200 ? rows : undefined;
     },
     { what: 'the number of those not shown' },
   );

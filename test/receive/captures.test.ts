@@ -59,12 +59,13 @@ t.test('while no capture is open, requests make no statement and are not handed 
     captures: watched,
   });
   t.teardown(() => app.close());
-  for (let count = 0; count < 50; count++) {
-    const url = 'http://localhost/webhooks/stripe';
+  const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}/webhooks/stripe`;
+  for (let count = 0; count < 20; count++) {
     const { headers, body } = signDelivery(source, { topic: 'invoice.paid', now: new Date(), url });
-    const right = await app.inject({ method: 'POST', url: '/webhooks/stripe', headers, payload: body });
-    const wrong = await app.inject({ method: 'POST', url: '/webhooks/stripe', payload: 'x' });
-    t.strictSame([right.statusCode, wrong.statusCode], [200, 401]);
+    const right = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) });
+    const wrong = await fetch(url, { method: 'POST', body: 'x' });
+    t.strictSame([right.status, wrong.status], [200, 401]);
+    await Promise.all([right.text(), wrong.text()]);
   }
   t.strictSame(taken, []);
   t.notOk(parts.statements.some((text) => text.includes('INSERT')));
