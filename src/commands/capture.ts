@@ -54,21 +54,14 @@ export async function runCapture(
   });
 }
 
-function announce(
-  { out, err }: CommandIo,
-  capture: Capture,
-  { json, follow }: CaptureOptions,
-): void {
+function announce({ out, err }: CommandIo, capture: Capture, { json, follow }: CaptureOptions): void {
   const { source, endsAt } = capture;
   if (json && !follow) {
     printJson(out, capture);
     return;
   }
   const to = follow ? err : out;
-  printLine(
-    to,
-    `requests of ${source} are kept until ${timeText(endsAt)} (${untilText(endsAt)}),`,
-  );
+  printLine(to, `requests of ${source} are kept until ${timeText(endsAt)} (${untilText(endsAt)}),`);
   printLine(
     to,
     `also those whose signature is wrong; they are deleted ${countText(keptMinutes, 'minute')} later`,

@@ -96,8 +96,7 @@ function captureList(captures: readonly Capture[], mayChange: boolean, { now, sh
 function captureItem({ source, endsAt, openedBy, isOpen }: Capture, mayChange: boolean, now: Date): Html {
   const link = html`<a href="${opsUrl('/requests', { source })}"><strong>${source}</strong></a>`;
   const goneAt = new Date(endsAt.getTime() + keptMinutes * 60_000);
-  if (!isOpen)
-    return html`<li>${link} has ended; its requests are deleted ${until(goneAt, now)}</li>`;
+  if (!isOpen) return html`<li>${link} has ended; its requests are deleted ${until(goneAt, now)}</li>`;
   const end = html`<form method="post" action="${opsUrl('/requests')}" class="inline"><input type="hidden" name="action" value="end"><input type="hidden" name="source" value="${source}"><button class="quiet">End</button></form>`;
   return html`<li><span class="dot good"></span>${link} is shown; ends ${until(endsAt, now)} <span class="hint">opened by ${openedBy}</span>${mayChange && html` ${end}`}</li>`;
 }

@@ -60,6 +60,8 @@ interface Stream {
   lastId: number | undefined;
 }
 
+const newStream = (): Stream => ({ secondEndsAt: 0, requests: 0, bytes: 0, notShown: 0, lastId: undefined });
+
 export function createCaptureWriter(options: CaptureWriterOptions): CaptureWriter {
   const { database, log } = options;
   const streams = new Map<string, Stream>();
@@ -70,11 +72,8 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
   let writing: Promise<void> | undefined;
 
   function streamOf(name: string): Stream {
-    let stream = streams.get(name);
-    if (!stream) {
-      stream = { secondEndsAt: 0, requests: 0, bytes: 0, notShown: 0, lastId: undefined };
-      streams.set(name, stream);
-    }
+    const stream = streams.get(name) ?? newStream();
+    streams.set(name, stream);
     return stream;
   }
 

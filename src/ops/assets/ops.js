@@ -79,7 +79,7 @@ if (keysButton && help) {
 }
 
 /** The links of the rows: a table's event, a group's list. */
-const rows = () => [...document.querySelectorAll('table.list tbody tr, ul.groups > li')];
+const rows = () => [...document.querySelectorAll('table.list tbody tr, ul.groups > li')].filter(linkOf);
 const linkOf = (row) => row.querySelector('a.id, [data-row], a');
 
 function move(step) {
