@@ -316,7 +316,7 @@ t.test('the page opens and ends a capture, and says who did', async (t) => {
 });
 
 t.test('a capture closes by itself, and its requests are deleted', async (t: Test) => {
-  await sql(`UPDATE captures SET ends_at = now() + interval '4 seconds' WHERE source = 'stripe'`);
+  await sql(`UPDATE captures SET ends_at = now() + interval '10 seconds' WHERE source = 'stripe'`);
   await waitFor(
     async () => (await sql(`SELECT FROM captures WHERE source = 'stripe' AND ends_at < now()`)).length > 0,
     { what: 'the end of the capture' },
