@@ -177,6 +177,8 @@ const schema = z.object({
   OPS_READONLY_PASSWORD: password,
   /** `off`: `web` has no `/ops`; `postbell ops` serves it alone. */
   OPS_IN_WEB: flag(true),
+  /** For development, `postbell dev` sets it: the page Live requests shows every request, not only those of a capture (docs/ops.md#live-requests). */
+  LIVE_REQUESTS: flag(false),
   /** Set by Heroku itself. Its Postgres requires TLS and has a self-signed certificate. */
   DYNO: text(),
 });

@@ -1,5 +1,6 @@
 // The receiving side, put together: `web` serves it by a server of its own, embedded Postbell by the host's server.
 import { startAlerts } from '../alerts/tasks.ts';
+import type { Database } from '../database/database.ts';
 import { type InboxSample, readSample } from '../events/sample.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { createWebhookCore, type WebhookCore } from '../http/webhook-core.ts';
@@ -9,6 +10,7 @@ import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
 import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
+import { type Captures, createCaptures } from '../receive/captures.ts';
 import { createQuarantine } from '../receive/quarantine.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
 import { createRejectionCounter } from '../receive/rejection-counter.ts';
@@ -62,6 +64,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   const storedSources = createStoredSources(database, log);
   const rejectionCounter = createRejectionCounter({ database, log });
   const quarantine = createQuarantine({ database, log, sources });
+  const captures = capturesOf(settings, database, log);
   const core = createWebhookCore({
     sources,
     waiting,
@@ -71,6 +74,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
     rejections: createRejectionLog(database, log),
     rejectionCounter,
     quarantine,
+    captures,
     metrics,
     storesRawBody: config.STORE_RAW_BODY,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
@@ -100,6 +104,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
       alerts = startAlerts({ database, log, config, schedule: recoverScheduleOf(settings), kind: 'web' });
       sampler = startSampler({ take: (before) => readSample(database, before), log });
       liveness = startLiveness({ database, log, self: identifySelf('web', config) });
+      captures.start();
     },
     beginClosing: () => {
       closing.abort();
@@ -107,6 +112,7 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
         { name: 'receiver', run: () => lateReceiver.close() },
         { name: 'rejection counts', run: () => rejectionCounter.close() },
         { name: 'quarantine', run: () => quarantine.close() },
+        { name: 'captures', run: () => captures.stop() },
         { name: 'queue', run: async () => queue?.stop() },
         { name: 'alerts', run: async () => alerts?.stop() },
         { name: 'liveness', run: async () => liveness?.stop() },
@@ -115,6 +121,12 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
       ];
     },
   };
+}
+
+function capturesOf(settings: ConnectedSettings, database: Database, log: Logger): Captures {
+  const { config, sources, waiting } = settings;
+  const { host } = identifySelf('web', config);
+  return createCaptures({ database, log, sources, waiting, host, showsAll: config.LIVE_REQUESTS });
 }
 
 /** Stands in for the receiver until the database was reached: deliveries are answered 503. */

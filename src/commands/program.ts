@@ -4,6 +4,7 @@ import { parseTime } from '../events/parse-filter.ts';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
 import type { AlertsOptions } from './alerts.ts';
+import type { CaptureOptions } from './capture.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
 import type { EraseOptions } from './erase.ts';
@@ -207,6 +208,21 @@ const resume: Verb<ResumeOptions> = {
   run: async (io, options, [source]) => (await import('./pause.ts')).runResume(io, source, options),
 };
 
+const capture: Verb<CaptureOptions> = {
+  name: 'capture',
+  summary:
+    'for some minutes keep and show the requests of a source, also rejected ones; without a source: list',
+  examples: ['postbell capture stripe --minutes 30 --follow', 'postbell capture stripe --stop'],
+  arguments: [['[source]', 'e.g. stripe']],
+  flags: [
+    ['--minutes <n>', 'how long, 1 to 120 (default: 30)', wholeNumber(1, 120)],
+    ['--follow', 'print each request as it arrives; Ctrl-C ends the printing, not the capture'],
+    ['--stop', 'end the capture'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [source]) => (await import('./capture.ts')).runCapture(io, source, options),
+};
+
 const rehearse: Verb<RehearseOptions> = {
   name: 'rehearse',
   summary: "run an event's handlers, show what they change, and roll back",
@@ -359,6 +375,7 @@ const verbs: readonly Verb[] = [
     rehearse,
     pause,
     resume,
+    capture,
     erase,
     send,
     forward,

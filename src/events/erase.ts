@@ -121,6 +121,9 @@ const beyondEvents: readonly string[] = [
         OR a.filter #>> '{payload,value}' = ANY ($1) OR a.filter ->> 'entity' = ANY ($1))`,
   `DELETE FROM {inbox}.quarantined_requests q
     WHERE ($2::text IS NULL OR q.source = $2) AND (${holdsValue('q.headers::text')} OR ${holdsBytes('q.body')})`,
+  `DELETE FROM {inbox}.captured_requests c
+    WHERE ($2::text IS NULL OR c.source = $2)
+      AND (${holdsValue('c.url')} OR ${holdsValue('c.headers::text')} OR coalesce(${holdsBytes('c.body')}, false))`,
 ];
 
 /**

@@ -12,7 +12,10 @@ export type OperatorActionKind =
   | 'erase'
   | 'pause'
   | 'resume'
-  | 'rehearse';
+  | 'rehearse'
+  | 'capture'
+  | 'end_capture'
+  | 'resend';
 
 /** Which events an action is for. */
 export interface ActionFilter extends EventFilter {
@@ -66,6 +69,37 @@ export async function recordAction(
       VALUES ($1, $2, $3, $4, $5, $5, now())`,
     values: [operator, action, JSON.stringify(filter), reason, done],
   });
+}
+
+/** Records that a capture of a source was opened or ended, in the same transaction. */
+export async function recordCapture(
+  tx: Queryable,
+  operator: string,
+  action: 'capture' | 'end_capture',
+  source: string,
+): Promise<void> {
+  await tx.query({
+    text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, matched, ended_at) VALUES ($1, $2, $3, 0, now())`,
+    values: [operator, action, JSON.stringify({ source })],
+  });
+}
+
+/**
+ * Records that an edited request is about to be sent. The receiver commits its event by itself, so the record comes first.
+ * @returns its id, for `endResend`
+ */
+export async function beginResend(tx: Queryable, operator: string, filter: EventFilter): Promise<number> {
+  const { rows } = await tx.query<{ id: number }>({
+    text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, matched, ended_at)
+      VALUES ($1, 'resend', $2, 1, now()) RETURNING id::int`,
+    values: [operator, JSON.stringify(filter)],
+  });
+  return rows[0]!.id;
+}
+
+/** The receiver has accepted the edited request. */
+export async function endResend(tx: Queryable, id: number): Promise<void> {
+  await tx.query({ text: 'UPDATE {inbox}.operator_actions SET done = 1 WHERE id = $1', values: [id] });
 }
 
 /**

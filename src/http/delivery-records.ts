@@ -8,6 +8,7 @@ import {
   type Rejection,
   type Source,
 } from '../providers/index.ts';
+import type { Captures } from '../receive/captures.ts';
 import type { Quarantine } from '../receive/quarantine.ts';
 import type { RejectionCounter } from '../receive/rejection-counter.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
@@ -21,6 +22,8 @@ export interface DeliveryRecordsDeps {
   rejectionCounter: Pick<RejectionCounter, 'count'>;
   quarantine: Pick<Quarantine, 'keep'>;
   metrics: Metrics;
+  /** Undefined: no request is shown to operators. */
+  captures?: Pick<Captures, 'isOpen' | 'wants' | 'note' | 'take'>;
   log: Logger;
   now?: () => Date;
 }
@@ -48,13 +51,14 @@ export interface DeliveryRecords {
 const maxInteger = 2 ** 31 - 1;
 
 export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecords {
-  const { sources, rejections, rejectionCounter, quarantine, metrics } = deps;
+  const { sources, rejections, rejectionCounter, quarantine, metrics, captures } = deps;
   const lines = createUnredactedLogger(deps.log);
   return {
     finished: (request, { source, outcome, startedAtMs, drafts }) => {
       const ms = performance.now() - startedAtMs;
       metrics.countRequest(source, outcome);
       metrics.observeAck(source, ms / 1_000);
+      if (captures?.isOpen()) captures.note(request, { outcome, ...firstOf(outcome, drafts) });
       lines.info(
         { reqId: request.id, source, outcome, ...eventFields(drafts), ms: Math.round(ms * 10) / 10 },
         'delivery',
@@ -65,6 +69,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
       metrics.countRequest(source.name, 'invalid_signature');
       rejectionCounter.count(source.name, reason);
       metrics.countRejection(source.name, reason);
+      if (captures?.isOpen())
+        captures.note(request, { outcome: 'rejected', rejected: { source, delivery, rejection } });
       rejections.record(
         {
           source: source.name,
@@ -87,6 +93,7 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
     unread: (request, source, reason, detail) => {
       rejectionCounter.count(source, reason);
       metrics.countRejection(source, reason);
+      if (captures?.isOpen()) captures.note(request, { outcome: reason, reason, detail });
       rejections.record({
         source,
         reason,
@@ -101,6 +108,11 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
 
 function addressOf({ peer, headers }: WebhookRequest): string {
   return clientAddress(peer?.(), headers['x-forwarded-for']?.join() ?? '');
+}
+
+/** The first event, if it was stored. */
+function firstOf(outcome: string, [draft]: readonly EventDraft[]) {
+  return outcome === 'unavailable' ? {} : { topic: draft?.topic, eventId: draft?.eventId };
 }
 
 function eventFields([first, ...others]: readonly EventDraft[]) {

@@ -27,6 +27,9 @@ const words: Record<OperatorActionKind, string> = {
   pause: 'Pause',
   resume: 'Resume',
   rehearse: 'Rehearse',
+  capture: 'Show live requests',
+  end_capture: 'End live requests',
+  resend: 'Send an edited request',
 };
 
 export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
@@ -44,7 +47,8 @@ ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything 
   app.get('/action', async (request, reply) => {
     const id = Number(textsOf(request, 'id')[0]);
     const action = Number.isSafeInteger(id) ? await deps.inbox.read((tx) => findAction(tx, id)) : undefined;
-    if (!action || action.action === 'erase') throw new OpsError(404, 'There is no such action.');
+    if (action?.action !== 'replay' && action?.action !== 'promote')
+      throw new OpsError(404, 'There is no such action.');
     const mayGoOn = signedInUser(request).role === 'operator';
     const main = html`<h1>${words[action.action]}</h1>${progress(action, mayGoOn, deps.now())}`;
     return sendPage(request, reply, { title: words[action.action], nav: '/actions', main, isLive: true });
@@ -52,17 +56,19 @@ ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything 
 }
 
 function actionRow(action: OperatorAction, now: Date): Html {
-  const { id, operator, filter, reason, matched, done, beganAt, endedAt } = action;
+  const { id, operator, action: kind, filter, reason, matched, done, beganAt, endedAt } = action;
   const { source, eventId } = filter;
-  const events =
-    source !== undefined && eventId !== undefined
+  const isCapture = kind === 'capture' || kind === 'end_capture';
+  const events = isCapture
+    ? html`<a href="${opsUrl('/requests', { source })}">of ${source}</a>`
+    : source !== undefined && eventId !== undefined
       ? html`<a class="id" href="${eventUrl({ source, eventId })}">${eventId}</a> of ${source}`
       : action.action === 'erase'
         ? describeFilter(filter)
         : html`<a href="${opsUrl('/action', { id })}">${action.action === 'promote' ? `quarantine of ${source}` : describeFilter(filter)}</a>`;
   return html`<tr><td data-label="When">${ago(beganAt, now)}</td><td data-label="Who">${operator}</td>
-<td data-label="Action">${words[action.action]}</td><td data-label="Events">${events}${reason && html`<br><span class="hint">${reason}</span>`}</td>
-<td data-label="Done" class="number">${number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</td></tr>
+<td data-label="Action">${words[kind]}</td><td data-label="Events">${events}${reason && html`<br><span class="hint">${reason}</span>`}</td>
+<td data-label="Done" class="number">${isCapture ? '' : number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</td></tr>
 `;
 }
 

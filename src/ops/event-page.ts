@@ -12,7 +12,7 @@ import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import { orSlow } from './inbox.ts';
 import type { SendPage } from './page.ts';
-import { ago, at, number, slowBanner, statusPill, until } from './parts.ts';
+import { ago, at, copyable, number, slowBanner, statusPill, until } from './parts.ts';
 import { payloadTree } from './payload-tree.ts';
 import type { PageDeps } from './plugin.ts';
 import { rehearsalSection } from './rehearsal.ts';
@@ -28,6 +28,9 @@ const doneTexts: Readonly<Record<string, string>> = {
   replay: 'The event is PENDING: a running worker takes it at once.',
   run_now: 'The event no longer waits: a running worker takes it at once.',
   ignore: 'The event is IGNORED.',
+  resend: 'The receiver has accepted the edited request: this is its event.',
+  resend_known:
+    'The receiver has this event already: nothing new was stored. Another id in the body makes another event.',
 };
 
 export function addEventPage(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
@@ -145,10 +148,6 @@ ${
 <details><summary>send it by cURL, unsigned</summary>${copyable(commands.curl, 'command')}</details>`
 }</section>`;
 }
-
-/** The button appears where JavaScript can copy; the text can be selected in any case. */
-const copyable = (text: string, what: string): Html =>
-  html`<div class="copyable"><button type="button" class="quiet copy" hidden aria-label="Copy the ${what}">Copy</button><pre class="body" tabindex="0">${text}</pre></div>`;
 
 function entityOf(event: EventDetail, related: EventSummary[] | undefined, now: Date): Html | undefined {
   if (event.entity === null) return undefined;

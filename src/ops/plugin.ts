@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import { ConnectionLostError } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { OutgoingRequest } from '../providers/index.ts';
 import type { KnownSources } from '../receive/rejection-remedies.ts';
 import { databaseProblem } from '../runtime/database-problem.ts';
 import { type ConnectedSettings, type RecoverSchedule, recoverScheduleOf } from '../runtime/settings.ts';
@@ -28,6 +29,9 @@ import { addQuarantineActions } from './quarantine.ts';
 import { addRehearsalActions } from './rehearsal.ts';
 import { addRejectionsPage } from './rejections-page.ts';
 import { addReplayPage } from './replay-page.ts';
+import { addRequestPage } from './request-page.ts';
+import { addRequestsPage } from './requests-page.ts';
+import { addResend } from './resend.ts';
 import { addSignIn } from './sign-in-page.ts';
 import { opsUrl } from './urls.ts';
 
@@ -38,11 +42,22 @@ export interface PageDeps extends KnownSources {
   storesRawBody: boolean;
   schedule: RecoverSchedule;
   now: () => Date;
+  /** Undefined: the page runs without a receiver. */
+  deliver: Deliver | undefined;
+  /** As LIVE_REQUESTS: requests are shown without a capture. */
+  showsAll: boolean;
 }
 
+/** Hands a signed request of a source to our own receiver, as if it had arrived. Never rejects. */
+export type Deliver = (source: string, request: OutgoingRequest) => Promise<{ status: number; body: string }>;
+
 export interface OpsOptions {
-  settings: ConnectedSettings & { config: Pick<Config, 'OPS_PASSWORD' | 'OPS_READONLY_PASSWORD'> };
+  settings: ConnectedSettings & {
+    config: Pick<Config, 'OPS_PASSWORD' | 'OPS_READONLY_PASSWORD' | 'LIVE_REQUESTS'>;
+  };
   log: Logger;
+  /** Default: none, as in `postbell ops`. */
+  deliver?: Deliver;
   now?: () => Date;
 }
 
@@ -52,7 +67,7 @@ export interface OpsOptions {
  */
 export function registerOps(
   app: FastifyInstance,
-  { settings, log, now = () => new Date() }: OpsOptions,
+  { settings, log, deliver, now = () => new Date() }: OpsOptions,
 ): Phase[] {
   const { OPS_PASSWORD: operator, OPS_READONLY_PASSWORD: reader } = settings.config;
   if (operator === undefined) return [];
@@ -64,9 +79,9 @@ export function registerOps(
     log,
   };
   const { sources, waiting } = settings;
-  const { STORE_RAW_BODY: storesRawBody } = settings.config;
+  const { STORE_RAW_BODY: storesRawBody, LIVE_REQUESTS: showsAll } = settings.config;
   const schedule = recoverScheduleOf(settings);
-  const deps: PageDeps = { inbox, sources, waiting, storesRawBody, schedule, now };
+  const deps: PageDeps = { inbox, sources, waiting, storesRawBody, schedule, now, deliver, showsAll };
   app.register((scope) => addPages(scope, gate, deps, log), { prefix: '/ops' });
   return [{ name: 'ops', run: () => inbox.close() }];
 }
@@ -92,7 +107,9 @@ async function addPages(app: FastifyInstance, gate: GateDeps, deps: PageDeps, lo
     addGate(pages, gate);
     for (const addPage of [addOverviewPage, addEventsPage, addEventPage, addDeadLettersPage])
       addPage(pages, deps, sendPage);
-    for (const addPage of [addReplayPage, addActionPages, addRejectionsPage]) addPage(pages, deps, sendPage);
+    for (const addPage of [addReplayPage, addActionPages, addRejectionsPage, addRequestsPage, addRequestPage])
+      addPage(pages, deps, sendPage);
+    addResend(pages, deps);
     addEventActions(pages, deps);
     addAlertActions(pages, deps);
     addQuarantineActions(pages, deps);

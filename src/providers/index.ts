@@ -14,6 +14,14 @@ export { didYouMean } from './did-you-mean.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
+export {
+  hidden,
+  isSignatureHeader,
+  type KnownSecrets,
+  type MaskedRequest,
+  maskRequest,
+  secretsOf,
+} from './mask.ts';
 export { unknownProvider, unknownSource } from './names.ts';
 export type {
   AnswerEffect,

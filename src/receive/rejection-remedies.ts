@@ -62,7 +62,7 @@ const remedies: Record<Diagnosis['reason'] | 'too_large', Remedy> = {
 };
 
 export function remedyFor(
-  { source: name, reason, detail }: RejectedRequest,
+  { source: name, reason, detail }: Pick<RejectedRequest, 'source' | 'reason' | 'detail'>,
   { sources, waiting }: KnownSources,
 ): string {
   const source = sources.get(name);

@@ -160,6 +160,7 @@ t.test('every page, light and dark, desktop and phone: clean by axe, no wider th
       event,
       'dead-letters': '/ops/dead-letters',
       rejections: '/ops/rejections',
+      requests: '/ops/requests',
     },
     ...{
       actions: '/ops/actions',

@@ -102,7 +102,7 @@ async function store(
 t.beforeEach(async () => {
   now = new Date();
   await sql(
-    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, rejection_counts, postbell_processes, alerts, pauses, rehearsals',
+    'TRUNCATE webhook_events, failed_attempts, operator_actions, rejected_requests, rejection_counts, postbell_processes, alerts, pauses, rehearsals, captures, captured_requests',
   );
 });
 
@@ -637,6 +637,17 @@ t.test(
       SELECT source, translate(topic, '*', ''), topic, topic FROM webhook_events`);
     await sql(`INSERT INTO operator_actions (operator, action, filter, matched, reason)
     SELECT left(topic, 60), 'ignore', jsonb_build_object('source', source, 'topic', topic), 1, left(topic, 60) FROM webhook_events`);
+    await sql(`INSERT INTO captured_requests (source, received_at, request_id, process, method, url, headers, body, body_bytes,
+        status, outcome, reason, detail, topic, event_id)
+      SELECT source, now(), topic, topic, topic, topic, jsonb_build_object(topic, jsonb_build_array(topic), 'content-type', '["json"]'::jsonb),
+        convert_to(CASE WHEN length(topic) % 2 = 0 THEN payload::text ELSE topic END, 'UTF8'), 9, 401, topic,
+        CASE WHEN length(topic) % 3 = 0 THEN topic END, topic, topic, CASE WHEN length(topic) % 3 = 1 THEN event_id END
+      FROM webhook_events`);
+    await sql(`INSERT INTO captures (source, ends_at, opened_by)
+      SELECT source, now() + interval '1 hour', left(max(topic), 60) FROM webhook_events GROUP BY source`);
+    const requestPages = (await sql('SELECT id FROM captured_requests')).map(
+      ({ id }) => `/ops/request?id=${id}`,
+    );
     const eventPages = (await sql('SELECT source, event_id FROM webhook_events')).map(
       ({ source, event_id }) =>
         `/ops/event?${new URLSearchParams({ source: String(source), id: String(event_id) })}`,
@@ -647,6 +658,8 @@ t.test(
       '/dead-letters',
       '/rejections',
       '/actions',
+      '/requests',
+      '/requests?up_to=100',
       '/events?status=FAILED',
       '/replay?status=FAILED',
     ];
@@ -664,12 +677,14 @@ t.test(
         `/ops/events?${query}`,
         `/ops/none?${query}`,
         `/ops/rejections?${query}`,
+        `/ops/requests?${query}&up_to=${encodeURIComponent(text)}`,
+        `/ops/request?${query}`,
         `/ops/dead-letters?${query}`,
         `/ops/login?next=${encodeURIComponent(text)}`,
       ];
     });
     const name = basic(operatorPassword, '<b onload="x">');
-    for (const path of [...lists.map((page) => `/ops${page}`), ...eventPages, ...queries]) {
+    for (const path of [...lists.map((page) => `/ops${page}`), ...eventPages, ...requestPages, ...queries]) {
       const answer = await ask(path, { headers: name });
       const found = foreignMarkup(answer.body);
       if (found.length > 0) t.same(found, [], path);
@@ -679,10 +694,12 @@ t.test(
         )
       )
         t.fail(`no policy on ${path}`);
-      const isWrong = path.startsWith('/ops/event?') ? answer.statusCode !== 200 : answer.statusCode >= 500;
+      const isWrong = [...eventPages, ...requestPages].includes(path)
+        ? answer.statusCode !== 200
+        : answer.statusCode >= 500;
       if (isWrong) t.fail(`${answer.statusCode} on ${path}`);
     }
-    t.equal(eventPages.length, 200);
+    t.same([eventPages.length, requestPages.length], [200, 200]);
   },
 );
 
