@@ -100,6 +100,12 @@ const schema = z.object({
   SAME_BODY_HOURS: integer(defaultSameBodyHours, 0, 87_600),
   /** Days after which PROCESSED and IGNORED events are deleted; their ids stay. 0 keeps the events for ever. */
   PAYLOAD_RETENTION_DAYS: integer(0, 0, 36_500),
+  /** Days that a quarantine keeps rejected requests, for sources with `<SOURCE>_QUARANTINE_MB`. */
+  QUARANTINE_DAYS: integer(7, 1, 90),
+  /** Days after which the exact bytes of PROCESSED and IGNORED events are deleted where the payload is kept as well. 0: with the event. */
+  RAW_BODY_RETENTION_DAYS: integer(0, 0, 36_500),
+  /** Key of the hashes that `<SOURCE>_REDACT` stores (docs/privacy.md), at least 32 characters. A new key makes other hashes. */
+  REDACT_KEY: text(z.string().min(32, 'must have at least 32 characters')),
   /** Module that exports the handlers; default ./handlers/index.ts or .js. */
   POSTBELL_HANDLERS: text(),
   /** Address of your own app: the worker POSTs every event to it (docs/forwarding.md). Needs no handlers. */
@@ -171,6 +177,8 @@ const schema = z.object({
   OPS_READONLY_PASSWORD: password,
   /** `off`: `web` has no `/ops`; `postbell ops` serves it alone. */
   OPS_IN_WEB: flag(true),
+  /** For development, `postbell dev` sets it: the page Live requests shows every request, not only those of a capture (docs/ops.md#live-requests). */
+  LIVE_REQUESTS: flag(false),
   /** Set by Heroku itself. Its Postgres requires TLS and has a self-signed certificate. */
   DYNO: text(),
 });

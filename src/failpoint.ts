@@ -24,6 +24,7 @@ const failpointSites = [
   'worker.redrive',
   'worker.reconcile',
   'recover.taken',
+  'promote.taken',
 ] as const;
 
 export type FailpointSite = (typeof failpointSites)[number];

@@ -22,6 +22,14 @@ export function durationText(seconds: number): string {
   return `${Math.round(seconds / size)} ${unit}`;
 }
 
+/** From arrival to done: `40 ms`, `1.5 s`, then as `durationText`; `-` for null, where no event is done. */
+export function latencyText(seconds: number | null): string {
+  if (seconds === null) return '-';
+  if (seconds >= 86_400) return '> 1 d'; // the last bucket has no upper bound
+  if (seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : durationText(seconds);
+}
+
 /** `1 event`, `3 events`, `12,000 events`. */
 export function countText(count: number, noun: string): string {
   return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;

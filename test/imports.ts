@@ -23,7 +23,16 @@ const floors: readonly (readonly string[])[] = [
   ['database/'],
   ['failpoint.ts', 'watchdog.ts'],
   ['config.ts', 'logger.ts', 'tracing.ts'],
-  ['database-url.ts', 'errors.ts', 'exact-json.ts', 'printable.ts', 'supported-node.ts', 'texts.ts'],
+  [
+    'client-address.ts',
+    'database-url.ts',
+    'errors.ts',
+    'exact-json.ts',
+    'http-client.ts',
+    'printable.ts',
+    'supported-node.ts',
+    'texts.ts',
+  ],
   ['postgres-errors.ts'],
 ];
 
@@ -60,6 +69,7 @@ const owners: Readonly<Record<string, readonly string[]>> = {
     'http/inbox-gauges.ts',
   ],
   '@opentelemetry/api': ['tracing.ts'],
+  'node:https': ['http-client.ts'],
   commander: ['main.ts', 'commands/'],
 };
 

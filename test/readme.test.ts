@@ -71,6 +71,17 @@ t.test('every SQL block of the cookbook runs as it stands', async (t) => {
     );
     await database.query(`INSERT INTO rejection_counts VALUES ('stripe', now(), 'too_old', 1, now())`);
     await database.query(`INSERT INTO pauses (handler) VALUES ('charge-orders')`);
+    await database.query(
+      `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
+       VALUES ('stripe', now(), '', 'wrong_signature', 'r', 'POST', '/', '{}', '', 500)`,
+    );
+    await database.query(
+      `INSERT INTO captures (source, ends_at, opened_by) VALUES ('stripe', now() + interval '1 hour', 'ada')`,
+    );
+    await database.query(
+      `INSERT INTO captured_requests (source, received_at, request_id, process, method, url, headers, body_bytes, status, outcome)
+       VALUES ('stripe', now(), 'r1', 'web.1', 'POST', '/', '{}', 0, 401, 'rejected')`,
+    );
     const statements = blocks('sql');
     t.ok(statements.length >= 7, 'the cookbook is there');
     for (const statement of statements) {

@@ -24,12 +24,28 @@ const ofSources: readonly (readonly [string, string, string])[] = [
     '',
     '`run` where equal bodies under different ids are normal and no signature covers the id: every id runs.',
   ],
+  [
+    '`<SOURCE>_QUARANTINE_MB`',
+    '0',
+    'Keeps rejected requests of the source, up to so many MB (1 to 1,000), to be promoted once the secret is right: docs/operations.md.',
+  ],
+  [
+    '`<SOURCE>_REDACT`',
+    '',
+    'Paths of values that are never stored, comma-separated; `:hash` behind a path stores a keyed hash: docs/privacy.md.',
+  ],
+  ['`<SOURCE>_RETENTION_DAYS`', '', 'PAYLOAD_RETENTION_DAYS of this source alone; 0: for ever.'],
   ['`<SOURCE>_API_KEY`', '', "Key of the provider's API, for `postbell recover` and RECOVER_MINUTES."],
   ['`<SOURCE>_API_URL`', '', "Address of the provider's API, where it is not the usual one."],
   [
     '`<SOURCE>_API_PATH`, `<SOURCE>_API_TOPICS`, `<SOURCE>_API_ENDPOINT`',
     '',
     'What to list, where the API has to be told: docs/recover.md.',
+  ],
+  [
+    '`<SOURCE>_API_ITEMS`, `<SOURCE>_API_ID`, …',
+    '',
+    'The list of a source that is only pulled (`POSTBELL_SOURCES=erp=pulled`): docs/recover.md.',
   ],
   ['`<SOURCE>_FORWARD_URL`', '', 'FORWARD_URL of this source alone.'],
   ['`<SOURCE>_FORWARD_SECRET`', '', 'FORWARD_SECRET of this source alone.'],

@@ -13,6 +13,7 @@ import {
 } from '../events/alerts.ts';
 import { takeTurn } from '../events/locks.ts';
 import { readSignals } from '../events/signals.ts';
+import type { RecoverSchedule } from '../runtime/settings.ts';
 import { type AlertKind, judge } from './rules.ts';
 import { historyDays } from './silence.ts';
 import { nextAlerts, type StoredAlert, type Transition } from './transitions.ts';
@@ -23,6 +24,8 @@ export interface EvaluateOptions {
   lateSeconds: number;
   /** As DATABASE_SIZE_LIMIT_GB, in bytes; undefined: the size is not watched. */
   sizeLimitBytes: number | undefined;
+  /** What workers recover by themselves. */
+  schedule: RecoverSchedule;
   /** False: no message is written, since there is no ALERT_URL. */
   isTold: boolean;
 }
@@ -31,7 +34,7 @@ const statementTimeoutMs = 10_000;
 
 /** @returns undefined: another process evaluates the alerts */
 export async function evaluateAlerts(options: EvaluateOptions): Promise<Transition | undefined> {
-  const { database, lateSeconds, sizeLimitBytes, isTold } = options;
+  const { database, lateSeconds, sizeLimitBytes, schedule, isTold } = options;
   return database.transaction(
     async (tx) => {
       if (!(await takeTurn(tx, 'alerts'))) return undefined;
@@ -41,7 +44,7 @@ export async function evaluateAlerts(options: EvaluateOptions): Promise<Transiti
         readsSize: sizeLimitBytes !== undefined,
       });
       const { connectionLimit } = await readServerFacts(tx);
-      const findings = judge(signals, { connectionLimit, sizeLimitBytes });
+      const findings = judge(signals, { connectionLimit, sizeLimitBytes, schedule });
       const stored = (await listAlerts(tx)).map(toStored);
       const transition = nextAlerts(stored, findings, { now: signals.now, isTold });
       await saveAlerts(tx, transition.alerts);

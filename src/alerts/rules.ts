@@ -1,6 +1,8 @@
 // The conditions that need a person. Pure: signals in, conditions out.
 import type { KindOfProcess } from '../events/processes.ts';
 import type { RejectionSlot, Signals, SourceHour } from '../events/signals.ts';
+import { variableOf } from '../providers/sources.ts';
+import type { RecoverSchedule } from '../runtime/settings.ts';
 import { judgeSilence } from './silence.ts';
 
 export const alertKinds = [
@@ -9,10 +11,12 @@ export const alertKinds = [
   'everything_rejected',
   'silence',
   'lost_secret',
+  'recover_failing',
   'no_worker',
   'no_web',
   'connections',
   'database_size',
+  'quarantine_full',
 ] as const;
 
 export type AlertKind = (typeof alertKinds)[number];
@@ -38,6 +42,7 @@ export interface RuleSettings {
   connectionLimit: number;
   /** As DATABASE_SIZE_LIMIT_GB, in bytes; undefined: not watched. */
   sizeLimitBytes: number | undefined;
+  schedule: RecoverSchedule;
 }
 
 const minuteMs = 60_000;
@@ -46,6 +51,8 @@ const leastRejected = 3;
 const lostSecretWithinMs = 30 * minuteMs;
 const goneSeconds = { died: 120, stopped: 600 };
 const nearLimit = 0.8;
+const refusedWithinMs = 60 * minuteMs;
+const failedIntervals = 3;
 
 export interface Findings {
   conditions: Condition[];
@@ -54,11 +61,11 @@ export interface Findings {
 }
 
 export function judge(signals: Signals, settings: RuleSettings): Findings {
-  // The counts are the worker's work: without one they say nothing about the last hours.
+  // Counting and recovering are the worker's work: without one nothing is known about the last hours.
   const hasWorker = signals.processes.every(({ kind, alive }) => kind !== 'worker' || alive > 0);
   return {
     conditions: findConditions(signals, settings, hasWorker),
-    unjudged: new Set(hasWorker ? [] : ['silence']),
+    unjudged: new Set(hasWorker ? [] : ['silence', 'recover_failing']),
   };
 }
 
@@ -70,10 +77,11 @@ function findConditions(signals: Signals, settings: RuleSettings, hasWorker: boo
       condition('oldest_pending', { count, oldestSeconds: Math.round(oldestSeconds) }, { source }),
     ),
     ...findRejected(signals, bySource),
-    ...(hasWorker ? findSilent(signals, bySource) : []),
+    ...(hasWorker ? [...findSilent(signals, bySource), ...findNotRecovered(signals, settings)] : []),
     ...findLostSecrets(signals, bySource),
     ...signals.processes.flatMap(findGone),
     ...findNearLimits(signals, settings),
+    ...findRefused(signals),
   ];
 }
 
@@ -144,6 +152,19 @@ function findLostSecrets({ now, rejections }: Signals, bySource: HoursBySource):
   });
 }
 
+/** A refused key stays refused until a person acts; other failures often pass. */
+function findNotRecovered({ now, recoveries }: Signals, { schedule }: RuleSettings): Condition[] {
+  return schedule.sources.flatMap(({ source: { name } }) => {
+    const { failingSince, failure } = recoveries.find(({ source }) => source === name) ?? {};
+    if (!failingSince || !failure) return [];
+    const failingMs = now.getTime() - failingSince.getTime();
+    if (failure !== 'key_refused' && failingMs < failedIntervals * schedule.everyMs) return [];
+    const failingSeconds = Math.max(0, Math.round(failingMs / 1_000));
+    const facts = { count: 1, failingSeconds, failure, variable: variableOf(name) };
+    return [condition('recover_failing', facts, { source: name })];
+  });
+}
+
 /** A kind of process that was never there is not missed: a team may receive in its own app. */
 function findGone({ kind, alive, last }: KindOfProcess): Condition[] {
   if (alive > 0 || !last) return [];
@@ -156,6 +177,15 @@ function findGone({ kind, alive, last }: KindOfProcess): Condition[] {
     end: last.wasStopped ? 'stopped' : 'died',
   };
   return [condition(kind === 'web' ? 'no_web' : 'no_worker', facts)];
+}
+
+/** Promoting and deleting make room, and remove the signal. */
+function findRefused({ now, refusals }: Signals): Condition[] {
+  return refusals
+    .filter(({ lastAt }) => now.getTime() - lastAt.getTime() < refusedWithinMs)
+    .map(({ source, refused, reason }) =>
+      condition('quarantine_full', { count: refused, reason }, { source }),
+    );
 }
 
 function findNearLimits({ limits }: Signals, { connectionLimit, sizeLimitBytes }: RuleSettings): Condition[] {

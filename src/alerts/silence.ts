@@ -16,10 +16,19 @@ export interface Silence {
   expected: number;
 }
 
+/** Why a source is not watched for silence. */
+export type Unwatched =
+  /** It is watched from `until` on, unless it is rare. */
+  | { reason: 'new'; until: Date }
+  /** Less than 7 events a week. */
+  | { reason: 'rare' }
+  /** Nothing arrived in the last `historyDays`. */
+  | { reason: 'none' };
+
 export type SilenceVerdict =
   | { kind: 'silent'; silence: Silence }
   /** Too little is known to tell silence from quiet. */
-  | { kind: 'not watched'; reason: 'new' | 'rare' }
+  | ({ kind: 'not watched' } & Unwatched)
   | { kind: 'heard' };
 
 export const historyDays = 28;
@@ -37,8 +46,9 @@ const hoursOfWeek = 168;
 /** @param hours oldest first, of the last `historyDays`; hours without an arrival are left out */
 export function judgeSilence(hours: readonly ActiveHour[], now: Date): SilenceVerdict {
   const [first, last] = [hours[0], hours.at(-1)];
-  if (!first || !last || now.getTime() - first.hour.getTime() < leastHistoryDays * 24 * hourMs)
-    return { kind: 'not watched', reason: 'new' };
+  if (!first || !last) return { kind: 'not watched', reason: 'none' };
+  const until = new Date(first.hour.getTime() + leastHistoryDays * 24 * hourMs);
+  if (now < until) return { kind: 'not watched', reason: 'new', until };
   const since = lastArrivalMs(last);
   const rates = hourlyRates(hours, since);
   if (rates.reduce((sum, rate) => sum + rate, 0) < leastExpected)
@@ -50,6 +60,21 @@ export function judgeSilence(hours: readonly ActiveHour[], now: Date): SilenceVe
   if (silentMs < leastSilenceMs || expected <= doubt * leastExpected) return { kind: 'heard' };
   if (expected <= doubt * factor * longestSilence(hours, rates)) return { kind: 'heard' };
   return { kind: 'silent', silence: { since: new Date(since), seconds: silentMs / 1_000, expected } };
+}
+
+export type UnwatchedSource = { source: string } & Unwatched;
+
+/** The sources that are not watched, by name. @param names of all sources; those with arrivals need not be among them */
+export function findUnwatched(
+  arrivals: readonly (ActiveHour & { source: string })[],
+  names: Iterable<string>,
+  now: Date,
+): UnwatchedSource[] {
+  const bySource = Map.groupBy(arrivals, ({ source }) => source);
+  return [...new Set([...bySource.keys(), ...names])].sort().flatMap((source) => {
+    const { kind, ...why } = judgeSilence(bySource.get(source) ?? [], now);
+    return kind === 'not watched' ? [{ source, ...(why as Unwatched) }] : [];
+  });
 }
 
 /** Means of the events in each hour of the week, in UTC, over the history until `endMs`. */

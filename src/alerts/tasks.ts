@@ -6,6 +6,7 @@ import { readProcesses } from '../events/processes.ts';
 import { post } from '../forward/post.ts';
 import type { Logger } from '../logger.ts';
 import { type BackgroundTask, type RunningTasks, startTasks } from '../maintenance/background-tasks.ts';
+import type { RecoverSchedule } from '../runtime/settings.ts';
 import { evaluateAlerts } from './evaluate.ts';
 import { sendMessages } from './send.ts';
 import { type AlertTargetSettings, alertTargetOf } from './settings.ts';
@@ -18,6 +19,7 @@ export interface AlertTasksOptions {
       Config,
       'ALERT_INTERVAL_SECONDS' | 'ALERT_PENDING_MINUTES' | 'DATABASE_SIZE_LIMIT_GB' | 'HEARTBEAT_URL'
     >;
+  schedule: RecoverSchedule;
   /** `web` looks only while no worker lives: its connections are for deliveries. */
   kind: 'web' | 'worker';
 }
@@ -26,7 +28,7 @@ const sendMs = 10_000;
 const pingTimeoutMs = 10_000;
 
 export function startAlerts(options: AlertTasksOptions): RunningTasks {
-  const { database, log, config, kind } = options;
+  const { database, log, config, schedule, kind } = options;
   const target = alertTargetOf(config);
   const evaluate: BackgroundTask = {
     name: 'alerts',
@@ -40,6 +42,7 @@ export function startAlerts(options: AlertTasksOptions): RunningTasks {
         database,
         lateSeconds: config.ALERT_PENDING_MINUTES * 60,
         sizeLimitBytes: config.DATABASE_SIZE_LIMIT_GB && config.DATABASE_SIZE_LIMIT_GB * 1e9,
+        schedule,
         isTold: target !== undefined,
       });
       if (!transition) return;

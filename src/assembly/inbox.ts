@@ -1,5 +1,6 @@
 // The receiving side, put together: `web` serves it by a server of its own, embedded Postbell by the host's server.
 import { startAlerts } from '../alerts/tasks.ts';
+import type { Database } from '../database/database.ts';
 import { type InboxSample, readSample } from '../events/sample.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
 import { createWebhookCore, type WebhookCore } from '../http/webhook-core.ts';
@@ -9,6 +10,8 @@ import { type Liveness, startLiveness } from '../maintenance/liveness.ts';
 import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import type { Queue } from '../queue/queue.ts';
+import { type Captures, createCaptures } from '../receive/captures.ts';
+import { createQuarantine } from '../receive/quarantine.ts';
 import { createReceiver, type Receiver, UnavailableError } from '../receive/receiver.ts';
 import { createRejectionCounter } from '../receive/rejection-counter.ts';
 import { createRejectionLog } from '../receive/rejections.ts';
@@ -17,7 +20,7 @@ import { createStoredSources } from '../receive/stored-sources.ts';
 import { connect } from '../runtime/connection.ts';
 import { createReadiness, waitForSchema } from '../runtime/readiness.ts';
 import { identifySelf } from '../runtime/self.ts';
-import type { ConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 
 export interface InboxOptions {
@@ -60,6 +63,8 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
   metrics.watchInbox(() => sampler?.latest());
   const storedSources = createStoredSources(database, log);
   const rejectionCounter = createRejectionCounter({ database, log });
+  const quarantine = createQuarantine({ database, log, sources });
+  const captures = capturesOf(settings, database, log);
   const core = createWebhookCore({
     sources,
     waiting,
@@ -68,6 +73,8 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
     receiver: lateReceiver,
     rejections: createRejectionLog(database, log),
     rejectionCounter,
+    quarantine,
+    captures,
     metrics,
     storesRawBody: config.STORE_RAW_BODY,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
@@ -86,23 +93,22 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
       if (closing.signal.aborted) return opened.stop();
       queue = opened;
       receiver = createReceiver({
-        database,
-        queue,
-        log,
-        timeoutMs: config.RECEIVE_TIMEOUT_MS,
-        queueMax: config.RECEIVE_QUEUE_MAX,
-        sameBodyHours: config.SAME_BODY_HOURS,
+        ...{ database, queue, log },
+        ...receiverLimits(config),
         onDuplicateAnomalies: metrics.countDuplicateAnomalies,
       });
-      alerts = startAlerts({ database, log, config, kind: 'web' });
+      alerts = startAlerts({ database, log, config, schedule: recoverScheduleOf(settings), kind: 'web' });
       sampler = startSampler({ take: (before) => readSample(database, before), log });
       liveness = startLiveness({ database, log, self: identifySelf('web', config) });
+      captures.start();
     },
     beginClosing: () => {
       closing.abort();
       return [
         { name: 'receiver', run: () => lateReceiver.close() },
         { name: 'rejection counts', run: () => rejectionCounter.close() },
+        { name: 'quarantine', run: () => quarantine.close() },
+        { name: 'captures', run: () => captures.stop() },
         { name: 'queue', run: async () => queue?.stop() },
         { name: 'alerts', run: async () => alerts?.stop() },
         { name: 'liveness', run: async () => liveness?.stop() },
@@ -111,6 +117,20 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
       ];
     },
   };
+}
+
+function receiverLimits(config: ConnectedSettings['config']) {
+  return {
+    timeoutMs: config.RECEIVE_TIMEOUT_MS,
+    queueMax: config.RECEIVE_QUEUE_MAX,
+    sameBodyHours: config.SAME_BODY_HOURS,
+  };
+}
+
+function capturesOf(settings: ConnectedSettings, database: Database, log: Logger): Captures {
+  const { config, sources, waiting } = settings;
+  const { host } = identifySelf('web', config);
+  return createCaptures({ database, log, sources, waiting, host, showsAll: config.LIVE_REQUESTS });
 }
 
 /** Stands in for the receiver until the database was reached: deliveries are answered 503. */

@@ -7,6 +7,7 @@ import { type InboxSample, readSample } from '../events/sample.ts';
 import type { Handler } from '../handlers/handler.ts';
 import type { WorkerMetrics } from '../http/worker-metrics.ts';
 import type { Logger } from '../logger.ts';
+import { startTasks } from '../maintenance/background-tasks.ts';
 import { startLiveness } from '../maintenance/liveness.ts';
 import { type Sampler, startSampler } from '../maintenance/sampler.ts';
 import { startMaintenance } from '../maintenance/tasks.ts';
@@ -17,11 +18,13 @@ import type { Queue } from '../queue/queue.ts';
 import { connect } from '../runtime/connection.ts';
 import { waitForSchema } from '../runtime/readiness.ts';
 import { identifySelf } from '../runtime/self.ts';
-import type { ConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
+import { limitsOf } from '../worker/rehearsal.ts';
+import { rehearsalTask, rehearsalTaskName } from '../worker/rehearsal-task.ts';
 import { startWorker, type Worker } from '../worker/worker.ts';
 
 export interface WorkerPartsOptions {
@@ -72,13 +75,7 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
       });
       await queue.applyPolicy(config);
       if (closing.signal.aborted) return queue.stop();
-      running = start({
-        ...options,
-        config,
-        database,
-        queue,
-        recovers: settings.recovers,
-      });
+      running = start({ ...options, config, database, queue });
     },
     beginClosing: (crash) => {
       closing.abort();
@@ -96,15 +93,37 @@ interface Running extends Pick<Worker, 'held'> {
   stop(graceMs: number, crash?: unknown): Promise<void>;
 }
 
-interface StartOptions extends Pick<WorkerPartsOptions, 'handlers' | 'log' | 'watchdog' | 'metrics'> {
+interface StartOptions extends WorkerPartsOptions {
   config: Config;
   database: Database;
   queue: Queue;
-  recovers: ConnectedSettings['recovers'];
+}
+
+function startRehearsals({ settings, config, database, handlers, log }: StartOptions) {
+  const timeoutMs = config.HANDLER_TIMEOUT_SECONDS * 1_000;
+  const openDatabase = () =>
+    connect(settings, {
+      applicationName: 'postbell rehearse',
+      maxConnections: 1,
+      sessionSettings: workerSessionSettings(timeoutMs, config.DATABASE_POOLER),
+      log,
+    });
+  const task = rehearsalTask({
+    ...limitsOf(config),
+    database,
+    openDatabase,
+    handlers: () => handlers,
+    timeoutMs,
+    intervalMs: Math.max(10, config.POLL_SECONDS) * 1_000,
+    log,
+  });
+  return startTasks([task], log);
 }
 
 function start(options: StartOptions): Running {
-  const { config, database, queue, handlers, log, watchdog, recovers, metrics } = options;
+  const { config, database, queue, handlers, log, watchdog, metrics } = options;
+  const { retentionDays } = options.settings;
+  const schedule = recoverScheduleOf(options.settings);
   const releaseDeps = { database, queue, log, maxAttempts: config.MAX_ATTEMPTS };
   const worker = startWorker({
     ...releaseDeps,
@@ -121,13 +140,15 @@ function start(options: StartOptions): Running {
   });
   const maintenance = startMaintenance({
     config,
+    retentionDays,
     ...releaseDeps,
     onCharged: ({ source, isDead }) => metrics?.observer.attemptEnded(source, isDead ? 'dead' : 'failed'),
   });
-  const alerts = startAlerts({ database, log, config, kind: 'worker' });
+  const alerts = startAlerts({ database, log, config, schedule, kind: 'worker' });
   const sampler =
     metrics && startSampler<InboxSample>({ take: (before) => readSample(database, before), log });
-  const recovering = startRecovering({ config, database, queue, recovers, log });
+  const recovering = startRecovering({ config, database, queue, schedule, log });
+  const rehearsals = startRehearsals(options);
   const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)
     log.warn(
@@ -144,6 +165,7 @@ function start(options: StartOptions): Running {
           maintenance.onPausesChanged();
         }
         if (payload === 'replay' || payload === undefined) maintenance.onReplay();
+        if (payload === 'rehearsals' || payload === undefined) rehearsals.wake(rehearsalTaskName);
         worker.wake();
       });
   const stopListening = async () => listener?.close();
@@ -157,7 +179,7 @@ function start(options: StartOptions): Running {
       try {
         await allOrFirstError([
           workerStopped,
-          ...[maintenance.stop(), alerts.stop(), recovering.stop(), stopListening()],
+          ...[maintenance.stop(), alerts.stop(), recovering.stop(), rehearsals.stop(), stopListening()],
         ]);
       } finally {
         await allOrFirstError([queue.stop(), liveness.stop(), stopSampling()]);

@@ -2,6 +2,7 @@
 import { alertKinds } from '../alerts/rules.ts';
 import { sendMessages } from '../alerts/send.ts';
 import { alertTargetOf } from '../alerts/settings.ts';
+import { findUnwatched, historyDays, type UnwatchedSource } from '../alerts/silence.ts';
 import { CommandError } from '../errors.ts';
 import { describeAlert } from '../events/alert-texts.ts';
 import {
@@ -12,8 +13,11 @@ import {
   readMessage,
   toldAlert,
 } from '../events/alerts.ts';
+import { readArrivals } from '../events/signals.ts';
 import { didYouMean } from '../providers/did-you-mean.ts';
+import { parseSources } from '../providers/sources.ts';
 import { type CommandDatabase, withDatabase } from '../runtime/with-database.ts';
+import { actingUser } from '../terminal/acting-user.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { countText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 
@@ -52,15 +56,22 @@ export async function runAlerts(
 }
 
 async function list(
-  { out }: CommandIo,
+  { out, env }: CommandIo,
   { json }: AlertsOptions,
   { database, config }: CommandDatabase,
 ): Promise<number> {
   const alerts = await listOpenAlerts(database);
   const isTold = config.ALERT_URL !== undefined;
+  const { sources } = parseSources(env);
+  const notWatchedForSilence = findUnwatched(
+    await readArrivals(database, historyDays),
+    sources.keys(),
+    new Date(),
+  );
   if (json) {
     printJson(out, {
       isTold,
+      notWatchedForSilence,
       alerts: alerts.map((alert) => ({ ...alert, text: describeAlert(toldAlert(alert)).sentence })),
     });
     return 0;
@@ -74,7 +85,15 @@ async function list(
       { title: 'ALERT', value: (alert) => describeAlert(toldAlert(alert)).sentence },
     ]);
   if (!isTold) printLine(out, '\nnobody is told of alerts: set ALERT_URL for web and worker');
+  if (notWatchedForSilence.length > 0)
+    printLine(out, `\nnot watched for silence: ${notWatchedForSilence.map(unwatchedText).join(', ')}`);
   return 0;
+}
+
+function unwatchedText(unwatched: UnwatchedSource): string {
+  const { source, reason } = unwatched;
+  if (reason === 'new') return `${source} (new, until ${timeText(unwatched.until)})`;
+  return `${source} (${reason === 'rare' ? 'too rare' : `nothing in ${historyDays} days`})`;
 }
 
 async function acknowledge(
@@ -82,7 +101,7 @@ async function acknowledge(
   { json, kind, source, by }: AlertsOptions,
   { database }: CommandDatabase,
 ): Promise<number> {
-  const user = by ?? io.env.USER ?? 'unknown';
+  const user = by ?? actingUser();
   const count = await acknowledgeAlerts(database, { kind, source }, user);
   if (json) printJson(io.out, { acknowledged: count, by: user });
   else if (count > 0)

@@ -13,6 +13,10 @@ export function sourceThatIsOn(
   const on = [...sources.keys()];
   const others = on.length > 0 ? `; sources that are on: ${on.join(', ')}` : '';
   const provider = waiting.get(name);
+  if (provider?.isOnlyPulled)
+    throw new CommandError(
+      `the source ${name} is only pulled and takes no delivery: postbell recover ${name}${others}`,
+    );
   if (provider) {
     const trial = `postbell keys ${provider.name}${provider.name === name ? '' : ` --source ${name}`}`;
     const remedy = `set ${variableOf(name)}_WEBHOOK_SECRET (for a trial: ${trial})`;

@@ -47,6 +47,7 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     const devFolder = openDevFolder(folder);
     const secrets = ensureSecrets(devFolder, env);
     const { sources, config } = loadSettings({ ...secrets, ...env });
+    const opsPassword = config.OPS_IN_WEB ? (secrets.OPS_PASSWORD ?? 'your OPS_PASSWORD') : undefined;
     if (env.DATABASE_URL && !yes) await confirmMigration(io);
     const postgres = env.DATABASE_URL
       ? undefined
@@ -55,8 +56,7 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     stop.signal.throwIfAborted();
 
     const childEnv = {
-      ...secrets,
-      ...env,
+      ...{ LIVE_REQUESTS: 'true', ...secrets, ...env },
       HOST: env.HOST || '127.0.0.1',
       PORT: String(env.PORT ? config.PORT : await freePort(say)),
       ...(postgres ? { DATABASE_URL: postgres.url } : {}),
@@ -85,7 +85,7 @@ export async function runDev(io: CommandIo, { json = false, yes = false }: DevOp
     const codeFolder = handlersModule && folderOfCode(folder, handlersModule);
     const up = { webUrl, databaseUrl: postgres?.url, sources: [...sources.keys()] };
     if (json) printJson(output, { name: 'dev', msg: 'up', ...up });
-    else printWelcome(output, { ...up, codeFolder, folder });
+    else printWelcome(output, { ...up, opsPassword, codeFolder, folder });
     if (handlersModule && codeFolder) {
       const types = createTypeCheck({ handlersModule, folder, say });
       started.defer(types.stop);

@@ -5,6 +5,7 @@ import { fail } from '../doctor/check.ts';
 import { checkDeadLetters } from '../doctor/dead-letters.ts';
 import { checkBacklog, checkHandlers, checkStorage, checkTopics } from '../doctor/inbox.ts';
 import { checkPauses } from '../doctor/pauses.ts';
+import { checkQuarantine } from '../doctor/quarantine.ts';
 import { checkQueue, checkRights, checkSchema } from '../doctor/queue.ts';
 import { checkRecover } from '../doctor/recover.ts';
 import { checkRejections } from '../doctor/rejections.ts';
@@ -97,6 +98,7 @@ async function runChecks(
     const recovers = parseRecovers(env, { sources, waiting });
     await attempt('recover', () => checkRecover(recovers, context, only), add);
     await attempt('rejected requests', () => checkRejections(context, only), add);
+    await attempt('quarantine', () => checkQuarantine(context, only), add);
   } finally {
     await database.close();
   }

@@ -1,17 +1,14 @@
 // `postbell pause` and `postbell resume`: events of a source, a topic or a handler are received and kept, and wait.
-import { userInfo } from 'node:os';
-import type { Environment } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
-import { beginPause, countWaiting, endPauses, type PauseScope } from '../events/pauses.ts';
-import { listStoredSources } from '../events/queries.ts';
+import { describePause, scopeText } from '../events/pause-texts.ts';
+import { beginPause, countWaiting, endPauses, isTopicPattern, type PauseScope } from '../events/pauses.ts';
 import { printable } from '../printable.ts';
-import { didYouMean } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
-import { knownSources } from '../runtime/settings.ts';
+import { unknownSourceProblem } from '../runtime/known-sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
+import { actingUser } from '../terminal/acting-user.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { describePause, scopeText } from '../terminal/pauses.ts';
 import { countText, printJson, printLine } from '../terminal/print.ts';
 
 interface ScopeOptions extends CommonOptions {
@@ -39,8 +36,12 @@ export async function runPause(
       if (options.reason !== undefined) throw new CommandError('name a source or --handler to be paused');
       return listPauses(io, database, options);
     }
-    if (scope.source !== null) await checkSource(io.env, database, scope.source);
-    const { pause, isNew } = await beginPause(database, scope, options.reason ?? null, userName());
+    const problem =
+      scope.source === null
+        ? undefined
+        : await unknownSourceProblem(database, scope.source, parseSources(io.env));
+    if (problem) throw new CommandError(problem);
+    const { pause, isNew } = await beginPause(database, scope, options.reason ?? null, actingUser());
     if (options.json) printJson(io.out, { ...pause, isNew });
     else if (isNew) {
       printLine(io.out, `paused: ${printable(scopeText(pause))}; its events are received and kept, and wait`);
@@ -99,26 +100,8 @@ async function listPauses(io: CommandIo, database: Database, { json }: CommonOpt
 function scopeOf(source: string | undefined, { topic, handler }: ScopeOptions): PauseScope | undefined {
   if (topic !== undefined && source === undefined)
     throw new CommandError("--topic needs a source: postbell pause shopify --topic 'orders/*'");
-  if (topic !== undefined && !/^([^*]+\*?|\*)$/.test(topic))
+  if (topic !== undefined && !isTopicPattern(topic))
     throw new CommandError('--topic must be exact (orders/create), a prefix (orders/*), or *');
   if (source === undefined && handler === undefined) return undefined;
   return { source: source ?? null, topic: topic ?? null, handler: handler ?? null };
-}
-
-/** A mistyped name would pause nothing. @throws CommandError */
-async function checkSource(env: Environment, database: Database, source: string): Promise<void> {
-  const known = new Set([...(await listStoredSources(database)), ...knownSources(parseSources(env))]);
-  if (known.has(source)) return;
-  const hint =
-    didYouMean(source, [...known]) || '; a source is known once it is configured here or has an event';
-  throw new CommandError(`there is no source "${source}"${hint}`);
-}
-
-/** Undefined where the system does not know the user, e.g. in a container. */
-function userName(): string | undefined {
-  try {
-    return userInfo().username;
-  } catch {
-    return undefined;
-  }
 }

@@ -4,14 +4,17 @@ import { parseTime } from '../events/parse-filter.ts';
 import { readOwnManifest } from '../runtime/own-manifest.ts';
 import type { CommandIo } from '../terminal/io.ts';
 import type { AlertsOptions } from './alerts.ts';
+import type { CaptureOptions } from './capture.ts';
 import type { DevOptions } from './dev.ts';
 import type { DoctorOptions } from './doctor.ts';
+import type { EraseOptions } from './erase.ts';
 import type { EventsOptions } from './events.ts';
 import { filterFlags } from './filter-flags.ts';
 import type { ForwardOptions } from './forward.ts';
 import type { InitOptions } from './init.ts';
 import type { KeysOptions } from './keys.ts';
 import type { PauseOptions, ResumeOptions } from './pause.ts';
+import type { QuarantineOptions } from './quarantine.ts';
 import type { RecoverOptions } from './recover.ts';
 import type { RehearseOptions } from './rehearse.ts';
 import type { ReplayOptions } from './replay.ts';
@@ -153,6 +156,29 @@ const replay: Verb<ReplayOptions> = {
   run: async (io, options, [id]) => (await import('./replay.ts')).runReplay(io, id, options),
 };
 
+const erase: Verb<EraseOptions> = {
+  name: 'erase',
+  summary: 'remove the bodies of the events with a value in their payload; keep their ids',
+  examples: [
+    'postbell erase data.object.customer cus_1',
+    "printf %s ada@example.com | postbell erase 'customers.*.email' - --source shopify --yes",
+  ],
+  arguments: [
+    ['<path>', "keys with dots between them; '*' stands for each item of a list, and for any key"],
+    ['<value>', "the value, exactly; '-' for standard input, where no other user can see it"],
+  ],
+  flags: [
+    ['--source <name>', 'only events of this source'],
+    ['--since <time>', 'received since: 90s, 15m, 2h, 7d ago, or an ISO time (UTC)', parseTime],
+    ['--until <time>', 'received before: as --since', parseTime],
+    ['--force', 'also PENDING events: their handlers never run'],
+    ['-y, --yes', 'do not ask'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [path = '', value = '']) =>
+    (await import('./erase.ts')).runErase(io, path, value, options),
+};
+
 const scopeFlags = [
   ['--topic <topic>', "only this topic of the source; a prefix may end in '*'"],
   ['--handler <name>', 'only events for the handler of this name'],
@@ -180,6 +206,21 @@ const resume: Verb<ResumeOptions> = {
   flags: [...scopeFlags, ['--all', 'end every pause']],
   findsRunningDev: true,
   run: async (io, options, [source]) => (await import('./pause.ts')).runResume(io, source, options),
+};
+
+const capture: Verb<CaptureOptions> = {
+  name: 'capture',
+  summary:
+    'for some minutes keep and show the requests of a source, also rejected ones; without a source: list',
+  examples: ['postbell capture stripe --minutes 30 --follow', 'postbell capture stripe --stop'],
+  arguments: [['[source]', 'e.g. stripe']],
+  flags: [
+    ['--minutes <n>', 'how long, 1 to 120 (default: 30)', wholeNumber(1, 120)],
+    ['--follow', 'print each request as it arrives; Ctrl-C ends the printing, not the capture'],
+    ['--stop', 'end the capture'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [source]) => (await import('./capture.ts')).runCapture(io, source, options),
 };
 
 const rehearse: Verb<RehearseOptions> = {
@@ -210,6 +251,27 @@ const recover: Verb<RecoverOptions> = {
   ],
   findsRunningDev: true,
   run: async (io, options, [source = '']) => (await import('./recover.ts')).runRecover(io, source, options),
+};
+
+const quarantine: Verb<QuarantineOptions> = {
+  name: 'quarantine',
+  summary: 'list rejected requests that are kept; promote them once the secret is right; delete them',
+  examples: [
+    'postbell quarantine',
+    'postbell quarantine promote stripe --dry-run',
+    'postbell quarantine delete stripe --yes',
+  ],
+  arguments: [
+    ['[action]', 'list (default), promote: verify again and take in what is right, delete'],
+    ['[source]', 'a source with <SOURCE>_QUARANTINE_MB'],
+  ],
+  flags: [
+    ['--dry-run', 'with promote: only count'],
+    ['-y, --yes', 'do not ask'],
+  ],
+  findsRunningDev: true,
+  run: async (io, options, [action, source]) =>
+    (await import('./quarantine.ts')).runQuarantine(io, action, source, options),
 };
 
 const send: Verb<SendOptions> = {
@@ -302,7 +364,22 @@ const keys: Verb<KeysOptions> = {
 /** In the order of `postbell --help`. */
 const verbs: readonly Verb[] = [
   ...[init, web, worker, ops, start, dev, demo, migrate],
-  ...[status, alerts, events, show, replay, recover, rehearse, pause, resume, send, forward],
+  ...[
+    status,
+    alerts,
+    events,
+    show,
+    replay,
+    recover,
+    quarantine,
+    rehearse,
+    pause,
+    resume,
+    capture,
+    erase,
+    send,
+    forward,
+  ],
   ...[doctor, setup, providers, keys],
 ];
 

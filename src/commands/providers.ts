@@ -35,6 +35,7 @@ export async function runProviders(
     ];
     printTable(out, chosen, columns, width);
     printLine(err, 'one of them, whole: postbell providers <name>; all, whole: postbell providers --json');
+    printLine(err, 'an API with a list and without webhooks: postbell providers pulled');
   } else printOne(out, chosen[0]!);
   return 0;
 }
@@ -73,6 +74,15 @@ function printOne(out: CommandIo['out'], provider: Provider): void {
     ['samples', shown.sampleTopics.join(', ')],
     ['docs', shown.docsUrl],
   ];
-  for (const [name, value] of fields)
+  const isShown = ([name]: [string, unknown]) => !provider.isOnlyPulled || pulledFields.includes(name);
+  for (const [name, value] of fields.filter(isShown))
     if (value !== null) printLine(out, `${name.padEnd(12)} ${printable(value)}`);
+  if (provider.isOnlyPulled)
+    printLine(
+      out,
+      `${'variables'.padEnd(12)} ${provider.settings?.map((name) => `<SOURCE>_${name}`).join(', ')}`,
+    );
 }
+
+/** A provider that sends no webhook has no URL, secret and answers. */
+const pulledFields: readonly string[] = ['provider', 'scheme', 'event id', 'recover'];

@@ -2,14 +2,14 @@
 import { CommandError, ConfigError } from '../errors.ts';
 import type { Recovery } from '../events/recoveries.ts';
 import { listRecoveries } from '../events/recoveries.ts';
-import type { RecoverSource } from '../providers/index.ts';
+import { type RecoverSource, unknownSource } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import { createPullReceiver } from '../pull/receiver.ts';
 import { RecoverError } from '../pull/recover-error.ts';
 import { type RunResult, runRecovery } from '../pull/run.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { UnavailableError } from '../receive/receiver.ts';
-import { loadSettings, type Settings } from '../runtime/settings.ts';
+import { knownSources, loadSettings, type Settings } from '../runtime/settings.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { countText, printJson, printLine, timeText } from '../terminal/print.ts';
@@ -32,7 +32,7 @@ export async function runRecover(io: CommandIo, name: string, options: RecoverOp
     const receiver = createPullReceiver({ database, queue, log, sameBodyHours: config.SAME_BODY_HOURS });
     const signal = io.interrupted();
     try {
-      const keepsBytes = config.STORE_RAW_BODY;
+      const { STORE_RAW_BODY: keepsBytes, PAYLOAD_RETENTION_DAYS: keptDays } = config;
       const result = await runRecovery({
         recover,
         database,
@@ -42,6 +42,7 @@ export async function runRecover(io: CommandIo, name: string, options: RecoverOp
         since,
         firstMs,
         keepsBytes,
+        keptDays,
         isDryRun,
       });
       if (!result)
@@ -71,7 +72,7 @@ function recoverSource(settings: Settings, name: string): RecoverSource {
   const problems = recovers.problems.get(name);
   if (problems) throw new ConfigError(problems);
   const provider = sources.get(name)?.provider ?? waiting.get(name);
-  if (!provider) throw new CommandError(`there is no source ${name}; all providers: postbell providers`);
+  if (!provider) throw new CommandError(unknownSource(name, knownSources(settings)));
   if (!provider.recover)
     throw new CommandError(
       `${provider.title} has no list of events that Postbell could read; docs/recover.md names those that have`,

@@ -9,9 +9,10 @@ import { loadConnectedSettings } from '../runtime/settings.ts';
 import { commandLogger } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { printJson, printLine, printTable } from '../terminal/print.ts';
+import { countText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
-import { type Rehearsal, rehearse } from '../worker/rehearsal.ts';
+import { limitsOf, type Rehearsal, rehearse } from '../worker/rehearsal.ts';
+import { rehearsalVerdict, rowCountText } from '../worker/rehearsal-texts.ts';
 import { loadAllHandlers } from './find-handlers.ts';
 
 export interface RehearseOptions extends CommonOptions {
@@ -35,13 +36,7 @@ export async function runRehearse(io: CommandIo, eventId: string, options: Rehea
   try {
     const event = await readOne(database, eventId, options.source);
     if (!options.yes) await askFirst(io, event);
-    const limits = {
-      maxAttempts: config.MAX_ATTEMPTS,
-      maxDeferrals: config.MAX_DEFERRALS,
-      retryDelaySeconds: config.RETRY_DELAY_SECONDS,
-      retryDelayMaxSeconds: config.RETRY_DELAY_MAX_SECONDS,
-    };
-    const rehearsal = await rehearse(event, { ...limits, database, handlers, timeoutMs, log });
+    const rehearsal = await rehearse(event, { ...limitsOf(config), database, handlers, timeoutMs, log });
     if (options.json) printJson(io.out, { source: event.source, eventId, ...rehearsal });
     else printRehearsal(io, rehearsal);
     return rehearsal.outcome === 'processed' ? 0 : 1;
@@ -60,6 +55,10 @@ async function readOne(
   if (found.length > 1)
     throw new CommandError(
       `${eventId} is an event of several sources: choose one with --source (${found.map((event) => event.source).join(', ')})`,
+    );
+  if (found[0]?.erasedAt)
+    throw new CommandError(
+      `${eventId} was erased on ${timeText(found[0].erasedAt)}: it has no body and cannot run`,
     );
   const [event] = found.length === 1 ? await readEvents(database, found) : [];
   if (!event)
@@ -80,24 +79,23 @@ async function askFirst(io: CommandIo, { eventId }: StoredEvent): Promise<void> 
   });
 }
 
-const verdicts: Record<Rehearsal['outcome'], string> = {
-  processed: 'would be PROCESSED',
-  ignored: 'would be IGNORED',
-  failed: 'would fail, and be tried again',
-  deferred: 'would be deferred',
-  busy: 'could not be run: another event of its entity is running; try again',
-};
-
-function printRehearsal(
-  { out }: CommandIo,
-  { outcome, isFinal, reason, error, tables, durationMs }: Rehearsal,
-): void {
-  const verdict = isFinal ? 'would be FAILED at once' : verdicts[outcome];
-  printLine(out, `${verdict}, after ${Math.round(durationMs)} ms; rolled back`);
+function printRehearsal({ out }: CommandIo, rehearsal: Rehearsal): void {
+  const { outcome, reason, error, tables, statements, furtherStatements } = rehearsal;
+  printLine(out, rehearsalVerdict(rehearsal));
   const why = error?.text ?? reason;
   if (why !== undefined) printLine(out, printable(why));
   for (const line of error?.stack?.split('\n') ?? []) printLine(out, printable(line));
-  if (outcome !== 'processed') return;
+  if (outcome === 'processed') printTables(out, tables);
+  for (const { text, rowCount, rows } of statements) {
+    printLine(out);
+    for (const line of text.split('\n')) printLine(out, printable(line));
+    printLine(out, `  ${rowCountText(rowCount)}`);
+    for (const row of rows) printLine(out, `  ${printable(row)}`);
+  }
+  if (furtherStatements > 0) printLine(out, `\nand ${countText(furtherStatements, 'further statement')}`);
+}
+
+function printTables(out: CommandIo['out'], tables: Rehearsal['tables']): void {
   if (tables.length === 0) {
     printLine(out, 'no row was changed');
     return;

@@ -9,7 +9,7 @@ import { replay } from '../events/replay.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { countText, printJson, printLine } from '../terminal/print.ts';
+import { countText, printJson, printLine, timeText } from '../terminal/print.ts';
 import { sourceHint } from './source-hint.ts';
 
 export interface ReplayOptions extends FilterOptions, CommonOptions {
@@ -107,6 +107,10 @@ async function checkOne(database: Database, { kind, filter, eventId }: Choice): 
       `${eventId} is an event of several sources: choose one with --source (${sources})`,
     );
   }
+  if (event.erasedAt)
+    throw new CommandError(
+      `${eventId} was erased on ${timeText(event.erasedAt)}: it has no body and cannot run`,
+    );
   const problem = kind === 'now' ? whyNotNow(event) : whyNotAfresh(event, filter.statuses);
   if (problem !== undefined) throw new CommandError(`${eventId} is ${event.status}${problem}`);
 }

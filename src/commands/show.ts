@@ -64,6 +64,7 @@ function printEvent(out: OutputStream, event: EventDetail): void {
     ['received by', event.receivedBy === 'webhook' ? null : event.receivedBy],
     ['occurred', event.occurredAt && timeText(event.occurredAt)],
     ['processed', event.processedAt && timeText(event.processedAt)],
+    ['erased', event.erasedAt && timeText(event.erasedAt)],
     ['entity', event.entity],
     ['attempts', String(event.attempts)],
     ['deferred', event.deferrals ? countText(event.deferrals, 'time') : null],

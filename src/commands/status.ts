@@ -1,19 +1,21 @@
 // `postbell status`: what each source has received and what became of it, sources that need a look, and the processes.
 import { countOpenAlerts } from '../events/alerts.ts';
+import { describePause } from '../events/pause-texts.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
+import { describeProcesses } from '../events/process-texts.ts';
 import { type KindOfProcess, readProcesses } from '../events/processes.ts';
+import { type QuarantineState, readQuarantine } from '../events/quarantine.ts';
 import { listRecoveries, type Recovery } from '../events/recoveries.ts';
-import { countWithoutSecret } from '../events/rejection-counts.ts';
+import { countRejected, type RejectedOfDay } from '../events/rejection-counts.ts';
 import { readSourceStates, type SourceState } from '../events/source-states.ts';
 import { printable } from '../printable.ts';
+import type { Source } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { describePause } from '../terminal/pauses.ts';
 import { countText, durationText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
-import { describeProcesses } from '../terminal/processes.ts';
-
-type WithoutSecret = Awaited<ReturnType<typeof countWithoutSecret>>[number];
+import { bytesText } from '../terminal/quarantine.ts';
+import { latencyText } from '../texts.ts';
 
 /** A source that has a secret, and has received nothing for 7 days. */
 interface SilentSource {
@@ -26,17 +28,18 @@ const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
   const { sources: active } = parseSources(io.env);
-  const { sources, withoutSecret, pauses, alerts, processes, recoveries } = await withDatabase(
+  const { sources, withoutSecret, pauses, alerts, processes, recoveries, quarantine } = await withDatabase(
     io.env,
     'status',
     async ({ database }) => ({
       // First, because it needs no transaction: its error names the cause where the database cannot be reached.
       processes: await readProcesses(database),
-      withoutSecret: await countWithoutSecret(database),
+      withoutSecret: await countRejected(database, 'no_secret'),
       sources: await readSourceStates(database),
       pauses: await countWaiting(database),
       alerts: await countOpenAlerts(database),
       recoveries: await listRecoveries(database),
+      quarantine: await readQuarantine(database),
     }),
   );
   const silent = findSilent([...active.keys()], sources);
@@ -48,6 +51,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       pauses,
       alerts,
       recoveries,
+      quarantine,
       silentSources: silent,
       sourcesWithoutSecret: off,
     });
@@ -59,6 +63,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
   printPauses(io, pauses);
   printProcesses(io, processes);
   printRecoveries(io, recoveries);
+  for (const state of quarantine) printQuarantine(io, state, active.get(state.source));
   return 0;
 }
 
@@ -101,16 +106,10 @@ function changeText({ last24Hours, previous24Hours }: SourceState): string {
   return `${count} (${percent > 0 ? '+' : ''}${percent.toLocaleString('en-US')} %)`;
 }
 
-function latencyText(seconds: number | null): string {
-  if (seconds === null) return '-';
-  if (seconds >= 86_400) return '> 1 d'; // the last bucket has no upper bound
-  return seconds < 1 ? '< 1 s' : durationText(seconds);
-}
-
 interface Notes {
   sources: readonly SourceState[];
   silent: readonly SilentSource[];
-  off: readonly WithoutSecret[];
+  off: readonly RejectedOfDay[];
   alerts: Awaited<ReturnType<typeof countOpenAlerts>>;
 }
 
@@ -148,9 +147,21 @@ function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[])
 }
 
 function printRecoveries({ out }: CommandIo, recoveries: readonly Recovery[]): void {
-  for (const { source, startedAt, endedAt, lastError, recovered, known } of recoveries) {
+  for (const recovery of recoveries) {
+    const { source, startedAt, endedAt, lastError, failingSince, recovered, known } = recovery;
     const counts = `recovered ${recovered.toLocaleString('en-US')}, already there ${known.toLocaleString('en-US')}`;
-    const end = lastError === null ? '' : `; failed: ${printable(lastError)}`;
+    const since = failingSince ? ` since ${timeText(failingSince)}` : '';
+    const end = lastError === null ? '' : `; failed${since}: ${printable(lastError)}`;
     printLine(out, `recover ${source}: ${timeText(endedAt ?? startedAt)}, ${counts}${end}`);
   }
+}
+
+function printQuarantine({ out }: CommandIo, state: QuarantineState, source: Source | undefined): void {
+  const { requests, refused, oldestAt } = state;
+  const oldest = oldestAt ? `, the oldest ${agoText(oldestAt)} ago` : '';
+  const noRoom = refused > 0 ? `, ${refused.toLocaleString('en-US')} not kept for want of room` : '';
+  printLine(
+    out,
+    `quarantine ${state.source}: ${countText(requests, 'request')}, ${bytesText(state, source)}${oldest}${noRoom}; postbell quarantine`,
+  );
 }

@@ -1,13 +1,18 @@
 // `postbell web`: the receiver. Listens at once, and answers 503 until it has reached the database.
+import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { createInbox } from '../assembly/inbox.ts';
 import type { Environment } from '../config.ts';
+import { createAnswerRequest } from '../http/answer-request.ts';
 import { registerHealth } from '../http/health.ts';
 import { listen } from '../http/listen.ts';
 import { registerMetrics } from '../http/metrics-page.ts';
 import { createServer } from '../http/server.ts';
+import type { WebhookCore } from '../http/webhook-core.ts';
 import { registerWebhooks } from '../http/webhooks.ts';
 import { createLogger, type Logger } from '../logger.ts';
-import { registerOps } from '../ops/plugin.ts';
+import { type Deliver, registerOps } from '../ops/plugin.ts';
+import { asDelivery } from '../providers/index.ts';
 import { loadConnectedSettings } from '../runtime/settings.ts';
 import { exitGracefully } from '../runtime/shutdown.ts';
 import type { CommonOptions } from '../terminal/io.ts';
@@ -31,7 +36,8 @@ export async function runWeb(
   registerHealth(app, inbox);
   registerMetrics(app, { metrics: inbox.metrics, metricsToken: config.METRICS_TOKEN });
   registerWebhooks(app, inbox.core);
-  const closeOps = config.OPS_IN_WEB ? registerOps(app, { settings, log }) : [];
+  const deliver = deliverTo(inbox.core);
+  const closeOps = config.OPS_IN_WEB ? registerOps(app, { settings, log, deliver }) : [];
   let beside: ReturnType<StartBeside> | undefined;
   exitGracefully({
     log,
@@ -56,4 +62,15 @@ export async function runWeb(
 
   await inbox.open();
   log.info('ready');
+}
+
+/** As a request that arrived by HTTP, without the network in between. */
+function deliverTo(core: WebhookCore): Deliver {
+  const answerRequest = createAnswerRequest(core);
+  return (name, request) => {
+    const { method, url, headers, body } = asDelivery(request, new Date());
+    const length = { 'content-length': [String(body.length)] };
+    const webhook = { id: randomUUID(), name, method, url, headers: { ...headers, ...length } };
+    return answerRequest(webhook, () => Readable.from([body]));
+  };
 }

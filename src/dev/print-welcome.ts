@@ -10,6 +10,8 @@ export interface Welcome {
   /** URL of the embedded Postgres; undefined if DATABASE_URL is set. */
   databaseUrl: string | undefined;
   sources: readonly string[];
+  /** Of the operators' page, or where to find it; undefined: `web` has no such page. */
+  opsPassword: string | undefined;
   /** Its code is watched. Undefined where events are only forwarded. */
   codeFolder: string | undefined;
   folder: string;
@@ -18,7 +20,7 @@ export interface Welcome {
 const packageFolder = fileURLToPath(new URL('../../', import.meta.url));
 
 export function printWelcome(out: OutputStream, welcome: Welcome): void {
-  const { webUrl, databaseUrl, sources, codeFolder, folder } = welcome;
+  const { webUrl, databaseUrl, sources, codeFolder, folder, opsPassword } = welcome;
   const isOwnRepository = path.resolve(folder) === path.resolve(packageFolder);
   const command = isOwnRepository ? 'npm run postbell --' : 'npx postbell';
   const width = Math.max(...sources.map((source) => source.length));
@@ -31,6 +33,7 @@ export function printWelcome(out: OutputStream, welcome: Welcome): void {
     codeFolder
       ? `  code:     ${codeFolder} (the worker is reloaded when code in this folder changes)`
       : '  handlers: none; every event is forwarded (FORWARD_URL)',
+    ...(opsPassword ? [`  requests: ${webUrl}/ops/requests (password: ${opsPassword})`] : []),
     `  database: psql ${databaseUrl ? `'${databaseUrl}'` : '"$DATABASE_URL"'}`,
     '',
     'Send an event, from another terminal in this folder:',

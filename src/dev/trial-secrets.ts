@@ -1,4 +1,5 @@
 // Generates secrets for the sources that are on in dev by default, and stores them in `.postbell/dev.env`.
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Environment } from '../config.ts';
@@ -18,7 +19,8 @@ const usualProviders: readonly Provider[] = [
 
 /**
  * The trial sources: the providers that the project's `.env.example` names, else the usual ones.
- * @returns secrets for the trial sources without a secret in `env`; the same after every restart
+ * @returns secrets for the trial sources without a secret in `env`, and a password of the operators' page; the same after
+ * every restart
  */
 export function ensureSecrets(devFolder: string, env: Environment): Record<string, string> {
   const named = namedProviders(path.join(path.dirname(devFolder), '.env.example'));
@@ -29,6 +31,8 @@ export function ensureSecrets(devFolder: string, env: Environment): Record<strin
     const variable = `${variableOf(provider.name)}_WEBHOOK_SECRET`;
     if (!env[variable]) secrets[variable] = kept[variable] || provider.secret.generate().secret;
   }
+  // The operators' page is there for all of this machine: without a password, every program and web page could ask it.
+  if (!env.OPS_PASSWORD) secrets.OPS_PASSWORD = kept.OPS_PASSWORD || randomBytes(12).toString('hex');
   writeEnvFile(file, 'random secrets for trials on this machine, kept so that they survive a restart', {
     ...kept,
     ...secrets,

@@ -1,8 +1,9 @@
 // Lists the pauses. A pause that nobody ends is an outage of the team's own.
+
+import { describePause, scopeText } from '../events/pause-texts.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { didYouMean } from '../providers/index.ts';
-import { describePause, scopeText } from '../terminal/pauses.ts';
 import { type Check, type CheckContext, needsPerson, ok, warn } from './check.ts';
 
 const longMs = 86_400_000;

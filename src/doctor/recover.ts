@@ -1,9 +1,10 @@
 // Checks the API keys for `postbell recover` by one harmless call each, and the last runs.
 
 import { describeError } from '../errors.ts';
-import { listRecoveries } from '../events/recoveries.ts';
+import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import type { ParsedRecovers, RecoverSource } from '../providers/index.ts';
 import { probeApi } from '../pull/probe.ts';
+import { timeText } from '../texts.ts';
 import { type Check, type CheckContext, needsPerson, ok, warn } from './check.ts';
 
 /** @param only checks this source only */
@@ -21,17 +22,32 @@ export async function checkRecover(
     if (isAsked(name))
       for (const problem of problems)
         checks.push(grade(warn(`recover ${name}`, problem, 'correct the variable, then run doctor again')));
-  for (const recover of recovers.ready.values())
-    if (isAsked(recover.source.name)) checks.push(grade(await tryKey(recover, isAutomatic)));
+  for (const recover of recovers.ready.values()) {
+    if (!isAsked(recover.source.name)) continue;
+    checks.push(grade(await tryKey(recover, isAutomatic)));
+    if (recover.source.provider.isOnlyPulled && !isAutomatic)
+      checks.push(nothingByItself(recover.source.name));
+  }
   if (!isAutomatic && recovers.ready.size === 0) return checks;
-  for (const { source, lastError } of await listRecoveries(database))
-    if (isAsked(source) && lastError !== null)
-      checks.push(
-        grade(
-          warn(`recover ${source}`, `the last run failed: ${lastError}`, `run: postbell recover ${source}`),
-        ),
-      );
+  for (const recovery of await listRecoveries(database))
+    if (isAsked(recovery.source)) checks.push(...lastRun(recovery).map(grade));
   return checks;
+}
+
+function lastRun({ source, lastError, failingSince }: Recovery): Check[] {
+  if (lastError === null) return [];
+  const since = failingSince ? `; no run has succeeded since ${timeText(failingSince)}` : '';
+  return [
+    warn(`recover ${source}`, `the last run failed: ${lastError}${since}`, `run: postbell recover ${source}`),
+  ];
+}
+
+function nothingByItself(name: string): Check {
+  return warn(
+    `recover ${name}`,
+    'the source is only pulled, and RECOVER_MINUTES is 0: nothing comes in by itself',
+    `set RECOVER_MINUTES, e.g. to 1, or let a cron job run: postbell recover ${name}`,
+  );
 }
 
 async function tryKey(recover: RecoverSource, isAutomatic: boolean): Promise<Check> {

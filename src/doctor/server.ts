@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { clockDifference, readServerFacts } from '../database/server-facts.ts';
+import { describeProcesses } from '../events/process-texts.ts';
 import { readProcesses } from '../events/processes.ts';
 import { connectionsOfWorker } from '../runtime/worker-connections.ts';
-import { describeProcesses } from '../terminal/processes.ts';
 import { type Check, type CheckContext, fail, needsPerson, ok, warn } from './check.ts';
 
 const oldestVersion = 15;

@@ -37,10 +37,11 @@ export function checkSources(
 ): Pick<CheckContext, 'sources' | 'waiting'> & { checks: Check[] } {
   const { sources, waiting, problems } = parseSources(env);
   const checks = problems.map((problem) => fail('sources', problem, remedy));
+  const onlyPulled = [...waiting].filter(([, { isOnlyPulled }]) => isOnlyPulled).map(([name]) => name);
   if (only !== undefined && !sources.has(only) && !waiting.has(only)) {
     const problem = unknownSource(only, [...sources.keys(), ...waiting.keys()]);
     checks.push(fail('sources', problem, 'correct the name; without a name, doctor checks every source'));
-  } else if (only !== undefined && !sources.has(only)) {
+  } else if (only !== undefined && !sources.has(only) && !waiting.get(only)?.isOnlyPulled) {
     checks.push(
       fail(
         'sources',
@@ -48,7 +49,7 @@ export function checkSources(
         `set ${variableOf(only)}_WEBHOOK_SECRET${waiting.get(only)?.handover ? `; to get the secret, run: postbell setup ${only}` : ''}`,
       ),
     );
-  } else if (sources.size === 0 && problems.length === 0) {
+  } else if (sources.size === 0 && onlyPulled.length === 0 && problems.length === 0) {
     const how = 'set <SOURCE>_WEBHOOK_SECRET, e.g. STRIPE_WEBHOOK_SECRET; all providers: postbell providers';
     checks.push(needsPerson(warn('sources', 'no source is on: no delivery is accepted', how)));
   }
@@ -56,6 +57,9 @@ export function checkSources(
     if (only === undefined || source.name === only)
       checks.push(ok(`source ${source.name}`, describe(source)));
   }
+  for (const name of onlyPulled)
+    if (only === undefined || name === only)
+      checks.push(ok(`source ${name}`, 'is only pulled: it needs no secret, and accepts no delivery'));
   return { sources, waiting, checks };
 }
 

@@ -2,6 +2,7 @@
 import { printable, shellQuoted } from '../printable.ts';
 import { countText, durationText } from '../texts.ts';
 import type { ToldAlert } from './alerts.ts';
+import type { RecoverFailure } from './recoveries.ts';
 
 export interface AlertText {
   sentence: string;
@@ -32,6 +33,10 @@ const texts: Record<string, (alert: ToldAlert) => AlertText> = {
     sentence: `${source} has no secret any more, and its provider still sends: ${countText(facts.count, 'request')} answered with 503`,
     command: 'postbell doctor',
   }),
+  recover_failing: ({ source, facts }) => ({
+    sentence: `recovering ${source} has failed for ${duration(facts, 'failingSeconds')} (${facts.failure}): ${recoverRemedies[String(facts.failure)]?.(facts.variable) ?? 'its last error names the remedy'}`,
+    command: `postbell doctor ${source}`,
+  }),
   no_worker: ({ facts }) => ({ sentence: gone('worker', facts), command: 'postbell status' }),
   no_web: ({ facts }) => ({ sentence: gone('web', facts), command: 'postbell status' }),
   connections: ({ facts }) => ({
@@ -42,6 +47,10 @@ const texts: Record<string, (alert: ToldAlert) => AlertText> = {
     sentence: `the database has ${gigabytes(facts.count)} of ${gigabytes(Number(facts.limit))} GB`,
     command: 'postbell doctor',
   }),
+  quarantine_full: ({ source, facts }) => ({
+    sentence: `the quarantine of ${source} has no room: ${countText(facts.count, 'rejected request')} not kept (${facts.reason})`,
+    command: `postbell quarantine list ${source}`,
+  }),
   test: () => ({ sentence: 'this is a test of `postbell alerts test`', command: 'postbell alerts' }),
 };
 
@@ -50,6 +59,17 @@ export function describeAlert(alert: ToldAlert): AlertText {
   // A topic is the provider's text.
   return { sentence: printable(text.sentence), command: printable(text.command) };
 }
+
+const recoverRemedies: Record<string, (variable: unknown) => string> = {
+  key_refused: (variable: unknown) =>
+    `the provider's API does not accept the key; correct ${variable}_API_KEY`,
+  request_refused: (variable: unknown) =>
+    `the provider's API refuses the request; check the settings ${variable}_API_…`,
+  unavailable: () => "the provider's API gives no answer, or errors; the next run tries again",
+  unexpected_answer: (variable: unknown) =>
+    `the answer is not the one of the provider's API; check ${variable}_API_URL`,
+  internal: () => 'Postbell itself failed; the log of the worker has the reason',
+} satisfies Record<RecoverFailure, (variable: unknown) => string>;
 
 function duration(facts: Facts, name: string): string {
   return durationText(Number(facts[name]));

@@ -30,7 +30,9 @@ export interface NewEvent extends EventKey {
   /** Of the span in which it was received; null without a tracer. */
   traceparent: string | null;
   /** How it came in. Default: by the provider's webhook. */
-  receivedBy?: 'pull';
+  receivedBy?: 'pull' | 'quarantine';
+  /** With `receivedBy`: when its request arrived. Default: now. */
+  receivedAt?: Date;
 }
 
 /** A new event and the job that carries it. */
@@ -71,6 +73,8 @@ interface Column {
   name: string;
   /** Filled by new events: the type in Postgres, and one array parameter with the values of all events. */
   filled?: { type: string; values(events: readonly EventWithJob[]): Buffer };
+  /** SQL to insert where the value is NULL. */
+  otherwise?: string;
   /** Filled only by events that get a job, not by suspected replays. */
   withJob?: true;
   /** Filled only where an event did not come by its webhook: for all others the default costs the receiver nothing. */
@@ -102,11 +106,17 @@ const columns: readonly Column[] = [
   { name: 'provider', filled: text((event) => event.provider), toHandlers: true, inLists: true },
   { name: 'topic', filled: text((event) => event.topic), toHandlers: true, inLists: true },
   { name: 'status', toHandlers: true, inLists: true },
-  { name: 'received_at', toHandlers: true, inLists: true },
+  {
+    name: 'received_at',
+    filled: timestamptz((event) => event.receivedAt ?? null),
+    otherwise: 'now()',
+    ifRecovered: true,
+    toHandlers: true,
+    inLists: true,
+  },
   {
     name: 'received_by',
     filled: text((event) => event.receivedBy ?? 'webhook'),
-    withJob: true,
     ifRecovered: true,
     inLists: true,
   },
@@ -124,6 +134,7 @@ const columns: readonly Column[] = [
   { name: 'duplicates', toHandlers: true, inLists: true },
   { name: 'last_error', inLists: true },
   { name: 'ignored_reason', inLists: true },
+  { name: 'erased_at', inLists: true },
   { name: 'payload_error', filled: text((event) => event.payloadError), toHandlers: true, inLists: true },
   { name: 'traceparent', filled: text((event) => event.traceparent), toHandlers: true },
   { name: 'job_id', filled: uuid((event) => event.jobId), withJob: true, toHandlers: true, inLists: true },
@@ -132,6 +143,8 @@ const columns: readonly Column[] = [
 /** Columns of an INSERT whose rows come from unnest(). */
 export interface FilledColumns {
   names: string;
+  /** What is selected for these columns. */
+  expressions: string;
   /** Parameters from $1 on, for unnest(). */
   placeholders: string;
   /** Number of these parameters; the statement's other parameters follow. */
@@ -141,10 +154,13 @@ export interface FilledColumns {
 
 function filledColumns(isIncluded: (column: Column) => boolean): FilledColumns {
   const filled = columns.flatMap((column) =>
-    column.filled && isIncluded(column) ? [{ name: column.name, ...column.filled }] : [],
+    column.filled && isIncluded(column) ? [{ ...column, ...column.filled }] : [],
   );
   return {
     names: filled.map(({ name }) => name).join(', '),
+    expressions: filled
+      .map(({ name, otherwise }) => (otherwise ? `coalesce(${name}, ${otherwise})` : name))
+      .join(', '),
     placeholders: filled.map(({ type }, index) => `$${index + 1}::${type}[]`).join(', '),
     count: filled.length,
     values: (events) => filled.map(({ values }) => values(events)),
@@ -156,7 +172,11 @@ export const newEventColumns: FilledColumns = filledColumns(({ ifRecovered }) =>
 /** The same for events of which some did not come by their webhook. */
 export const recoveredEventColumns: FilledColumns = filledColumns(() => true);
 /** Columns of an event that gets no job: a suspected replay. */
-export const jobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
+export const jobLessColumns: FilledColumns = filledColumns(
+  ({ withJob, ifRecovered }) => !withJob && !ifRecovered,
+);
+/** The same where some did not come by their webhook. */
+export const recoveredJobLessColumns: FilledColumns = filledColumns(({ withJob }) => !withJob);
 
 /** The column list of a SELECT: each column has the name of its field. */
 function selected(isIncluded: (column: Column) => boolean | undefined): string {

@@ -54,5 +54,5 @@ const readNext = `
     next_from::text AS "from", (extract(epoch FROM next_from) * 1000000)::float8 AS "fromMicros"
   FROM {inbox}.webhook_events,
     LATERAL (SELECT greatest($2::timestamptz, least(received_at, now() - interval '${commitDelay}')) AS next_from) AS next
-  WHERE source = $1 AND received_at >= $2::timestamptz AND event_id <> ALL ($3::text[])
+  WHERE source = $1 AND received_at >= $2::timestamptz AND event_id <> ALL ($3::text[]) AND erased_at IS NULL
   ORDER BY received_at, event_id LIMIT ${limit}`;

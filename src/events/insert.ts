@@ -8,12 +8,12 @@ import { type EventWithJob, type FilledColumns, newEventColumns, recoveredEventC
 /** No provider sends one body under this many topics: from this number on, another topic is a repeated body as well. */
 const maxTopicsOfOneBody = 100;
 
-const insertInto = ({ names, placeholders, count }: FilledColumns) => {
+const insertInto = ({ names, expressions, placeholders, count }: FilledColumns) => {
   const [topicsShareBody, hours] = [`$${count + 1}::boolean[]`, `$${count + 2}`];
   return `
       WITH inserted AS (
         INSERT INTO {inbox}.webhook_events (${names})
-        SELECT ${names}
+        SELECT ${expressions}
         FROM unnest(${placeholders}, ${topicsShareBody}) AS event (${names}, topics_share_body)
         -- ON CONFLICT waits for every transaction that is changing the row, also for an operator's that stays open.
         -- A plain read does not wait: ON CONFLICT then only decides between inserts of the same moment.

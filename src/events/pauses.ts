@@ -13,6 +13,9 @@ export interface PauseScope {
   handler: string | null;
 }
 
+/** As the table's constraint. */
+export const isTopicPattern = (topic: string): boolean => /^([^*]+\*?|\*)$/.test(topic);
+
 export interface Pause extends PauseScope {
   id: number;
   reason: string | null;

@@ -79,6 +79,27 @@ export async function readProcesses(database: Queryable): Promise<KindOfProcess[
   });
 }
 
+/** An hour in which processes started. */
+export interface HourOfStarts {
+  hour: Date;
+  kinds: ProcessKind[];
+  versions: string[];
+}
+
+/** Of the last 24 hours, oldest first. */
+export async function listStarts(database: Queryable): Promise<HourOfStarts[]> {
+  const { rows } = await database.query<HourOfStarts & Record<string, unknown>>(`
+    SELECT date_trunc('hour', started_at, 'UTC') AS hour, array_agg(DISTINCT kind ORDER BY kind) AS kinds,
+      array_agg(DISTINCT version ORDER BY version) AS versions
+    FROM {inbox}.postbell_processes WHERE started_at > now() - interval '24 hours' GROUP BY 1 ORDER BY 1`);
+  return rows;
+}
+
+export async function countAlive(database: Queryable, kind: ProcessKind): Promise<number> {
+  const processes = await readProcesses(database);
+  return processes.find((some) => some.kind === kind)!.alive;
+}
+
 /** A stretch in which deliveries were not committed: a `web` that could not, or no `web` alive for over 2 minutes. */
 export interface Outage {
   beganAt: Date;

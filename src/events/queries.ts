@@ -21,6 +21,8 @@ export interface EventSummary extends EventKey {
   duplicates: number;
   lastError: string | null;
   ignoredReason: string | null;
+  /** When its body was erased; null: it was not. */
+  erasedAt: Date | null;
   payloadError: string | null;
   jobId: string | null;
   /**
@@ -37,7 +39,8 @@ export interface EventDetail extends EventSummary {
   /** JSON text, because parsing would round its large numbers. */
   payloadText: string | null;
   rawBody: Buffer | null;
-  bodySha256: string;
+  /** null: erased. */
+  bodySha256: string | null;
   failures: FailedAttempt[];
 }
 
@@ -154,11 +157,11 @@ interface ReplayKind {
 }
 
 /**
- * `afresh`: events that are not PENDING; the trigger does the rest. `now`: PENDING events whose job starts later; the
+ * `afresh`: events that are not PENDING and still have their body; the trigger does the rest. `now`: PENDING events whose job starts later; the
  * reconciler inserts another job, and whoever fetches the old job finds that the event has left it.
  */
 const replayKinds = {
-  afresh: { condition: `status <> 'PENDING'`, assignment: `status = 'PENDING'` },
+  afresh: { condition: `status <> 'PENDING' AND erased_at IS NULL`, assignment: `status = 'PENDING'` },
   now: {
     condition: `status = 'PENDING' AND ${startOfWaitingJob('e.job_id')} > now()`,
     assignment: 'job_id = NULL',

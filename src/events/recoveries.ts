@@ -1,6 +1,19 @@
 // recoveries: how far each source was recovered, and its last run. Also which events of a list are known. All times are the database's.
 import type { Queryable } from '../database/database.ts';
 
+/** Why a run did not get to its end. */
+export type RecoverFailure =
+  /** The provider does not accept the key. */
+  | 'key_refused'
+  /** Another refusal of the request, or a redirect. */
+  | 'request_refused'
+  /** No answer, or only errors of the server. */
+  | 'unavailable'
+  /** The answer is not the one of the provider's API. */
+  | 'unexpected_answer'
+  /** Postbell itself could not go on, e.g. for its database. */
+  | 'internal';
+
 /** A row of `recoveries`. */
 export interface Recovery {
   source: string;
@@ -8,6 +21,7 @@ export interface Recovery {
   runSince: Date | null;
   runUntil: Date | null;
   runCursor: string | null;
+  feedCursor: string | null;
   startedAt: Date;
   endedAt: Date | null;
   pages: number;
@@ -15,6 +29,10 @@ export interface Recovery {
   known: number;
   asked: number;
   lastError: string | null;
+  /** Start of the first run that failed since the last success; null while runs succeed. */
+  failingSince: Date | null;
+  /** Null while runs succeed. */
+  failure: RecoverFailure | null;
 }
 
 /** What a run has done so far. */
@@ -30,8 +48,8 @@ export interface RunCounts {
 }
 
 const columns = `source, recovered_until AS "recoveredUntil", run_since AS "runSince", run_until AS "runUntil",
-  run_cursor AS "runCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
-  last_error AS "lastError"`;
+  run_cursor AS "runCursor", feed_cursor AS "feedCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
+  last_error AS "lastError", failing_since AS "failingSince", failure`;
 
 /** By source. */
 export async function listRecoveries(database: Queryable): Promise<Recovery[]> {
@@ -80,51 +98,72 @@ export async function recordRunStart(
   );
 }
 
-/** The events of every page before `cursor` are committed. */
+/**
+ * The events of every page before `cursor` are committed.
+ * @param place.feedCursor the same for a feed, kept beyond the run; undefined: as it was
+ */
 export async function recordPage(
   database: Queryable,
   source: string,
   { pages, recovered, known, asked }: RunCounts,
-  cursor: string | null,
+  { cursor, feedCursor }: { cursor: string | undefined; feedCursor: string | undefined },
 ): Promise<void> {
   await database.query(
-    `UPDATE {inbox}.recoveries SET run_cursor = $2, pages = $3, recovered = $4, known = $5, asked = $6
+    `UPDATE {inbox}.recoveries SET run_cursor = $2, pages = $3, recovered = $4, known = $5, asked = $6,
+       feed_cursor = coalesce($7, feed_cursor)
      WHERE source = $1`,
-    [source, cursor, pages, recovered, known, asked],
+    [source, cursor ?? null, pages, recovered, known, asked, feedCursor ?? null],
   );
 }
 
-/**
- * The run ends.
- * @param end complete: its whole stretch was asked for; error: why it ends before. `keepsCursor` false: the next run starts
- *   its stretch anew
- */
+export type RunEnd =
+  /** The whole stretch was asked for. */
+  | { kind: 'complete' }
+  /** The run has read as many pages as it may. */
+  | { kind: 'in parts' }
+  | { kind: 'interrupted' }
+  /** @property keepsCursor false: the next run starts its stretch anew */
+  | { kind: 'failed'; error: string; failure: RecoverFailure; keepsCursor: boolean };
+
 export async function recordRunEnd(
   database: Queryable,
   source: string,
-  counts: RunCounts,
-  end: { isComplete: boolean; error: string | null; keepsCursor: boolean },
+  { pages, recovered, known, asked }: RunCounts,
+  end: RunEnd,
 ): Promise<void> {
+  const { error, failure, keepsCursor } =
+    end.kind === 'failed' ? end : { error: null, failure: null, keepsCursor: true };
+  const isComplete = end.kind === 'complete';
+  const isSuccess = isComplete || end.kind === 'in parts';
   await database.query(
     `UPDATE {inbox}.recoveries SET ended_at = now(), last_error = $6, pages = $2, recovered = $3, known = $4, asked = $5,
+       failing_since = CASE WHEN $10 THEN NULL WHEN $9::text IS NULL THEN failing_since
+         ELSE coalesce(failing_since, started_at) END,
+       failure = CASE WHEN $10 THEN NULL WHEN $9 IS NULL OR (failure = 'key_refused' AND $9 = 'unavailable') THEN failure
+         ELSE $9 END,
        -- A stretch that begins later leaves a gap, which the next run has to ask for.
        recovered_until = CASE WHEN $7 AND (recovered_until IS NULL OR run_since <= recovered_until)
          THEN greatest(recovered_until, run_until) ELSE recovered_until END,
        run_since = CASE WHEN $7 THEN NULL ELSE run_since END,
        run_until = CASE WHEN $7 THEN NULL ELSE run_until END,
-       run_cursor = CASE WHEN $7 OR NOT $8 THEN NULL ELSE run_cursor END
+       run_cursor = CASE WHEN $7 OR NOT $8 THEN NULL ELSE run_cursor END,
+       feed_cursor = CASE WHEN $8 THEN feed_cursor END
      WHERE source = $1`,
-    [
-      source,
-      counts.pages,
-      counts.recovered,
-      counts.known,
-      counts.asked,
-      end.error,
-      end.isComplete,
-      end.keepsCursor,
-    ],
+    [source, pages, recovered, known, asked, error, isComplete, keepsCursor, failure, isSuccess],
   );
+}
+
+/** Whether an event of this topic came in after `since`. */
+export async function hasArrived(
+  database: Queryable,
+  { source, topic, since }: { source: string; topic: string; since: Date },
+): Promise<boolean> {
+  const { rows } = await database.query<{ found: boolean }>(
+    `SELECT EXISTS (SELECT FROM {inbox}.webhook_events
+       WHERE source = $1 AND topic = $2 AND received_at > $3) AS found`,
+    [source, topic, since],
+  );
+  return rows[0]!.found;
 }
 
 /** Those of the ids that are in the inbox, or were purged from it. */
@@ -141,6 +180,25 @@ export async function findKnownIds(
     values: [source, eventIds],
   });
   return new Set(rows.map(({ eventId }) => eventId));
+}
+
+/**
+ * The states of things that stored events carry, e.g. of orders.
+ * @param wish.since earliest arrival; `idAt`, `timeAt`: the places of the thing's id and of the state's time in a payload
+ */
+export async function findStates(
+  database: Queryable,
+  source: string,
+  { ids, since, idAt, timeAt }: { ids: readonly string[]; since: Date; idAt: string; timeAt: string },
+): Promise<{ topic: string; id: string; at: string | null }[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await database.query<{ topic: string; id: string; at: string | null }>({
+    name: 'find_states',
+    text: `SELECT topic, payload #>> $4::text[] AS id, payload #>> $5::text[] AS at FROM {inbox}.webhook_events
+      WHERE source = $1 AND received_at >= $2 AND payload #>> $4::text[] = ANY ($3::text[])`,
+    values: [source, since, ids, idAt.split('.'), timeAt.split('.')],
+  });
+  return rows;
 }
 
 /** Marks events that came in because the provider was asked for them. Rows that others lock are left out. */

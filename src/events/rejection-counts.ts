@@ -37,13 +37,14 @@ export async function addRejectionCounts(
   });
 }
 
-/** Requests of the last 24 h for sources without a secret, by source. */
-export async function countWithoutSecret(
-  database: Queryable,
-): Promise<Pick<RejectionCount, 'source' | 'rejected' | 'lastAt'>[]> {
-  const { rows } = await database.query<{ source: string; rejected: number; lastAt: Date }>(
-    `SELECT source, sum(rejected)::int AS rejected, max(last_at) AS "lastAt" FROM {inbox}.rejection_counts
-     WHERE slot_at > now() - interval '24 hours' AND reason = 'no_secret' GROUP BY source ORDER BY source`,
-  );
+export type RejectedOfDay = Pick<RejectionCount, 'source' | 'rejected' | 'lastAt'>;
+
+/** Rejected requests of the last 24 h, by source. @param reason only those; default: for any reason */
+export async function countRejected(database: Queryable, reason?: string): Promise<RejectedOfDay[]> {
+  const { rows } = await database.query<RejectedOfDay & Record<string, unknown>>({
+    text: `SELECT source, sum(rejected)::int AS rejected, max(last_at) AS "lastAt" FROM {inbox}.rejection_counts
+     WHERE slot_at > now() - interval '24 hours' AND ($1::text IS NULL OR reason = $1) GROUP BY source ORDER BY source`,
+    values: [reason ?? null],
+  });
   return rows;
 }

@@ -1,6 +1,6 @@
 // Repeated bodies under other ids, where no signature covers the id: stored as suspected replays, which only an operator runs.
 import type { Queryable } from '../database/database.ts';
-import { type EventWithJob, jobLessColumns } from './event.ts';
+import { type EventWithJob, type FilledColumns, jobLessColumns, recoveredJobLessColumns } from './event.ts';
 
 /** Suspected replays of one body that are stored in an hour; a sender of more is rejected. */
 export const maxSuspectedReplaysPerHour = 100;
@@ -22,27 +22,9 @@ export interface SuspectedReplays {
   rejected: { event: EventWithJob; firstId: string }[];
 }
 
-const { names, placeholders, count } = jobLessColumns;
-const limit = `$${count + 1}`;
-
-/**
- * Stores as suspected replays the events that `insertEvents` recognised as repeated bodies, in the same transaction. An
- * event with a known id is a duplicate, and is skipped.
- * @throws an error that the receiver tries again
- */
-export async function storeSuspectedReplays(
-  tx: Queryable,
-  events: readonly EventWithJob[],
-): Promise<SuspectedReplays> {
-  if (events.length === 0) return { stored: [], rejected: [] };
-  const { rows } = await tx.query<{
-    position: number;
-    firstId: string | null;
-    isStored: boolean;
-    isRejected: boolean;
-  }>({
-    name: 'store_suspected_replays',
-    text: `
+const storeReplays = ({ names, expressions, placeholders, count }: FilledColumns) => {
+  const limit = `$${count + 1}`;
+  return `
       WITH repeat AS (
         SELECT event.*, first.event_id AS first_id,
           (SELECT count(*) FROM {inbox}.webhook_events e
@@ -63,7 +45,7 @@ export async function storeSuspectedReplays(
           AND (SELECT true FROM {inbox}.tombstones t WHERE t.source = event.source AND t.event_id = event.event_id) IS NULL
       ), stored AS (
         INSERT INTO {inbox}.webhook_events (${names}, unique_body, status, ignored_reason)
-        SELECT ${names}, false, 'IGNORED', 'suspected replay of ' || first_id
+        SELECT ${expressions}, false, 'IGNORED', 'suspected replay of ' || first_id
         FROM repeat WHERE first_id IS NOT NULL AND nth <= ${limit} ORDER BY position
         -- Another process may be storing the same id.
         ON CONFLICT DO NOTHING
@@ -71,8 +53,40 @@ export async function storeSuspectedReplays(
       )
       SELECT position::int, first_id AS "firstId", stored.event_id IS NOT NULL AS "isStored",
         nth > ${limit} AS "isRejected"
-      FROM repeat LEFT JOIN stored USING (source, event_id)`,
-    values: [...jobLessColumns.values(events), maxSuspectedReplaysPerHour],
+      FROM repeat LEFT JOIN stored USING (source, event_id)`;
+};
+
+const ofWebhooks = {
+  name: 'store_suspected_replays',
+  text: storeReplays(jobLessColumns),
+  columns: jobLessColumns,
+};
+const ofRecovered = {
+  name: 'store_recovered_suspected_replays',
+  text: storeReplays(recoveredJobLessColumns),
+  columns: recoveredJobLessColumns,
+};
+
+/**
+ * Stores as suspected replays the events that `insertEvents` recognised as repeated bodies, in the same transaction. An
+ * event with a known id is a duplicate, and is skipped.
+ * @throws an error that the receiver tries again
+ */
+export async function storeSuspectedReplays(
+  tx: Queryable,
+  events: readonly EventWithJob[],
+): Promise<SuspectedReplays> {
+  if (events.length === 0) return { stored: [], rejected: [] };
+  const { name, text, columns } = events.some(({ receivedBy }) => receivedBy) ? ofRecovered : ofWebhooks;
+  const { rows } = await tx.query<{
+    position: number;
+    firstId: string | null;
+    isStored: boolean;
+    isRejected: boolean;
+  }>({
+    name,
+    text,
+    values: [...columns.values(events), maxSuspectedReplaysPerHour],
   });
   const result: SuspectedReplays = { stored: [], rejected: [] };
   for (const { position, firstId, isStored, isRejected } of rows) {

@@ -16,25 +16,63 @@ export async function readCutoff(database: Queryable, ageMs: number): Promise<st
   return rows[0]!.cutoff;
 }
 
+/** Of which sources: of this source alone, or of all but these. */
+export interface PurgedSources {
+  only?: string;
+  except?: readonly string[];
+}
+
+export interface Purge extends PurgedSources {
+  /** See `readCutoff`. */
+  before: string;
+  /** Earliest arrival, in the same form; null: from the first event. */
+  from: string | null;
+  limit: number;
+}
+
+export interface PurgedBatch {
+  count: number;
+  /** Where the next batch begins; null: there is no more, or only locked rows. */
+  next: string | null;
+}
+
 /**
- * Deletes up to `limit` events that arrived and finished before `before`, oldest first, in the transaction that writes
- * their tombstones. PENDING and FAILED events stay; locked rows are left for the next purge.
- * @param before see `readCutoff`
- * @param from earliest arrival, in the same form; null: from the first event
- * @returns the number of deleted events, and the arrival of the last
+ * SQL: `old`, the first events that arrived and finished before $1. Of the days from $2 on only the first that has an event: so a
+ * statement has an end, however many events are kept. PENDING and FAILED events stay; locked rows are left for the next
+ * purge.
  */
-export async function purgeEvents(
-  tx: Queryable,
-  { before, from, limit }: { before: string; from: string | null; limit: number },
-): Promise<{ count: number; last: string | null }> {
-  const { rows } = await tx.query<{ count: number; last: string | null }>({
+const old = (condition = 'true') => `
+  first AS (
+    SELECT received_at FROM {inbox}.webhook_events WHERE received_at < $1 AND ($2::timestamptz IS NULL OR received_at >= $2)
+    ORDER BY received_at LIMIT 1
+  ), day AS (
+    SELECT least($1::timestamptz, (SELECT received_at + interval '1 day' FROM first)) AS "end"
+  ), old AS (
+    SELECT source, event_id FROM {inbox}.webhook_events
+    WHERE received_at >= (SELECT received_at FROM first) AND received_at < (SELECT "end" FROM day)
+      AND status IN ('PROCESSED', 'IGNORED') AND (processed_at IS NULL OR processed_at < $1)
+      AND ($4::text IS NULL OR source = $4) AND source <> ALL ($5::text[]) AND ${condition}
+    ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED
+  )`;
+
+/** A full batch may have left events of its day. */
+const batchOf = (changed: string) => `
+  SELECT count(*)::int AS count, CASE WHEN count(*) = $3 THEN max(received_at)
+    ELSE (SELECT "end" FROM day WHERE "end" < $1) END::text AS next FROM ${changed}`;
+
+const purgeValues = ({ before, from, limit, only, except }: Purge) => [
+  before,
+  from,
+  limit,
+  only ?? null,
+  except ?? [],
+];
+
+/** Deletes old events, oldest first, in the transaction that writes their tombstones. */
+export async function purgeEvents(tx: Queryable, purge: Purge): Promise<PurgedBatch> {
+  const { rows } = await tx.query<PurgedBatch & Record<string, unknown>>({
     text: `
-      WITH old AS (
-        SELECT source, event_id FROM {inbox}.webhook_events
-        WHERE received_at < $1 AND ($2::timestamptz IS NULL OR received_at >= $2)
-          AND status IN ('PROCESSED', 'IGNORED') AND (processed_at IS NULL OR processed_at < $1)
-        ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED
-      ), gone AS (
+      WITH ${old()}, gone AS (
         DELETE FROM {inbox}.webhook_events e USING old WHERE e.source = old.source AND e.event_id = old.event_id
         RETURNING e.source, e.event_id, e.topic, e.processed_at, e.received_at, e.unique_body, e.body_sha256
       ), buried AS (
@@ -45,10 +83,38 @@ export async function purgeEvents(
         -- A row that an operator restored has a tombstone already.
         ON CONFLICT (source, event_id) DO NOTHING
       )
-      SELECT count(*)::int AS count, max(received_at)::text AS last FROM gone`,
-    values: [before, from, limit],
+      ${batchOf('gone')}`,
+    values: purgeValues(purge),
   });
   return rows[0]!;
+}
+
+/** Deletes the exact bytes of old events whose payload is kept as well. */
+export async function purgeRawBodies(tx: Queryable, purge: Purge): Promise<PurgedBatch> {
+  const { rows } = await tx.query<PurgedBatch & Record<string, unknown>>({
+    text: `
+      WITH ${old('raw_body IS NOT NULL AND payload IS NOT NULL')}, cleared AS (
+        UPDATE {inbox}.webhook_events e SET raw_body = NULL FROM old
+        WHERE e.source = old.source AND e.event_id = old.event_id RETURNING e.received_at
+      )
+      ${batchOf('cleared')}`,
+    values: purgeValues(purge),
+  });
+  return rows[0]!;
+}
+
+/** Deletes up to `limit` requests that have been in quarantine for `days`. @returns their number */
+export async function purgeQuarantine(
+  database: Queryable,
+  { days, limit }: { days: number; limit: number },
+): Promise<number> {
+  // Ids are in the order of arrival, but for a second: the oldest are the first.
+  const { rowCount } = await database.query({
+    text: `DELETE FROM {inbox}.quarantined_requests WHERE arrived_at < now() - make_interval(days => $1)
+      AND id IN (SELECT id FROM {inbox}.quarantined_requests ORDER BY id LIMIT $2)`,
+    values: [days, limit],
+  });
+  return rowCount ?? 0;
 }
 
 export interface Tombstone extends EventKey {

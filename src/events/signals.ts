@@ -2,6 +2,7 @@
 import type { Queryable } from '../database/database.ts';
 import { heldJobs } from '../queue/paused-jobs.ts';
 import { type KindOfProcess, readProcesses } from './processes.ts';
+import { listRecoveries, type Recovery } from './recoveries.ts';
 
 export interface Signals {
   /** By the database's clock, as all times here. */
@@ -10,8 +11,10 @@ export interface Signals {
   late: LateSource[];
   arrivals: SourceHour[];
   rejections: RejectionSlot[];
+  recoveries: Recovery[];
   processes: KindOfProcess[];
   limits: DatabaseLimits;
+  refusals: QuarantineRefusals[];
 }
 
 export interface DeadLetterGroup {
@@ -45,6 +48,14 @@ export interface RejectionSlot {
   lastAt: Date;
 }
 
+/** Rejected requests for which a quarantine had no room. */
+export interface QuarantineRefusals {
+  source: string;
+  refused: number;
+  reason: string;
+  lastAt: Date;
+}
+
 export interface DatabaseLimits {
   /** Client connections to this database. */
   connections: number;
@@ -70,8 +81,10 @@ export async function readSignals(database: Queryable, options: SignalOptions): 
     late: await readLate(database, options.lateSeconds),
     arrivals: await readArrivals(database, options.historyDays),
     rejections: await readRejections(database),
+    recoveries: await listRecoveries(database),
     processes: await readProcesses(database),
     limits: await readLimits(database, options.readsSize),
+    refusals: await readRefusals(database),
   };
 }
 
@@ -98,7 +111,7 @@ async function readLate(database: Queryable, lateSeconds: number): Promise<LateS
 }
 
 /** Oldest hour first. */
-async function readArrivals(database: Queryable, days: number): Promise<SourceHour[]> {
+export async function readArrivals(database: Queryable, days: number): Promise<SourceHour[]> {
   type Row = Omit<SourceHour, 'activeMinutes'> & { activeMinutes: string };
   const { rows } = await database.query<Row & Record<string, unknown>>({
     text: `SELECT source, hour, sum(received)::int AS received, bit_or(active_minutes)::text AS "activeMinutes",
@@ -116,6 +129,13 @@ async function readRejections(database: Queryable): Promise<RejectionSlot[]> {
       FROM {inbox}.rejection_counts WHERE slot_at > now() - make_interval(days => $1) ORDER BY slot_at, source, reason`,
     values: [rejectionsOfDays],
   });
+  return rows;
+}
+
+async function readRefusals(database: Queryable): Promise<QuarantineRefusals[]> {
+  const { rows } = await database.query<QuarantineRefusals & Record<string, unknown>>(
+    `SELECT source, refused, reason, last_at AS "lastAt" FROM {inbox}.quarantine_refusals ORDER BY source`,
+  );
   return rows;
 }
 

@@ -13,19 +13,27 @@ export interface Arrivals {
   lastReceivedAt: Date | null;
   /** The hours of the last 24 in which events arrived, oldest first. */
   hours: HourOfArrivals[];
+  /** Seconds from arrival to the handler's commit, of the events of the last 24 hours; null: none was PROCESSED. */
+  p50Seconds: number | null;
+  p99Seconds: number | null;
 }
 
 /** Of each source with an event in the last seven days. */
 export async function readArrivals(database: Queryable): Promise<Arrivals[]> {
   type Found = Omit<Arrivals, 'hours'> & { hours: (Omit<HourOfArrivals, 'hour'> & { hour: string })[] };
   const { rows } = await database.query<Found & Record<string, unknown>>(
-    `SELECT source, max(last_received_at) AS "lastReceivedAt",
-       coalesce(json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
-         FILTER (WHERE hour > now() - interval '24 hours'), '[]') AS hours
-     FROM (
-       SELECT source, hour, sum(received) AS received, sum(failed) AS failed, max(last_received_at) AS last_received_at
-       FROM {inbox}.webhook_hours WHERE hour > now() - interval '7 days' GROUP BY source, hour) s
-     GROUP BY source ORDER BY source`,
+    `WITH found AS MATERIALIZED (
+       SELECT source, hour, hour > now() - interval '24 hours' AS is_shown, received, failed, last_received_at, latency_counts
+       FROM {inbox}.webhook_hours WHERE hour > now() - interval '7 days'
+     ), by_hour AS (
+       SELECT source, hour, sum(received) AS received, sum(failed) AS failed FROM found WHERE is_shown GROUP BY source, hour
+     )
+     SELECT source, max(last_received_at) AS "lastReceivedAt",
+       {inbox}.latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.5) AS "p50Seconds",
+       {inbox}.latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.99) AS "p99Seconds",
+       coalesce((SELECT json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
+         FROM by_hour b WHERE b.source = found.source), '[]') AS hours
+     FROM found GROUP BY source ORDER BY source`,
   );
   return rows.map(({ hours, ...row }) => ({
     ...row,
@@ -64,15 +72,6 @@ export interface SourceCount {
 export async function countDeadLetters(database: Queryable): Promise<SourceCount[]> {
   const { rows } = await database.query<SourceCount & Record<string, unknown>>(
     `SELECT source, count(*)::int AS count FROM {inbox}.webhook_events WHERE status = 'FAILED' GROUP BY source`,
-  );
-  return rows;
-}
-
-/** Of the last 24 hours; a lower bound, since only a sample is written. */
-export async function countRejections(database: Queryable): Promise<(SourceCount & { lastAt: Date })[]> {
-  const { rows } = await database.query<SourceCount & { lastAt: Date } & Record<string, unknown>>(
-    `SELECT source, (count(*) + sum(skipped))::int AS count, max(received_at) AS "lastAt"
-     FROM {inbox}.rejected_requests WHERE received_at > now() - interval '24 hours' GROUP BY source`,
   );
   return rows;
 }

@@ -92,7 +92,7 @@ export type HandlerTopic<P extends string> =
 
 export interface Handler<S extends StandardSchema = StandardSchema, P extends HandlerProvider = string> {
   /**
-   * Names the handler for `postbell pause --handler <name>`: 1 to 100 letters, digits, `.`, `_` or `-`. A worker does not
+   * Names the handler for `postbell pause --handler <name>` and `concurrency`: 1 to 100 letters, digits, `.`, `_` or `-`. A worker does not
    * start with two handlers of one name. Default: none.
    */
   name?: string;
@@ -119,6 +119,12 @@ export interface Handler<S extends StandardSchema = StandardSchema, P extends Ha
    * that others need.
    */
   transaction?: 'shared' | 'own';
+  /**
+   * Runs at once at most in all workers together, 1 to 1,000, e.g. because the API behind the handler has a limit; a run of
+   * `batch` counts as one. Needs `name`. Such an event always has a transaction of its own, or its batch. Two handlers with
+   * `concurrency` may not match the same topic. Default: no limit but the workers' slots.
+   */
+  concurrency?: number;
   /**
    * The team's code. Returns → PROCESSED. Throws PermanentError → FAILED. Throws Later → deferred.
    * Throws another error → retried with back-off, FAILED on the 5th failure (MAX_ATTEMPTS).
@@ -158,6 +164,12 @@ export function handlerProblem(value: unknown): string | undefined {
   }
   if (handler.transaction !== undefined && !['shared', 'own'].includes(handler.transaction))
     return 'transaction must be "shared" or "own"';
+  if (handler.concurrency !== undefined) {
+    if (!Number.isInteger(handler.concurrency) || handler.concurrency < 1 || handler.concurrency > 1_000)
+      return 'concurrency must be a whole number from 1 to 1000';
+    if (handler.name === undefined)
+      return 'concurrency needs a name, by which all workers count its runs, e.g. name: "crm-sync"';
+  }
   if (typeof handler.handle !== 'function') return 'handle({ event, payload, tx, log, signal }) is missing';
   if (handler.batch && handler.entity)
     return 'batch and entity exclude each other: entities run one at a time';
@@ -169,6 +181,25 @@ export function matchesTopic(patterns: string | readonly string[], topic: string
   return [patterns]
     .flat()
     .some((pattern) => (pattern.endsWith('*') ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern));
+}
+
+/** Whether a topic may match patterns of both lists. */
+function topicsOverlap(some: string | readonly string[], others: string | readonly string[]): boolean {
+  const isWithin = (topic: string, pattern: string) =>
+    pattern.endsWith('*') ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern;
+  // Of two prefixes with a topic in common one starts with the other.
+  const overlap = (a: string, b: string) =>
+    isWithin(a.replace(/\*$/, ''), b) || isWithin(b.replace(/\*$/, ''), a);
+  return [some].flat().some((a) => [others].flat().some((b) => overlap(a, b)));
+}
+
+/** Whether an event may match both handlers. */
+export function handlersOverlap(a: Handler, b: Handler): boolean {
+  return (
+    (a.provider === '*' || b.provider === '*' || a.provider === b.provider) &&
+    (a.source === undefined || b.source === undefined || a.source === b.source) &&
+    topicsOverlap(a.topic, b.topic)
+  );
 }
 
 /** The handlers that match the event, in the order of the team's list. */

@@ -5,7 +5,7 @@ export interface KnownTopics {
   'acuity': 'changed' | 'scheduled' | 'rescheduled' | 'canceled';
   'adyen': 'AUTHORISATION' | 'REFUND' | 'balancePlatform.transfer.created';
   'aftership': 'tracking_update' | 'edd_revise';
-  'airtable': 'ping';
+  'airtable': 'ping' | 'payload';
   'anthropic': 'session.created' | 'session.status_idled' | 'agent.updated';
   'apple-app-store': 'SUBSCRIBED.INITIAL_BUY' | 'DID_RENEW' | 'DID_CHANGE_RENEWAL_STATUS.AUTO_RENEW_DISABLED' | 'REFUND';
   'asana': 'task.changed' | 'task.added' | 'story.added';

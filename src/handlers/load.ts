@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { CommandError, ConfigError, describeError } from '../errors.ts';
 import { findProvider, unknownProvider } from '../providers/index.ts';
-import { type Handler, handlerProblem } from './handler.ts';
+import { type Handler, handlerProblem, handlersOverlap } from './handler.ts';
 import { findLoadErrorPlace } from './load-error.ts';
 
 /** Path of the module that POSTBELL_HANDLERS names, or of the default module; undefined when neither exists. */
@@ -52,8 +52,25 @@ export function checkHandlers(list: readonly unknown[], place: string): Handler[
   problems.push(
     ...repeatedNames(list as Handler[]).map((name) => `${place}: two handlers have the name "${name}"`),
   );
+  // Only with handlers that are valid by themselves.
+  if (problems.length === 0)
+    problems.push(...sharedLimits(list as Handler[]).map((problem) => `${place}: ${problem}`));
   if (problems.length) throw new ConfigError(problems);
   return list as Handler[];
+}
+
+/** An event waits for the lane of a single handler. */
+function sharedLimits(handlers: readonly Handler[]): string[] {
+  const limited = handlers.filter(({ concurrency }) => concurrency !== undefined);
+  return limited.flatMap((handler, index) =>
+    limited
+      .slice(index + 1)
+      .filter((other) => handlersOverlap(handler, other))
+      .map(
+        (other) =>
+          `"${handler.name}" and "${other.name}" both have concurrency and match the same topic; give them different topics, or make one handler of them`,
+      ),
+  );
 }
 
 function repeatedNames(handlers: readonly (Handler | null)[]): string[] {

@@ -1,4 +1,5 @@
 // Records each request on a webhook route: its metrics, its log line, and for a rejection a row for `postbell doctor`.
+import { clientAddress } from '../client-address.ts';
 import { createUnredactedLogger, type Logger } from '../logger.ts';
 import {
   type Delivery,
@@ -7,6 +8,8 @@ import {
   type Rejection,
   type Source,
 } from '../providers/index.ts';
+import type { Captures } from '../receive/captures.ts';
+import type { Quarantine } from '../receive/quarantine.ts';
 import type { RejectionCounter } from '../receive/rejection-counter.ts';
 import type { RejectionLog } from '../receive/rejections.ts';
 import type { Metrics } from './metrics.ts';
@@ -17,7 +20,10 @@ export interface DeliveryRecordsDeps {
   sources: ReadonlyMap<string, Source>;
   rejections: RejectionLog;
   rejectionCounter: Pick<RejectionCounter, 'count'>;
+  quarantine: Pick<Quarantine, 'keep'>;
   metrics: Metrics;
+  /** Undefined: no request is shown to operators. */
+  captures?: Pick<Captures, 'isOpen' | 'wants' | 'note' | 'take'>;
   log: Logger;
   now?: () => Date;
 }
@@ -45,13 +51,14 @@ export interface DeliveryRecords {
 const maxInteger = 2 ** 31 - 1;
 
 export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecords {
-  const { sources, rejections, rejectionCounter, metrics } = deps;
+  const { sources, rejections, rejectionCounter, quarantine, metrics, captures } = deps;
   const lines = createUnredactedLogger(deps.log);
   return {
     finished: (request, { source, outcome, startedAtMs, drafts }) => {
       const ms = performance.now() - startedAtMs;
       metrics.countRequest(source, outcome);
       metrics.observeAck(source, ms / 1_000);
+      if (captures?.isOpen()) captures.note(request, { outcome, ...firstOf(outcome, drafts) });
       lines.info(
         { reqId: request.id, source, outcome, ...eventFields(drafts), ms: Math.round(ms * 10) / 10 },
         'delivery',
@@ -62,6 +69,8 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
       metrics.countRequest(source.name, 'invalid_signature');
       rejectionCounter.count(source.name, reason);
       metrics.countRejection(source.name, reason);
+      if (captures?.isOpen())
+        captures.note(request, { outcome: 'rejected', rejected: { source, delivery, rejection } });
       rejections.record(
         {
           source: source.name,
@@ -73,10 +82,18 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
         },
         () => diagnoseRejection(source, delivery, rejection, sources.values()),
       );
+      quarantine.keep({
+        source,
+        delivery,
+        rejection,
+        requestId: request.id,
+        address: () => addressOf(request),
+      });
     },
     unread: (request, source, reason, detail) => {
       rejectionCounter.count(source, reason);
       metrics.countRejection(source, reason);
+      if (captures?.isOpen()) captures.note(request, { outcome: reason, reason, detail });
       rejections.record({
         source,
         reason,
@@ -87,6 +104,15 @@ export function createDeliveryRecords(deps: DeliveryRecordsDeps): DeliveryRecord
       });
     },
   };
+}
+
+function addressOf({ peer, headers }: WebhookRequest): string {
+  return clientAddress(peer?.(), headers['x-forwarded-for']?.join() ?? '');
+}
+
+/** The first event, if it was stored. */
+function firstOf(outcome: string, [draft]: readonly EventDraft[]) {
+  return outcome === 'unavailable' ? {} : { topic: draft?.topic, eventId: draft?.eventId };
 }
 
 function eventFields([first, ...others]: readonly EventDraft[]) {

@@ -13,7 +13,9 @@ export function createNodeListener(
     const id = requestIdOf(request);
     const { method = 'GET' } = request;
     const url = urlOf(request);
-    const webhook = { id, name: sourceNameIn(url), method, url, headers: headersOf(request) };
+    const name = sourceNameIn(url);
+    const peer = () => request.socket.remoteAddress;
+    const webhook = { id, name, method, url, headers: headersOf(request), peer };
     const answer = await answerRequest(webhook, () => request);
     // Else the host has answered meanwhile, e.g. by a time-out of its own: the provider sends a duplicate later.
     if (!response.headersSent && !response.destroyed) await write(response, id, answer);

@@ -23,6 +23,7 @@ import { acceptDrafts } from '../receive/accept.ts';
 import { type Receiver, UnavailableError } from '../receive/receiver.ts';
 import type { StoredSources } from '../receive/stored-sources.ts';
 import { BodyTakenError, createBodyReader, type ReadBody } from './body-reader.ts';
+import { withCaptures } from './captured-core.ts';
 import { createDeliveryRecords, type DeliveryRecords, type DeliveryRecordsDeps } from './delivery-records.ts';
 import { errorBody, errorCodes } from './error-responses.ts';
 import { createFollowUps, type FollowUps } from './follow-ups.ts';
@@ -39,6 +40,8 @@ export interface WebhookRequest {
   url: string;
   /** As Node's `headersDistinct`. */
   headers: Delivery['headers'];
+  /** The address that the connection comes from; absent where the server does not tell. Called for few requests. */
+  peer?: () => string | undefined;
 }
 
 /** A complete answer; the adapter adds the headers of every response. */
@@ -97,7 +100,7 @@ export function createWebhookCore(deps: WebhookCoreDeps): WebhookCore {
     followUps: createFollowUps(),
     answerHandover: createHandovers(deps),
   };
-  return {
+  const core: WebhookCore = {
     answerEarly: (request) => answerEarly(parts, request),
     bodyLimitOf: (request) => bodyLimitOfSource(parts, sourceOf(parts, request)),
     readBody: createBodyReader(deps.bodyLimitBytes),
@@ -105,6 +108,7 @@ export function createWebhookCore(deps: WebhookCoreDeps): WebhookCore {
     answerError: (request, error) => answerError(parts, request, error),
     drained: () => parts.followUps.drained(),
   };
+  return deps.captures ? withCaptures(core, deps.captures) : core;
 }
 
 /** An error response: a code and the request's id. */

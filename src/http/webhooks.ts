@@ -56,7 +56,8 @@ function requestOf(request: FastifyRequest & { [kept]?: WebhookRequest | null })
 
 function webhookRequestOf({ id, method, params, raw, originalUrl }: FastifyRequest): WebhookRequest {
   const { source: name } = params as { source: string };
-  return { id, name, method, url: originalUrl, headers: headersOf(raw) };
+  const peer = () => raw.socket.remoteAddress;
+  return { id, name, method, url: originalUrl, headers: headersOf(raw), peer };
 }
 
 function send(reply: FastifyReply, { status, contentType, body, headers = {} }: Answer): FastifyReply {

@@ -1,21 +1,51 @@
-// Keeps the tables from growing for ever: purges settled events of PAYLOAD_RETENTION_DAYS ago, one worker at a time.
+// Keeps the tables from growing for ever: purges what was settled long enough ago, one worker at a time.
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { takeTurn } from '../events/locks.ts';
-import { purgeEvents, readCutoff } from '../events/retention.ts';
+import {
+  type PurgedSources,
+  purgeEvents,
+  purgeQuarantine,
+  purgeRawBodies,
+  readCutoff,
+} from '../events/retention.ts';
 import type { Logger } from '../logger.ts';
 import type { BackgroundTask } from './background-tasks.ts';
 
 const batchSize = 500;
 const passIntervalMs = 60_000;
-/** A pass looks at what has come of age since the last; once in so long at everything, for what was settled late. */
-const fullPassIntervalMs = 3_600_000;
+/**
+ * A pass looks at what has come of age since the last; once in so long at everything, for what was settled late. Seldom
+ * where old events of others stay, which a full pass reads.
+ */
+const fullPassIntervalMs = ({ only, except, isOfRawBodies }: PurgeRule) =>
+  only !== undefined || except?.length || isOfRawBodies ? 86_400_000 : 3_600_000;
+
+/** What is purged, and after which time. */
+export interface PurgeRule extends PurgedSources {
+  retentionMs: number;
+  /** Only the exact bytes of the events. */
+  isOfRawBodies?: boolean;
+}
 
 export interface PurgeOptions {
   database: Database;
   log: Logger;
-  /** As PAYLOAD_RETENTION_DAYS, in ms. */
-  retentionMs: number;
+  rules: readonly PurgeRule[];
+}
+
+type Days = Pick<Config, 'PAYLOAD_RETENTION_DAYS' | 'RAW_BODY_RETENTION_DAYS'>;
+
+/** @param retentionDays `<SOURCE>_RETENTION_DAYS`, which goes before PAYLOAD_RETENTION_DAYS */
+export function purgeRules(config: Days, retentionDays: ReadonlyMap<string, number>): PurgeRule[] {
+  const after = (days: number, rule: Omit<PurgeRule, 'retentionMs'>): PurgeRule[] =>
+    days > 0 ? [{ ...rule, retentionMs: days * 86_400_000 }] : [];
+  return [
+    ...[...retentionDays].flatMap(([only, days]) => after(days, { only })),
+    ...after(config.PAYLOAD_RETENTION_DAYS, { except: [...retentionDays.keys()] }),
+    ...after(config.RAW_BODY_RETENTION_DAYS, { isOfRawBodies: true }),
+  ];
 }
 
 export interface PurgeResult {
@@ -32,23 +62,25 @@ export interface PurgeResult {
  * @param from arrival to start at, as `before` of an earlier result; null looks at everything
  */
 export async function purge(
-  { database, retentionMs }: Pick<PurgeOptions, 'database' | 'retentionMs'>,
+  { database, retentionMs, isOfRawBodies, only, except }: Pick<PurgeOptions, 'database'> & PurgeRule,
   from: string | null = null,
   signal?: AbortSignal,
 ): Promise<PurgeResult> {
   const before = await readCutoff(database, retentionMs);
+  const purgeBatch = isOfRawBodies ? purgeRawBodies : purgeEvents;
+  const sources = { ...(only === undefined ? {} : { only }), ...(except && { except }) };
   let cursor = from;
   let events = 0;
   while (!signal?.aborted) {
     const startedAt = performance.now();
     const batch = await database.transaction(async (tx) => {
       if (!(await takeTurn(tx, 'purge'))) return undefined;
-      return purgeEvents(tx, { before, from: cursor, limit: batchSize });
+      return purgeBatch(tx, { ...sources, before, from: cursor, limit: batchSize });
     });
     if (!batch) return { events, isTaken: true, before };
-    cursor = batch.last ?? cursor;
     events += batch.count;
-    if (batch.count < batchSize) break;
+    if (batch.next === null) break;
+    cursor = batch.next;
     await delay(performance.now() - startedAt);
   }
   return { events, isTaken: false, before };
@@ -57,21 +89,52 @@ export async function purge(
 export const purgeTaskName = 'purge';
 
 /** Purges every minute, and when it is woken: what was not counted before could not be purged. */
-export function purgeTask(options: PurgeOptions): BackgroundTask {
-  let doneUpTo: string | null = null;
-  let fullPassAt = 0;
+export function purgeTask({ database, log, rules }: PurgeOptions): BackgroundTask {
+  const states = rules.map((rule) => ({ rule, doneUpTo: null as string | null, fullPassAt: 0 }));
   return {
     name: purgeTaskName,
     intervalMs: passIntervalMs,
     failureMessage: 'old events could not be purged',
     pass: async (signal) => {
-      const startedAt = performance.now();
-      const isFull = startedAt >= fullPassAt;
-      const { events, isTaken, before } = await purge(options, isFull ? null : doneUpTo, signal);
-      if (isTaken || signal.aborted) return;
-      if (isFull) fullPassAt = startedAt + fullPassIntervalMs;
-      doneUpTo = before;
-      if (events) options.log.info({ events }, 'events older than PAYLOAD_RETENTION_DAYS were purged');
+      for (const state of states) {
+        const { rule } = state;
+        const startedAt = performance.now();
+        const isFull = startedAt >= state.fullPassAt;
+        const from = isFull ? null : state.doneUpTo;
+        const { events, isTaken, before } = await purge({ database, ...rule }, from, signal);
+        if (isTaken || signal.aborted) return;
+        if (isFull) state.fullPassAt = startedAt + fullPassIntervalMs(rule);
+        state.doneUpTo = before;
+        if (events) log.info({ events, ...(rule.only && { source: rule.only }) }, texts(rule));
+      }
     },
   };
+}
+
+const quarantineIntervalMs = 600_000;
+
+/** Also for a source whose quarantine was turned off: what it holds must not stay for ever. @param days as QUARANTINE_DAYS */
+export function quarantinePurgeTask({
+  database,
+  log,
+  days,
+}: Pick<PurgeOptions, 'database' | 'log'> & { days: number }): BackgroundTask {
+  return {
+    name: 'quarantine purge',
+    intervalMs: quarantineIntervalMs,
+    failureMessage: 'old requests in quarantine could not be deleted',
+    pass: async (signal) => {
+      let requests = 0;
+      for (let count = batchSize; count === batchSize && !signal.aborted; requests += count)
+        count = await purgeQuarantine(database, { days, limit: batchSize });
+      if (requests > 0) log.warn({ requests }, 'requests in quarantine were deleted after QUARANTINE_DAYS');
+    },
+  };
+}
+
+function texts({ only, isOfRawBodies }: PurgeRule): string {
+  if (isOfRawBodies) return 'bytes of events older than RAW_BODY_RETENTION_DAYS were purged';
+  return only === undefined
+    ? 'events older than PAYLOAD_RETENTION_DAYS were purged'
+    : 'events older than the RETENTION_DAYS of their source were purged';
 }

@@ -4,11 +4,20 @@ import { type BackgroundTask, startTasks } from './background-tasks.ts';
 import { countTask } from './count.ts';
 import type { DeadLetterDeps } from './dead-letters.ts';
 import { resumeTask, resumeTaskName } from './pauses.ts';
-import { purgeTask, purgeTaskName } from './purge.ts';
+import { purgeRules, purgeTask, purgeTaskName, quarantinePurgeTask } from './purge.ts';
 import { reconcileTasks, taskNames } from './reconcile.ts';
 
 export interface MaintenanceOptions extends DeadLetterDeps {
-  config: Pick<Config, 'RECONCILE_SECONDS' | 'SUPERVISE_SECONDS' | 'PAYLOAD_RETENTION_DAYS'>;
+  config: Pick<
+    Config,
+    | 'RECONCILE_SECONDS'
+    | 'SUPERVISE_SECONDS'
+    | 'PAYLOAD_RETENTION_DAYS'
+    | 'RAW_BODY_RETENTION_DAYS'
+    | 'QUARANTINE_DAYS'
+  >;
+  /** `<SOURCE>_RETENTION_DAYS`. */
+  retentionDays?: ReadonlyMap<string, number>;
 }
 
 export interface Maintenance {
@@ -20,8 +29,8 @@ export interface Maintenance {
   stop(): Promise<void>;
 }
 
-export function startMaintenance({ config, ...deps }: MaintenanceOptions): Maintenance {
-  const retentionMs = config.PAYLOAD_RETENTION_DAYS * 86_400_000;
+export function startMaintenance({ config, retentionDays, ...deps }: MaintenanceOptions): Maintenance {
+  const rules = purgeRules(config, retentionDays ?? new Map());
   const list: readonly BackgroundTask[] = [
     ...reconcileTasks({
       ...deps,
@@ -31,7 +40,8 @@ export function startMaintenance({ config, ...deps }: MaintenanceOptions): Maint
     }),
     countTask({ ...deps, onCounted: () => tasks.wake(purgeTaskName) }),
     resumeTask({ ...deps, intervalMs: config.RECONCILE_SECONDS * 1_000 }),
-    ...(retentionMs > 0 ? [purgeTask({ ...deps, retentionMs })] : []),
+    quarantinePurgeTask({ ...deps, days: config.QUARANTINE_DAYS }),
+    ...(rules.length > 0 ? [purgeTask({ ...deps, rules })] : []),
   ];
   const tasks = startTasks(list, deps.log);
   return {

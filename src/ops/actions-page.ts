@@ -18,7 +18,19 @@ import type { PageDeps } from './plugin.ts';
 import { opsUrl } from './urls.ts';
 
 const shownActions = 100;
-const words: Record<OperatorActionKind, string> = { replay: 'Replay', run_now: 'Run now', ignore: 'Ignore' };
+const words: Record<OperatorActionKind, string> = {
+  replay: 'Replay',
+  run_now: 'Run now',
+  ignore: 'Ignore',
+  promote: 'Promote',
+  erase: 'Erase',
+  pause: 'Pause',
+  resume: 'Resume',
+  rehearse: 'Rehearse',
+  capture: 'Show live requests',
+  end_capture: 'End live requests',
+  resend: 'Send an edited request',
+};
 
 export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
   app.get('/actions', async (request, reply) => {
@@ -27,7 +39,7 @@ export function addActionPages(app: FastifyInstance, deps: PageDeps, sendPage: S
     const list = html`<table class="list"><thead><tr><th>When</th><th>Who</th><th>Action</th><th>Events</th><th class="number">Done</th></tr></thead>
 <tbody>${actions.map((action) => actionRow(action, now))}</tbody></table>`;
     const main = html`<h1>Actions</h1>
-<p class="under">What operators changed on this page. Names are as typed at sign-in.</p>
+<p class="under">What operators changed on this page, or erased. Names are as typed at sign-in.</p>
 ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything yet.</p>`}`;
     return sendPage(request, reply, { title: 'Actions', nav: '/actions', main });
   });
@@ -35,7 +47,8 @@ ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything 
   app.get('/action', async (request, reply) => {
     const id = Number(textsOf(request, 'id')[0]);
     const action = Number.isSafeInteger(id) ? await deps.inbox.read((tx) => findAction(tx, id)) : undefined;
-    if (!action) throw new OpsError(404, 'There is no such action.');
+    if (action?.action !== 'replay' && action?.action !== 'promote')
+      throw new OpsError(404, 'There is no such action.');
     const mayGoOn = signedInUser(request).role === 'operator';
     const main = html`<h1>${words[action.action]}</h1>${progress(action, mayGoOn, deps.now())}`;
     return sendPage(request, reply, { title: words[action.action], nav: '/actions', main, isLive: true });
@@ -43,32 +56,51 @@ ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything 
 }
 
 function actionRow(action: OperatorAction, now: Date): Html {
-  const { id, operator, filter, reason, matched, done, beganAt, endedAt } = action;
+  const { id, operator, action: kind, filter, reason, matched, done, beganAt, endedAt } = action;
   const { source, eventId } = filter;
-  const events =
-    source !== undefined && eventId !== undefined
+  const isCapture = kind === 'capture' || kind === 'end_capture';
+  const events = isCapture
+    ? html`<a href="${opsUrl('/requests', { source })}">of ${source}</a>`
+    : source !== undefined && eventId !== undefined
       ? html`<a class="id" href="${eventUrl({ source, eventId })}">${eventId}</a><span class="hint">of ${source}</span>`
-      : html`<a href="${opsUrl('/action', { id })}">${describeFilter(filter)}</a>`;
+      : action.action === 'erase'
+        ? describeFilter(filter)
+        : html`<a href="${opsUrl('/action', { id })}">${action.action === 'promote' ? `quarantine of ${source}` : describeFilter(filter)}</a>`;
   return html`<tr><td data-label="When">${ago(beganAt, now)}</td><td data-label="Who">${operator}</td>
-<td data-label="Action">${words[action.action]}</td><td data-label="Events"><div>${events}${reason && html`<br><span class="hint">${reason}</span>`}</div></td>
-<td data-label="Done" class="number"><div>${number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</div></td></tr>
+<td data-label="Action">${words[kind]}</td><td data-label="Events"><div>${events}${reason && html`<br><span class="hint">${reason}</span>`}</div></td>
+<td data-label="Done" class="number"><div>${isCapture ? '' : number(done)}${done < matched && html` of ${number(matched)}`}${!endedAt && html` <span class="tag">unfinished</span>`}</div></td></tr>
 `;
 }
 
 function progress(action: OperatorAction, mayGoOn: boolean, now: Date): Html {
   const { id, operator, filter, matched, done, beganAt, endedAt } = action;
-  const left = matched - done;
-  const state = endedAt
-    ? html`<p class="big">${countText(done, 'event')} ${done === 1 ? 'is' : 'are'} PENDING again; a running worker takes them at once.</p>
-${left > 0 && html`<p>${countText(left, 'event')} fewer than counted: another session holds or has changed them. Look at the list again.</p>`}`
-    : html`<p class="big">${number(done)} of ${countText(matched, 'event')} so far.</p>`;
+  const isPromotion = action.action === 'promote';
   // Without JavaScript a person presses the button for each part; with it the form sends itself.
   const goOn =
     !endedAt && mayGoOn
       ? html`<form method="post" action="${opsUrl('/action', { id })}" data-go-on><button class="primary">Go on</button></form>`
       : undefined;
-  return html`<div class="card question">${state}
-<progress value="${done}" max="${Math.max(1, matched)}" aria-label="Replayed events"></progress>
-<p class="hint">${describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
-<div class="actions">${goOn}<a href="${opsUrl('/dead-letters')}">Dead letters</a><a href="${opsUrl('')}">Overview</a></div></div>`;
+  const back = isPromotion
+    ? html`<a href="${opsUrl('/rejections')}">Rejections</a>`
+    : html`<a href="${opsUrl('/dead-letters')}">Dead letters</a>`;
+  return html`<div class="card question">${isPromotion ? promotionState(action) : replayState(action)}
+<progress value="${done}" max="${Math.max(1, matched)}" aria-label="${isPromotion ? 'Promoted requests' : 'Replayed events'}"></progress>
+<p class="hint">${isPromotion ? `Quarantine of ${filter.source}` : describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
+<div class="actions">${goOn}${back}<a href="${opsUrl('')}">Overview</a></div></div>`;
+}
+
+function replayState({ matched, done, endedAt }: OperatorAction): Html {
+  const left = matched - done;
+  return endedAt
+    ? html`<p class="big">${countText(done, 'event')} ${done === 1 ? 'is' : 'are'} PENDING again; a running worker takes them at once.</p>
+${left > 0 && html`<p>${countText(left, 'event')} fewer than counted: another session holds or has changed them. Look at the list again.</p>`}`
+    : html`<p class="big">${number(done)} of ${countText(matched, 'event')} so far.</p>`;
+}
+
+function promotionState({ matched, done, endedAt, filter }: OperatorAction): Html {
+  const left = matched - done;
+  return endedAt
+    ? html`<p class="big">${number(done)} of ${countText(matched, 'request')} left the quarantine; a running worker runs their events.</p>
+${left > 0 && html`<p>${countText(left, 'request')} stay${left === 1 && 's'}: the secrets of ${filter.source} do not verify them.</p>`}`
+    : html`<p class="big">${number(done)} of ${countText(matched, 'request')} so far.</p>`;
 }

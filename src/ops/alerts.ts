@@ -1,9 +1,7 @@
-// The open alerts and the pauses on the overview; an alert is acknowledged here.
+// The open alerts on the overview, where they are acknowledged.
 import type { FastifyInstance } from 'fastify';
 import { describeAlert } from '../events/alert-texts.ts';
 import { type AlertRow, acknowledgeAlerts, toldAlert } from '../events/alerts.ts';
-import type { PauseInForce } from '../events/pauses.ts';
-import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
@@ -37,12 +35,4 @@ function alertItem(alert: AlertRow, now: Date): Html {
       ? html`<form method="post" action="${opsUrl('/alerts')}">${fields.map((field) => html`<input type="hidden" name="${field}" value="${alert[field]}">`)}<button>Acknowledge</button></form>`
       : html`<span class="hint">acknowledged by ${alert.acknowledgedBy}</span>`;
   return html`<li><div>${sentence} <span class="hint">since ${ago(alert.beganAt, now)}</span></div> ${state}</li>`;
-}
-
-export function pauseList(pauses: readonly PauseInForce[], now: Date): Html | undefined {
-  if (pauses.length === 0) return undefined;
-  return html`<section><h2>Paused</h2><ul class="plain">${pauses.map(
-    ({ source, topic, handler, reason, pausedAt, pausedBy, waiting }) =>
-      html`<li>${[source, topic, handler && `handler ${handler}`].filter(Boolean).join(' ')}: ${countText(waiting, 'event')} wait${reason && `; ${reason}`} <span class="hint">by ${pausedBy}, ${ago(pausedAt, now)}</span></li>`,
-  )}</ul></section>`;
 }

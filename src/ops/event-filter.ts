@@ -1,6 +1,7 @@
 // The filter of a list of events as it stands in the address: read, checked, and written again.
 import type { EventStatus } from '../events/event.ts';
 import type { EventFilter } from '../events/filter.ts';
+import type { ActionFilter } from '../events/operator-actions.ts';
 import { eventStatuses, FilterError, parseSearch, parseStatuses, parseTime } from '../events/parse-filter.ts';
 
 const fieldNames = [
@@ -84,13 +85,14 @@ function withoutUndefined(fields: { [K in keyof EventFilter]: EventFilter[K] | u
 export const replayable: readonly EventStatus[] = eventStatuses.filter((status) => status !== 'PENDING');
 
 /** The filter in words, for a question and for the record. */
-export function describeFilter(filter: EventFilter): string {
-  const { statuses, source, topic, entity, eventId, error, errorGroup, payload } = filter;
+export function describeFilter(filter: ActionFilter): string {
+  const { statuses, source, topic, handler, entity, eventId, error, errorGroup, payload } = filter;
   const { receivedSince, receivedBefore } = filter;
   const words = [
     statuses?.join(' or '),
     source && `of ${source}`,
     topic && `topic ${topic}`,
+    handler && `handler ${handler}`,
     entity && `entity ${entity}`,
     eventId && `id ${eventId}`,
     error && `error contains “${error}”`,

@@ -10,9 +10,11 @@ import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import type { PageDeps } from './plugin.ts';
-import { formOf, opsUrl } from './urls.ts';
+import { rehearsalForm } from './rehearsal.ts';
+import { formOf, lineOf, opsUrl } from './urls.ts';
 
-const maxReasonLength = 200;
+/** As in operator_actions. */
+export const maxReasonLength = 200;
 
 export function addEventActions(app: FastifyInstance, { inbox }: PageDeps): void {
   app.post('/event', async (request, reply) => {
@@ -21,7 +23,7 @@ export function addEventActions(app: FastifyInstance, { inbox }: PageDeps): void
     const [[source = ''], [id = '']] = [textsOf(request, 'source'), textsOf(request, 'id')];
     const key = { source, eventId: id };
     const action = readAction(form.get('action'));
-    const reason = action === 'ignore' ? readReason(form.get('reason')) : null;
+    const reason = action === 'ignore' ? readReason(lineOf(form, 'reason')) : null;
     await inbox.change(async (tx) => {
       const isDone =
         reason !== null
@@ -33,7 +35,7 @@ export function addEventActions(app: FastifyInstance, { inbox }: PageDeps): void
           'The event has changed since, or is locked: nothing was done. Look at it again.',
         );
       const { name: operator } = signedInUser(request);
-      await recordAction(tx, { operator, action, filter: key, reason });
+      await recordAction(tx, { operator, action, filter: key, reason, done: 1 });
       if (action === 'run_now') await wakeReconciler(tx);
     });
     return reply.redirect(opsUrl('/event', { source, id, done: action }), 303);
@@ -48,14 +50,13 @@ const filterOf = (key: EventKey, action: OperatorActionKind) => ({
 const replayOptions = (action: OperatorActionKind) =>
   ({ kind: action === 'run_now' ? 'now' : 'afresh', limit: 1, after: undefined }) as const;
 
-function readAction(text: string | null): OperatorActionKind {
+function readAction(text: string | null): 'replay' | 'run_now' | 'ignore' {
   if (text === 'replay' || text === 'run_now' || text === 'ignore') return text;
   throw new OpsError(400, 'The form is incomplete: go back and try again.');
 }
 
 /** @throws OpsError (400) */
-function readReason(text: string | null): string {
-  const reason = (text ?? '').replaceAll(/\p{Cc}+/gu, ' ').trim();
+function readReason(reason: string): string {
   if (reason === '' || reason.length > maxReasonLength)
     throw new OpsError(400, `Give a reason of 1 to ${maxReasonLength} characters.`);
   // Postbell's own words: webhook_events does not allow them for the first event with a body.
@@ -71,6 +72,7 @@ ${(status === 'FAILED' || status === 'IGNORED') && form(event, 'replay', html`<b
 ${status === 'PROCESSED' && replayAgain(event)}
 ${waits && form(event, 'run_now', html`<button class="primary">Run now</button>`)}
 ${(status === 'FAILED' || status === 'PENDING') && ignoreForm(event)}
+${rehearsalForm(event)}
 </div>`;
 }
 

@@ -1,6 +1,8 @@
 // One event: what came, what happened to it, and what an operator can do.
 import type { FastifyInstance } from 'fastify';
+import { countAlive } from '../events/processes.ts';
 import { type EventDetail, type EventSummary, findEvents, listEvents } from '../events/queries.ts';
+import { type AskedRehearsal, findRehearsal } from '../events/rehearsals.ts';
 import { findTombstones } from '../events/retention.ts';
 import { indentJson, parseExactly } from '../exact-json.ts';
 import { countText } from '../texts.ts';
@@ -11,9 +13,10 @@ import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import { orSlow } from './inbox.ts';
 import type { SendPage } from './page.ts';
-import { ago, at, number, slowBanner, statusPill, until } from './parts.ts';
+import { ago, at, copyable, number, slowBanner, statusPill, until } from './parts.ts';
 import { payloadTree } from './payload-tree.ts';
 import type { PageDeps } from './plugin.ts';
+import { rehearsalSection } from './rehearsal.ts';
 import { rehearseCommand, shellCommands } from './shell-commands.ts';
 import { timeline } from './timeline.ts';
 import { opsUrl } from './urls.ts';
@@ -26,6 +29,9 @@ const doneTexts: Readonly<Record<string, string>> = {
   replay: 'The event is PENDING: a running worker takes it at once.',
   run_now: 'The event no longer waits: a running worker takes it at once.',
   ignore: 'The event is IGNORED.',
+  resend: 'The receiver has accepted the edited request: this is its event.',
+  resend_known:
+    'The receiver has this event already: nothing new was stored. Another id in the body makes another event.',
 };
 
 export function addEventPage(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
@@ -33,32 +39,40 @@ export function addEventPage(app: FastifyInstance, deps: PageDeps, sendPage: Sen
     const [source = ''] = textsOf(request, 'source');
     const [id = ''] = textsOf(request, 'id');
     const [done = ''] = textsOf(request, 'done');
-    const { event, related } = await readEvent(deps, source, id);
+    const { event, related, rehearsal, workersAlive } = await readEvent(deps, source, id);
     const now = deps.now();
     const mayChange = signedInUser(request).role === 'operator';
     const main = html`${Object.hasOwn(doneTexts, done) && html`<p class="banner good" role="status">${doneTexts[done]}</p>`}
 <h1 class="id">${event.eventId}</h1>
 <p class="under">${statusPill(event.status, event.attempts)} <span>${event.source}</span> <span>${event.topic}</span> <span>${ago(event.receivedAt, now)}</span></p>
 ${problemOf(event, now)}
-${mayChange && eventForms(event, now)}
+${mayChange && event.erasedAt === null && eventForms(event, now)}
+${rehearsalSection(event, rehearsal, workersAlive, now)}
 <div class="columns">
 <div>${facts(event, now)}${timeline(event, now)}</div>
-<div>${bodyOf(event)}${headersOf(event)}${commandsOf(event)}</div>
+<div>${bodyOf(event)}${headersOf(event)}${event.erasedAt === null && commandsOf(event)}</div>
 </div>
 ${entityOf(event, related, now)}`;
     return sendPage(request, reply, { title: event.eventId, nav: '/events', main, isLive: true });
   });
 }
 
+interface ReadEvent {
+  event: EventDetail;
+  related: EventSummary[] | undefined;
+  rehearsal: AskedRehearsal | undefined;
+  /** Read where there is a rehearsal. */
+  workersAlive: number;
+}
+
 /** @throws OpsError (404) */
-async function readEvent(
-  { inbox }: PageDeps,
-  source: string,
-  id: string,
-): Promise<{ event: EventDetail; related: EventSummary[] | undefined }> {
-  const { events, tombstones } = await inbox.read(async (tx) => {
+async function readEvent({ inbox }: PageDeps, source: string, id: string): Promise<ReadEvent> {
+  const { events, tombstones, ...rest } = await inbox.read(async (tx) => {
     const found = await findEvents(tx, id, source, maxBodyLength + 1);
-    return { events: found, tombstones: found.length > 0 ? [] : await findTombstones(tx, id, source) };
+    const rehearsal = await findRehearsal(tx, { source, eventId: id });
+    const workersAlive = rehearsal ? await countAlive(tx, 'worker') : 0;
+    const gone = found.length > 0 ? [] : await findTombstones(tx, id, source);
+    return { events: found, tombstones: gone, rehearsal, workersAlive };
   });
   const [event] = events;
   const [tombstone] = tombstones;
@@ -69,9 +83,10 @@ async function readEvent(
     );
   if (!event) throw new OpsError(404, `There is no event ${id} of ${source}.`);
   const { entity } = event;
-  if (entity === null) return { event, related: [] };
+  if (entity === null) return { event, ...rest, related: [] };
   const filter = { source, entity };
-  return { event, related: await orSlow(inbox.read((tx) => listEvents(tx, filter, shownOfEntity + 1))) };
+  const related = await orSlow(inbox.read((tx) => listEvents(tx, filter, shownOfEntity + 1)));
+  return { event, ...rest, related };
 }
 
 /** What is wrong with it now, before all that is known of it. */
@@ -86,14 +101,20 @@ function problemOf({ status, attempts, lastError, nextTryAt }: EventDetail, now:
 }
 
 function facts(event: EventDetail, now: Date): Html {
-  const { status, nextTryAt, occurredAt, processedAt, entity, provider, source } = event;
+  const { status, nextTryAt, pausedSince, occurredAt, processedAt, entity, provider, source } = event;
   const rows: [string, Html | string | false | null][] = [
     ['Provider', provider !== source && provider],
-    ['Next try', status === 'PENDING' && (nextTryAt ? until(nextTryAt, now) : 'now, or a worker has it')],
+    ['Paused', pausedSince && html`since ${at(pausedSince)}; see <a href="${opsUrl('')}">Overview</a>`],
+    [
+      'Next try',
+      status === 'PENDING' && !pausedSince && (nextTryAt ? until(nextTryAt, now) : 'now, or a worker has it'),
+    ],
     ['Why', event.ignoredReason],
     ['Received', at(event.receivedAt)],
+    ['Received by', event.receivedBy],
     ['Occurred', occurredAt && at(occurredAt)],
     ['Processed', processedAt && at(processedAt)],
+    ['Erased', event.erasedAt && at(event.erasedAt)],
     ['Entity', entity !== null && html`<a href="${opsUrl('/events', { source, entity })}">${entity}</a>`],
     ['Attempts', number(event.attempts)],
     ['Deferred', event.deferrals > 0 && `${number(event.deferrals)} times`],
@@ -140,10 +161,6 @@ ${
 <details><summary>send it by cURL, unsigned</summary>${copyable(commands.curl, 'command')}</details>`
 }</section>`;
 }
-
-/** The button appears where JavaScript can copy; the text can be selected in any case. */
-const copyable = (text: string, what: string): Html =>
-  html`<div class="copyable"><button type="button" class="quiet copy" hidden aria-label="Copy the ${what}">Copy</button><pre class="body" tabindex="0">${text}</pre></div>`;
 
 function entityOf(event: EventDetail, related: EventSummary[] | undefined, now: Date): Html | undefined {
   if (event.entity === null) return undefined;

@@ -1,9 +1,10 @@
 // Stands before every page: who asks, from which site, and may they change anything?
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { addressOf } from '../client-address.ts';
 import type { Logger } from '../logger.ts';
 import { type Access, type OpsUser, type Role, readBasic } from './access.ts';
-import { type AttemptLimit, addressOf } from './attempt-limit.ts';
+import type { AttemptLimit } from './attempt-limit.ts';
 import { OpsError } from './errors.ts';
 import { opsUrl } from './urls.ts';
 

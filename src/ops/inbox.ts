@@ -2,6 +2,8 @@
 import type { Queryable, Transaction } from '../database/database.ts';
 import { sqlState } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { openQueue } from '../queue/open-queue.ts';
+import { createReceiver, type Receiver } from '../receive/receiver.ts';
 import { connect } from '../runtime/connection.ts';
 import type { ConnectedSettings } from '../runtime/settings.ts';
 
@@ -14,6 +16,10 @@ export interface OpsInbox {
   read<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
   /** @throws SlowError */
   change<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** Takes verified requests in, as `web` does for deliveries. Opened with the first. */
+  receiver(): Promise<Pick<Receiver, 'submit'>>;
+  /** For statements outside a transaction. */
+  query: Queryable['query'];
   close(): Promise<void>;
 }
 
@@ -34,11 +40,35 @@ export function openOpsInbox(settings: ConnectedSettings, log: Logger): OpsInbox
     sessionSettings: { statement_timeout: `${statementTimeoutMs}` },
     log,
   });
+  let receiving: Promise<{ receiver: Receiver; close(): Promise<void> }> | undefined;
+  const open = async () => {
+    const queue = await openQueue(database, log, { supervise: false });
+    const { RECEIVE_TIMEOUT_MS: timeoutMs, RECEIVE_QUEUE_MAX: queueMax, SAME_BODY_HOURS } = settings.config;
+    const receiver = createReceiver({
+      database,
+      queue,
+      log,
+      timeoutMs,
+      queueMax,
+      sameBodyHours: SAME_BODY_HOURS,
+    });
+    const close = () => receiver.close().then(() => queue.stop());
+    return { receiver, close };
+  };
   return {
+    receiver: async () => {
+      receiving ??= open();
+      receiving.catch(() => (receiving = undefined)); // the next page tries again
+      return (await receiving).receiver;
+    },
+    query: (statement, values) => database.query(statement, values),
     read: (work) =>
       database.transaction(work, { settings: { transaction_read_only: 'on' } }).catch(throwSlow),
     change: (work) => database.transaction(work).catch(throwSlow),
-    close: () => database.close(),
+    close: async () => {
+      await receiving?.then((opened) => opened.close()).catch(() => {}); // it was never opened
+      await database.close();
+    },
   };
 }
 

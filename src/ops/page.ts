@@ -12,6 +12,8 @@ export interface Page {
   nav?: NavPath;
   /** It renews itself while it is visible. */
   isLive?: boolean;
+  /** How often. Default: 10 s. */
+  renewSeconds?: number;
   /** Default: 200. */
   status?: number;
 }
@@ -22,6 +24,7 @@ const navigation = [
   ['/events', 'Events'],
   ['/dead-letters', 'Dead letters'],
   ['/rejections', 'Rejections'],
+  ['/requests', 'Live requests'],
   ['/actions', 'Actions'],
 ] as const;
 
@@ -39,10 +42,14 @@ export function createSendPage(assets: AssetUrls): SendPage {
 // `open`: what a person has opened stays open when the page renews itself.
 const htmxConfig = JSON.stringify({ history: false, includeIndicatorCSS: false, morphIgnore: ['open'] });
 
-function frame(request: FastifyRequest, { title, main, nav, isLive }: Page, assets: AssetUrls): Html {
+function frame(
+  request: FastifyRequest,
+  { title, main, nav, isLive, renewSeconds }: Page,
+  assets: AssetUrls,
+): Html {
   const user = userOf(request);
   const renewal = isLive
-    ? html`hx-get="${request.url}" hx-trigger="ops-renew" hx-select="#main" hx-swap="outerMorph"`
+    ? html`hx-get="${request.url}" hx-trigger="ops-renew" hx-select="#main" hx-swap="outerMorph" ${renewSeconds !== undefined && html`data-renew-seconds="${renewSeconds}"`}`
     : undefined;
   return html`<html lang="en">
 <head>

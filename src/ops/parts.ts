@@ -40,3 +40,7 @@ export const slowBanner = (remedy: string | Html): Html =>
   html`<p class="banner warn" role="status">The database took longer than 3 s: ${remedy}</p>`;
 
 export const number = (value: number): string => value.toLocaleString('en-US');
+
+/** The button appears where JavaScript can copy; the text can be selected in any case. */
+export const copyable = (text: string, what: string): Html =>
+  html`<div class="copyable"><button type="button" class="quiet copy" hidden aria-label="Copy the ${what}">Copy</button><pre class="body" tabindex="0">${text}</pre></div>`;

@@ -4,9 +4,10 @@ import type { Config } from '../config.ts';
 import { ConnectionLostError } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { OutgoingRequest } from '../providers/index.ts';
 import type { KnownSources } from '../receive/rejection-remedies.ts';
 import { databaseProblem } from '../runtime/database-problem.ts';
-import type { ConnectedSettings } from '../runtime/settings.ts';
+import { type ConnectedSettings, type RecoverSchedule, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { createAccess } from './access.ts';
 import { addActionPages } from './actions-page.ts';
@@ -23,20 +24,40 @@ import { html } from './html.ts';
 import { type OpsInbox, openOpsInbox, SlowError } from './inbox.ts';
 import { addOverviewPage } from './overview-page.ts';
 import { createSendPage, type SendPage } from './page.ts';
+import { addPauseActions } from './pauses.ts';
+import { addQuarantineActions } from './quarantine.ts';
+import { addRehearsalActions } from './rehearsal.ts';
 import { addRejectionsPage } from './rejections-page.ts';
 import { addReplayPage } from './replay-page.ts';
+import { addRequestPage } from './request-page.ts';
+import { addRequestsPage } from './requests-page.ts';
+import { addResend } from './resend.ts';
 import { addSignIn } from './sign-in-page.ts';
 import { opsUrl } from './urls.ts';
 
 /** What every page may use. */
 export interface PageDeps extends KnownSources {
   inbox: OpsInbox;
+  /** As STORE_RAW_BODY. */
+  storesRawBody: boolean;
+  schedule: RecoverSchedule;
   now: () => Date;
+  /** Undefined: the page runs without a receiver. */
+  deliver: Deliver | undefined;
+  /** As LIVE_REQUESTS: requests are shown without a capture. */
+  showsAll: boolean;
 }
 
+/** Hands a signed request of a source to our own receiver, as if it had arrived. Never rejects. */
+export type Deliver = (source: string, request: OutgoingRequest) => Promise<{ status: number; body: string }>;
+
 export interface OpsOptions {
-  settings: ConnectedSettings & { config: Pick<Config, 'OPS_PASSWORD' | 'OPS_READONLY_PASSWORD'> };
+  settings: ConnectedSettings & {
+    config: Pick<Config, 'OPS_PASSWORD' | 'OPS_READONLY_PASSWORD' | 'LIVE_REQUESTS'>;
+  };
   log: Logger;
+  /** Default: none, as in `postbell ops`. */
+  deliver?: Deliver;
   now?: () => Date;
 }
 
@@ -46,7 +67,7 @@ export interface OpsOptions {
  */
 export function registerOps(
   app: FastifyInstance,
-  { settings, log, now = () => new Date() }: OpsOptions,
+  { settings, log, deliver, now = () => new Date() }: OpsOptions,
 ): Phase[] {
   const { OPS_PASSWORD: operator, OPS_READONLY_PASSWORD: reader } = settings.config;
   if (operator === undefined) return [];
@@ -58,7 +79,10 @@ export function registerOps(
     log,
   };
   const { sources, waiting } = settings;
-  app.register((scope) => addPages(scope, gate, { inbox, sources, waiting, now }, log), { prefix: '/ops' });
+  const { STORE_RAW_BODY: storesRawBody, LIVE_REQUESTS: showsAll } = settings.config;
+  const schedule = recoverScheduleOf(settings);
+  const deps: PageDeps = { inbox, sources, waiting, storesRawBody, schedule, now, deliver, showsAll };
+  app.register((scope) => addPages(scope, gate, deps, log), { prefix: '/ops' });
   return [{ name: 'ops', run: () => inbox.close() }];
 }
 
@@ -83,9 +107,14 @@ async function addPages(app: FastifyInstance, gate: GateDeps, deps: PageDeps, lo
     addGate(pages, gate);
     for (const addPage of [addOverviewPage, addEventsPage, addEventPage, addDeadLettersPage])
       addPage(pages, deps, sendPage);
-    for (const addPage of [addReplayPage, addActionPages, addRejectionsPage]) addPage(pages, deps, sendPage);
+    for (const addPage of [addReplayPage, addActionPages, addRejectionsPage, addRequestsPage, addRequestPage])
+      addPage(pages, deps, sendPage);
+    addResend(pages, deps);
     addEventActions(pages, deps);
     addAlertActions(pages, deps);
+    addQuarantineActions(pages, deps);
+    addPauseActions(pages, deps);
+    addRehearsalActions(pages, deps);
   });
 }
 

@@ -2,11 +2,12 @@
 import { type AlertRow, listOpenAlerts } from '../events/alerts.ts';
 import { listActions, type OperatorAction } from '../events/operator-actions.ts';
 import { countWaiting, type PauseInForce } from '../events/pauses.ts';
-import { type KindOfProcess, readProcesses } from '../events/processes.ts';
+import { type HourOfStarts, type KindOfProcess, listStarts, readProcesses } from '../events/processes.ts';
+import { listRecoveries, type Recovery } from '../events/recoveries.ts';
+import { countRejected, type RejectedOfDay } from '../events/rejection-counts.ts';
 import {
   type Arrivals,
   countDeadLetters,
-  countRejections,
   readArrivals,
   readBacklogs,
   type SourceBacklog,
@@ -21,23 +22,26 @@ export interface SourceState {
   backlog: Omit<SourceBacklog, 'source'> | undefined;
   dead: number | undefined;
   /** Of the last 24 hours. */
-  rejected: { count: number; lastAt: Date | null } | undefined;
+  rejected: Omit<RejectedOfDay, 'source'> | { rejected: 0; lastAt: null } | undefined;
 }
 
 const nothing = {
-  arrivals: { lastReceivedAt: null, hours: [] },
+  arrivals: { lastReceivedAt: null, hours: [], p50Seconds: null, p99Seconds: null },
   backlog: { pending: 0, retrying: 0, deferred: 0, oldestReceivedAt: null, oldestUntriedAt: null },
   dead: { count: 0 },
-  rejected: { count: 0, lastAt: null },
+  rejected: { rejected: 0, lastAt: null } as const,
 };
 
 export interface Overview {
   sources: SourceState[];
   processes: KindOfProcess[];
+  /** Of the last 24 hours: most often a deploy. */
+  starts: HourOfStarts[];
   openActions: OperatorAction[];
   /** Open ones, in the order in which they were raised. */
   alerts: AlertRow[];
   pauses: PauseInForce[];
+  recoveries: Recovery[];
   /** The parts that took too long. */
   slow: string[];
 }
@@ -53,13 +57,18 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
   const arrivals = await noted('arrivals', inbox.read(readArrivals));
   const backlogs = await noted('waiting events', inbox.read(readBacklogs));
   const dead = await noted('dead letters', inbox.read(countDeadLetters));
-  const rejected = await noted('rejections', inbox.read(countRejections));
-  const [processes, openActions] = await inbox.read(async (tx) => [
+  const rejected = await noted(
+    'rejections',
+    inbox.read((tx) => countRejected(tx)),
+  );
+  const [processes, starts, openActions] = await inbox.read(async (tx) => [
     await readProcesses(tx),
+    await listStarts(tx),
     await listActions(tx, { limit: 10, onlyOpen: true }),
   ]);
   const alerts = (await noted('alerts', inbox.read(listOpenAlerts))) ?? [];
   const pauses = (await noted('pauses', inbox.read(countWaiting))) ?? [];
+  const recoveries = (await noted('recoveries', inbox.read(listRecoveries))) ?? [];
   const names = [
     ...sources.keys(),
     ...[arrivals, backlogs, dead, rejected].flatMap((rows) => (rows ?? []).map(({ source }) => source)),
@@ -75,5 +84,5 @@ export async function readOverview({ inbox, sources }: PageDeps): Promise<Overvi
       rejected: of(rejected, source, nothing.rejected),
     }),
   );
-  return { sources: states, processes, openActions, alerts, pauses, slow };
+  return { sources: states, processes, starts, openActions, alerts, pauses, recoveries, slow };
 }

@@ -1,13 +1,17 @@
 // Why deliveries were rejected, and the remedy: what `postbell doctor` says.
 import type { FastifyInstance } from 'fastify';
+import { readQuarantine } from '../events/quarantine.ts';
 import { listRejections, type RejectedRequest } from '../events/queries.ts';
 import { groupRejections, type RejectionGroup } from '../receive/rejection-remedies.ts';
 import { countText } from '../texts.ts';
 import { textsOf } from './events-page.ts';
+import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
+import { orSlow } from './inbox.ts';
 import type { SendPage } from './page.ts';
-import { ago, number } from './parts.ts';
+import { ago, number, slowBanner } from './parts.ts';
 import type { PageDeps } from './plugin.ts';
+import { quarantineList } from './quarantine.ts';
 import { opsUrl } from './urls.ts';
 
 /** All that are kept. */
@@ -18,11 +22,14 @@ export function addRejectionsPage(app: FastifyInstance, deps: PageDeps, sendPage
   app.get('/rejections', async (request, reply) => {
     const source = textsOf(request, 'source')[0]?.replaceAll('\0', '') || undefined;
     const rejected = await deps.inbox.read((tx) => listRejections(tx, source, examined));
+    const quarantine = await orSlow(deps.inbox.read((tx) => readQuarantine(tx, source)));
+    const mayPromote = signedInUser(request).role === 'operator';
     const groups = groupRejections(rejected, deps);
     const now = deps.now();
     const main = html`<h1>Rejections${source && ` of ${source}`}</h1>
 <p class="under">Requests that Postbell did not accept. A sample: at most one a second is written, the newest ${number(examined)} are kept.
 ${source && html`<a href="${opsUrl('/rejections')}">All sources</a>`}</p>
+${quarantine ? quarantineList(quarantine, deps, mayPromote) : slowBanner('postbell quarantine lists what is kept.')}
 ${groups.length > 0 ? html`<ul class="groups">${groups.map((group) => groupItem(group, now))}</ul>${requestTable(rejected, now)}` : html`<p class="empty">No request was rejected.</p>`}`;
     return sendPage(request, reply, { title: 'Rejections', nav: '/rejections', main, isLive: true });
   });

@@ -1,7 +1,7 @@
 // A replay of many events: counted and asked first, then done in slices, so that it can stop and go on at any place.
 import type { FastifyInstance } from 'fastify';
 import type { EventFilter } from '../events/filter.ts';
-import { beginReplay, continueReplay, readNow } from '../events/operator-actions.ts';
+import { beginAction, continueReplay, findAction, readNow } from '../events/operator-actions.ts';
 import { countMatching } from '../events/queries.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
@@ -18,6 +18,7 @@ import { type Html, html } from './html.ts';
 import type { SendPage } from './page.ts';
 import { number } from './parts.ts';
 import type { PageDeps } from './plugin.ts';
+import { promotePart } from './quarantine.ts';
 import { formOf, opsUrl } from './urls.ts';
 
 /** Of one confirmation. */
@@ -50,7 +51,9 @@ export function addReplayPage(app: FastifyInstance, deps: PageDeps, sendPage: Se
       throw new OpsError(400, 'The form is incomplete: go back and try again.');
     const { filter } = await checkedFilter(deps, fields);
     const { name: operator } = signedInUser(request);
-    const id = await deps.inbox.change((tx) => beginReplay(tx, { operator, filter, matched: confirmed }));
+    const id = await deps.inbox.change((tx) =>
+      beginAction(tx, 'replay', { operator, filter, matched: confirmed }),
+    );
     await replayPart(deps, id);
     return reply.redirect(opsUrl('/action', { id }), 303);
   });
@@ -58,7 +61,8 @@ export function addReplayPage(app: FastifyInstance, deps: PageDeps, sendPage: Se
   app.post('/action', async (request, reply) => {
     const id = Number(textsOf(request, 'id')[0]);
     if (!Number.isSafeInteger(id)) throw new OpsError(400, 'The form is incomplete: go back and try again.');
-    await replayPart(deps, id);
+    const action = await deps.inbox.read((tx) => findAction(tx, id));
+    await (action?.action === 'promote' ? promotePart(deps, id) : replayPart(deps, id));
     return reply.redirect(opsUrl('/action', { id }), 303);
   });
 }

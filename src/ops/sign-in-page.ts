@@ -1,7 +1,7 @@
 // The form that asks for the password, and the sign-out.
 import type { FastifyInstance } from 'fastify';
+import { isFromThisMachine } from '../client-address.ts';
 import { defaultName, readName } from './access.ts';
-import { isFromThisMachine } from './attempt-limit.ts';
 import { OpsError } from './errors.ts';
 import { checkAttempt, checkOrigin, type GateDeps } from './gate.ts';
 import { type Html, html } from './html.ts';

@@ -26,7 +26,10 @@ ${stack !== null && html`<details><summary>Stack</summary><pre class="body">${st
 `;
 }
 
-function ending({ status, processedAt, nextTryAt, ignoredReason }: EventDetail, now: Date): Html {
+function ending(
+  { status, processedAt, nextTryAt, ignoredReason, pausedSince }: EventDetail,
+  now: Date,
+): Html {
   switch (status) {
     case 'PROCESSED':
       return html`<li class="good"><p>${processedAt && at(processedAt)} <strong>processed</strong></p></li>`;
@@ -35,6 +38,8 @@ function ending({ status, processedAt, nextTryAt, ignoredReason }: EventDetail, 
     case 'FAILED':
       return html`<li class="bad"><p><strong>dead letter</strong>: nobody tries it again until it is replayed</p></li>`;
     case 'PENDING':
+      if (pausedSince)
+        return html`<li class="wait"><p><strong>waits</strong> for the end of a pause of ${at(pausedSince)}</p></li>`;
       return nextTryAt && nextTryAt > now
         ? html`<li class="wait"><p><strong>next try</strong> ${until(nextTryAt, now)}</p></li>`
         : html`<li class="wait"><p><strong>waits</strong> for a worker, or a worker has it</p></li>`;

@@ -5,6 +5,10 @@ export function formOf({ body }: { body?: unknown }): URLSearchParams {
   return body instanceof URLSearchParams ? body : new URLSearchParams();
 }
 
+/** A field as a person typed it: on one line, without control characters. Empty where it is missing. */
+export const lineOf = (form: URLSearchParams, name: string): string =>
+  (form.get(name) ?? '').replaceAll(/\p{Cc}+/gu, ' ').trim();
+
 export type Params = Readonly<Record<string, string | number | undefined>>;
 
 /** @param path below /ops, e.g. `/events`; empty for the overview */

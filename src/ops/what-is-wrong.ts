@@ -16,7 +16,7 @@ const untriedMs = 60_000;
 /** Older rejections are on their page; a mended secret must not be told for a day. */
 const recentRejectionMs = 3_600_000;
 
-export function findProblems({ sources, processes }: Overview, now: Date): Problem[] {
+export function findProblems({ sources, processes, alerts }: Overview, now: Date): Problem[] {
   const problems: Problem[] = [];
   const pending = sources.reduce((sum, { backlog }) => sum + (backlog?.pending ?? 0), 0);
   const isAlive = (kind: string) => processes.some((process) => process.kind === kind && process.alive > 0);
@@ -45,11 +45,16 @@ export function findProblems({ sources, processes }: Overview, now: Date): Probl
   }
   const isRecent = (time: Date | null) => time !== null && now.getTime() - time.getTime() < recentRejectionMs;
   const rejected = countsOf(sources, (state) =>
-    isRecent(state.rejected?.lastAt ?? null) ? state.rejected!.count : 0,
+    isRecent(state.rejected?.lastAt ?? null) ? state.rejected!.rejected : 0,
   );
   if (rejected.total > 0) {
     const text = `Requests were rejected within the last hour (${rejected.names}).`;
     problems.push({ text, url: opsUrl('/rejections'), isSevere: false });
+  }
+  const failing = alerts.filter(({ kind }) => kind === 'recover_failing').map(({ source }) => source);
+  if (failing.length > 0) {
+    const text = `Lost events are not recovered (${failing.join(', ')}).`;
+    problems.push({ text, url: `${opsUrl('')}#recoveries`, isSevere: false });
   }
   return problems;
 }

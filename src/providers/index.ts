@@ -14,6 +14,14 @@ export { didYouMean } from './did-you-mean.ts';
 export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
+export {
+  hidden,
+  isSignatureHeader,
+  type KnownSecrets,
+  type MaskedRequest,
+  maskRequest,
+  secretsOf,
+} from './mask.ts';
 export { unknownProvider, unknownSource } from './names.ts';
 export type {
   AnswerEffect,
@@ -29,9 +37,20 @@ export type {
   Source,
   Verdict,
 } from './provider.ts';
-export { maxEventsPerDelivery, readEvents } from './read-events.ts';
-export type { ApiAnswer, ApiList, ApiRequest, Pull, RecoverSpec, Redeliver } from './recover.ts';
+export { couldBecomeValid, quarantineProblem, reducedToProof } from './quarantine.ts';
+export { madePrefix, maxEventsPerDelivery, readEvents } from './read-events.ts';
+export {
+  type ApiAnswer,
+  type ApiList,
+  type ApiRequest,
+  type MadeEvents,
+  type Pull,
+  type RecoverSpec,
+  type Redeliver,
+  textAt,
+} from './recover.ts';
 export { type ParsedRecovers, parseRecovers, type RecoverSource } from './recover-sources.ts';
+export { hashText } from './redaction.ts';
 export { findProvider, type ProviderName, providers } from './registry.ts';
 export { asDelivery } from './schemes/delivery.ts';
 export { type DeliveryOptions, signDelivery } from './sign.ts';

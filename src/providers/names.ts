@@ -4,7 +4,8 @@ import { providers } from './registry.ts';
 
 /** E.g. `there is no provider "strpe"; did you mean stripe?` */
 export function unknownProvider(name: string): string {
-  const hint = didYouMean(name, Object.keys(providers)) || '; all providers: postbell providers';
+  const hint =
+    didYouMean(name, [...Object.keys(providers), 'pulled']) || '; all providers: postbell providers';
   return `there is no provider "${name}"${hint}`;
 }
 

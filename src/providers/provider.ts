@@ -1,5 +1,6 @@
 // The types that the receiver and the providers share: deliveries, sources, events and the description of a provider.
 import type { RecoverSpec } from './recover.ts';
+import type { Redaction } from './redaction.ts';
 import type { Template } from './template/parts.ts';
 
 /** An HTTP request as received: bytes unchanged, headers never joined. */
@@ -26,6 +27,10 @@ export interface Source {
   webhookUrl?: string;
   /** `<SOURCE>_REPEATED_BODIES=run`: equal bodies under different ids are normal, and each becomes an event. */
   runsRepeatedBodies?: boolean;
+  /** `<SOURCE>_QUARANTINE_MB`: rejected requests are kept, up to so many MB. Absent: none is kept. */
+  quarantineMb?: number;
+  /** `<SOURCE>_REDACT`: values that are removed from the events before they are stored. */
+  redaction?: Redaction;
   /** Fetches public keys; by default over HTTPS with a time limit. Tests set their own function. */
   fetchText?: (url: string, body?: string, headers?: Record<string, string>) => Promise<string>;
   /** PEM certificates that may end a chain; by default Node's trusted roots. Tests set their own. */
@@ -69,12 +74,13 @@ export interface EventDraft {
   payloadError: PayloadError | null;
   /**
    * The exact bytes; in a batch, the bytes of the item's own JSON text (see also `body.credentials`). Set where
-   * `payloadText` is null, or on demand.
+   * `payloadText` is null, or on demand. Of a source with a `redaction` never these bytes, see `redactBody`.
    */
   rawBody: Buffer | null;
   /**
    * SHA-256 of the raw body, or of `body.signedText` where the provider signs that text; in a batch, of the item's own
-   * JSON text. See also `events.signedAt` and `events.signedToken`.
+   * JSON text. See also `events.signedAt` and `events.signedToken`. Of a source with a `redaction` and a REDACT_KEY, its
+   * HMAC by that key.
    */
   bodySha256: Buffer;
   /** True where the signature does not cover the id: the same body under another id is a suspected replay. */
@@ -122,9 +128,21 @@ export interface Scheme {
   readonly proofParams: readonly string[];
   /** True where the provider repeats its proof header, once per secret: one of them must be valid. */
   readonly repeatsProof?: true;
+  /**
+   * Lower-case names of the further headers that verifying reads. A name that ends with `*` stands for all that begin so. With
+   * `proofHeaders` enough to verify a stored request.
+   */
+  readonly readsHeaders?: readonly string[];
+  /** Set where verifying reads the received query. */
+  readonly readsQuery?: true;
   readonly signsBody: boolean;
   /** The proof that `sign` adds is a credential alone: nothing is signed. */
   readonly isCredential?: true;
+  /**
+   * Some requests are proven by a credential alone, or by a token that does not cover the body: who can read such a request
+   * can send others. So none is kept in a quarantine.
+   */
+  readonly acceptsBearer?: true;
   readonly signsUrl: boolean;
   /** Set where the request's age is checked. */
   readonly freshness?: Freshness;
@@ -319,6 +337,8 @@ export interface Provider {
     /** Default `application/json`, or form-encoded where the sample is URLSearchParams. */
     contentType?: string;
   };
+  /** It sends no webhook: its events are only pulled, and its sources need no secret. */
+  readonly isOnlyPulled?: true;
   /** For a provider that variables describe: `configure` builds it from the values of `<SOURCE>_<setting>`. */
   readonly settings?: readonly string[];
   configure?(

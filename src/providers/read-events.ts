@@ -5,12 +5,15 @@ import { type DecodedBody, decodeBody } from './body/body.ts';
 import { scanJson } from './body/jsonb.ts';
 import { withoutCredentials } from './credentials.ts';
 import type { Delivery, EventDraft, EventSpec, PayloadError, Source } from './provider.ts';
+import { keyedSha256, redactBody } from './redaction.ts';
 import { parseTimestamp } from './schemes/freshness.ts';
 import type { Reading } from './template/parts.ts';
 import { readText, startReading } from './template/reading.ts';
 
 export const maxEventIdChars = 255;
 export const maxTopicChars = 200;
+/** Begins the ids of events that Postbell made of a thing's state (`MadeEvents`). */
+export const madePrefix = 'made:';
 /** A batch with more events is stored as one event with the error `too_many`. */
 export const maxEventsPerDelivery = 5_000;
 /** The same for a batch whose events' texts are together longer than 4 bodies plus 1,024 characters per event. */
@@ -22,7 +25,7 @@ const clockSkewMs = 24 * 3600 * 1000;
 
 /**
  * The events of a verified delivery; at least one. Never throws, whatever the body holds.
- * @param keepsBytes STORE_RAW_BODY: every draft then has its `rawBody`
+ * @param keepsBytes STORE_RAW_BODY: every draft then has its `rawBody`, unless the source has a `redaction`
  */
 export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
@@ -48,15 +51,20 @@ function wholeBody(
   keepsBytes: boolean,
 ): EventDraft {
   const { body } = reading.delivery;
+  const { redaction } = reading.source;
   reading.item = undefined;
   const bodySha256 = hash('sha256', signedContent(reading), 'buffer');
   return {
     // An id in a batch that was not split belongs to one of its events, not to the batch.
     ...readFacts(reading, () => `sha256:${bodySha256.toString('hex')}`, error !== 'too_many'),
-    payloadText: error ? null : decoded.text,
-    payloadError: error,
-    rawBody: error || keepsBytes ? (decoded.bytes ?? body) : null,
-    bodySha256,
+    ...(redaction
+      ? redactBody(redaction, decoded.exact(), error, body.length)
+      : {
+          payloadText: error ? null : decoded.text,
+          payloadError: error,
+          rawBody: error || keepsBytes ? (decoded.bytes ?? body) : null,
+        }),
+    bodySha256: redaction ? keyedSha256(redaction, bodySha256) : bodySha256,
   };
 }
 
@@ -85,6 +93,7 @@ function readItems(
   items: readonly unknown[],
   keepsBytes: boolean,
 ): EventDraft[] | undefined {
+  const { redaction } = reading.source;
   const seen = new Map<string, number>();
   const drafts: EventDraft[] = [];
   let charsLeft = maxBodiesOfText * reading.delivery.body.length + maxCopiedChars * items.length;
@@ -97,10 +106,14 @@ function readItems(
     const { problem } = scanJson(text);
     drafts.push({
       ...readFacts(reading, () => nthHash(bodySha256.toString('hex'), seen)),
-      payloadText: problem ? null : text,
-      payloadError: problem,
-      rawBody: problem || keepsBytes ? Buffer.from(text) : null,
-      bodySha256,
+      ...(redaction
+        ? redactBody(redaction, item, problem, text.length)
+        : {
+            payloadText: problem ? null : text,
+            payloadError: problem,
+            rawBody: problem || keepsBytes ? Buffer.from(text) : null,
+          }),
+      bodySha256: redaction ? keyedSha256(redaction, bodySha256) : bodySha256,
     });
   }
   return drafts;
@@ -128,8 +141,9 @@ function readFacts(reading: Reading, hashedBody: () => string, hasId = true) {
   };
 }
 
-/** Hashes a long id and never cuts it: two long ids may begin with the same 255 characters. */
+/** Hashes a long id and never cuts it: two long ids may begin with the same 255 characters. A made id is never a delivery's. */
 function boundedId(id: string): string {
+  if (id.startsWith(madePrefix)) return `sha256:${hash('sha256', id.toWellFormed(), 'hex')}`;
   const isWellFormed = id.isWellFormed();
   if (id.length <= maxEventIdChars && isWellFormed && !id.includes('\0')) return id;
   return `sha256:${hash('sha256', isWellFormed ? id : JSON.stringify(id), 'hex')}`;

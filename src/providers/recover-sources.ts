@@ -1,7 +1,9 @@
 // Reads from the environment the sources that can be recovered: those with `<SOURCE>_API_KEY`.
 import type { Provider, Source } from './provider.ts';
 import type { RecoverSpec } from './recover.ts';
-import { variableOf } from './sources.ts';
+import { readRedaction } from './redaction-settings.ts';
+import { findProvider } from './registry.ts';
+import { redactSuffix, variableOf } from './sources.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,17 +40,18 @@ export function parseRecovers(
   const problems = new Map<string, readonly string[]>();
   const all = [
     ...[...sources.values()].map((source) => ({ source, isOn: true })),
-    ...[...waiting].map(([name, provider]) => ({ source: { name, provider, secrets: [] }, isOn: false })),
+    ...[...waiting].map(([name, provider]) => ({ source: withoutSecrets(env, name, provider), isOn: false })),
   ];
   for (const { source, isOn } of all) {
     const { recover: spec } = source.provider;
     const variable = (end: string) => `${variableOf(source.name)}_API_${end}`;
-    const key = env[variable('KEY')]?.trim();
-    if (!spec || !key) continue;
+    const key = env[variable('KEY')]?.trim() ?? '';
+    const { isOnlyPulled } = source.provider;
+    if (!spec || (key === '' && !isOnlyPulled)) continue;
     const url = (env[variable('URL')]?.trim() || spec.url)?.replace(/\/+$/, '');
     const wanted = env[variable(spec.wants?.setting ?? 'PATH')]?.replaceAll(/\s+|^\s*\/+|\/+\s*$/g, '') ?? '';
     const found = [
-      ...keyProblems(key, variable('KEY')),
+      ...keyProblems(key, variable('KEY'), spec),
       ...urlProblems(url, variable('URL'), source.provider),
       ...(isOn || !spec.wants?.onlyToSendAgain
         ? wantedProblems(wanted, variable(spec.wants?.setting ?? 'PATH'), spec)
@@ -60,20 +63,33 @@ export function parseRecovers(
           ]),
     ];
     if (found.length > 0) problems.set(source.name, found);
+    // Its variables are wrong, as `parseSources` says.
+    else if (isOnlyPulled && source.provider === findProvider(source.provider.name)) continue;
     else ready.set(source.name, { source, isOn, spec, key, url: url!, wanted });
   }
   return { ready, problems };
 }
 
+function withoutSecrets(env: Environment, name: string, provider: Provider): Source {
+  const { redaction } = readRedaction(env, variableOf(name) + redactSuffix, provider);
+  return { name, provider, secrets: [], ...(redaction ? { redaction } : {}) };
+}
+
 /** Characters that a header cannot carry would make Node's error quote the key. */
-function keyProblems(key: string, variable: string): string[] {
+function keyProblems(key: string, variable: string, spec: RecoverSpec): string[] {
+  if (key === '') return [`${variable} is missing; set it to the ${spec.key}`];
   return /^[\x21-\x7e]+$/.test(key)
     ? []
     : [`${variable} must hold no blank and only ASCII; copy the key again`];
 }
 
-function urlProblems(url: string | undefined, variable: string, { title }: Provider): string[] {
-  if (url === undefined) return [`${variable} is missing; set the address of your account's API at ${title}`];
+function urlProblems(url: string | undefined, variable: string, { title, isOnlyPulled }: Provider): string[] {
+  if (url === undefined) {
+    const what = isOnlyPulled
+      ? "the API's address, e.g. https://erp.example.com"
+      : `the address of your account's API at ${title}`;
+    return [`${variable} is missing; set ${what}`];
+  }
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   const isPlain = parsed && `${parsed.search}${parsed.hash}${parsed.username}${parsed.password}` === '';
   if (!isPlain)

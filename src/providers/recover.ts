@@ -35,8 +35,16 @@ export interface ApiList {
   /** For people, e.g. `GET /v1/events`. */
   readonly endpoint: string;
   page(request: PageRequest): ApiRequest;
-  /** @returns `items`: checked by the caller; `next`: undefined after the last page */
-  read(answer: ApiAnswer, request: PageRequest): { items: unknown; next: string | undefined };
+  /** @returns `items`: checked by the caller; `next`: undefined after the last page; `end`: only of a feed */
+  read(
+    answer: ApiAnswer,
+    request: PageRequest,
+  ): { items: unknown; next: string | undefined; end?: string | undefined };
+  /**
+   * The list is a feed: it cannot be asked for a stretch of time, and is read by its cursor alone. `end` is then the cursor
+   * behind the last item, at which the next run begins; where it is undefined, the next run reads the last page again.
+   */
+  readonly isFeed?: true;
   /**
    * Only for a list that is sorted by time, newest first, and cannot be asked for the events since a time: the item's time.
    * Older items are left out, and the run ends at the first page that has none of the stretch.
@@ -47,7 +55,24 @@ export interface ApiList {
 /** The API's events come in unsigned, through `accept`. */
 export interface Pull extends ApiList {
   /** The body that the webhook of this item would have. Default: the item. */
-  body?(item: unknown): unknown;
+  body?(item: unknown, wanted: string): unknown;
+  readonly made?: MadeEvents;
+}
+
+/**
+ * The list has things, not events: of each thing an event of its newest state is made, whose id begins with `made:`. It is
+ * taken only where no stored event has that state or a newer one.
+ */
+export interface MadeEvents {
+  /** The headers of the event's webhook: the provider's templates read id and topic from them. Undefined: it is no such thing. */
+  headers(item: unknown): Readonly<Record<string, string>> | undefined;
+  /** The topics of the events that carry the thing begin so. */
+  topicStart(item: unknown): string;
+  /** The thing's id, and the time of its newest state, in a body. */
+  readonly idAt: string;
+  readonly timeAt: string;
+  /** A webhook of a state may arrive for so long, by all its retries: younger states are left for a later run. */
+  readonly settledMs: number;
 }
 
 /** The provider sends a delivery again: signed, through the front door. */
@@ -76,14 +101,21 @@ export interface RecoverSpec {
   };
   /** Hours for which the provider keeps its list. Undefined: unknown. */
   readonly keptHours?: number;
+  /** The least time from one page to the next, where the provider allows only so many requests. */
+  readonly pageGapMs?: number;
+  /** The topic of a webhook that says only that the list has something new: a run then follows within 30 s. */
+  readonly ringTopic?: string;
   /** The headers that carry the key. Never logged. */
   authorize(key: string): Readonly<Record<string, string>>;
   /**
    * Where the key only buys a token: the request for it, with its own headers, and the place of the token in the answer.
+   * No request: the key is a token itself.
    * `authorize` then gets the token. A token that is not accepted any more is replaced once.
    */
   readonly token?: {
-    request(key: string): { path: string; headers: Readonly<Record<string, string>>; form: string };
+    request(
+      key: string,
+    ): { path: string; headers: Readonly<Record<string, string>>; form: string } | undefined;
     read(json: unknown): string | undefined;
   };
   readonly pull?: Pull;

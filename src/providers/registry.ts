@@ -108,6 +108,7 @@ import { polar } from './catalogue/polar.ts';
 import { portone } from './catalogue/portone.ts';
 import { postmark } from './catalogue/postmark.ts';
 import { printful } from './catalogue/printful.ts';
+import { pulled } from './catalogue/pulled.ts';
 import { pusher } from './catalogue/pusher.ts';
 import { qstash } from './catalogue/qstash.ts';
 import { razorpay } from './catalogue/razorpay.ts';
@@ -316,9 +317,11 @@ export const providers = {
   zoom,
 } as const satisfies Record<string, Provider>;
 
-export type ProviderName = keyof typeof providers;
+export type ProviderName = keyof typeof providers | 'pulled';
 
 /** Finds a provider by a name that a user wrote: `constructor` and `__proto__` are no providers. */
 export function findProvider(name: string): Provider | undefined {
-  return Object.hasOwn(providers, name) ? providers[name as ProviderName] : undefined;
+  // It is not among the providers: it signs nothing, and nothing can be sent in its name.
+  if (name === pulled.name) return pulled;
+  return Object.hasOwn(providers, name) ? providers[name as keyof typeof providers] : undefined;
 }

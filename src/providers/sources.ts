@@ -1,15 +1,36 @@
 // Reads the sources from the environment: the active endpoints with their provider, secrets and URL.
-import { didYouMean, findProvider, type Provider, providers, type Source, unknownProvider } from './index.ts';
+import {
+  didYouMean,
+  findProvider,
+  type Provider,
+  providers,
+  quarantineProblem,
+  type Source,
+  unknownProvider,
+} from './index.ts';
+import { readRedaction } from './redaction-settings.ts';
+import { readRetentionDays } from './retention-settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export const sourceNamePattern = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const secretSuffix = '_WEBHOOK_SECRET';
+const quarantineSuffix = '_QUARANTINE_MB';
+const maxQuarantineMb = 1_000;
+/** Ends the name of the variable with the paths that are removed. */
+export const redactSuffix = '_REDACT';
+const retentionSuffix = '_RETENTION_DAYS';
+/** Settings of all sources. */
+const generalSettings: ReadonlySet<string> = new Set(['PAYLOAD_RETENTION_DAYS', 'RAW_BODY_RETENTION_DAYS']);
+/** Shorter names are near to too many others. */
+const minComparedChars = 5;
 
 export interface ParsedSources {
   sources: Map<string, Source>;
-  /** Every other known source name: its source has no secret yet. */
+  /** Every other known source name: its source has no secret yet, or is only pulled. */
   waiting: Map<string, Provider>;
+  /** `<SOURCE>_RETENTION_DAYS` by source: days, 0 for ever. */
+  retentionDays: Map<string, number>;
   problems: string[];
 }
 
@@ -24,11 +45,22 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
   const publicUrl = readPublicUrl(env, problems);
   const sources = new Map<string, Source>();
   const waiting = new Map<string, Provider>();
+  const retentionDays = new Map<string, number>();
   for (const [name, declaredProvider] of declared) {
     const variable = variableOf(name) + secretSuffix;
     const text = env[variable];
+    const days = readRetentionDays(env, variableOf(name) + retentionSuffix, problems);
+    if (days !== undefined) retentionDays.set(name, days);
     const settings = readSettings(env, name, declaredProvider);
+    if (declaredProvider.isOnlyPulled) {
+      if (text !== undefined)
+        problems.push(`${variable} belongs to a source that is only pulled and has no webhooks; remove it`);
+      waiting.set(name, configured(name, declaredProvider, settings, problems));
+      continue;
+    }
     if (text === undefined) {
+      // Its events may be pulled.
+      problems.push(...readRedaction(env, variableOf(name) + redactSuffix, declaredProvider).problems);
       if (Object.keys(settings).length > 0)
         problems.push(`${variable} is missing; the source ${name} has settings but no secret: set it`);
       waiting.set(name, declaredProvider);
@@ -40,6 +72,13 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
     const webhookUrl = readWebhookUrl(env, name, publicUrl && publicUrl + path, provider, problems);
     const verifyToken = env[`${variableOf(name)}_VERIFY_TOKEN`]?.trim();
     const runsRepeatedBodies = readRepeatedBodies(env, name, problems);
+    const quarantineMb = readQuarantineMb(env, name, provider, problems);
+    const { redaction, problems: ofRedaction } = readRedaction(
+      env,
+      variableOf(name) + redactSuffix,
+      provider,
+    );
+    problems.push(...ofRedaction);
     if (problems.length > problemsBefore) continue;
     sources.set(name, {
       name,
@@ -48,10 +87,16 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
       ...(verifyToken ? { verifyToken } : {}),
       ...(webhookUrl === undefined ? {} : { webhookUrl }),
       ...(runsRepeatedBodies ? { runsRepeatedBodies } : {}),
+      ...(quarantineMb === undefined ? {} : { quarantineMb }),
+      ...(redaction ? { redaction } : {}),
     });
   }
-  problems.push(...straySecrets(env, declared));
-  return { sources, waiting, problems };
+  problems.push(
+    ...straySecrets(env, declared),
+    ...strayQuarantines(env, declared),
+    ...strayOfSources(env, declared),
+  );
+  return { sources, waiting, retentionDays, problems };
 }
 
 /** `stripe-eu` → `STRIPE_EU`, the prefix of the source's variables. */
@@ -169,9 +214,37 @@ function readRepeatedBodies(env: Environment, name: string, problems: string[]):
   return text === 'run';
 }
 
+function readQuarantineMb(
+  env: Environment,
+  name: string,
+  provider: Provider,
+  problems: string[],
+): number | undefined {
+  const variable = variableOf(name) + quarantineSuffix;
+  const text = env[variable]?.trim();
+  if (!text || text === '0') return undefined;
+  const value = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
+  const problem = quarantineProblem(provider);
+  if (!(value <= maxQuarantineMb))
+    problems.push(
+      `${variable} must be a whole number of MB, 1 to ${maxQuarantineMb}; 0 or unset: nothing is kept`,
+    );
+  else if (problem !== undefined) problems.push(`${variable} cannot be used: ${problem}; remove it`);
+  else return value;
+  return undefined;
+}
+
 function parseHttpUrl(text: string): URL | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return url?.protocol === 'https:' || url?.protocol === 'http:' ? url : undefined;
+}
+
+/** A mistyped name would keep nothing, without any message. */
+function strayQuarantines(env: Environment, declared: Map<string, Provider>): string[] {
+  const known = new Set([...declared.keys()].map((name) => variableOf(name) + quarantineSuffix));
+  return Object.keys(env)
+    .filter((variable) => variable.endsWith(quarantineSuffix) && env[variable] && !known.has(variable))
+    .map((variable) => `${variable} belongs to no source; declare the source with POSTBELL_SOURCES`);
 }
 
 /** Reports secrets that belong to no source: otherwise an endpoint would stay off without any message. */
@@ -188,6 +261,25 @@ function straySecrets(env: Environment, declared: Map<string, Provider>): string
       ? `; declare it with POSTBELL_SOURCES=${name}=${parent}`
       : didYouMean(name, [...declared.keys()]) || `; declare it with POSTBELL_SOURCES=${name}=<provider>`;
     problems.push(`${variable} belongs to no source${remedy}`);
+  }
+  return problems;
+}
+
+/**
+ * Variables whose effect nobody would miss at once: a value that is stored although somebody wanted it removed, or for
+ * longer than wanted. Only names near to a source's are reported: a team has variables of its own.
+ */
+function strayOfSources(env: Environment, declared: Map<string, Provider>): string[] {
+  const names = [...declared.keys()];
+  const known = new Set(names.map(variableOf));
+  const problems: string[] = [];
+  for (const variable of Object.keys(env)) {
+    const suffix = [redactSuffix, retentionSuffix].find((end) => variable.endsWith(end));
+    if (suffix === undefined || !env[variable] || generalSettings.has(variable)) continue;
+    const prefix = variable.slice(0, -suffix.length);
+    if (known.has(prefix) || prefix.length < minComparedChars) continue;
+    const hint = didYouMean(prefix, [...known]);
+    if (hint) problems.push(`${variable} belongs to no source${hint.replace('?', `${suffix}?`)}`);
   }
   return problems;
 }

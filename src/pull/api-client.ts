@@ -1,9 +1,10 @@
 // A provider's API with its key: builds the requests, keeps the key on its origin, and checks every answer.
+import type { RecoverFailure } from '../events/recoveries.ts';
 import { type ApiAnswer, type ApiRequest, parseExactly, type RecoverSource } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import type { HttpAnswer } from './http.ts';
 import { RecoverError } from './recover-error.ts';
-import { type ApiLimits, apiLimits, sendOften } from './tries.ts';
+import { type ApiLimits, apiLimits, isLimited, sendOften } from './tries.ts';
 
 export interface ApiClient {
   /** @throws RecoverError; the reason of `signal` when it is aborted */
@@ -24,13 +25,16 @@ export function createApiClient({ recover, signal, limits = apiLimits }: ApiClie
   let token: string | undefined;
 
   async function credential(): Promise<string> {
-    if (!spec.token) return key;
-    token ??= await fetchToken(spec.token);
+    const wish = spec.token?.request(key);
+    if (!wish) return key;
+    token ??= await fetchToken(wish, spec.token!.read);
     return token;
   }
 
-  async function fetchToken({ request, read }: NonNullable<typeof spec.token>): Promise<string> {
-    const { path, headers, form } = request(key);
+  async function fetchToken(
+    { path, headers, form }: { path: string; headers: Readonly<Record<string, string>>; form: string },
+    read: (json: unknown) => string | undefined,
+  ): Promise<string> {
     const url = addressOf(recover, path);
     const answer = await sendOften(
       {
@@ -55,7 +59,12 @@ export function createApiClient({ recover, signal, limits = apiLimits }: ApiClie
       ...spec.authorize(await credential()),
     };
     return sendOften(
-      { method: method ?? 'GET', url, headers, body: body && JSON.stringify(body) },
+      {
+        method: method ?? 'GET',
+        url,
+        headers,
+        body: body ? JSON.stringify(body) : method === 'POST' ? '' : undefined,
+      },
       limits,
       signal,
     );
@@ -82,6 +91,7 @@ function addressOf(recover: RecoverSource, path: string, query: ApiRequest['quer
   const url = URL.parse(path.startsWith('/') ? recover.url + path : path);
   if (url?.origin !== new URL(recover.url).origin || url.username !== '' || url.password !== '')
     throw new RecoverError(
+      'unexpected_answer',
       `an answer of ${recover.source.provider.title} leads to another address than ${settingOf(recover, 'URL')}; the key is not sent there`,
     );
   for (const [name, values] of Object.entries(query))
@@ -89,19 +99,23 @@ function addressOf(recover: RecoverSource, path: string, query: ApiRequest['quer
   return url;
 }
 
-function checkStatus(recover: RecoverSource, { pathname }: URL, { status }: HttpAnswer): void {
+function checkStatus(recover: RecoverSource, { pathname }: URL, answer: HttpAnswer): void {
+  const { status } = answer;
   if (status >= 200 && status < 300) return;
   const { spec } = recover;
-  const fail = (message: string) => new RecoverError(`${pathname} answered ${status}${message}`, { status });
+  const fail = (failure: RecoverFailure, message: string) =>
+    new RecoverError(failure, `${pathname} answered ${status}${message}`, { status });
+  if (isLimited(answer) || status >= 500)
+    throw fail('unavailable', ' again and again; the next run goes on here');
   if (status === 401 || status === 403)
-    throw fail(`: the key was not accepted; check ${settingOf(recover, 'KEY')} (${spec.key})`);
+    throw fail('key_refused', `: the key was not accepted; check ${settingOf(recover, 'KEY')} (${spec.key})`);
   if (status >= 300 && status < 400)
     throw fail(
+      'request_refused',
       `, a redirect, which is not followed; set ${settingOf(recover, 'URL')} to the API's own address`,
     );
-  if (status === 429 || status >= 500) throw fail(' again and again; the next run goes on here');
   const wanted = spec.wants ? ` and ${settingOf(recover, spec.wants.setting)}` : '';
-  throw fail(`; check ${settingOf(recover, 'URL')}${wanted}`);
+  throw fail('request_refused', `; check ${settingOf(recover, 'URL')}${wanted}`);
 }
 
 function parseAnswer(recover: RecoverSource, url: URL, { body, contentEncoding }: HttpAnswer): unknown {
@@ -117,5 +131,8 @@ function parseAnswer(recover: RecoverSource, url: URL, { body, contentEncoding }
 }
 
 function unexpected(recover: RecoverSource, { pathname }: URL, what: string): RecoverError {
-  return new RecoverError(`the answer to ${pathname} ${what}; check ${settingOf(recover, 'URL')}`);
+  return new RecoverError(
+    'unexpected_answer',
+    `the answer to ${pathname} ${what}; check ${settingOf(recover, 'URL')}`,
+  );
 }

@@ -1,14 +1,8 @@
 // One request to a provider's API: no redirect is followed, and the answer is bounded in size and time.
-import http from 'node:http';
-import https from 'node:https';
+import { type HttpRequest as AnyRequest, exchange } from '../http-client.ts';
 import { RecoverError } from './recover-error.ts';
 
-export interface HttpRequest {
-  method: string;
-  url: URL;
-  headers: Readonly<Record<string, string>>;
-  body?: string | undefined;
-}
+export type HttpRequest = AnyRequest & { url: URL };
 
 export interface HttpAnswer {
   status: number;
@@ -23,7 +17,11 @@ export interface HttpAnswer {
 }
 
 /** The connection failed before the answer was complete: the request may be sent again. */
-export class NoAnswerError extends RecoverError {}
+export class NoAnswerError extends RecoverError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('unavailable', message, options);
+  }
+}
 
 export interface HttpLimits {
   maxBytes: number;
@@ -32,63 +30,43 @@ export interface HttpLimits {
 }
 
 /** @throws NoAnswerError; RecoverError for an answer that is too long; the reason of `signal` when it is aborted */
-export function requestOnce(
-  { method, url, headers, body }: HttpRequest,
+export async function requestOnce(
+  request: HttpRequest,
   { maxBytes, timeoutMs }: HttpLimits,
   signal: AbortSignal,
 ): Promise<HttpAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
-  const open = url.protocol === 'https:' ? https.request : http.request;
+  const { url } = request;
   const timeout = AbortSignal.timeout(timeoutMs);
-  // Node's error may name the address of the machine, but no header.
-  const failed = (cause: unknown) => {
-    if (signal.aborted) reject(signal.reason);
-    else if (timeout.aborted)
-      reject(new NoAnswerError(`${url.host} did not answer within ${timeoutMs / 1_000} s; try again later`));
-    else
-      reject(
-        new NoAnswerError(`${url.host} cannot be reached; check the network and the address`, { cause }),
-      );
-  };
-  const outgoing = open(url, {
-    method,
-    headers: {
-      ...headers,
-      ...(method === 'POST' ? { 'content-length': Buffer.byteLength(body ?? '') } : {}),
-    },
+  const answer = await exchange(request, {
+    maxBytes,
     signal: AbortSignal.any([signal, timeout]),
-    agent: false,
+    reuses: false,
+  }).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    if (timeout.aborted)
+      throw new NoAnswerError(`${url.host} did not answer within ${timeoutMs / 1_000} s; try again later`);
+    throw unreachable(url, cause);
   });
-  outgoing.on('error', failed);
-  outgoing.on('response', (response) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes <= maxBytes) return;
-      reject(
-        new RecoverError(
-          `${url.host} answered with more than ${maxBytes / 1_048_576} MB; check the API's address`,
-        ),
-      );
-      response.destroy();
-    });
-    response.on('error', failed);
-    response.on('end', () => {
-      const { headers } = response;
-      const one = (name: string) => headers[name]?.toString();
-      resolve({
-        status: response.statusCode ?? 0,
-        retryAfter: headers['retry-after'],
-        link: one('link'),
-        contentEncoding: headers['content-encoding'],
-        rateLimitRemaining: one('x-ratelimit-remaining'),
-        rateLimitReset: one('x-ratelimit-reset'),
-        body: Buffer.concat(chunks),
-      });
-    });
-  });
-  outgoing.end(body);
-  return promise;
+  if (answer.end === 'too long')
+    throw new RecoverError(
+      'unexpected_answer',
+      `${url.host} answered with more than ${maxBytes / 1_048_576} MB; check the API's address`,
+    );
+  if (answer.end === 'broken') throw unreachable(url);
+  const { status, headers, body } = answer;
+  const one = (name: string) => headers[name]?.toString();
+  return {
+    status,
+    retryAfter: headers['retry-after'],
+    link: one('link'),
+    contentEncoding: headers['content-encoding'],
+    rateLimitRemaining: one('x-ratelimit-remaining'),
+    rateLimitReset: one('x-ratelimit-reset'),
+    body,
+  };
+}
+
+/** Node's error may name the address of the machine, but no header. */
+function unreachable({ host }: URL, cause?: unknown): NoAnswerError {
+  return new NoAnswerError(`${host} cannot be reached; check the network and the address`, { cause });
 }

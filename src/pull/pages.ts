@@ -10,6 +10,8 @@ export interface Page {
   items: readonly object[];
   /** The cursor of the next page; undefined after the last. */
   next: string | undefined;
+  /** Only of a feed: the cursor behind the last item. */
+  end: string | undefined;
 }
 
 const maxItems = 10_000;
@@ -23,20 +25,25 @@ export async function readPage(
   { since, until, cursor }: Stretch & { cursor: string | undefined },
 ): Promise<Page> {
   const request = { since, until, cursor, wanted };
-  const { items, next } = list.read(await client.send(list.page(request)), request);
+  const { items, next, end } = list.read(await client.send(list.page(request)), request);
   const refuse = (what: string) =>
     new RecoverError(
+      'unexpected_answer',
       `the answer to ${list.endpoint} ${what}; nothing of it was taken; check ${variableOf(source.name)}_API_URL`,
     );
   if (!isListOfObjects(items)) throw refuse('has no list of items where one belongs');
   if (items.length > maxItems) throw refuse(`has ${items.length} items, more than ${maxItems}`);
-  if (next !== undefined && (typeof next !== 'string' || next === '' || next.length > maxCursorChars))
+  if (!isCursor(next) || !isCursor(end))
     throw refuse('has a cursor that is no text of 1 to 2,000 characters');
   if (next !== undefined && next === cursor) throw refuse('leads to itself as the next page');
-  if (!list.timeOf) return { items, next };
+  if (!list.timeOf) return { items, next, end };
   const isOld = (item: object) => Date.parse(list.timeOf?.(item) ?? '') < since.getTime();
   const young = items.filter((item) => !isOld(item));
-  return { items: young, next: young.length > 0 || items.length === 0 ? next : undefined };
+  return { items: young, next: young.length > 0 || items.length === 0 ? next : undefined, end };
+}
+
+function isCursor(text: unknown): boolean {
+  return text === undefined || (typeof text === 'string' && text !== '' && text.length <= maxCursorChars);
 }
 
 function isListOfObjects(items: unknown): items is readonly object[] {

@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import { listOutages, type Outage } from '../events/processes.ts';
-import { type Recovery, readRecovery } from '../events/recoveries.ts';
+import { hasArrived, type Recovery, readRecovery } from '../events/recoveries.ts';
 import type { Logger } from '../logger.ts';
 import type { BackgroundTask } from '../maintenance/background-tasks.ts';
 import type { RecoverSource } from '../providers/index.ts';
@@ -14,7 +14,7 @@ export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPage
   database: Database;
   receiver: Pick<Receiver, 'submit'>;
   recovers: readonly RecoverSource[];
-  config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY'>;
+  config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY' | 'PAYLOAD_RETENTION_DAYS'>;
   log: Logger;
   /** How often it is looked which source is due; default 30,000. */
   intervalMs?: number;
@@ -44,7 +44,8 @@ async function runIfDue(
   const everyMs = config.RECOVER_MINUTES * 60_000;
   const { now, recovery } = await readRecovery(database, source);
   const outage = outageSince(await listOutages(database), recovery);
-  if (!outage && recovery && !isDue(recovery, everyMs, now)) return;
+  if (!outage && recovery && !isDue(recovery, everyMs, now) && !(await isRung(recover, recovery, database)))
+    return;
   try {
     const result = await runRecovery({
       ...options,
@@ -52,6 +53,7 @@ async function runIfDue(
       signal,
       firstMs: overlapMs,
       keepsBytes: config.STORE_RAW_BODY,
+      keptDays: config.PAYLOAD_RETENTION_DAYS,
       reachesBackTo: outage && new Date(outage.beganAt.getTime() - overlapMs),
     });
     if (result) logResult(log, source, result, outage);
@@ -78,6 +80,16 @@ function outageSince(outages: readonly Outage[], recovery: Recovery | undefined)
 function isDue({ endedAt, startedAt, runSince, lastError }: Recovery, everyMs: number, now: Date): boolean {
   const isUnfinished = runSince !== null && (endedAt === null || lastError === null);
   return isUnfinished || now.getTime() - (endedAt ?? startedAt).getTime() >= everyMs;
+}
+
+/** The provider has said that there is something new. */
+async function isRung(
+  { spec, source }: RecoverSource,
+  { startedAt }: Recovery,
+  database: Database,
+): Promise<boolean> {
+  const topic = spec.ringTopic;
+  return topic !== undefined && hasArrived(database, { source: source.name, topic, since: startedAt });
 }
 
 function logResult(log: Logger, source: string, result: RunResult, outage: Outage | undefined): void {

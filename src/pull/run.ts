@@ -1,9 +1,12 @@
 // One run: asks a provider for the events of a stretch of time, page by page, one run per source in the whole cluster.
+import { hash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database, HeldLock } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import {
   type Recovery,
   type RunCounts,
+  type RunEnd,
   readRecovery,
   recordPage,
   recordRunEnd,
@@ -12,7 +15,7 @@ import {
 } from '../events/recoveries.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
-import type { RecoverSource } from '../providers/index.ts';
+import type { ApiList, RecoverSource } from '../providers/index.ts';
 import type { Receiver } from '../receive/receiver.ts';
 import { createApiClient } from './api-client.ts';
 import { type Page, readPage } from './pages.ts';
@@ -36,6 +39,8 @@ export interface RunOptions {
   firstMs: number;
   /** As STORE_RAW_BODY. */
   keepsBytes: boolean;
+  /** As PAYLOAD_RETENTION_DAYS. */
+  keptDays?: number;
   /** Only counts: nothing is stored, and nothing is asked for again. */
   isDryRun?: boolean;
   /** Pages that a run reads at most; default 1,000. */
@@ -86,37 +91,41 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
   const name = recover.source.name;
   const { now, recovery } = await readRecovery(database, name);
   const start = startOf(options, recovery, now);
+  if (listOf(recover).list.isFeed)
+    start.cursor = options.since ? null : (cursorOfFeed(recover, recovery?.feedCursor) ?? null);
   const counts: RunCounts = { pages: 0, recovered: 0, known: 0, asked: 0 };
   if (!isDryRun) await recordRunStart(database, name, start);
-  const end = (error: string | null, isComplete: boolean, keepsCursor = true) =>
-    isDryRun ? undefined : recordRunEnd(database, name, counts, { isComplete, error, keepsCursor });
+  const recordEnd = async (end: RunEnd) => {
+    if (!isDryRun) await recordRunEnd(database, name, counts, end);
+  };
   try {
     const { way, isComplete } = await readAll(options, lock, start, counts);
-    await end(null, isComplete);
+    await recordEnd({ kind: isComplete ? 'complete' : 'in parts' });
     return { ...counts, since: start.since, until: start.until, way, isComplete };
   } catch (error) {
-    // A provider may have forgotten the page that its cursor names.
-    const isLostCursor =
-      error instanceof RecoverError &&
-      error.status !== undefined &&
-      [400, 404, 410, 422].includes(error.status);
     if (!lock.signal.aborted)
-      await Promise.resolve(
-        end(options.signal.aborted ? null : describeError(error).text, false, !isLostCursor),
-      ).catch(() => {}); // the first error counts
+      await recordEnd(options.signal.aborted ? { kind: 'interrupted' } : failedEnd(error)).catch(() => {}); // the first error counts
     throw error;
   }
 }
 
+function failedEnd(error: unknown): RunEnd {
+  const { failure, status } =
+    error instanceof RecoverError ? error : { failure: 'internal' as const, status: undefined };
+  // A provider may have forgotten the page that its cursor names.
+  const keepsCursor = status === undefined || ![400, 404, 410, 422].includes(status);
+  return { kind: 'failed', error: describeError(error).text, failure, keepsCursor };
+}
+
 function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date): Start {
-  const { since, reachesBackTo, firstMs, recover } = options;
-  const { keptHours } = recover.spec;
-  const earliestMs = keptHours === undefined ? 0 : now.getTime() - keptHours * 3_600_000;
+  const { since, reachesBackTo, firstMs } = options;
+  const earliestMs = earliestOf(options, now);
+  const until = endOf(options, now);
   const afresh = (fromMs: number): Start => {
-    const ms = Math.min(fromMs, reachesBackTo?.getTime() ?? fromMs);
+    const ms = Math.min(fromMs, reachesBackTo?.getTime() ?? fromMs, until.getTime());
     return {
       since: new Date(Math.max(ms, earliestMs)),
-      until: now,
+      until,
       cursor: null,
       isAll: ms <= earliestMs,
     };
@@ -124,12 +133,23 @@ function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date)
   if (since) return afresh(since.getTime());
   const { runSince, runUntil, runCursor, startedAt, recoveredUntil } = recovery ?? {};
   if (!runSince || !runUntil)
-    return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : now.getTime() - firstMs);
+    return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : until.getTime() - firstMs);
   const isFresh = runCursor && now.getTime() - startedAt!.getTime() < cursorMs;
   const isEnough = !reachesBackTo || runSince <= reachesBackTo;
   return isFresh && isEnough
     ? { since: runSince, until: runUntil, cursor: runCursor, isAll: false }
     : afresh(runSince.getTime());
+}
+
+function earliestOf({ recover, keptDays = 0 }: RunOptions, now: Date): number {
+  const { keptHours = 0, pull } = recover.spec;
+  // Of an event that was purged only the id is left: its thing's state would seem to be missing.
+  const hours = [keptHours, pull?.made ? keptDays * 24 : 0].filter((some) => some > 0);
+  return hours.length === 0 ? 0 : now.getTime() - Math.min(...hours) * 3_600_000;
+}
+
+function endOf({ recover: { spec, isOn } }: RunOptions, now: Date): Date {
+  return new Date(now.getTime() - (isOn ? (spec.pull?.made?.settledMs ?? 0) : 0));
 }
 
 async function readAll(
@@ -140,14 +160,12 @@ async function readAll(
 ): Promise<Pick<RunResult, 'way' | 'isComplete'>> {
   const { database, recover, signal, isDryRun = false, maxPages = maxPagesPerRun } = options;
   const client = createApiClient({ recover, signal, ...(options.limits && { limits: options.limits }) });
-  const { pull, redeliver } = recover.spec;
-  // The provider's own delivery is better: it is signed, and has the webhook's bytes.
-  const way = redeliver && recover.isOn ? 'redeliver' : 'pull';
-  const list = way === 'redeliver' ? redeliver! : pull!;
+  const { way, list } = listOf(recover);
   const taker = way === 'redeliver' ? createRedeliver(options, client) : createPull(options);
   let cursor = start.cursor ?? undefined;
   let isComplete = false;
   while (!isComplete && counts.pages < maxPages) {
+    if (counts.pages > 0) await pause(recover, signal);
     const page: Page = await readPage(client, list, recover, { ...start, cursor });
     signal.throwIfAborted();
     await lock.check();
@@ -157,8 +175,36 @@ async function readAll(
     await failpoint('recover.taken');
     cursor = page.next;
     isComplete = cursor === undefined;
-    if (!isDryRun) await recordPage(database, recover.source.name, counts, cursor ?? null);
+    if (!isDryRun) await recordPage(database, recover.source.name, counts, placeOf(recover, list, page));
   }
   counts.recovered += (await taker.finish()).recovered;
   return { way, isComplete };
+}
+
+async function pause({ spec: { pageGapMs } }: RecoverSource, signal: AbortSignal): Promise<void> {
+  if (pageGapMs) await delay(pageGapMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+}
+
+function listOf({ spec, isOn }: RecoverSource): { way: RunResult['way']; list: ApiList } {
+  // The provider's own delivery is better: it is signed, and has the webhook's bytes.
+  if (spec.redeliver && isOn) return { way: 'redeliver', list: spec.redeliver };
+  return { way: 'pull', list: spec.pull! };
+}
+
+/** Where a run, or the next one, goes on after the page. */
+function placeOf(recover: RecoverSource, { isFeed }: ApiList, { next, end }: Page) {
+  if (!isFeed) return { cursor: next, feedCursor: undefined };
+  const cursor = next ?? end;
+  return { cursor: undefined, feedCursor: cursor && `${feedName(recover)} ${cursor}` };
+}
+
+/** The cursor of another list, e.g. of a webhook that was replaced, would leave out events. */
+function cursorOfFeed(recover: RecoverSource, feedCursor: string | null | undefined): string | undefined {
+  const [name, cursor] = feedCursor?.split(/ (.*)/s) ?? [];
+  return name === feedName(recover) ? cursor : undefined;
+}
+
+function feedName(recover: RecoverSource): string {
+  const { list } = listOf(recover);
+  return hash('sha256', JSON.stringify([recover.url, list.endpoint, recover.wanted])).slice(0, 16);
 }

@@ -39,23 +39,26 @@ export async function sendOften(
     if (!(result instanceof NoAnswerError) && (pauseMs === undefined || isLast)) return result;
     if (pauseMs! > limits.maxPauseMs)
       throw new RecoverError(
+        'unavailable',
         `${request.url.host} asks for a pause of ${Math.ceil(pauseMs! / 1_000)} s; the next run goes on here`,
       );
     await delay(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
+/** True for an answer that says: too many requests. GitHub answers 403 as well. */
+export function isLimited({ status, retryAfter, rateLimitRemaining }: HttpAnswer): boolean {
+  return status === 429 || (status === 403 && (retryAfter !== undefined || rateLimitRemaining === '0'));
+}
+
 /** @returns ms; undefined where the answer is final */
 function pauseAfter(result: HttpAnswer | NoAnswerError, fallbackMs: number): number | undefined {
   if (result instanceof NoAnswerError) return fallbackMs;
   const { status, retryAfter, rateLimitRemaining, rateLimitReset } = result;
-  // GitHub answers 403 as well.
-  const isLimited =
-    status === 429 || (status === 403 && (retryAfter !== undefined || rateLimitRemaining === '0'));
-  if (!isLimited && !passingFailures.includes(status)) return undefined;
+  if (!isLimited(result) && !passingFailures.includes(status)) return undefined;
   const seconds = retryAfterSeconds(retryAfter, new Date());
   if (seconds !== undefined) return seconds * 1_000;
-  if (isLimited && rateLimitRemaining === '0' && /^\d{9,11}$/.test(rateLimitReset ?? ''))
+  if (isLimited(result) && rateLimitRemaining === '0' && /^\d{9,11}$/.test(rateLimitReset ?? ''))
     return Math.max(fallbackMs, Number(rateLimitReset) * 1_000 - Date.now());
   return fallbackMs;
 }

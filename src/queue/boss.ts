@@ -9,9 +9,17 @@ export const jobs = 'webhooks';
 export const isolatedJobs = 'webhooks-isolated';
 /** Events that wait for the end of a pause: no worker fetches such a job. */
 export const pausedJobs = 'webhooks-paused';
+/** Events of handlers with `concurrency`: a worker takes such a job only while the handler has a free lane. */
+export const limitedJobs = 'webhooks-limited';
 export const deadLetters = 'webhooks-dead-letters';
 
-export const ownQueues: ReadonlySet<string> = new Set([jobs, isolatedJobs, pausedJobs, deadLetters]);
+export const ownQueues: ReadonlySet<string> = new Set([
+  jobs,
+  isolatedJobs,
+  pausedJobs,
+  limitedJobs,
+  deadLetters,
+]);
 
 // pg-boss speaks plain SQL to whatever runs it: our pool, so that a process has one, or our transaction.
 /** @param isHot for what is done per event: prepared, and a job's nine times, pg-boss's own affair, are left unparsed */

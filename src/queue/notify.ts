@@ -22,3 +22,8 @@ export async function wakeWorkers(database: Queryable): Promise<void> {
     text: `SELECT set_config('synchronous_commit', 'off', true), pg_notify('{postbell}', 'jobs')`,
   });
 }
+
+/** A rehearsal waits for a worker. The notification leaves with the COMMIT of `tx`. */
+export async function wakeForRehearsal(tx: Queryable): Promise<void> {
+  await tx.query(`SELECT pg_notify('{postbell}', 'rehearsals')`);
+}

@@ -1,7 +1,9 @@
 // The queue on pg-boss: each call in pg-boss's words.
+import type { JobWithMetadata } from 'pg-boss';
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
-import { bridge, deadLetters, isolatedJobs, jobs, openBoss, pausedJobs } from './boss.ts';
+import { bridge, deadLetters, isolatedJobs, jobs, limitedJobs, openBoss, pausedJobs } from './boss.ts';
+import { countLanes, freeLanes, giveLane, takeLanes } from './lanes.ts';
 import { lockResumed } from './paused-jobs.ts';
 import { applyPolicy } from './policy.ts';
 import type { EventKey, FetchedJob, NewJob, Queue } from './queue.ts';
@@ -16,6 +18,8 @@ interface JobData {
   /** Of a paused job: it was an isolated one. */
   isIsolated?: true;
 }
+
+const unlimited = 1_000_000;
 
 /** A handler must not start on a claim that a crash of Postgres takes back: two workers would run the event. */
 const claimSettings = { synchronous_commit: 'local' };
@@ -39,14 +43,24 @@ export async function openQueue(
       (tx) => boss.fetch(name, { batchSize: limit, includeMetadata: true, db: bridge(tx, true) }),
       { settings: claimSettings },
     );
-    return fetched.map(({ id, retryCount, data }) => ({
-      id,
-      retryCount,
-      isIsolated: name === isolatedJobs,
-      hasUnchargedLoss: hasUnchargedLoss(data),
-      events: readEventKeys(data),
-      lostBefore,
-    }));
+    return fetched.map((job) => toFetched(job, name === isolatedJobs, lostBefore));
+  }
+
+  async function takeLimited(lanes: ReadonlyMap<string, number>, limit: number) {
+    const lostBefore = database.lostConnections();
+    const fetched = await database.transaction(
+      async (tx) => {
+        if (!(await takeLanes(tx))) return undefined;
+        // Those of isolated jobs, which pg-boss does not count here.
+        const taken = await countLanes(tx, [isolatedJobs]);
+        const free = [...lanes].map(([name, count]) => [name, Math.max(0, count - (taken.get(name) ?? 0))]);
+        const groupConcurrency = { default: unlimited, tiers: Object.fromEntries(free) };
+        const options = { batchSize: limit, includeMetadata: true, groupConcurrency } as const;
+        return boss.fetch(limitedJobs, { ...options, db: bridge(tx, true) });
+      },
+      { settings: claimSettings },
+    );
+    return fetched?.map((job) => toFetched(job, false, lostBefore));
   }
 
   return {
@@ -76,6 +90,19 @@ export async function openQueue(
         throw error;
       }
     },
+    fetchLimited: takeLimited,
+    takeLane: (job, name, lanes) =>
+      database.transaction(
+        async (tx) => {
+          if (!(await takeLanes(tx))) return false;
+          const taken = await countLanes(tx, [isolatedJobs, limitedJobs]);
+          if ((taken.get(name) ?? 0) >= lanes) return false;
+          await giveLane(tx, job.id, name);
+          return true;
+        },
+        { settings: claimSettings },
+      ),
+    leaveLanes: (fetched) => freeLanes(database, fetched),
     fetchIsolated: async () => (await take(isolatedJobs, 1))[0],
     hasIsolated: async () => {
       const { rows } = await database.query({
@@ -113,10 +140,10 @@ export async function openQueue(
       const { rows } = await database.query<{ id: string }>({
         // pg-boss has no call that asks for many ids at once; a test holds these four columns in place.
         text: `
-          SELECT id FROM {queue}.job WHERE name IN ($1, $2, $5) AND id = ANY($3::uuid[]) AND state < 'completed'
+          SELECT id FROM {queue}.job WHERE name IN ($1, $2, $5, $6) AND id = ANY($3::uuid[]) AND state < 'completed'
           UNION ALL
           SELECT source_id FROM {queue}.job WHERE name = $4 AND state < 'completed' AND source_id = ANY($3::uuid[])`,
-        values: [jobs, isolatedJobs, jobIds, deadLetters, pausedJobs],
+        values: [jobs, isolatedJobs, jobIds, deadLetters, pausedJobs, limitedJobs],
       });
       return new Set(rows.map((row) => row.id));
     },
@@ -138,13 +165,16 @@ export async function openQueue(
   };
 }
 
-function queueOf({ isIsolated = false, pauseIds = [] }: Pick<NewJob, 'isIsolated' | 'pauseIds'>): string {
+type Destination = Pick<NewJob, 'isIsolated' | 'pauseIds'> & { lane?: string | undefined };
+
+function queueOf({ isIsolated = false, pauseIds = [], lane }: Destination): string {
   if (pauseIds.length > 0) return pausedJobs;
-  return isIsolated ? isolatedJobs : jobs;
+  if (isIsolated) return isolatedJobs;
+  return lane === undefined ? jobs : limitedJobs;
 }
 
 /** pg-boss takes the jobs of one queue at a time. Queues without any are left out. */
-function byQueue<J extends Pick<NewJob, 'isIsolated' | 'pauseIds'>>(some: readonly J[]): Map<string, J[]> {
+function byQueue<J extends Destination>(some: readonly J[]): Map<string, J[]> {
   return Map.groupBy(some, queueOf);
 }
 
@@ -160,7 +190,25 @@ function toInsert(job: NewJob) {
     data,
     ...(job.afterSeconds ? { startAfter: job.afterSeconds } : {}),
     ...(job.priority ? { priority: job.priority } : {}),
+    // pg-boss counts by the group, and finds the group's limit by its tier.
+    ...(job.lane === undefined ? {} : { group: { id: job.lane, tier: job.lane } }),
     ...(job.retryLimit === undefined ? {} : { retryLimit: job.retryLimit }),
+  };
+}
+
+function toFetched(
+  { id, retryCount, data, groupId }: JobWithMetadata<unknown>,
+  isIsolated: boolean,
+  lostBefore: number,
+): FetchedJob {
+  return {
+    id,
+    retryCount,
+    isIsolated,
+    hasUnchargedLoss: hasUnchargedLoss(data),
+    lane: isIsolated ? undefined : (groupId ?? undefined),
+    events: readEventKeys(data),
+    lostBefore,
   };
 }
 

@@ -3,7 +3,7 @@ import type { PgBoss } from 'pg-boss';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
-import { deadLetters, isolatedJobs, jobs, openBoss, pausedJobs } from './boss.ts';
+import { deadLetters, isolatedJobs, jobs, limitedJobs, openBoss, pausedJobs } from './boss.ts';
 
 export type RetryPolicy = Pick<Config, 'MAX_ATTEMPTS' | 'HEARTBEAT_SECONDS'>;
 
@@ -38,6 +38,7 @@ function queueOptions(policy: RetryPolicy): [name: string, options: object][] {
     // Each loss of an isolated job is a failure of its event, and five failures are four retries.
     [isolatedJobs, jobOptions(policy, policy.MAX_ATTEMPTS - 1)],
     [pausedJobs, jobOptions(policy, sharedRetryLimit)],
+    [limitedJobs, jobOptions(policy, sharedRetryLimit)],
   ];
 }
 

@@ -36,6 +36,8 @@ export interface NewJob {
   hasUnchargedLoss?: boolean;
   /** The events wait for the end of these pauses: no worker fetches the job. Default: none. */
   pauseIds?: readonly number[];
+  /** The events wait for a lane of the handler with this name, and run one at a time. Default: none. */
+  lane?: string;
 }
 
 /** A job whose events wait for the end of a pause. */
@@ -58,6 +60,8 @@ export interface FetchedJob {
   isIsolated: boolean;
   /** As in `NewJob`. */
   hasUnchargedLoss: boolean;
+  /** As in `NewJob`. A worker that has the job holds one lane of that handler. */
+  lane?: string | undefined;
   /** Empty where somebody else inserted the job and its data names no event. */
   events: readonly EventKey[];
   /** `Database.lostConnections` before the fetch. */
@@ -91,6 +95,17 @@ export interface Queue {
   fetch(limit: number): Promise<FetchedJob[]>;
   /** The same for one isolated job. */
   fetchIsolated(): Promise<FetchedJob | undefined>;
+  /**
+   * Takes up to `limit` jobs of handlers with `concurrency`, no more of a handler than its lanes that are free in the whole
+   * cluster. A job holds its lane until the job is completed, or lost with its worker.
+   * @param lanes the lanes of each handler by its name. Jobs of other names are taken without a limit
+   * @returns undefined: another worker counts the lanes at this moment
+   */
+  fetchLimited(lanes: ReadonlyMap<string, number>, limit: number): Promise<FetchedJob[] | undefined>;
+  /** A lane for an isolated job that was fetched. @returns false: none is free, or another worker counts them */
+  takeLane(job: FetchedJob, name: string, lanes: number): Promise<boolean>;
+  /** The jobs hold no lane any more, but stay with their worker. */
+  leaveLanes(fetched: readonly FetchedJob[]): Promise<void>;
   /** Whether an isolated job is due. Takes nothing. */
   hasIsolated(): Promise<boolean>;
   /**

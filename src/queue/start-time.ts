@@ -1,5 +1,5 @@
 // When the queue gives a waiting job to a worker, as SQL for the statements on events.
-import { isolatedJobs, jobs } from './boss.ts';
+import { isolatedJobs, jobs, limitedJobs } from './boss.ts';
 
 /**
  * SQL: the time from which on workers may fetch the job, in the past where they may already; NULL where a worker has the
@@ -8,4 +8,4 @@ import { isolatedJobs, jobs } from './boss.ts';
  */
 export const startOfWaitingJob = (jobId: string): string =>
   `(SELECT waiting.start_after FROM {queue}.job waiting
-    WHERE waiting.name IN ('${jobs}', '${isolatedJobs}') AND waiting.id = ${jobId} AND waiting.state < 'active')`;
+    WHERE waiting.name IN ('${jobs}', '${isolatedJobs}', '${limitedJobs}') AND waiting.id = ${jobId} AND waiting.state < 'active')`;

@@ -13,7 +13,9 @@ export interface VerifiedDrafts {
   provider: string;
   drafts: readonly EventDraft[];
   /** How they came in. Default: by the provider's webhook. */
-  receivedBy?: 'pull';
+  receivedBy?: 'pull' | 'quarantine';
+  /** When the request arrived, where that was long ago. Default: now. */
+  receivedAt?: Date;
   /** Stored with each event: never a signature or a credential, see `keptHeaders`. */
   headers: Record<string, string>;
   /** The bytes that the drafts were read from; their length counts against the receive queue. */
@@ -26,7 +28,7 @@ export interface VerifiedDrafts {
  */
 export function acceptDrafts(
   receiver: Pick<Receiver, 'submit'>,
-  { source, provider, drafts, headers, body, receivedBy }: VerifiedDrafts,
+  { source, provider, drafts, headers, body, receivedBy, receivedAt }: VerifiedDrafts,
 ): Promise<Receipt> {
   const tracer = activeTracer();
   const span = tracer && startReceive(tracer, source, drafts);
@@ -35,6 +37,7 @@ export function acceptDrafts(
     (draft): NewEvent => ({
       ...{ ...draft, source, provider, headers, traceparent },
       ...(receivedBy && { receivedBy }),
+      ...(receivedAt && { receivedAt }),
     }),
   );
   const submitted = receiver.submit(events, body);

@@ -1,10 +1,10 @@
 // Counts duplicates on their events' rows, beside the commits: no provider waits for a count.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import { countDuplicates, type DuplicateCount } from '../events/duplicates.ts';
 import type { NewEvent } from '../events/event.ts';
 import type { Logger } from '../logger.ts';
+import { createCountingLoop } from './counting-loop.ts';
 
 export interface DuplicateCounter {
   /** Never throws. A crash of the process loses the counts of the last moments, and no event. */
@@ -44,8 +44,6 @@ export function createDuplicateCounter({
   onConflicts,
 }: DuplicateCounterOptions): DuplicateCounter {
   const waiting = new Map<string, DuplicateCount>();
-  const closing = new AbortController();
-  let counting: Promise<void> | undefined;
 
   function put({ source, eventId, bodySha256, count }: DuplicateCount): void {
     const key = JSON.stringify([source, eventId, bodySha256.toString('base64')]);
@@ -76,22 +74,19 @@ export function createDuplicateCounter({
     }
   }
 
-  async function countAll(): Promise<void> {
-    for (let waitMs = collectMs; waiting.size > 0 && !closing.signal.aborted; ) {
-      await delay(waitMs, undefined, { signal: closing.signal }).catch(() => {}); // aborted: counted by `close`
-      if (!closing.signal.aborted) waitMs = (await countSome()) === 'all counted' ? collectMs : retryMs;
-    }
-    counting = undefined;
-  }
+  const loop = createCountingLoop({
+    hasCounts: () => waiting.size > 0,
+    collectMs,
+    write: async () => ((await countSome()) === 'all counted' ? collectMs : retryMs),
+  });
 
   return {
     add: (duplicates) => {
       for (const event of duplicates) put({ ...event, count: 1 });
-      if (waiting.size > 0) counting ??= countAll();
+      loop.wake();
     },
     close: async () => {
-      closing.abort();
-      await counting;
+      await loop.stop();
       for (let left = waiting.size; left > 0; left -= maxPerStatement) {
         // A database that is away must not keep the process from its end.
         if ((await countSome()) === 'failed') return;

@@ -1,9 +1,9 @@
 // Counts every rejection by source, slot of time and reason, in memory; every 10 s it adds the counts to rejection_counts.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Queryable } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import { addRejectionCounts, type RejectionCount, rejectionSlotMs } from '../events/rejection-counts.ts';
 import type { Logger } from '../logger.ts';
+import { createCountingLoop } from './counting-loop.ts';
 
 export interface RejectionCounter {
   /**
@@ -30,8 +30,6 @@ const maxWaiting = 10_000;
 export function createRejectionCounter(options: RejectionCounterOptions): RejectionCounter {
   const { database, log, now = () => new Date(), intervalMs = 10_000 } = options;
   const waiting = new Map<string, RejectionCount>();
-  const closing = new AbortController();
-  let writing: Promise<void> | undefined;
 
   function put(some: RejectionCount): void {
     const key = JSON.stringify([some.source, some.slotAt.getTime(), some.reason]);
@@ -54,24 +52,24 @@ export function createRejectionCounter(options: RejectionCounterOptions): Reject
     }
   }
 
-  async function writeAll(): Promise<void> {
-    while (waiting.size > 0 && !closing.signal.aborted) {
-      await delay(intervalMs, undefined, { signal: closing.signal }).catch(() => {}); // aborted: written by `close`
-      if (!closing.signal.aborted) await write();
-    }
-    writing = undefined;
-  }
+  const loop = createCountingLoop({
+    hasCounts: () => waiting.size > 0,
+    collectMs: intervalMs,
+    write: async () => {
+      await write();
+      return intervalMs;
+    },
+  });
 
   return {
     count: (source, reason) => {
       const lastAt = now();
       const slotAt = new Date(lastAt.getTime() - (lastAt.getTime() % rejectionSlotMs));
       put({ source, slotAt, reason, rejected: 1, lastAt });
-      if (!closing.signal.aborted) writing ??= writeAll();
+      loop.wake();
     },
     close: async () => {
-      closing.abort();
-      await writing;
+      await loop.stop();
       await write();
     },
   };

@@ -62,7 +62,7 @@ const remedies: Record<Diagnosis['reason'] | 'too_large', Remedy> = {
 };
 
 export function remedyFor(
-  { source: name, reason, detail }: RejectedRequest,
+  { source: name, reason, detail }: Pick<RejectedRequest, 'source' | 'reason' | 'detail'>,
   { sources, waiting }: KnownSources,
 ): string {
   const source = sources.get(name);
@@ -76,6 +76,8 @@ export function remedyFor(
 
 /** @param provider undefined: the name is known from stored events only */
 function noSecret(name: string, provider: Provider | undefined): string {
+  if (provider?.isOnlyPulled)
+    return 'the source is only pulled and has no webhooks: remove the webhook at the sender, or declare the source with the provider that signs it';
   const variable = `${variableOf(name)}_WEBHOOK_SECRET`;
   const how = !provider
     ? `${variable} and POSTBELL_SOURCES=${name}=<provider>`

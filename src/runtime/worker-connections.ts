@@ -12,7 +12,7 @@ export function workerPoolSize(config: Pick<Config, 'WORKER_CONCURRENCY'>): numb
   return config.WORKER_CONCURRENCY + spareConnections;
 }
 
-/** Connections that one worker opens at most: its pool, one that listens where there is no pooler, one for the lock of a recovery. */
+/** Connections that one worker opens at most: its pool, one that listens where there is no pooler, one for the lock of a recovery. A rehearsal has its own for as long as it runs. */
 export function connectionsOfWorker(
   config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER' | 'RECOVER_MINUTES'>,
 ): number {

@@ -6,6 +6,7 @@ import { readClaimable } from '../events/locks.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import { type FetchedJob, keyText, type Queue } from '../queue/queue.ts';
+import type { Wakeup } from './wakeup.ts';
 
 const maxPerTransaction = 500;
 /** How long to collect completions, so that one transaction covers many jobs. */
@@ -15,6 +16,8 @@ export interface CompletionsDeps {
   database: Pick<Database, 'transaction' | 'lostConnections'>;
   queue: Pick<Queue, 'complete'>;
   log: Logger;
+  /** Woken when a job has left its lane. */
+  wakeup?: Wakeup;
 }
 
 export class Completions {
@@ -22,6 +25,7 @@ export class Completions {
   readonly #waiting: FetchedJob[] = [];
   #flushing: Promise<void> | undefined;
   #isUrgent = false;
+  #freedLanes = 0;
 
   constructor(deps: CompletionsDeps) {
     this.#deps = deps;
@@ -35,6 +39,11 @@ export class Completions {
     this.#flushing ??= this.#flush();
   }
 
+  /** How many jobs with a lane have been completed. */
+  freedLanes(): number {
+    return this.#freedLanes;
+  }
+
   /** Completes at once from now on. Resolves when no job is left to be completed. */
   async drain(): Promise<void> {
     this.#isUrgent = true;
@@ -43,17 +52,26 @@ export class Completions {
 
   async #flush(): Promise<void> {
     while (this.#waiting.length > 0) {
-      if (this.#waiting.length < maxPerTransaction && !this.#isUrgent) await delay(collectMs);
+      const isDue = this.#waiting.length >= maxPerTransaction || this.#waiting.some(hasLane);
+      if (!isDue && !this.#isUrgent) await delay(collectMs);
       const some = this.#waiting.splice(0, maxPerTransaction);
       try {
         await this.#complete(some);
         await failpoint('worker.after-complete');
+        this.#noteLanes(some);
       } catch (error) {
         const fields = { error: describeError(error).text, jobs: some.length };
         this.#deps.log.warn(fields, 'jobs could not be completed; they come back');
       }
     }
     this.#flushing = undefined;
+  }
+
+  #noteLanes(completed: readonly FetchedJob[]): void {
+    const freed = completed.filter(hasLane).length;
+    if (freed === 0) return;
+    this.#freedLanes += freed;
+    this.#deps.wakeup?.wake();
   }
 
   /**
@@ -75,6 +93,10 @@ export class Completions {
         );
     });
   }
+}
+
+function hasLane({ lane }: FetchedJob): boolean {
+  return lane !== undefined;
 }
 
 async function jobsWithPendingEvents(

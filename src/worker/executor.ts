@@ -17,7 +17,7 @@ import type { JobBuffer } from './job-buffer.ts';
 import type { AttemptEnd, WorkerObserver } from './observer.ts';
 import type { Pauses } from './pauses.ts';
 import { runsOf } from './plan.ts';
-import { releaseEntries } from './release-entries.ts';
+import { releaseEntries, releaseToLanes } from './release-entries.ts';
 import { isShareable, maxSharedEvents, maxSharedMs, runShared } from './shared-transaction.ts';
 import { endAttempt } from './spans.ts';
 import type { Wakeup } from './wakeup.ts';
@@ -108,7 +108,8 @@ export class Executor {
       for (const { entry, waitMs } of probes) {
         if (!free.has(entry.key)) await this.#settleUnclaimed([entry], waitMs);
         else if (entry.unrecorded) await this.#settle(entry, entry.unrecorded);
-        else if (entry.job.isIsolated) await this.#releaseIsolated(entry);
+        else if (entry.job.isIsolated) await this.#releaseUnrun(entry, 'isolated');
+        else if (entry.job.lane !== undefined) await this.#releaseUnrun(entry, 'limited');
         else buffer.putBack([entry]);
       }
     } catch (error) {
@@ -143,9 +144,12 @@ export class Executor {
 
   /** Takes more events from the buffer, which run together with the first. */
   #othersFor(first: Entry): Entry[] {
+    const handler = batchHandlerOf(first);
+    // A lane runs one event, or one batch, at a time.
+    if (first.job.lane !== undefined)
+      return handler ? this.#options.buffer.takeLane(first, maxBatchEvents - 1) : [];
     if (first.plan.kind === 'ignore')
       return this.#take(({ plan }) => plan.kind === 'ignore', maxIgnoredTogether - 1);
-    const handler = batchHandlerOf(first);
     if (handler) return this.#take((entry) => batchHandlerOf(entry) === handler, maxBatchEvents - 1);
     return isShareable(first) ? this.#take(isShareable, this.#roomToShare(first) - 1) : [];
   }
@@ -270,11 +274,14 @@ export class Executor {
     }
   }
 
-  /** Others run by now: the event gets another isolated job. */
-  async #releaseIsolated(entry: Entry): Promise<void> {
+  /** Others run by now, or hold its lane: the event gets another job of its kind. */
+  async #releaseUnrun(entry: Entry, reason: 'isolated' | 'limited'): Promise<void> {
     const { attempts, buffer } = this.#options;
     const deps = { ...this.#options, log: attempts.log };
-    const locked = await releaseEntries([entry], 'isolated', deps);
+    const locked =
+      reason === 'isolated'
+        ? await releaseEntries([entry], reason, deps)
+        : await releaseToLanes([entry], deps);
     if (locked.length > 0) buffer.waitForLock(entry, performance.now());
   }
 

@@ -13,6 +13,7 @@ import type { Executor } from './executor.ts';
 import { type FailureDeps, nextDelaySeconds } from './failure.ts';
 import type { Entry } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
+import type { Lanes } from './lanes.ts';
 import type { WorkerObserver } from './observer.ts';
 import type { Pauses } from './pauses.ts';
 import { releaseEntries, releaseToPause } from './release-entries.ts';
@@ -29,6 +30,7 @@ export interface FetchLoopOptions {
   completions: Completions;
   executor: Executor;
   pauses: Pauses;
+  lanes: Lanes;
   wakeup: Wakeup;
   concurrency: number;
   /** Longest wait of an idle worker. */
@@ -72,13 +74,13 @@ export class FetchLoop {
 
   /** Ends when `stopping` is aborted. Never rejects. */
   async run(): Promise<void> {
-    const { log, wakeup, pollMs, stopping } = this.#options;
+    const { log, wakeup, lanes, pollMs, stopping } = this.#options;
     let failures = 0;
     while (!stopping.aborted) {
       try {
         const isDone = await this.#turn();
         failures = 0;
-        if (isDone && !stopping.aborted) await wakeup.wait(pollMs);
+        if (isDone && !stopping.aborted) await wakeup.wait(Math.min(pollMs, lanes.dueInMs()));
       } catch (error) {
         failures++;
         log.error({ error: describeError(error).text }, 'jobs could not be fetched; trying again');
@@ -99,15 +101,26 @@ export class FetchLoop {
       if (await this.#becomesIdle()) await this.#runIsolated();
       return false;
     }
+    const hasLanes = await this.#takeLanes();
     const room = this.#room();
-    if (room === 0) return true;
+    if (room === 0) return !hasLanes;
     const limit = Math.min(maxJobsPerFetch, floorPowerOfTwo(room / this.#eventsPerJob));
     const jobs = await this.#options.queue.fetch(limit);
     this.#options.observer?.fetched(jobs.length);
     this.#isOrdinaryTurn = false;
     if (jobs.length > 0) await this.#take(jobs);
     // A short fetch means that nothing is left.
-    return jobs.length < limit && !(this.#hasIsolated && !this.#isPaused());
+    return jobs.length < limit && !hasLanes && !(this.#hasIsolated && !this.#isPaused());
+  }
+
+  /** @returns whether jobs were fetched: there may be more */
+  async #takeLanes(): Promise<boolean> {
+    const { buffer, executor, lanes, concurrency, observer } = this.#options;
+    const jobs = await lanes.fetch(concurrency - executor.busySlots() - buffer.readyLanes());
+    if (jobs.length === 0) return false;
+    observer?.fetched(jobs.length);
+    await this.#start(jobs);
+    return true;
   }
 
   /** The worker may hold events whose rows are locked: their handlers do not run. */
@@ -118,8 +131,9 @@ export class FetchLoop {
 
   /** Waits for the fetched events; not for long, since a handler may take minutes and other events wait meanwhile. */
   async #becomesIdle(): Promise<boolean> {
-    const { wakeup, stopping } = this.#options;
+    const { buffer, lanes, wakeup, stopping } = this.#options;
     const deadlineMs = performance.now() + maxDrainMs;
+    await lanes.release(buffer.takeWaiting());
     while (!this.#isIdle() && !stopping.aborted) {
       const leftMs = deadlineMs - performance.now();
       if (leftMs <= 0) {
@@ -145,13 +159,20 @@ export class FetchLoop {
   }
 
   async #take(jobs: readonly FetchedJob[]): Promise<void> {
+    const fresh = jobs.filter(({ retryCount }) => retryCount === 0);
+    if (fresh.length > 0) {
+      const perJob = fresh.reduce((sum, { events }) => sum + events.length, 0) / fresh.length;
+      this.#eventsPerJob = Math.max(1, (this.#eventsPerJob + perJob) / 2);
+    }
+    await this.#start(jobs);
+  }
+
+  async #start(jobs: readonly FetchedJob[]): Promise<void> {
     const { buffer, executor } = this.#options;
     for (const job of jobs.filter(({ retryCount }) => retryCount > 0)) await this.#split(job);
     const fresh = jobs.filter(({ retryCount }) => retryCount === 0);
     if (fresh.length === 0) return;
     await this.#admit(fresh);
-    const perJob = fresh.reduce((sum, { events }) => sum + events.length, 0) / fresh.length;
-    this.#eventsPerJob = Math.max(1, (this.#eventsPerJob + perJob) / 2);
     executor.pump();
     await this.releasePaused();
     await this.releaseLate();
@@ -159,11 +180,15 @@ export class FetchLoop {
   }
 
   async #admit(jobs: readonly FetchedJob[]): Promise<void> {
-    const { buffer, completions, database, handlers, watchdog } = this.#options;
+    const { buffer, completions, database, handlers, lanes, watchdog } = this.#options;
+    let isRefused = false;
     for (const [job, entries] of await readEntries(database, jobs, handlers(), watchdog)) {
+      if (job.isIsolated && entries[0]) isRefused = !(await lanes.admitsIsolated(entries[0]));
       if (entries.length === 0) completions.add(job);
       else buffer.hold(job, entries);
     }
+    // At once, before anything can start them. An isolated job comes alone.
+    await lanes.release(buffer.takeOut((entry) => isRefused || lanes.isWithoutLane(entry)));
   }
 
   /** A shared job that was lost: any of its events may have ended the process. */
@@ -236,7 +261,7 @@ export class FetchLoop {
   async releasePaused(): Promise<void> {
     const { buffer, executor, pauses } = this.#options;
     const isPaused = ({ event }: Entry) => pauses.holds(event);
-    if (pauses.holdsNone() || !buffer.hasReady(isPaused)) return;
+    if (pauses.holdsNone() || !buffer.hasUnstarted(isPaused)) return;
     // Events must not be left to a pause that has ended since.
     await pauses.read();
     const locked = await releaseToPause(buffer.takeOut(isPaused), pauses.idsFor, this.#options);

@@ -26,19 +26,28 @@ export class JobBuffer {
   #ready: Entry[] = [];
   #locked: LockedEntry[] = [];
   readonly #running = new Set<string>();
+  /** Of each job that holds a lane: entries that wait for the one before them. */
+  readonly #lanes = new Map<string, Entry[]>();
 
   /** From now on the heartbeat keeps the job. @param entries its events that are to be run, at least one */
   hold(job: FetchedJob, entries: readonly Entry[]): void {
     this.#jobs.set(fetchText(job), { job, open: entries.length });
-    this.#ready.push(...entries);
+    if (job.lane === undefined) return void this.#ready.push(...entries);
+    const [first, ...others] = entries;
+    // Ahead of all others: its lane must not stand idle.
+    this.#ready.unshift(first!);
+    this.#lanes.set(fetchText(job), others);
   }
 
   /** @returns the job, if the entry was its last */
   leave(entry: Entry): FetchedJob | undefined {
     this.#running.delete(entry.key);
     const held = this.#jobs.get(fetchText(entry.job));
+    const next = this.#lanes.get(fetchText(entry.job))?.shift();
+    if (next) this.#ready.unshift(next);
     if (!held || --held.open > 0) return undefined;
     this.#jobs.delete(fetchText(entry.job));
+    this.#lanes.delete(fetchText(entry.job));
     return held.job;
   }
 
@@ -46,6 +55,7 @@ export class JobBuffer {
   abandon(entry: Entry): void {
     this.#running.delete(entry.key);
     this.#jobs.delete(fetchText(entry.job));
+    this.#lanes.delete(fetchText(entry.job));
   }
 
   jobs(): FetchedJob[] {
@@ -54,6 +64,12 @@ export class JobBuffer {
 
   readyCount(): number {
     return this.#ready.length;
+  }
+
+  /** Ready entries whose jobs hold a lane. */
+  readyLanes(): number {
+    if (this.#lanes.size === 0) return 0;
+    return this.#ready.filter(({ job }) => job.lane !== undefined).length;
   }
 
   /** The oldest ready entries that fit, at most `most`; they are running from now on. */
@@ -72,6 +88,31 @@ export class JobBuffer {
     return taken;
   }
 
+  /** The entries behind this one in its lane, at most `most`; they run together with it from now on. */
+  takeLane({ job }: Entry, most: number): Entry[] {
+    const taken = this.#lanes.get(fetchText(job))?.splice(0, most) ?? [];
+    for (const { key } of taken) this.#running.add(key);
+    return taken;
+  }
+
+  /** Takes the entries that wait in lanes out, to be released. @param isOf chooses the lanes; default: all */
+  takeWaiting(isOf: (job: FetchedJob) => boolean = () => true): Entry[] {
+    return [...this.#lanes.values()].flatMap((waiting) =>
+      waiting[0] && isOf(waiting[0].job) ? waiting.splice(0) : [],
+    );
+  }
+
+  /** The jobs that hold a lane for an entry whose row is locked. */
+  lockedLanes(): FetchedJob[] {
+    const jobs = this.#locked.map(({ entry }) => entry.job);
+    return [...new Set(jobs)].filter((job) => this.#lanes.has(fetchText(job)));
+  }
+
+  /** The lane of the job is another's: no entry waits in it any more. */
+  leaveLane(job: FetchedJob): void {
+    this.#lanes.delete(fetchText(job));
+  }
+
   /** Back to the front: no handler of theirs has started. */
   putBack(entries: readonly Entry[]): void {
     for (const { key } of entries) this.#running.delete(key);
@@ -83,16 +124,19 @@ export class JobBuffer {
     return this.#ready.splice(keep);
   }
 
-  /** Takes the ready entries that fit out, to be released. */
+  /** Takes the entries that fit and do not run out, to be released. */
   takeOut(fits: (entry: Entry) => boolean): Entry[] {
-    const taken = this.#ready.filter(fits);
-    if (taken.length > 0) this.#ready = this.#ready.filter((entry) => !fits(entry));
-    return taken;
+    const lists = [this.#ready, ...this.#lanes.values()];
+    return lists.flatMap((list) => {
+      const taken = list.filter(fits);
+      if (taken.length > 0) list.splice(0, list.length, ...list.filter((entry) => !fits(entry)));
+      return taken;
+    });
   }
 
-  /** Whether a ready entry fits. */
-  hasReady(fits: (entry: Entry) => boolean): boolean {
-    return this.#ready.some(fits);
+  /** Whether an entry fits that does not run. */
+  hasUnstarted(fits: (entry: Entry) => boolean): boolean {
+    return this.#ready.some(fits) || [...this.#lanes.values()].some((waiting) => waiting.some(fits));
   }
 
   /** The row is locked: looked at again after 2 s, then after twice as long, at most 10 s. */
@@ -111,7 +155,11 @@ export class JobBuffer {
 
   /** Everything that is not running. */
   takeAll(): Entry[] {
-    return [...this.#ready.splice(0), ...this.#locked.splice(0).map(({ entry }) => entry)];
+    return [
+      ...this.#ready.splice(0),
+      ...this.takeWaiting(),
+      ...this.#locked.splice(0).map(({ entry }) => entry),
+    ];
   }
 }
 

@@ -7,7 +7,7 @@ export type AttemptEnd = 'processed' | 'ignored' | 'failed' | 'dead' | 'deferred
 /**
  * Why events left their job uncharged. `late`: they would have started too late here; `stopping`: the worker stops;
  * `interrupted`: their handler ran while it stopped; `entity_busy`: another event of their entity ran; `isolated`: others
- * ran beside an event that has to run alone; `lost`: their job was lost with its worker, they run alone next; `paused`: they wait
+ * ran beside an event that has to run alone; `limited`: they wait for a lane of their handler with `concurrency`; `lost`: their job was lost with its worker, they run alone next; `paused`: they wait
  * for the end of a pause.
  */
 export type ReleaseReason =
@@ -16,6 +16,7 @@ export type ReleaseReason =
   | 'interrupted'
   | 'entity_busy'
   | 'isolated'
+  | 'limited'
   | 'lost'
   | 'paused';
 

@@ -13,16 +13,35 @@ export interface PlannedRun {
   entity: string | null;
 }
 
+/** The handler of the event that has `concurrency`. */
+export interface HandlerLimit {
+  /** Its name. */
+  lane: string;
+  /** Its `concurrency`. */
+  lanes: number;
+}
+
 export type Plan =
-  | { kind: 'run'; runs: readonly PlannedRun[] }
+  | { kind: 'run'; runs: readonly PlannedRun[]; limit?: HandlerLimit | undefined }
   /** A schema is asynchronous: the attempt awaits `validate` within its time limit, before its transaction is open. */
-  | { kind: 'unvalidated'; validate: () => Promise<readonly PlannedRun[]> }
+  | { kind: 'unvalidated'; validate: () => Promise<readonly PlannedRun[]>; limit?: HandlerLimit | undefined }
   | { kind: 'ignore'; reason: string }
   | { kind: 'reject'; error: unknown };
 
 /** The runs of a plan; none if the event is ignored or rejected, or its payload is not validated yet. */
 export function runsOf(plan: Plan): readonly PlannedRun[] {
   return plan.kind === 'run' ? plan.runs : [];
+}
+
+/** The lane without which no handler of the event may start. */
+export function limitOf(plan: Plan): HandlerLimit | undefined {
+  return plan.kind === 'run' || plan.kind === 'unvalidated' ? plan.limit : undefined;
+}
+
+/** The lanes of each handler with `concurrency`, by its name. */
+export function lanesOf(handlers: readonly Handler[]): Map<string, number> {
+  const limits = handlers.flatMap((handler) => limitOfHandler(handler) ?? []);
+  return new Map(limits.map(({ lane, lanes }) => [lane, lanes]));
 }
 
 const maxEntityLength = 255;
@@ -53,8 +72,10 @@ export function planEvent(handlers: readonly Handler[], event: StoredEvent): Pla
       const valid = payloads[index];
       return { handler, handlerEvent, payload: valid, entity: entityOf(handler, valid, handlerEvent) };
     });
+  const limit = matching.map(limitOfHandler).find((one) => one !== undefined);
   const unvalidated: Plan = {
     kind: 'unvalidated',
+    limit,
     validate: async () => planRuns(await Promise.all(readPayloads())),
   };
   if (matching.some((handler) => handler.payload && isAsynchronous(handler.payload))) return unvalidated;
@@ -62,10 +83,14 @@ export function planEvent(handlers: readonly Handler[], event: StoredEvent): Pla
     const payloads = readPayloads();
     // Seen for the first time: this answer is dropped, since the schema may not run before the attempt.
     if (payloads.some((valid) => valid instanceof Promise)) return unvalidated;
-    return { kind: 'run', runs: planRuns(payloads) };
+    return { kind: 'run', runs: planRuns(payloads), limit };
   } catch (error) {
     return { kind: 'reject', error };
   }
+}
+
+function limitOfHandler({ name, concurrency }: Handler): HandlerLimit | undefined {
+  return name === undefined || concurrency === undefined ? undefined : { lane: name, lanes: concurrency };
 }
 
 /** What jsonb could not hold may still be JSON: a NUL, a lone surrogate. */

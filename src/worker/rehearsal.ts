@@ -1,4 +1,5 @@
 // Runs the handlers of a stored event as an attempt would, counts the rows that they change, and rolls everything back.
+import type { Config } from '../config.ts';
 import { type Database, type Queryable, statementError, type Transaction } from '../database/database.ts';
 import { describeError, type ErrorText } from '../errors.ts';
 import type { StoredEvent } from '../events/event.ts';
@@ -10,6 +11,7 @@ import { decide, type FailureLimits } from './failure.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import type { Entry } from './job.ts';
 import { planEvent } from './plan.ts';
+import { type RehearsedStatement, StatementRecorder } from './statement-recorder.ts';
 import { Timings } from './timings.ts';
 
 /** Rows of a table that the handlers, their triggers and foreign keys wrote, also in savepoints that were rolled back. */
@@ -31,6 +33,10 @@ export interface Rehearsal {
   error: ErrorText | undefined;
   /** Empty unless `processed`. */
   tables: TableChange[];
+  /** The handlers' statements in their order, also those before a failure; at most 100. */
+  statements: RehearsedStatement[];
+  /** Statements beyond these. */
+  furtherStatements: number;
   durationMs: number;
 }
 
@@ -40,7 +46,18 @@ export interface RehearsalDeps extends FailureLimits {
   /** As HANDLER_TIMEOUT_SECONDS, in ms. */
   timeoutMs: number;
   log: Logger;
+  /** Aborted when the handlers are interrupted; default: never. */
+  signal?: AbortSignal;
 }
+
+export const limitsOf = (
+  config: Pick<Config, 'MAX_ATTEMPTS' | 'MAX_DEFERRALS' | 'RETRY_DELAY_SECONDS' | 'RETRY_DELAY_MAX_SECONDS'>,
+): FailureLimits => ({
+  maxAttempts: config.MAX_ATTEMPTS,
+  maxDeferrals: config.MAX_DEFERRALS,
+  retryDelaySeconds: config.RETRY_DELAY_SECONDS,
+  retryDelayMaxSeconds: config.RETRY_DELAY_MAX_SECONDS,
+});
 
 /**
  * The event's row and its job are not touched: a worker may run the event at the same time. Only what handlers do with `tx`
@@ -51,6 +68,7 @@ export async function rehearse(stored: StoredEvent, deps: RehearsalDeps): Promis
   const event = { ...stored, failures: 0, deferrals: 0 };
   const plan = planEvent(deps.handlers, event);
   if (plan.kind === 'ignore') return ended('ignored', 0, { reason: plan.reason });
+  const recorder = new StatementRecorder();
   const job = {
     id: '',
     retryCount: 0,
@@ -64,9 +82,9 @@ export async function rehearse(stored: StoredEvent, deps: RehearsalDeps): Promis
   const spentMs = () => performance.now() - beganAtMs;
   try {
     if (plan.kind === 'reject') throw plan.error;
-    const tables = await runAndRollBack(entry, deps);
+    const tables = await runAndRollBack(entry, deps, recorder);
     return tables
-      ? ended('processed', spentMs(), { tables })
+      ? ended('processed', spentMs(), { tables, ...recorder.recorded() })
       : ended('ignored', spentMs(), { reason: 'stale' });
   } catch (error) {
     const { outcome } = decide(entry, { error, startedAt }, deps);
@@ -75,6 +93,7 @@ export async function rehearse(stored: StoredEvent, deps: RehearsalDeps): Promis
       isFinal: outcome.isDead === true,
       reason: outcome.reason,
       error: describeError(statementError(error)),
+      ...recorder.recorded(),
     });
   }
 }
@@ -86,19 +105,25 @@ const ended = (outcome: Rehearsal['outcome'], durationMs: number, rest: Partial<
   reason: undefined,
   error: undefined,
   tables: [],
+  statements: [],
+  furtherStatements: 0,
   ...rest,
 });
 
 /** @returns undefined if a newer event of its entity was applied. @throws as the attempt does */
-async function runAndRollBack(entry: Entry, deps: RehearsalDeps): Promise<TableChange[] | undefined> {
-  const { signal } = new AbortController(); // nobody stops this worker
+async function runAndRollBack(
+  entry: Entry,
+  deps: RehearsalDeps,
+  recorder: StatementRecorder,
+): Promise<TableChange[] | undefined> {
+  const { signal = new AbortController().signal } = deps;
   const attempt = { ...deps, timings: new Timings(), stopping: signal, signal };
   const runs = await validatedRuns(entry.plan, attempt);
   let guarded: GuardedTransaction | undefined;
   let result: { tables: TableChange[] | undefined } | undefined;
   const work = async (tx: Transaction) => {
     const due = await takeEntities(tx, entry.event, runs);
-    guarded = guardTransaction(tx, deps.log);
+    guarded = guardTransaction(recorder.listenTo(tx), deps.log);
     if (due.length > 0) await runHandlers(tx, guarded, entry, due, attempt);
     // Constraints that are deferred to COMMIT fail here.
     await tx.query('SET CONSTRAINTS ALL IMMEDIATE');

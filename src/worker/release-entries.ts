@@ -4,11 +4,13 @@ import type { StoredEvent } from '../events/event.ts';
 import { type Release, releaseEvents } from '../events/release.ts';
 import type { Logger } from '../logger.ts';
 import { keyText, maxEventsPerJob, newJobId } from '../queue/queue.ts';
+import { batchHandlerOf } from './batch.ts';
 import type { Completions } from './completions.ts';
 import type { FailureDeps } from './failure.ts';
 import { type Entry, isolationOf } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
 import type { ReleaseReason, WorkerObserver } from './observer.ts';
+import { limitOf } from './plan.ts';
 
 export interface ReleaseEntriesDeps {
   buffer: JobBuffer;
@@ -51,15 +53,52 @@ export function releaseToPause(
   const groups = Map.groupBy(entries, ({ job, event }) =>
     job.isIsolated ? job.id : pauseIdsOf(event).join(),
   );
+  const releases = [...groups.values()].flatMap((group) =>
+    together(group, maxEventsPerJob, ({ job, event }) => ({
+      pauseIds: pauseIdsOf(event),
+      ...isolationOf(job),
+    })),
+  );
+  return release(entries, releases, 'paused', deps);
+}
+
+/** No lane was free for an isolated event: its job comes back then. */
+const isolatedWaitSeconds = 1;
+
+/**
+ * Moves the events of handlers with `concurrency` to jobs that wait for a lane. An isolated event stays alone, and is isolated
+ * again.
+ * @returns as `releaseEntries`
+ */
+export function releaseToLanes(entries: readonly Entry[], deps: ReleaseEntriesDeps): Promise<Entry[]> {
+  const groups = Map.groupBy(entries, ({ job, plan }) =>
+    job.isIsolated ? job.id : (limitOf(plan)?.lane ?? ''),
+  );
   const releases = [...groups.values()].flatMap((group) => {
-    let jobId = '';
-    return group.map(({ job, event }, index): Release => {
-      if (index % maxEventsPerJob === 0) jobId = newJobId();
-      const to = { jobId, pauseIds: pauseIdsOf(event), ...isolationOf(job) };
-      return { events: [event], fromJobId: job.id, to };
+    // Equal parts for the lanes; a batch is as large as its job.
+    const parts = group.every(batchHandlerOf) ? 1 : (limitOf(group[0]!.plan)?.lanes ?? 1);
+    const perJob = Math.min(maxEventsPerJob, Math.ceil(group.length / parts));
+    return together(group, perJob, ({ job, plan }) => {
+      const lane = limitOf(plan)?.lane;
+      if (job.isIsolated) return { afterSeconds: isolatedWaitSeconds, ...isolationOf(job) };
+      // Without its handler's limit, after the handlers were loaded again, it is an event as others.
+      return lane === undefined ? { priority: 1 } : { lane };
     });
   });
-  return release(entries, releases, 'paused', deps);
+  return release(entries, releases, 'limited', deps);
+}
+
+/** The events in new jobs of `perJob` events each, whatever their old jobs. */
+function together(
+  entries: readonly Entry[],
+  perJob: number,
+  toOf: (entry: Entry) => Exclude<Release['to'], 'failed'>,
+): Release[] {
+  let jobId = '';
+  return entries.map((entry, index) => {
+    if (index % perJob === 0) jobId = newJobId();
+    return { events: [entry.event], fromJobId: entry.job.id, to: { jobId, ...toOf(entry) } };
+  });
 }
 
 async function release(

@@ -11,6 +11,7 @@ import { Executor } from './executor.ts';
 import { CrashError, type FailureDeps, InterruptedError } from './failure.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { JobBuffer } from './job-buffer.ts';
+import { Lanes } from './lanes.ts';
 import type { WorkerObserver } from './observer.ts';
 import { Pauses } from './pauses.ts';
 import { Timings } from './timings.ts';
@@ -59,7 +60,7 @@ export function startWorker(options: WorkerOptions): Worker {
   const interrupting = new AbortController();
   const wakeup = new Wakeup();
   const buffer = new JobBuffer();
-  const completions = new Completions(options);
+  const completions = new Completions({ ...options, wakeup });
   const attempts = {
     ...options,
     timings: new Timings(),
@@ -69,7 +70,8 @@ export function startWorker(options: WorkerOptions): Worker {
   const pauses = new Pauses(database, options.handlers);
   const shared = { ...options, failures: options, buffer, completions, pauses, wakeup };
   const executor = new Executor({ ...shared, attempts, watchdog: options.watchdog });
-  const fetchLoop = new FetchLoop({ ...shared, executor, stopping: stopping.signal });
+  const lanes = new Lanes(shared);
+  const fetchLoop = new FetchLoop({ ...shared, executor, lanes, stopping: stopping.signal });
 
   const beat = createTask('the heartbeat failed; trying again', log, async () => {
     const ended = await database.endDeadTransactions();
@@ -83,6 +85,7 @@ export function startWorker(options: WorkerOptions): Worker {
     await fetchLoop.releasePaused();
     await fetchLoop.releaseLate();
     await executor.probeLocked();
+    await lanes.freeLocked();
   });
   const readPauses = async () => {
     if (stopping.signal.aborted) return;
@@ -99,7 +102,10 @@ export function startWorker(options: WorkerOptions): Worker {
   const looping = fetchLoop.run();
 
   return {
-    wake: () => wakeup.wake(),
+    wake: () => {
+      lanes.noteNews();
+      wakeup.wake();
+    },
     // Also while another read is under way: it may have seen the pauses before the change.
     readPauses: createTask(pausesUnread, log, readPauses, true),
     held: () => ({ jobs: buffer.jobs().length, busySlots: executor.busySlots() }),

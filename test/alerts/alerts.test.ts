@@ -1,5 +1,6 @@
 // Alerts on a real database: which signals raise which alert, what the endpoint gets, and `postbell alerts`.
 import { createHmac, randomBytes } from 'node:crypto';
+import { userInfo } from 'node:os';
 import t from 'tap';
 import { evaluateAlerts } from '../../src/alerts/evaluate.ts';
 import { sendMessages } from '../../src/alerts/send.ts';
@@ -41,7 +42,14 @@ const live = (kind: string, secondsAgo: number, stopped = false) =>
   );
 
 const evaluate = (options = {}) =>
-  evaluateAlerts({ database, lateSeconds: 900, sizeLimitBytes: undefined, isTold: true, ...options });
+  evaluateAlerts({
+    database,
+    lateSeconds: 900,
+    sizeLimitBytes: undefined,
+    schedule: { sources: [], everyMs: 0 },
+    isTold: true,
+    ...options,
+  });
 const send = (options = {}) => sendMessages({ database, log, target: { ...target, ...options } }, never);
 const open = async () =>
   (
@@ -344,6 +352,11 @@ t.test('postbell alerts', async (t) => {
     stdout: '1 alert acknowledged by ada: no reminder comes until it is resolved\n',
   });
   t.match(await cli.inside(['alerts']), { stdout: / ada / });
+  await sql('UPDATE alerts SET acknowledged_at = NULL, acknowledged_by = NULL');
+  t.match(await cli.inside(['alerts', 'ack'], { env: { USER: 'mallory' } }), {
+    stdout: `1 alert acknowledged by ${userInfo().username}: no reminder comes until it is resolved\n`,
+  });
+  await sql(`UPDATE alerts SET acknowledged_by = 'ada'`);
   await evaluate();
   t.match(
     await sql('SELECT acknowledged_by FROM alerts'),
@@ -351,6 +364,31 @@ t.test('postbell alerts', async (t) => {
     'a later look keeps it',
   );
   t.match(await cli.inside(['alerts', 'tset']), { code: 1, stderr: /did you mean test/ });
+});
+
+t.test('postbell alerts names the sources that are not watched for silence', async (t) => {
+  const env = {
+    SHOPIFY_WEBHOOK_SECRET: 'hush-0123456789',
+    SLACK_WEBHOOK_SECRET: '0123456789abcdef'.repeat(2),
+  };
+  await recordArrivals('github', 20, 0);
+  await recordArrivals('shopify', 5, 0);
+  await recordArrivals('stripe', 20, 478);
+  await sql(`UPDATE hourly_counts SET received = 1, processed = 1 WHERE source = 'stripe'`);
+  const { stdout } = await cli.inside(['alerts'], { env });
+  t.match(
+    stdout,
+    /\nnot watched for silence: shopify \(new, until 20\d\d-.*Z\), slack \(nothing in 28 days\), stripe \(too rare\)\n$/,
+  );
+  const [document] = (await cli.inside(['alerts', '--json'], { env })).documents();
+  t.match(document!.notWatchedForSilence, [
+    { source: 'shopify', reason: 'new', until: /^20\d\d-/ },
+    { source: 'slack', reason: 'none' },
+    { source: 'stripe', reason: 'rare' },
+  ]);
+  await sql('DELETE FROM hourly_counts');
+  await recordArrivals('github', 20, 0);
+  t.notMatch((await cli.inside(['alerts'])).stdout, /not watched/);
 });
 
 t.test('postbell alerts test', async (t) => {

@@ -83,10 +83,10 @@ for (const [title, { rate, burst = 1, latestMinutes }] of Object.entries(sources
 t.test('too little is known', async (t) => {
   const busy = () => 60;
   const minute = 6 * minutesOfDay;
-  t.same(judgeSilence([], at(0)), { kind: 'not watched', reason: 'new' });
+  t.same(judgeSilence([], at(0)), { kind: 'not watched', reason: 'none' });
   t.same(
     judgeSilence(record(busy, 1), at(minute)),
-    { kind: 'not watched', reason: 'new' },
+    { kind: 'not watched', reason: 'new', until: at(7 * minutesOfDay) },
     'never before seven days',
   );
   const rare = record(() => 5 / 168, 28);

@@ -74,7 +74,7 @@ export interface Stage {
 
 /**
  * Background work of web: the one sampled row a second, the counts of rejections every 10 s, signs of life, pg-boss's own clock, the
- * figures for whoever reads the metrics (as this stage does), and statements that follow an earlier accepted delivery: workers
+ * look for captures, the figures for whoever reads the metrics (as this stage does), and statements that follow an earlier accepted delivery: workers
  * are woken, duplicates are counted.
  */
 const notOfTraffic = new RegExp(
@@ -85,7 +85,7 @@ const notOfTraffic = new RegExp(
       '^(BEGIN|SET LOCAL|COMMIT)',
       'WITH RECURSIVE stored',
       '\\) (oldest|newest)\\s',
-      'FROM "public"\\.alerts',
+      'FROM "public"\\.(alerts|captures)',
     ],
   ].join('|'),
 );

@@ -26,6 +26,7 @@ const paths: Record<string, string> = {
   replay: '/ops/replay?status=FAILED&source=stripe&topic=charge.refunded',
   'replay-processed': '/ops/replay?status=PROCESSED&source=slack',
   rejections: '/ops/rejections',
+  requests: '/ops/requests',
   actions: '/ops/actions',
   action: '/ops/action?id=4',
   missing: '/ops/none',

@@ -22,6 +22,7 @@ const lists = [
   '/ops/events?status=FAILED',
   '/ops/dead-letters',
   '/ops/rejections',
+  '/ops/requests',
   '/ops/actions',
   '/ops/action?id=1',
   '/ops/action?id=201',

@@ -11,7 +11,7 @@ import { newEvent, openInboxOn, storeEvents } from '../support/inbox.ts';
 import { plainEnvironment } from '../support/processes.ts';
 
 const verbs =
-  'init web worker ops start dev demo migrate status alerts events show replay rehearse pause resume send forward doctor setup providers keys'.split(
+  'init web worker ops start dev demo migrate status alerts events show replay recover quarantine rehearse pause resume capture erase send forward doctor setup providers keys'.split(
     ' ',
   );
 const unreachable = 'postgres://ada:sesame-open@127.0.0.1:1/shop';

@@ -41,7 +41,7 @@ t.test('counts, recovers, and says what was there', async (t) => {
 
 t.test('a missing or wrong setting is named with its remedy', async (t) => {
   const tries: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
-    [['stripes'], {}, /there is no source stripes/],
+    [['stripes'], {}, /there is no source "stripes"; did you mean stripe\?/],
     [['slack'], {}, /has no list of events/],
     [['workos'], {}, /set WORKOS_API_KEY: API key of the environment/],
     [['github'], { GITHUB_API_KEY: 'x' }, /GITHUB_API_PATH is missing; set it to repos\/OWNER/],
@@ -72,6 +72,70 @@ t.test('doctor tries the key; without RECOVER_MINUTES a bad key is no failure of
   t.match(bad, { status: 'warn', message: /not accepted/ });
   t.notOk(bad!.needsPerson);
   t.match((await checks({ STRIPE_API_KEY: 'rk_wrong', RECOVER_MINUTES: '60' }))[0], { needsPerson: true });
+});
+
+/** A source that is only pulled: no secret, no endpoint. */
+const erp = {
+  POSTBELL_SOURCES: 'erp=pulled',
+  ERP_API_KEY: testKey,
+  ERP_API_URL: api.url,
+  ERP_API_PATH: '/v1/events',
+  ERP_API_ITEMS: 'data',
+};
+
+t.test('a pulled source: recover, doctor and show', async (t) => {
+  t.match(await cli.inside(['recover', 'erp'], { env: erp }), {
+    code: 0,
+    stdout: /\nrecovered 3, already there 0\n$/,
+  });
+  t.match(await cli.inside(['status'], { env: erp }), {
+    stdout: /\nrecover erp: .*Z, recovered 3, already there 0\n/,
+  });
+  const [document] = (await cli.inside(['doctor', 'erp', '--json'], { env: erp })).documents();
+  const checks = document!.checks as Record<string, unknown>[];
+  t.match(
+    checks.find(({ check }) => check === 'source erp'),
+    { status: 'ok', message: /is only pulled: it needs no secret/ },
+  );
+  t.match(
+    checks.filter(({ check }) => check === 'recover erp'),
+    [{ status: 'ok' }, { status: 'warn', message: /nothing comes in by itself/ }],
+  );
+  t.notOk(checks.some(({ check, status }) => check === 'sources' && status === 'fail'));
+  t.match(await cli.inside(['send', 'erp', 'x'], { env: erp }), {
+    stderr: /is only pulled and takes no delivery/,
+  });
+  const { stdout } = await cli.inside(['providers', 'pulled']);
+  t.match(stdout, /^variables +.*<SOURCE>_API_CURSOR/m);
+  t.notMatch(stdout, /WEBHOOK_SECRET/);
+});
+
+t.test('a pulled source: every wrong or missing variable at once, at every start', async (t) => {
+  const wrong = {
+    POSTBELL_SOURCES: 'erp=pulled',
+    ERP_WEBHOOK_SECRET: 'whsec_0123456789abcdef',
+    ERP_API_KEY: '',
+    ERP_API_URL: '',
+    ERP_API_ID: 'no,',
+    ERP_API_SINCE_PARAM: 'a b',
+    ERP_API_SINCE_UNIT: 'days',
+    ERP_API_CURSOR: 'next',
+  };
+  for (const args of [['recover', 'erp'], ['worker'], ['web']]) {
+    const { code, stderr } = await cli.inside(args, { env: wrong });
+    t.not(code, 0);
+    for (const problem of [
+      /ERP_WEBHOOK_SECRET belongs to a source that is only pulled/,
+      /ERP_API_KEY is missing; set it to the key of the API, sent in the header authorization/,
+      /ERP_API_URL is missing; set the API's address/,
+      /ERP_API_PATH is missing; set the path of the list/,
+      /ERP_API_ID must be the path of a value/,
+      /ERP_API_SINCE_PARAM must be the name of a query parameter/,
+      /ERP_API_CURSOR must be body:<path> of the answer or last:<path>/,
+      /ERP_API_CURSOR_PARAM is missing; name the query parameter/,
+    ])
+      t.match(stderr, problem);
+  }
 });
 
 t.test('the key is nowhere in the database', async (t) => {

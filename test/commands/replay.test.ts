@@ -294,7 +294,7 @@ t.test(
     t.match(await rehearse('evt_processed', '--yes'), {
       code: 0,
       stdout:
-        /^would be PROCESSED, after \d+ ms; rolled back\n\nTABLE +INSERTED +UPDATED +DELETED\nnotes +1 +0 +0\norders +0 +2 +0\n$/,
+        /^would be PROCESSED, after \d+ ms; rolled back\n\nTABLE +INSERTED +UPDATED +DELETED\nnotes +1 +0 +0\norders +0 +2 +0\n\nUPDATE orders SET note = 'paid'\n {2}2 rows\n\nINSERT INTO notes VALUES \(\$1\)\n {2}1 row\n$/,
     });
     const outcome = async (id: string) => {
       const { code, documents } = await rehearse(id, '--yes', '--json');

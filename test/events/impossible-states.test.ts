@@ -21,6 +21,8 @@ const impossible: readonly (readonly [constraint: string, assignment: string])[]
   ['payload_or_why_not', `payload_error = 'nul'`],
   ['received_by_is_known', `received_by = 'pigeon'`],
   ['nothing_lost', `payload = NULL, payload_error = 'nul'`],
+  ['nothing_lost', 'body_sha256 = NULL'],
+  ['nothing_lost', `erased_at = now(), payload = '{"erased": true}', body_sha256 = NULL`],
 ];
 
 for (const [constraint, assignment] of impossible) {
@@ -72,4 +74,26 @@ t.test('a change of status by hand is completed, whichever it is', async (t) => 
       t.match((await eventRows(inbox, [event]))[0], { status: to[0], ...to[1] }, `${from[0]} → ${to[0]}`);
     }
   }
+});
+
+t.test('a rehearsal that has not ended has no result, and only what was started ends', async (t) => {
+  const wrong: readonly (readonly [columns: string, values: string, constraint: RegExp])[] = [
+    ['started_at', 'now()', /rehearsals_start_has_limit/],
+    ['result', `'{}'`, /rehearsals_end_has_outcome/],
+    ['ended_at, problem', `now(), 'x'`, /rehearsals_end_after_start/],
+    ['started_at, ends_before, ended_at', 'now(), now(), now()', /rehearsals_end_has_outcome/],
+  ];
+  for (const [columns, values, message] of wrong)
+    await t.rejects(
+      inbox.sql(
+        `INSERT INTO rehearsals (source, event_id, asked_by, ${columns}) VALUES ('s', 'e', 'ada', ${values})`,
+      ),
+      { code: '23514', message },
+    );
+  await t.rejects(
+    inbox.sql(
+      `INSERT INTO operator_actions (operator, action, filter, matched) VALUES ('ada', 'ignore', '{}', 1)`,
+    ),
+    { code: '23514', message: /operator_actions_ignore_has_reason/ },
+  );
 });

@@ -5,7 +5,7 @@ import { checkStorage } from '../../src/doctor/inbox.ts';
 import type { NewEvent } from '../../src/events/event.ts';
 import { findTombstones } from '../../src/events/retention.ts';
 import { countEvents } from '../../src/maintenance/count.ts';
-import { purge } from '../../src/maintenance/purge.ts';
+import { type PurgeRule, purge, purgeRules, purgeTask } from '../../src/maintenance/purge.ts';
 import { createReceiver } from '../../src/receive/receiver.ts';
 import { atEnd } from '../support/at-end.ts';
 import { createCli } from '../support/cli.ts';
@@ -52,6 +52,11 @@ function openReceiver() {
 }
 const receiver = openReceiver();
 const deliver = (event: NewEvent) => receiver.submit([event], Buffer.from(event.payloadText ?? ''));
+
+/** A pass of the background task with these rules. */
+function passOf(rules: readonly PurgeRule[]) {
+  return purgeTask({ ...inbox, rules }).pass(new AbortController().signal);
+}
 
 // The purge waits for the counting: this hour is counted.
 await storeEvents(inbox, [newEvent()]);
@@ -105,6 +110,62 @@ t.test('an event that was put back by hand is purged again', async (t) => {
   const others = await aged('PROCESSED', 31, many(2));
   await purge({ ...inbox, retentionMs });
   t.equal(await kept([event, ...others]), 0);
+});
+
+t.test('each source has days of its own, the others those of all', async (t) => {
+  const config = { PAYLOAD_RETENTION_DAYS: 30, RAW_BODY_RETENTION_DAYS: 0 };
+  const days = new Map([
+    ['short', 7],
+    ['ever', 0],
+  ]);
+  const of = (source: string) => many(1, { source });
+  const gone = [...(await aged('PROCESSED', 8, of('short'))), ...(await aged('IGNORED', 31, of('stripe')))];
+  const stays = [
+    ...(await aged('PROCESSED', 6, of('short'))),
+    ...(await aged('FAILED', 900, of('short'))),
+    ...(await aged('PROCESSED', 8, of('stripe'))),
+    ...(await aged('PROCESSED', 900, of('ever'))),
+  ];
+  await passOf(purgeRules(config, days));
+  t.equal(await kept(gone), 0);
+  t.equal(await kept(stays), stays.length);
+});
+
+t.test('the bytes go before the events, where the payload is kept as well', async (t) => {
+  const bytes = (overrides: Partial<NewEvent> = {}) => many(1, { rawBody: Buffer.from('{}'), ...overrides });
+  const cleared = [...(await aged('PROCESSED', 8, bytes())), ...(await aged('IGNORED', 800, bytes()))];
+  const stays = [
+    ...(await aged('PROCESSED', 6, bytes())),
+    ...(await aged('FAILED', 8, bytes())),
+    ...(await aged('PENDING', 8, bytes())),
+    ...(await aged('PROCESSED', 8, bytes({ payloadText: null, payloadError: 'malformed' }))),
+  ];
+  await passOf(purgeRules({ PAYLOAD_RETENTION_DAYS: 0, RAW_BODY_RETENTION_DAYS: 7 }, new Map()));
+  const withBytes = async (events: readonly NewEvent[]) => {
+    const ids = events.map(({ eventId }) => eventId);
+    return (await sql('SELECT FROM webhook_events WHERE event_id = ANY ($1) AND raw_body IS NOT NULL', [ids]))
+      .length;
+  };
+  t.equal(await withBytes(cleared), 0);
+  t.equal(await kept(cleared), 2);
+  t.equal(await withBytes(stays), 4);
+});
+
+t.test('a statement looks at one day, and what is kept between hides nothing', async (t) => {
+  await aged('FAILED', 40, many(600));
+  const gone = await aged('PROCESSED', 35, many(600));
+  const next: (string | null)[] = [];
+  const database = {
+    ...inbox.database,
+    transaction: async (work: Parameters<typeof inbox.database.transaction>[0]) => {
+      const result = await inbox.database.transaction(work);
+      next.push((result as { next: string | null }).next);
+      return result;
+    },
+  } as typeof inbox.database;
+  t.ok((await purge({ database, retentionMs })).events >= 600);
+  t.equal(await kept(gone), 0);
+  t.ok(next.length >= 3 && next.at(-1) === null, `${next}`);
 });
 
 t.test('a tombstone takes at most 150 bytes', async (t) => {

@@ -28,7 +28,7 @@ const hostile = Array.from(
   (_, n) => `${attacks[n % attacks.length]}${'<b '.repeat(n % 7)}${n}`,
 );
 
-/** Rows for every page. @returns the addresses of the 200 events */
+/** Rows for every page. @returns the addresses of the 200 events and of the 200 captured requests */
 export async function storeHostileRows(sql: Sql): Promise<string[]> {
   const statuses = ['FAILED', 'PENDING', 'IGNORED', 'PROCESSED'];
   const texts = hostile.map((text) => text.replaceAll('\0', ''));
@@ -47,10 +47,14 @@ export async function storeHostileRows(sql: Sql): Promise<string[]> {
   );
   for (const statement of besideEvents) await sql(statement);
   const rows = await sql('SELECT source, event_id FROM webhook_events');
-  return rows.map(
-    ({ source, event_id }) =>
-      `/ops/event?${new URLSearchParams({ source: String(source), id: String(event_id) })}`,
-  );
+  const requests = await sql('SELECT id FROM captured_requests');
+  return [
+    ...rows.map(
+      ({ source, event_id }) =>
+        `/ops/event?${new URLSearchParams({ source: String(source), id: String(event_id) })}`,
+    ),
+    ...requests.map(({ id }) => `/ops/request?id=${id}`),
+  ];
 }
 
 const besideEvents = [
@@ -67,6 +71,20 @@ const besideEvents = [
      CASE WHEN attempts = 0 THEN topic END FROM webhook_events WHERE status = 'FAILED' ON CONFLICT DO NOTHING`,
   `INSERT INTO pauses (source, topic, reason, paused_by)
    SELECT source, translate(topic, '*', ''), topic, left(topic, 60) FROM webhook_events ON CONFLICT DO NOTHING`,
+  `INSERT INTO rehearsals (source, event_id, asked_by, started_at, ends_before, ended_at, result)
+   SELECT source, event_id, left(topic, 60), now(), now(), now(), jsonb_build_object('outcome', 'processed', 'isFinal', false,
+     'reason', topic, 'error', jsonb_build_object('text', topic, 'stack', topic), 'durationMs', 1, 'furtherStatements', 1,
+     'tables', jsonb_build_array(jsonb_build_object('table', topic, 'inserted', 1, 'updated', 1, 'deleted', 1)),
+     'statements', jsonb_build_array(jsonb_build_object('text', topic, 'rowCount', 1, 'rows', jsonb_build_array(topic))))
+   FROM webhook_events`,
+  `INSERT INTO captured_requests (source, received_at, request_id, process, method, url, headers, body, body_bytes,
+     status, outcome, reason, detail, topic, event_id)
+   SELECT source, now(), topic, topic, topic, topic, jsonb_build_object(topic, jsonb_build_array(topic), 'content-type', '["json"]'::jsonb),
+     convert_to(CASE WHEN length(topic) % 2 = 0 THEN payload::text ELSE topic END, 'UTF8'), 9, 401, topic,
+     CASE WHEN length(topic) % 3 = 0 THEN topic END, topic, topic, CASE WHEN length(topic) % 3 = 1 THEN event_id END
+   FROM webhook_events`,
+  `INSERT INTO captures (source, ends_at, opened_by)
+   SELECT source, now() + interval '1 hour', left(max(topic), 60) FROM webhook_events GROUP BY source`,
 ];
 
 /** Addresses with hostile parameters. */
@@ -77,6 +95,8 @@ export const hostileQueries = attacks.flatMap((text) => {
     `/ops/events?${query}`,
     `/ops/none?${query}`,
     `/ops/rejections?${query}`,
+    `/ops/requests?${query}&up_to=${encodeURIComponent(text)}`,
+    `/ops/request?${query}`,
     `/ops/dead-letters?${query}`,
     `/ops/login?next=${encodeURIComponent(text)}`,
   ];

@@ -98,7 +98,8 @@ export const hookPath = 'repos/octocat/hello/hooks/7';
 
 /** Newest first; a cursor in the header Link, which names GitHub's own host. The list's items are deliveries. */
 const github: StandIn = (events, call, maxPage = 100) => {
-  if (!hasBearer(call)) return refused;
+  // Octokit writes `token`.
+  if (!hasBearer(call) && !hasAuthorization(call, `token ${testKey}`)) return refused;
   const again = new RegExp(`^/${hookPath}/deliveries/\\d+/attempts$`).test(call.path);
   if (again && call.method === 'POST') return { status: 202, body: {} };
   if (call.path !== `/${hookPath}/deliveries`) return notFound;
@@ -249,7 +250,50 @@ const chargebee: StandIn = (events, call, maxPage = 100) => {
   return { body: { list: items(all.slice(from, to)).map((event) => ({ event })), ...next } };
 };
 
+export const shopifyKey = 'client-id:shpss_secret';
+
+/** Things by their newest state; behind the first page a `page_info` that stands with no other filter. */
+const shopify: StandIn = (events, call, maxPage = 250) => {
+  if (call.path === '/admin/oauth/access_token')
+    return call.body === 'grant_type=client_credentials&client_id=client-id&client_secret=shpss_secret'
+      ? { body: { access_token: testKey, expires_in: 86_399 } }
+      : refused;
+  if (call.headers['x-shopify-access-token'] !== testKey) return refused;
+  const [, resource] = /^\/admin\/api\/2026-04\/(orders|products)\.json$/.exec(call.path) ?? [];
+  if (!resource) return notFound;
+  const info = call.query.get('page_info');
+  if (info !== null && [...call.query.keys()].some((name) => name.startsWith('updated') || name === 'status'))
+    return { status: 400, body: { errors: { page_info: 'Invalid value.' } } };
+  const { from, min, max } =
+    info === null
+      ? { from: 0, min: timeOf(call, 'updated_at_min'), max: timeOf(call, 'updated_at_max') }
+      : JSON.parse(Buffer.from(info, 'base64url').toString());
+  const isOpenOnly = resource === 'orders' && info === null && call.query.get('status') !== 'any';
+  const all = events.filter(({ id, at }) => id.startsWith(resource) && at >= min && at <= max && !isOpenOnly);
+  const to = from + Math.min(maxPage, numberOf(call, 'limit', 50));
+  const next = Buffer.from(JSON.stringify({ from: to, min, max })).toString('base64url');
+  const link = `<http://${call.headers.host}${call.path}?limit=250&page_info=${next}>; rel="next"`;
+  return {
+    ...(to < all.length ? { headers: { link } } : {}),
+    body: { [resource]: items(all.slice(from, to)) },
+  };
+};
+
+export const airtablePath = 'bases/app00000000000000/webhooks/ach00000000000000';
+
+/** A feed: payload n has the number n + 1; the cursor names the one behind the last. */
+const airtable: StandIn = (events, call, maxPage = 50) => {
+  if (!hasBearer(call)) return refused;
+  if (!/^\/v0\/bases\/app0+\/webhooks\/ach\w+\/payloads$/.test(call.path)) return notFound;
+  const from = numberOf(call, 'cursor', 1) - 1;
+  const payloads = items(events.slice(from, from + Math.min(maxPage, numberOf(call, 'limit', 50))));
+  const cursor = from + payloads.length + 1;
+  return { body: { payloads, cursor, mightHaveMore: cursor <= events.length } };
+};
+
 export const standIns = {
+  airtable,
+  shopify,
   stripe,
   github,
   workos,

@@ -268,7 +268,7 @@ function passOf(t: Test, recover: RecoverSource) {
     ...inbox,
     receiver,
     recovers: [recover],
-    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false },
+    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0 },
     limits: quickLimits,
   });
   return () => task.pass(new AbortController().signal);

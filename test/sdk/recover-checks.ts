@@ -1,15 +1,19 @@
 // The stand-ins of the providers' APIs against the providers' own clients: each client reads our pages without complaint, to the end.
+import { Octokit } from '@octokit/rest';
+import { Client as OktaClient } from '@okta/okta-sdk-nodejs';
 import { type Environment, Paddle } from '@paddle/paddle-node-sdk';
 import { Polar } from '@polar-sh/sdk';
 import { WorkOS } from '@workos-inc/node';
 import Chargebee from 'chargebee';
+import { Environments, GoCardlessClient } from 'gocardless-nodejs';
 import { SquareClient } from 'square';
 import Stripe from 'stripe';
 import t from 'tap';
-import { type Api, type Listed, standIns, startApi, testKey } from '../pull/api.ts';
+import { type Api, hookPath, type Listed, standIns, startApi, testKey } from '../pull/api.ts';
 
 const startMs = Math.floor(Date.now() / 1_000) * 1_000 - 3_600_000;
 const since = new Date(startMs - 1_000);
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const iso = (at: number) => new Date(at).toISOString();
 
 /** Five events, of which a page has two. */
@@ -168,7 +172,62 @@ const clients: Partial<Record<keyof typeof standIns, Client>> = {
       return ids;
     },
   },
+  github: {
+    listed: five(
+      (id, at) => ({ id: Number(id), guid: id, delivered_at: iso(at), event: 'push', status_code: 502 }),
+      '10',
+    ),
+    read: async ({ url }) => {
+      const octokit = new Octokit({ auth: testKey, baseUrl: url, log: silent });
+      const [, owner, repo, , hook] = hookPath.split('/');
+      const ids: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const { data, headers } = await octokit.rest.repos.listWebhookDeliveries({
+          ...{ owner: owner!, repo: repo!, hook_id: Number(hook), per_page: 2 },
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+        ids.push(...data.map(({ guid }) => guid));
+        // Not by its own paging: the link leads to GitHub itself.
+        cursor = /[?&]cursor=([^&>]+)[^>]*>; rel="next"/.exec(headers.link ?? '')?.[1];
+      } while (cursor !== undefined);
+      return ids;
+    },
+  },
+  gocardless: {
+    listed: five(
+      (id, at) => ({ id, created_at: iso(at), resource_type: 'mandates', action: 'created', links: {} }),
+      'EV0',
+    ),
+    read: async ({ url }) => {
+      const gocardless = new GoCardlessClient(testKey, Environments.Sandbox);
+      // The client knows GoCardless' two addresses only.
+      Object.assign((gocardless as unknown as { _api: object })._api, { _baseUrl: url });
+      const ids: (string | undefined)[] = [];
+      for await (const { id } of gocardless.events.all({
+        created_at: { gte: since.toISOString() },
+        limit: '2',
+      } as never))
+        ids.push(id);
+      return ids;
+    },
+  },
+  okta: {
+    listed: five((id, at) => ({ uuid: id, eventType: 'user.session.start', published: iso(at) }), 'u-'),
+    read: async ({ url }) => {
+      const okta = new OktaClient({ orgUrl: url, token: testKey });
+      const logs = await okta.systemLogApi.listLogEvents({
+        ...{ since: since.toISOString(), until: iso(Date.now()), limit: 2 },
+        filter: 'eventType eq "user.session.start"',
+      });
+      const ids: (string | undefined)[] = [];
+      for await (const log of logs) if (log) ids.push(log.uuid);
+      return ids;
+    },
+  },
 };
+
+// PayPal's one package with these calls is no longer maintained, and asks nobody but PayPal.
 
 for (const [name, { listed, read }] of Object.entries(clients))
   t.test(`${name}: its own client reads every page of the stand-in`, async (t) => {

@@ -6,6 +6,7 @@ import { createWebhookCore } from '../../src/http/webhook-core.ts';
 import { registerWebhooks } from '../../src/http/webhooks.ts';
 import type { Logger } from '../../src/logger.ts';
 import type { OutgoingRequest, Source } from '../../src/providers/index.ts';
+import type { Captures } from '../../src/receive/captures.ts';
 import type { Receiver } from '../../src/receive/receiver.ts';
 import type { RejectionLog } from '../../src/receive/rejections.ts';
 import { captureLog } from './inbox.ts';
@@ -13,7 +14,7 @@ import { captureLog } from './inbox.ts';
 /** A server with the webhook routes, that does not listen yet. */
 export function createRoute(
   sources: readonly Source[],
-  parts: { receiver: Pick<Receiver, 'submit'>; rejections: RejectionLog; log: Logger },
+  parts: { receiver: Pick<Receiver, 'submit'>; rejections: RejectionLog; log: Logger; captures?: Captures },
 ) {
   const [metrics, bodyLimitBytes] = [createMetrics(), 1_048_576];
   const app = createServer({
@@ -23,6 +24,7 @@ export function createRoute(
   const core = createWebhookCore({
     ...parts,
     rejectionCounter: { count: () => {} },
+    quarantine: { keep: () => {} },
     sources: new Map(sources.map((source) => [source.name, source])),
     waiting: new Map(),
     storedSources: { has: () => false },

@@ -1,7 +1,9 @@
 // Makes the page live and quick; every page and action works without it.
 
-const renewMs = 10_000;
+/** While the page waits for a result that comes soon. */
+const soonMs = 2_000;
 const main = () => document.getElementById('main');
+const renewMs = () => Number(main()?.dataset.renewSeconds ?? 10) * 1_000;
 const isTyping = () => /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? '');
 
 // On a phone the navigation is wider than the screen.
@@ -30,9 +32,15 @@ if (liveButton && isRenewable()) {
     show();
   });
   show();
-  setInterval(() => {
-    if (liveButton.getAttribute('aria-pressed') === 'true' && !isBusy()) renew();
-  }, renewMs);
+  const renewLater = () =>
+    setTimeout(
+      () => {
+        if (liveButton.getAttribute('aria-pressed') === 'true' && !isBusy()) renew();
+        renewLater();
+      },
+      document.querySelector('[data-soon]') ? soonMs : renewMs(),
+    );
+  renewLater();
 }
 
 // --- A replay in parts goes on by itself, in the tab where a person began it or pressed the button ---
@@ -79,7 +87,7 @@ if (keysButton && help) {
 }
 
 /** The links of the rows: a table's event, a group's list. */
-const rows = () => [...document.querySelectorAll('table.list tbody tr, ul.groups > li')];
+const rows = () => [...document.querySelectorAll('table.list tbody tr, ul.groups > li')].filter(linkOf);
 const linkOf = (row) => row.querySelector('a.id, [data-row], a');
 
 function move(step) {

@@ -20,6 +20,8 @@ const signature = hmac({
   // Contentful's library allows 30 s; a sender's clock may differ by more.
   timestamp: { at: header(timestampHeader), unit: 'ms' },
   signs: { body: true },
+  readsHeaders: ['content-type', 'x-contentful-*'],
+  readsQuery: true,
 });
 
 export const contentful: Provider = {

@@ -78,6 +78,7 @@ function clientState(): Scheme {
     proofHeaders: [],
     proofParams: [],
     signsBody: false,
+    acceptsBearer: true,
     signsUrl: false,
     prepare:
       (source) =>

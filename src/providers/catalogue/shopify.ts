@@ -1,6 +1,7 @@
 // Shopify: base64 HMAC over the body; id and topic are in unsigned headers.
 
 import type { Provider, SampleDraft, Scheme } from '../provider.ts';
+import { listAt, nextLinkParam, type RecoverSpec, textAt } from '../recover.ts';
 import { alternatives } from '../schemes/alternatives.ts';
 import { hmac } from '../schemes/hmac.ts';
 import { textSecret } from '../secrets.ts';
@@ -10,12 +11,96 @@ import { randomId, randomNumber } from './sample.ts';
 const signedIn = (name: string): Scheme =>
   hmac({ message: rawBody, signature: { at: header(name), encoding: 'base64' } });
 
+/** Their webhooks carry the object as the REST Admin API shows it; those of customers do not since API version 2025-01. */
+const updateTopics: Readonly<Record<string, string>> = {
+  orders: 'orders/updated',
+  products: 'products/update',
+};
+
+interface Listed {
+  resource: string;
+  thing: Record<string, unknown>;
+}
+
+// There is no list of events. An object is listed once, by its newest state; a `page_info` stands with no other filter.
+const recover: RecoverSpec = {
+  key: '<client id>:<client secret> of your app in the Dev Dashboard, or its Admin API access token (shpat_…); with read_orders and read_products for what SHOPIFY_API_TOPICS names, and read_all_orders for orders older than 60 days',
+  wants: {
+    setting: 'TOPICS',
+    example: 'the objects to ask for: orders, products or orders,products',
+    pattern: /^(?:orders|products|orders,products|products,orders)$/,
+  },
+  authorize: (token) => ({ 'x-shopify-access-token': token }),
+  token: {
+    request: (key) => {
+      const [id = '', secret] = key.split(':');
+      if (secret === undefined) return undefined;
+      const form = { grant_type: 'client_credentials', client_id: id, client_secret: secret };
+      return { path: '/admin/oauth/access_token', headers: {}, form: new URLSearchParams(form).toString() };
+    },
+    read: (json) => textAt(json, 'access_token'),
+  },
+  pull: {
+    endpoint: 'GET /admin/api/2026-04/{orders,products}.json',
+    page: ({ since, until, cursor, wanted }) => {
+      const [resource = '', pageInfo = ''] = (cursor ?? wanted.split(',')[0] ?? '').split(' ');
+      const filter = {
+        updated_at_min: since.toISOString(),
+        updated_at_max: until.toISOString(),
+        ...(resource === 'orders' ? { status: 'any' } : {}),
+      };
+      return {
+        path: `/admin/api/2026-04/${resource}.json`,
+        query: { limit: '250', ...(pageInfo === '' ? filter : { page_info: pageInfo }) },
+      };
+    },
+    read: ({ json: answer, link }, { cursor, wanted }) => {
+      const resources = wanted.split(',');
+      const [resource = ''] = (cursor ?? resources[0] ?? '').split(' ');
+      const things = listAt(answer, resource);
+      const items = Array.isArray(things) ? things.map((thing) => ({ resource, thing })) : things;
+      const pageInfo = nextLinkParam(link, 'page_info');
+      return {
+        items,
+        next: pageInfo === undefined ? resources[resources.indexOf(resource) + 1] : `${resource} ${pageInfo}`,
+      };
+    },
+    body: (item) => (item as Listed).thing,
+    made: {
+      headers: madeHeaders,
+      topicStart: startOf,
+      idAt: 'id',
+      timeAt: 'updated_at',
+      settledMs: 15_300_000,
+    },
+  },
+  lost: 'the single changes: an object that changed twice, or was created and changed, is one event of its newest state, orders/updated or products/update. Deletions; other objects; headers. Ids begin with `made:`, see [Events that Postbell makes](#events-that-postbell-makes)',
+};
+
+function startOf(item: unknown): string {
+  return `${(item as Listed).resource}/`;
+}
+
+/** The id holds the time in UTC: the shop's own time zone may change. */
+function madeHeaders(item: unknown): Record<string, string> | undefined {
+  const { resource, thing } = item as Listed;
+  const [id, updatedAt] = [textAt(thing, 'id'), textAt(thing, 'updated_at')];
+  const updatedMs = Date.parse(updatedAt ?? '');
+  if (id === undefined || Number.isNaN(updatedMs)) return undefined;
+  const isNew = Date.parse(textAt(thing, 'created_at') ?? '') === updatedMs;
+  const topic = isNew ? `${resource}/create` : (updateTopics[resource] ?? '');
+  return {
+    'x-shopify-topic': topic,
+    'x-shopify-webhook-id': `${topic}:${id}:${new Date(updatedMs).toISOString()}`,
+  };
+}
+
 export const shopify: Provider = {
   name: 'shopify',
   title: 'Shopify',
   docsUrl: 'https://shopify.dev/docs/apps/build/webhooks',
   facts:
-    'Signature L: npm @shopify/shopify-api. Event id D: shopify.dev, ignore duplicates. Webhook id T. Retries D: shopify.dev changelog.',
+    'Lists, their filters and paths L: npm @shopify/shopify-api, rest/admin/2026-04; page_info and 60 days D: shopify.dev, pagination and Order; token by client credentials D: shopify.dev, client secrets; that the webhook is serialised as the Admin API is, and the import after an outage D: shopify.dev, webhooks; customers D: shopify.dev changelog. Signature L: npm @shopify/shopify-api. Event id D: shopify.dev, ignore duplicates. Webhook id T. Retries D: shopify.dev changelog.',
   scheme: alternatives(
     { headers: ['x-shopify-hmac-sha256'], scheme: signedIn('x-shopify-hmac-sha256') },
     { headers: ['shopify-hmac-sha256'], scheme: signedIn('shopify-hmac-sha256') },
@@ -73,6 +158,7 @@ export const shopify: Provider = {
       'x-shopify-triggered-at': now.toISOString(),
     }),
   },
+  recover,
   answers: { success: [200], failure: { '5xx': 'retried' } },
   samples: {
     'orders/create': (draft) => order(draft, 'pending'),

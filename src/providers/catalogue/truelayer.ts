@@ -71,6 +71,7 @@ function detachedToken(): Scheme {
   return {
     summary: 'detached JWS ES512 over method, path, headers and body in tl-signature',
     proofHeaders: [signatureHeader],
+    readsHeaders: ['x-tl-*'],
     proofParams: [],
     signsBody: true,
     // Signs only the path of the URL.

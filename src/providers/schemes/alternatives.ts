@@ -1,5 +1,6 @@
 // For a provider with several ways of signing: the received headers decide which signature must be valid.
 import type { Freshness, Scheme } from '../provider.ts';
+import { needsOf } from './needs.ts';
 
 export interface Alternative {
   /** Any of these headers is enough to select this scheme, even where its other headers are missing. */
@@ -23,6 +24,7 @@ export function alternatives(...choices: readonly [Alternative, ...Alternative[]
     signsUrl: schemes.some((scheme) => scheme.signsUrl),
     ...(freshness ? { freshness } : {}),
     ...(first.scheme.isCredential ? { isCredential: true } : {}),
+    ...needsOf(schemes),
     prepare(source) {
       const verifiers = schemes.map((scheme) => scheme.prepare(source));
       return (delivery) => {

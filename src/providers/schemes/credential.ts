@@ -22,6 +22,7 @@ export function credential(spec: CredentialSpec): Scheme {
     proofParams: typeof spec.at === 'object' && spec.at.kind === 'query' ? [spec.at.name] : [],
     signsBody: false,
     isCredential: true,
+    acceptsBearer: true,
     signsUrl: false,
     prepare(source) {
       const wanted = source.secrets.map(expected);

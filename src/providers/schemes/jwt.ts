@@ -29,6 +29,7 @@ export function jwt(spec: JwtSpec): Scheme {
     summary: `JWT HS256 with ${bound} in ${place}`,
     proofHeaders: proofHeadersOf(spec.at),
     proofParams: [],
+    ...(spec.bodyHash ? {} : { acceptsBearer: true }),
     signsBody: spec.bodyHash !== undefined,
     signsUrl: spec.url !== undefined,
     ...(spec.expires === 'timeless' ? {} : { freshness: freshnessOfClaims(spec) }),

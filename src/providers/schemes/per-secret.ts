@@ -1,5 +1,6 @@
 // For a provider with several kinds of secrets: the form of a secret selects its scheme.
 import type { Scheme, Verdict, Verifier } from '../provider.ts';
+import { needsOf } from './needs.ts';
 
 export interface SecretChoice {
   /** True if the secret belongs to this scheme. The last choice has no `when`: it takes all other secrets. */
@@ -20,6 +21,7 @@ export function perSecret(...choices: readonly [SecretChoice, ...SecretChoice[]]
     signsUrl: schemes.some((scheme) => scheme.signsUrl),
     ...(first.repeatsProof ? { repeatsProof: true } : {}),
     ...(first.freshness ? { freshness: first.freshness } : {}),
+    ...needsOf(schemes),
     prepare(source) {
       const verifiers = source.secrets.map((secret) =>
         schemeOf(secret).prepare({ ...source, secrets: [secret] }),

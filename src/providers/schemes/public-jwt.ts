@@ -40,6 +40,7 @@ function forOneSecret({ at, prefix = '', algorithm, rules, claimsOf, keysOf }: P
     summary: `JWT ${algorithm} ${place}`,
     proofHeaders: proofHeadersOf(at),
     proofParams: [],
+    ...(isBody || rules?.bodyHash ? {} : { acceptsBearer: true }),
     signsBody: isBody || rules?.bodyHash !== undefined,
     signsUrl: rules?.url !== undefined,
     ...(rules ? { freshness: freshnessOfClaims(rules) } : {}),

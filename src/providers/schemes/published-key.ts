@@ -3,6 +3,7 @@ import type { Scheme, Verdict } from '../provider.ts';
 import type { Template } from '../template/parts.ts';
 import { readPart, startReading } from '../template/reading.ts';
 import { withKey } from './key-source.ts';
+import { namesIn } from './needs.ts';
 import { perSecret } from './per-secret.ts';
 import { type PublicKeySpec, publicKey, publicKeyAlgorithm } from './public-key.ts';
 import { type KeysOrRejection, remoteKeys } from './remote-keys.ts';
@@ -30,6 +31,7 @@ function byKeyId(spec: PublishedKeySpec, keyId: Template, pinned: Scheme): Schem
   return {
     ...pinned,
     summary: summaryOf(spec, pinned),
+    readsHeaders: [...(pinned.readsHeaders ?? []), ...namesIn(keyId, 'header')],
     prepare(source) {
       const keys = remoteKeys(spec.jwksUrl, source);
       return (delivery) => {

@@ -5,6 +5,7 @@ import type { Piece, Reading, Template } from '../template/parts.ts';
 import { readPart, renderMessage, startReading } from '../template/reading.ts';
 import { asDelivery } from './delivery.ts';
 import { checkAge, formatTimestamp, freshnessOf, type TimestampSpec } from './freshness.ts';
+import { needsOfTemplates } from './needs.ts';
 import {
   composeSignature,
   isEncoded,
@@ -23,6 +24,10 @@ export interface SignedTemplateSpec {
   timestamp?: TimestampSpec;
   /** The signed contents, where computed parts hide them. */
   signs?: { body?: boolean; url?: boolean };
+  /** The headers that computed parts read, as `Scheme.readsHeaders`. */
+  readsHeaders?: readonly string[];
+  /** Computed parts read the received query. */
+  readsQuery?: true;
 }
 
 /** The differences between HMAC, plain hash and public-key signatures. */
@@ -46,6 +51,7 @@ export function signedTemplate<Key>(spec: SignedTemplateSpec, algorithm: Algorit
     proofHeaders: proofHeadersOf(spec.signature.at),
     proofParams: [],
     ...(spec.signature.repeats ? { repeatsProof: true } : {}),
+    ...needsOfSpec(spec, messages),
     signsBody: spec.signs?.body ?? mentions(spec.message, 'rawBody'),
     signsUrl: spec.signs?.url ?? mentions(messages, 'url'),
     ...(timestamp && !timestamp.ageUnchecked ? { freshness: freshnessOf(timestamp) } : {}),
@@ -105,6 +111,19 @@ export function verifySigned<Key>(
   const { encoding } = spec.signature;
   const isPlausible = candidates.some((text) => isEncoded(text, encoding, algorithm.byteLength));
   return { ok: false, reason: isPlausible ? 'wrong_signature' : 'malformed_signature' };
+}
+
+function needsOfSpec(
+  { signature, timestamp, readsHeaders = [], readsQuery }: SignedTemplateSpec,
+  messages: readonly Template[],
+): ReturnType<typeof needsOfTemplates> {
+  const at = typeof signature.at === 'object' && 'headers' in signature.at ? undefined : signature.at;
+  const needs = needsOfTemplates(at, timestamp?.at, ...messages);
+  return {
+    ...needs,
+    readsHeaders: [...(needs.readsHeaders ?? []), ...readsHeaders],
+    ...(readsQuery && { readsQuery }),
+  };
 }
 
 function messagesOf(spec: SignedTemplateSpec): readonly Template[] {

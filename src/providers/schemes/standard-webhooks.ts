@@ -41,6 +41,7 @@ function signedAs(family: string, prefix: string): SignedTemplateSpec {
     message: [idBeforeTime(`${family}-id`), '.', timestamp, '.', rawBody],
     signature,
     timestamp: { at: header(`${family}-timestamp`), unit: 's' },
+    readsHeaders: [`${family}-id`],
   };
 }
 

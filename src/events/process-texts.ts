@@ -1,6 +1,6 @@
 // The processes of a kind in one sentence.
-import type { KindOfProcess } from '../events/processes.ts';
-import { durationText } from './print.ts';
+import { durationText } from '../texts.ts';
+import type { KindOfProcess } from './processes.ts';
 
 /** E.g. `2 alive, version 0.2.0`, or `none alive; the last, on web.1, gave no sign of life for 3 h`. */
 export function describeProcesses({ kind, alive, last }: KindOfProcess): string {

@@ -1,7 +1,7 @@
 // A pause in one sentence, and its scope as the command line takes it.
-import type { PauseInForce, PauseScope } from '../events/pauses.ts';
 import { shellQuoted } from '../printable.ts';
-import { countText, durationText, timeText } from './print.ts';
+import { countText, durationText, timeText } from '../texts.ts';
+import type { PauseInForce, PauseScope } from './pauses.ts';
 
 /** E.g. `shopify --topic 'orders/*'`: the arguments of `pause` and `resume`. */
 export function scopeText({ source, topic, handler }: PauseScope): string {
