@@ -554,7 +554,7 @@ const elements = new Set(
   ),
 );
 const attributes = new Set(
-  'data-begins lang charset name content rel href type src defer class id tabindex hx-get hx-trigger hx-select hx-swap aria-label aria-current aria-hidden aria-pressed aria-haspopup aria-labelledby hidden viewbox d method action role value placeholder list checked open datetime title data-label data-search data-row data-go-on x y width height maxlength required autofocus autocomplete max selected data-renew-seconds data-soon rows cols spellcheck'.split(
+  'data-begins lang charset name content rel href type src defer class id tabindex hx-get hx-trigger hx-select hx-swap aria-label aria-current aria-hidden aria-pressed aria-haspopup aria-labelledby hidden viewbox d method action role value placeholder list checked open datetime title data-label data-search data-row data-go-on x y width height maxlength required autofocus autocomplete max selected data-renew-seconds data-soon rows spellcheck autocapitalize'.split(
     ' ',
   ),
 );
