@@ -24,7 +24,7 @@ t.test('a source is on when it has a secret', (t) => {
   t.match(sources.get('stripe'), { name: 'stripe', secrets: [stripeSecret], provider: { name: 'stripe' } });
   t.equal(sources.get('__proto__'), undefined);
   const { waiting, ...nothing } = parseSources({});
-  t.strictSame(nothing, { sources: new Map(), problems: [] });
+  t.strictSame(nothing, { sources: new Map(), retentionDays: new Map(), problems: [] });
   t.ok(
     waiting.has('notion') && waiting.has('stripe'),
     'every name that a provider may call waits for its secret',
