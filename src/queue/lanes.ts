@@ -39,7 +39,11 @@ export async function freeLanes(queryable: Queryable, fetched: readonly FetchedJ
   await queryable.query({
     text: `UPDATE {queue}.job j SET group_id = NULL
       FROM unnest($2::uuid[], $3::int[]) AS f (id, retry_count)
-      WHERE j.name = $1 AND j.id = f.id AND j.retry_count = f.retry_count AND j.state = 'active'`,
-    values: [limitedJobs, fetched.map(({ id }) => id), fetched.map(({ retryCount }) => retryCount)],
+      WHERE j.name = ANY($1) AND j.id = f.id AND j.retry_count = f.retry_count AND j.state = 'active'`,
+    values: [
+      [limitedJobs, isolatedJobs],
+      fetched.map(({ id }) => id),
+      fetched.map(({ retryCount }) => retryCount),
+    ],
   });
 }

@@ -43,7 +43,7 @@ export async function openQueue(
       (tx) => boss.fetch(name, { batchSize: limit, includeMetadata: true, db: bridge(tx, true) }),
       { settings: claimSettings },
     );
-    return fetched.map((job) => toFetched(job, name === isolatedJobs, lostBefore));
+    return fetched.map((job) => toFetched(job, name, lostBefore));
   }
 
   async function takeLimited(lanes: ReadonlyMap<string, number>, limit: number) {
@@ -60,7 +60,7 @@ export async function openQueue(
       },
       { settings: claimSettings },
     );
-    return fetched?.map((job) => toFetched(job, false, lostBefore));
+    return fetched?.map((job) => toFetched(job, limitedJobs, lostBefore));
   }
 
   return {
@@ -198,15 +198,15 @@ function toInsert(job: NewJob) {
 
 function toFetched(
   { id, retryCount, data, groupId }: JobWithMetadata<unknown>,
-  isIsolated: boolean,
+  queue: string,
   lostBefore: number,
 ): FetchedJob {
   return {
     id,
     retryCount,
-    isIsolated,
+    isIsolated: queue === isolatedJobs,
     hasUnchargedLoss: hasUnchargedLoss(data),
-    lane: isIsolated ? undefined : (groupId ?? undefined),
+    lane: queue === limitedJobs ? (groupId ?? '') : undefined,
     events: readEventKeys(data),
     lostBefore,
   };

@@ -60,7 +60,9 @@ export interface FetchedJob {
   isIsolated: boolean;
   /** As in `NewJob`. */
   hasUnchargedLoss: boolean;
-  /** As in `NewJob`. A worker that has the job holds one lane of that handler. */
+  /**
+   * As in `NewJob`. A worker that has the job holds one lane of that handler. Empty: the job has left its lane.
+   */
   lane?: string | undefined;
   /** Empty where somebody else inserted the job and its data names no event. */
   events: readonly EventKey[];

@@ -16,7 +16,7 @@ import { claimOf, describeWork, type Entry, type FailedAttempt, type Outcome } f
 import type { JobBuffer } from './job-buffer.ts';
 import type { AttemptEnd, WorkerObserver } from './observer.ts';
 import type { Pauses } from './pauses.ts';
-import { runsOf } from './plan.ts';
+import { limitOf, runsOf } from './plan.ts';
 import { releaseEntries, releaseToLanes } from './release-entries.ts';
 import { isShareable, maxSharedEvents, maxSharedMs, runShared } from './shared-transaction.ts';
 import { endAttempt } from './spans.ts';
@@ -109,7 +109,8 @@ export class Executor {
         if (!free.has(entry.key)) await this.#settleUnclaimed([entry], waitMs);
         else if (entry.unrecorded) await this.#settle(entry, entry.unrecorded);
         else if (entry.job.isIsolated) await this.#releaseUnrun(entry, 'isolated');
-        else if (entry.job.lane !== undefined) await this.#releaseUnrun(entry, 'limited');
+        else if (entry.job.lane !== undefined || limitOf(entry.plan))
+          await this.#releaseUnrun(entry, 'limited');
         else buffer.putBack([entry]);
       }
     } catch (error) {
@@ -145,13 +146,18 @@ export class Executor {
   /** Takes more events from the buffer, which run together with the first. */
   #othersFor(first: Entry): Entry[] {
     const handler = batchHandlerOf(first);
-    // A lane runs one event, or one batch, at a time.
-    if (first.job.lane !== undefined)
-      return handler ? this.#options.buffer.takeLane(first, maxBatchEvents - 1) : [];
+    if (first.job.lane !== undefined) return handler ? this.#batchInLane(first, handler) : [];
     if (first.plan.kind === 'ignore')
       return this.#take(({ plan }) => plan.kind === 'ignore', maxIgnoredTogether - 1);
     if (handler) return this.#take((entry) => batchHandlerOf(entry) === handler, maxBatchEvents - 1);
     return isShareable(first) ? this.#take(isShareable, this.#roomToShare(first) - 1) : [];
+  }
+
+  /** A lane runs one event, or one batch of its own events, at a time. */
+  #batchInLane(first: Entry, handler: Handler): Entry[] {
+    const { buffer, pauses } = this.#options;
+    const fits = (entry: Entry) => batchHandlerOf(entry) === handler && !pauses.holds(entry.event);
+    return buffer.takeBehind(first, fits, maxBatchEvents - 1);
   }
 
   #take(fits: (entry: Entry) => boolean, most = 1): Entry[] {

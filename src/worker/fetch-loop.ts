@@ -217,7 +217,7 @@ export class FetchLoop {
 
   /** While no other handler runs: if the process ends now, this event is the cause. */
   async #runIsolated(): Promise<void> {
-    const { queue, executor, wakeup, pollMs, observer } = this.#options;
+    const { queue, executor, lanes, wakeup, pollMs, observer } = this.#options;
     const job = await queue.fetchIsolated();
     observer?.fetched(job ? 1 : 0);
     this.#hasIsolated = job !== undefined;
@@ -229,6 +229,8 @@ export class FetchLoop {
       executor.pump();
       await this.releasePaused();
       while (executor.busySlots() > 0) await wakeup.wait(pollMs);
+      // While its row is locked, the event needs no lane.
+      await lanes.leaveIsolated(job);
     } finally {
       executor.isolate(undefined);
     }

@@ -8,6 +8,14 @@ interface HeldJob {
   open: number;
 }
 
+/** What a job that holds a lane may run: one entry, or one batch, at a time. */
+interface Lane {
+  /** Keys of the entries that are ready or run. */
+  readonly active: Set<string>;
+  /** The entries after them. */
+  readonly waiting: Entry[];
+}
+
 /** An entry whose row somebody holds locked. */
 interface LockedEntry {
   entry: Entry;
@@ -26,25 +34,36 @@ export class JobBuffer {
   #ready: Entry[] = [];
   #locked: LockedEntry[] = [];
   readonly #running = new Set<string>();
-  /** Of each job that holds a lane: entries that wait for the one before them. */
-  readonly #lanes = new Map<string, Entry[]>();
+  /** Of each job that holds a lane. */
+  readonly #lanes = new Map<string, Lane>();
 
   /** From now on the heartbeat keeps the job. @param entries its events that are to be run, at least one */
   hold(job: FetchedJob, entries: readonly Entry[]): void {
     this.#jobs.set(fetchText(job), { job, open: entries.length });
     if (job.lane === undefined) return void this.#ready.push(...entries);
-    const [first, ...others] = entries;
+    const lane = { active: new Set<string>(), waiting: [...entries] };
+    this.#lanes.set(fetchText(job), lane);
+    this.#advance(lane);
+  }
+
+  #advance({ active, waiting }: Lane): void {
+    const next = active.size === 0 ? waiting.shift() : undefined;
+    if (!next) return;
+    active.add(next.key);
     // Ahead of all others: its lane must not stand idle.
-    this.#ready.unshift(first!);
-    this.#lanes.set(fetchText(job), others);
+    this.#ready.unshift(next);
   }
 
   /** @returns the job, if the entry was its last */
   leave(entry: Entry): FetchedJob | undefined {
     this.#running.delete(entry.key);
     const held = this.#jobs.get(fetchText(entry.job));
-    const next = this.#lanes.get(fetchText(entry.job))?.shift();
-    if (next) this.#ready.unshift(next);
+    const lane = this.#lanes.get(fetchText(entry.job));
+    if (lane) {
+      lane.active.delete(entry.key);
+      // Otherwise the lane is given to others: see `lockedLanes`.
+      if (!this.#locked.some(({ entry: locked }) => locked.job === entry.job)) this.#advance(lane);
+    }
     if (!held || --held.open > 0) return undefined;
     this.#jobs.delete(fetchText(entry.job));
     this.#lanes.delete(fetchText(entry.job));
@@ -88,24 +107,30 @@ export class JobBuffer {
     return taken;
   }
 
-  /** The entries behind this one in its lane, at most `most`; they run together with it from now on. */
-  takeLane({ job }: Entry, most: number): Entry[] {
-    const taken = this.#lanes.get(fetchText(job))?.splice(0, most) ?? [];
-    for (const { key } of taken) this.#running.add(key);
+  /** The entries right behind this one in its lane that fit, at most `most`; they run together with it from now on. */
+  takeBehind({ job }: Entry, fits: (entry: Entry) => boolean, most: number): Entry[] {
+    const lane = this.#lanes.get(fetchText(job));
+    if (!lane) return [];
+    const end = lane.waiting.findIndex((entry) => !fits(entry));
+    const taken = lane.waiting.splice(0, Math.min(most, end < 0 ? lane.waiting.length : end));
+    for (const { key } of taken) {
+      this.#running.add(key);
+      lane.active.add(key);
+    }
     return taken;
   }
 
   /** Takes the entries that wait in lanes out, to be released. @param isOf chooses the lanes; default: all */
   takeWaiting(isOf: (job: FetchedJob) => boolean = () => true): Entry[] {
-    return [...this.#lanes.values()].flatMap((waiting) =>
+    return [...this.#lanes.values()].flatMap(({ waiting }) =>
       waiting[0] && isOf(waiting[0].job) ? waiting.splice(0) : [],
     );
   }
 
-  /** The jobs that hold a lane for an entry whose row is locked. */
+  /** The jobs that hold a lane, run nothing, and cannot go on: the row of an entry is locked. */
   lockedLanes(): FetchedJob[] {
     const jobs = this.#locked.map(({ entry }) => entry.job);
-    return [...new Set(jobs)].filter((job) => this.#lanes.has(fetchText(job)));
+    return [...new Set(jobs)].filter((job) => this.#lanes.get(fetchText(job))?.active.size === 0);
   }
 
   /** The lane of the job is another's: no entry waits in it any more. */
@@ -126,7 +151,7 @@ export class JobBuffer {
 
   /** Takes the entries that fit and do not run out, to be released. */
   takeOut(fits: (entry: Entry) => boolean): Entry[] {
-    const lists = [this.#ready, ...this.#lanes.values()];
+    const lists = [this.#ready, ...Array.from(this.#lanes.values(), ({ waiting }) => waiting)];
     return lists.flatMap((list) => {
       const taken = list.filter(fits);
       if (taken.length > 0) list.splice(0, list.length, ...list.filter((entry) => !fits(entry)));
@@ -136,12 +161,13 @@ export class JobBuffer {
 
   /** Whether an entry fits that does not run. */
   hasUnstarted(fits: (entry: Entry) => boolean): boolean {
-    return this.#ready.some(fits) || [...this.#lanes.values()].some((waiting) => waiting.some(fits));
+    return this.#ready.some(fits) || [...this.#lanes.values()].some(({ waiting }) => waiting.some(fits));
   }
 
   /** The row is locked: looked at again after 2 s, then after twice as long, at most 10 s. */
   waitForLock(entry: Entry, now: number, lastWaitMs?: number): void {
     this.#running.delete(entry.key);
+    this.#lanes.get(fetchText(entry.job))?.active.delete(entry.key);
     const waitMs = Math.min(longestProbeMs, lastWaitMs === undefined ? firstProbeMs : 2 * lastWaitMs);
     this.#locked.push({ entry, probeAtMs: now + waitMs, waitMs });
   }

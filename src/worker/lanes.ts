@@ -87,6 +87,11 @@ export class Lanes {
     return limit === undefined || (await this.#options.queue.takeLane(job, limit.lane, limit.lanes));
   }
 
+  /** An isolated event has ended, or waits for its locked row. */
+  async leaveIsolated(job: FetchedJob): Promise<void> {
+    if (!this.#isUnused()) await this.#options.queue.leaveLanes([job]);
+  }
+
   /** A job that waits for a locked row gives its lane to others. To be called by a timer. */
   async freeLocked(): Promise<void> {
     const { buffer, queue } = this.#options;

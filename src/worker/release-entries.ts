@@ -63,7 +63,7 @@ export function releaseToPause(
 }
 
 /** No lane was free for an isolated event: its job comes back then. */
-const isolatedWaitSeconds = 1;
+const isolatedWaitSeconds = 5;
 
 /**
  * Moves the events of handlers with `concurrency` to jobs that wait for a lane. An isolated event stays alone, and is isolated

@@ -30,11 +30,11 @@ export interface SharedResult {
 }
 
 /**
- * Whether the event may share a transaction: every handler of it allows that, none has an `entity` (its lock would be
+ * Whether the event may share a transaction: every handler of it allows that, none has a `concurrency` or an `entity` (its lock would be
  * held longer and could deadlock), and no attempt has failed or was deferred before (so a failure stays alone).
  */
 export function isShareable({ event, plan }: Entry): boolean {
-  if (plan.kind !== 'run' || event.failures > 0 || event.deferrals > 0) return false;
+  if (plan.kind !== 'run' || plan.limit || event.failures > 0 || event.deferrals > 0) return false;
   return plan.runs.every(
     ({ handler, entity }) => entity === null && !handler.batch && handler.transaction !== 'own',
   );

@@ -154,6 +154,53 @@ t.test(
   },
 );
 
+t.test('a batch takes no event that is for another handler, too, or that no schema lets pass', async (t) => {
+  const inbox = await openInbox(t);
+  const batched: string[] = [];
+  const alone: string[] = [];
+  const { handler } = limited(1, 0, {
+    handle: async ({ event }) => void alone.push(event.topic),
+    batch: async ({ items }) => void batched.push(...items.map(({ event }) => event.topic)),
+  });
+  let others = 0;
+  const other = defineHandler({ provider: 'stripe', topic: 'crm.both', handle: async () => void others++ });
+  const events = ['sync', 'sync', 'both', 'sync', 'sync'].map((name) => newEvent({ topic: `crm.${name}` }));
+  await storeEvents(inbox, events, 8);
+  startOn(t, inbox, [handler, other]);
+  await waitForProcessed(inbox, 'crm.sync', 4);
+  await waitForProcessed(inbox, 'crm.both', 1);
+  t.equal(others, 1, 'the other handler ran');
+  t.strictSame(alone, ['crm.both']);
+  t.strictSame(batched, Array(4).fill('crm.sync'));
+});
+
+t.test('an event whose row was locked before it came to a lane waits for a lane', async (t) => {
+  const inbox = await openInbox(t);
+  const gate = makeGate();
+  const { handler } = limited(1, 0, { handle: () => gate.pass() });
+  const [locked, running] = some(2, 'crm.sync');
+  await storeEvents(inbox, [locked!]);
+  const operator = await openSession(t, inbox.url);
+  await operator('BEGIN');
+  await operator('SELECT FROM webhook_events WHERE event_id = $1 FOR UPDATE', [locked!.eventId]);
+  startOn(t, inbox, [handler]);
+  const taken = `SELECT FROM pgboss.job WHERE name = 'webhooks' AND state = 'active'`;
+  await waitFor(async () => (await inbox.sql(taken)).length === 1, {
+    what: 'the locked event to be fetched',
+  });
+  await storeEvents(inbox, [running!]);
+  await waitFor(() => gate.arrived() === 1, { what: 'the other event to hold the lane' });
+  await operator('COMMIT');
+  const isWaiting = async () =>
+    (await openJobsOf(inbox, locked!)).some(
+      ({ name, state }) => name === 'webhooks-limited' && state === 'created',
+    );
+  await waitFor(isWaiting, { what: 'the event to wait for a lane' });
+  t.equal(gate.arrived(), 1);
+  gate.open();
+  await waitForProcessed(inbox, 'crm.sync', 2);
+});
+
 t.test('a failure leaves the lane, comes back to it, and costs one failure', async (t) => {
   const inbox = await openInbox(t);
   const { handler, counts } = limited(1);
