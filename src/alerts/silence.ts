@@ -17,7 +17,7 @@ export interface Silence {
 }
 
 /** Why a source is not watched for silence. */
-export type Unwatched =
+type Unwatched =
   /** It is watched from `until` on, unless it is rare. */
   | { reason: 'new'; until: Date }
   /** Less than 7 events a week. */
@@ -25,7 +25,7 @@ export type Unwatched =
   /** Nothing arrived in the last `historyDays`. */
   | { reason: 'none' };
 
-export type SilenceVerdict =
+type SilenceVerdict =
   | { kind: 'silent'; silence: Silence }
   /** Too little is known to tell silence from quiet. */
   | ({ kind: 'not watched' } & Unwatched)

@@ -147,7 +147,7 @@ function start(options: StartOptions): Running {
   const alerts = startAlerts({ database, log, config, schedule, kind: 'worker' });
   const sampler =
     metrics && startSampler<InboxSample>({ take: (before) => readSample(database, before), log });
-  const recovering = startRecovering({ config, database, queue, schedule, log });
+  const recovering = startRecovering({ config, retentionDays, database, queue, schedule, log });
   const rehearsals = startRehearsals(options);
   const liveness = startLiveness({ database, log, self: identifySelf('worker', config) });
   if (config.DATABASE_POOLER)

@@ -62,7 +62,7 @@ async function runChecks(
 ): Promise<void> {
   const settings = checkSettings(env);
   add(settings.checks);
-  const { sources, waiting, checks } = checkSources(env, only);
+  const { sources, waiting, retentionDays, checks } = checkSources(env, only);
   add(checks);
   const { config } = settings;
   if (!config) return;
@@ -93,7 +93,7 @@ async function runChecks(
     await attempt('backlog', () => checkBacklog(context), add);
     await attempt('pauses', () => checkPauses(handlers, context), add);
     await attempt('dead letters', () => checkDeadLetters(context), add);
-    await attempt('storage', () => checkStorage(context), add);
+    await attempt('storage', () => checkStorage({ ...context, retentionDays }), add);
     if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);
     const recovers = parseRecovers(env, { sources, waiting });
     await attempt('recover', () => checkRecover(recovers, context, only), add);

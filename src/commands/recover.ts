@@ -25,14 +25,15 @@ const interruptedExitCode = 130;
 
 /** @returns 1 where the run did not get to its end. @throws ConfigError, CommandError */
 export async function runRecover(io: CommandIo, name: string, options: RecoverOptions): Promise<number> {
-  const recover = recoverSource(loadSettings(io.env), name);
+  const settings = loadSettings(io.env);
+  const recover = recoverSource(settings, name);
   const { since, dryRun: isDryRun = false } = options;
   return withDatabase(io.env, 'recover', async ({ database, config, log }) => {
     const queue = await openQueue(database, log, { supervise: false });
     const receiver = createPullReceiver({ database, queue, log, sameBodyHours: config.SAME_BODY_HOURS });
     const signal = io.interrupted();
     try {
-      const { STORE_RAW_BODY: keepsBytes, PAYLOAD_RETENTION_DAYS: keptDays } = config;
+      const keptDays = settings.retentionDays.get(name) ?? config.PAYLOAD_RETENTION_DAYS;
       const result = await runRecovery({
         recover,
         database,
@@ -41,7 +42,7 @@ export async function runRecover(io: CommandIo, name: string, options: RecoverOp
         signal,
         since,
         firstMs,
-        keepsBytes,
+        keepsBytes: config.STORE_RAW_BODY,
         keptDays,
         isDryRun,
       });

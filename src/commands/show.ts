@@ -3,6 +3,7 @@ import { type EventDetail, findEvents } from '../events/queries.ts';
 import { findTombstones, type Tombstone } from '../events/retention.ts';
 import { indentJson } from '../exact-json.ts';
 import { printable, printableJson } from '../printable.ts';
+import { variableOf } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions, OutputStream } from '../terminal/io.ts';
 import { countText, printLine, timeText, untilText } from '../terminal/print.ts';
@@ -41,7 +42,7 @@ export async function runShow(io: CommandIo, eventId: string, options: ShowOptio
 
 function describe({ source, eventId, processedOn, purgedOn }: Tombstone): string {
   const end = processedOn ? `PROCESSED on ${processedOn}` : 'IGNORED';
-  return `${source} ${eventId} was ${end} and purged on ${purgedOn} (PAYLOAD_RETENTION_DAYS)`;
+  return `${source} ${eventId} was ${end} and purged on ${purgedOn} (PAYLOAD_RETENTION_DAYS or ${variableOf(source)}_RETENTION_DAYS)`;
 }
 
 /** Inserts the payload as text: JavaScript would round its large numbers. */

@@ -39,9 +39,14 @@ export async function checkBacklog({ database }: CheckContext): Promise<Check[]>
   return checks;
 }
 
+type StorageContext = Pick<CheckContext, 'database' | 'config' | 'sources' | 'waiting'> & {
+  /** `<SOURCE>_RETENTION_DAYS`, which goes before PAYLOAD_RETENTION_DAYS. */
+  retentionDays: ReadonlyMap<string, number>;
+};
+
 /** @param warnBytes size from which on doctor warns if all events are kept for ever */
 export async function checkStorage(
-  { database, config }: Pick<CheckContext, 'database' | 'config'>,
+  { database, config, sources, waiting, retentionDays }: StorageContext,
   warnBytes = largeBytes,
 ): Promise<Check[]> {
   const { bytes, oldestReceivedAt } = await readStorage(database);
@@ -50,7 +55,13 @@ export async function checkStorage(
   const days = config.PAYLOAD_RETENTION_DAYS;
   if (days > 0)
     return [ok('storage', `${size}${since}; finished events are purged after ${countText(days, 'day')}`)];
-  const message = `${size}${since}; events are kept for ever`;
+  const isPurged = (source: string) => (retentionDays.get(source) ?? 0) > 0;
+  const pulled = [...waiting.keys()].filter((source) => waiting.get(source)?.isOnlyPulled);
+  const active = [...sources.keys(), ...pulled];
+  if (active.length > 0 && active.every(isPurged))
+    return [ok('storage', `${size}${since}; finished events are purged after the days of their source`)];
+  const exceptions = [...retentionDays.keys()].some(isPurged) ? ' of sources without RETENTION_DAYS' : '';
+  const message = `${size}${since}; events${exceptions} are kept for ever`;
   if (bytes < warnBytes) return [ok('storage', message)];
   const remedy = 'set PAYLOAD_RETENTION_DAYS (the ids stay, so that a late delivery is still a duplicate)';
   return [warn('storage', message, remedy)];

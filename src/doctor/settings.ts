@@ -34,8 +34,11 @@ export function checkSettings(env: Environment): { config: Config | undefined; c
 export function checkSources(
   env: Environment,
   only: string | undefined,
-): Pick<CheckContext, 'sources' | 'waiting'> & { checks: Check[] } {
-  const { sources, waiting, problems } = parseSources(env);
+): Pick<CheckContext, 'sources' | 'waiting'> & {
+  retentionDays: ReadonlyMap<string, number>;
+  checks: Check[];
+} {
+  const { sources, waiting, retentionDays, problems } = parseSources(env);
   const checks = problems.map((problem) => fail('sources', problem, remedy));
   const onlyPulled = [...waiting].filter(([, { isOnlyPulled }]) => isOnlyPulled).map(([name]) => name);
   if (only !== undefined && !sources.has(only) && !waiting.has(only)) {
@@ -60,7 +63,7 @@ export function checkSources(
   for (const name of onlyPulled)
     if (only === undefined || name === only)
       checks.push(ok(`source ${name}`, 'is only pulled: it needs no secret, and accepts no delivery'));
-  return { sources, waiting, checks };
+  return { sources, waiting, retentionDays, checks };
 }
 
 /** The forwards of the environment, as handlers of a worker. */

@@ -103,7 +103,7 @@ const holdsBytes = (bytes: string) =>
   `EXISTS (SELECT FROM unnest($1::text[]) AS v (value) WHERE length(value) >= ${minSoughtChars} AND position(convert_to(value, 'UTF8') IN ${bytes}) > 0)`;
 
 /**
- * Every table that may hold the value itself, apart from events ($1: the values; $2: the source, or NULL). An unfinished
+ * Every table that may hold the value itself, apart from events ($1: the values, `spellingsOf` them; $2: the source, or NULL). An unfinished
  * replay keeps a filter, which then matches nothing.
  */
 const beyondEvents: readonly string[] = [
@@ -120,7 +120,7 @@ const beyondEvents: readonly string[] = [
       AND (${holdsValue('a.reason')} OR ${holdsValue('a.filter::text')}
         OR a.filter #>> '{payload,value}' = ANY ($1) OR a.filter ->> 'entity' = ANY ($1))`,
   `DELETE FROM {inbox}.quarantined_requests q
-    WHERE ($2::text IS NULL OR q.source = $2) AND (${holdsValue('q.headers::text')} OR ${holdsBytes('q.body')})`,
+    WHERE ($2::text IS NULL OR q.source = $2) AND (${holdsValue('q.url')} OR ${holdsValue('q.headers::text')} OR ${holdsBytes('q.body')})`,
   `DELETE FROM {inbox}.captured_requests c
     WHERE ($2::text IS NULL OR c.source = $2)
       AND (${holdsValue('c.url')} OR ${holdsValue('c.headers::text')} OR coalesce(${holdsBytes('c.body')}, false))`,
@@ -163,13 +163,26 @@ export async function eraseEvents(
   return rows.length;
 }
 
+/** As the value stands in URLs and forms, and in JSON with and without characters beyond ASCII. */
+function spellingsOf(value: string): string[] {
+  if (value.length < minSoughtChars) return [value];
+  const url = encodeURIComponent(value.toWellFormed());
+  const json = JSON.stringify(value).slice(1, -1);
+  const ascii = json.replace(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return [...new Set([value, url, url.replaceAll('%20', '+'), json, ascii])];
+}
+
 /** Erases the value where it stands apart from events. @returns the number of rows */
 export async function eraseBeyondEvents(
   tx: Transaction,
   { values, source }: Pick<Erasure, 'values' | 'source'>,
 ): Promise<number> {
+  const sought = values.flatMap(spellingsOf);
   let count = 0;
   for (const text of beyondEvents)
-    count += (await tx.query({ text, values: [values, source ?? null] })).rowCount ?? 0;
+    count += (await tx.query({ text, values: [sought, source ?? null] })).rowCount ?? 0;
   return count;
 }

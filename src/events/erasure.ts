@@ -32,7 +32,7 @@ export async function countErasure(
   return counts;
 }
 
-export interface ErasureOptions extends Watch {
+interface ErasureOptions extends Watch {
   operator: string;
   /** Number of events that were confirmed. */
   matched: number;

@@ -184,19 +184,27 @@ export async function findKnownIds(
 
 /**
  * The states of things that stored events carry, e.g. of orders.
- * @param wish.since earliest arrival; `idAt`, `timeAt`: the places of the thing's id and of the state's time in a payload
+ * @param wish.topicStarts the topics begin so; `since`: earliest arrival; `idAt`, `timeAt`: the places of the thing's id and of the state's time in a payload
  */
 export async function findStates(
   database: Queryable,
   source: string,
-  { ids, since, idAt, timeAt }: { ids: readonly string[]; since: Date; idAt: string; timeAt: string },
+  {
+    ids,
+    topicStarts,
+    since,
+    idAt,
+    timeAt,
+  }: { ids: readonly string[]; topicStarts: readonly string[]; since: Date; idAt: string; timeAt: string },
 ): Promise<{ topic: string; id: string; at: string | null }[]> {
   if (ids.length === 0) return [];
   const { rows } = await database.query<{ topic: string; id: string; at: string | null }>({
     name: 'find_states',
     text: `SELECT topic, payload #>> $4::text[] AS id, payload #>> $5::text[] AS at FROM {inbox}.webhook_events
-      WHERE source = $1 AND received_at >= $2 AND payload #>> $4::text[] = ANY ($3::text[])`,
-    values: [source, since, ids, idAt.split('.'), timeAt.split('.')],
+      WHERE source = $1 AND received_at >= $2 AND topic ^@ ANY ($6::text[]) AND payload #>> $4::text[] = ANY ($3::text[])`,
+    values: [source, since, ids, idAt.split('.'), timeAt.split('.'), topicStarts],
+    // No index leads to a value in a payload: all events of the stretch are read.
+    timeoutMs: 60_000,
   });
   return rows;
 }

@@ -22,7 +22,7 @@ export interface PurgedSources {
   except?: readonly string[];
 }
 
-export interface Purge extends PurgedSources {
+interface Purge extends PurgedSources {
   /** See `readCutoff`. */
   before: string;
   /** Earliest arrival, in the same form; null: from the first event. */
@@ -30,7 +30,7 @@ export interface Purge extends PurgedSources {
   limit: number;
 }
 
-export interface PurgedBatch {
+interface PurgedBatch {
   count: number;
   /** Where the next batch begins; null: there is no more, or only locked rows. */
   next: string | null;

@@ -29,7 +29,7 @@ export interface PurgeRule extends PurgedSources {
   isOfRawBodies?: boolean;
 }
 
-export interface PurgeOptions {
+interface PurgeOptions {
   database: Database;
   log: Logger;
   rules: readonly PurgeRule[];
@@ -48,7 +48,7 @@ export function purgeRules(config: Days, retentionDays: ReadonlyMap<string, numb
   ];
 }
 
-export interface PurgeResult {
+interface PurgeResult {
   events: number;
   /** Another worker is at it. */
   isTaken: boolean;
@@ -96,17 +96,24 @@ export function purgeTask({ database, log, rules }: PurgeOptions): BackgroundTas
     intervalMs: passIntervalMs,
     failureMessage: 'old events could not be purged',
     pass: async (signal) => {
+      const errors: unknown[] = [];
       for (const state of states) {
         const { rule } = state;
         const startedAt = performance.now();
         const isFull = startedAt >= state.fullPassAt;
         const from = isFull ? null : state.doneUpTo;
-        const { events, isTaken, before } = await purge({ database, ...rule }, from, signal);
-        if (isTaken || signal.aborted) return;
-        if (isFull) state.fullPassAt = startedAt + fullPassIntervalMs(rule);
-        state.doneUpTo = before;
-        if (events) log.info({ events, ...(rule.only && { source: rule.only }) }, texts(rule));
+        try {
+          const { events, isTaken, before } = await purge({ database, ...rule }, from, signal);
+          if (isTaken || signal.aborted) break;
+          if (isFull) state.fullPassAt = startedAt + fullPassIntervalMs(rule);
+          state.doneUpTo = before;
+          if (events) log.info({ events, ...(rule.only && { source: rule.only }) }, texts(rule));
+        } catch (error) {
+          // One source's trouble must not keep the others' events for ever.
+          errors.push(error);
+        }
       }
+      if (errors.length > 0) throw errors[0];
     },
   };
 }

@@ -40,7 +40,7 @@ export function parseRecovers(
   const problems = new Map<string, readonly string[]>();
   const all = [
     ...[...sources.values()].map((source) => ({ source, isOn: true })),
-    ...[...waiting].map(([name, provider]) => ({ source: withoutSecrets(env, name, provider), isOn: false })),
+    ...[...waiting].flatMap(([name, provider]) => withoutSecrets(env, name, provider)),
   ];
   for (const { source, isOn } of all) {
     const { recover: spec } = source.provider;
@@ -70,9 +70,12 @@ export function parseRecovers(
   return { ready, problems };
 }
 
-function withoutSecrets(env: Environment, name: string, provider: Provider): Source {
-  const { redaction } = readRedaction(env, variableOf(name) + redactSuffix, provider);
-  return { name, provider, secrets: [], ...(redaction ? { redaction } : {}) };
+/** None where values could not be removed as they should be: `parseSources` says so. */
+function withoutSecrets(env: Environment, name: string, provider: Provider) {
+  const { redaction, problems } = readRedaction(env, variableOf(name) + redactSuffix, provider);
+  if (problems.length > 0) return [];
+  const source: Source = { name, provider, secrets: [], ...(redaction ? { redaction } : {}) };
+  return [{ source, isOn: false }];
 }
 
 /** Characters that a header cannot carry would make Node's error quote the key. */

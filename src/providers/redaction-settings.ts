@@ -53,11 +53,15 @@ function readPath(entry: string, variable: string, problems: string[]): Redacted
 }
 
 /** What the provider's entry reads at the path, or below it, for a column. Computed parts cannot be looked into. */
-function factReadAt({ events }: Provider, keys: readonly string[]): string | undefined {
+function factReadAt({ events, recover }: Provider, keys: readonly string[]): string | undefined {
   const reads = (template: Template | undefined) =>
     template !== undefined && pathsOf(template).some((path) => covers(keys, path));
   if (reads(events.id)) return 'id';
   if (reads(events.topic)) return 'topic';
+  const made = recover?.pull?.made;
+  // The ids of made events are of the thing's id and time, and stored payloads are searched for both.
+  if (made && covers(keys, made.idAt.split('.'))) return 'id';
+  if (made && covers(keys, made.timeAt.split('.'))) return 'time';
   return reads(events.occurredAt?.at) ? 'time' : undefined;
 }
 

@@ -18,7 +18,7 @@ export interface RedactedPath {
 }
 
 /** The paths joined at their beginnings: a value is looked at once, not once per path. */
-export interface PathTree {
+interface PathTree {
   readonly children: Map<string, PathTree>;
   any?: PathTree;
   /** What becomes of the value itself. */
@@ -58,7 +58,7 @@ export const isIndex = (key: string): boolean => /^\d+$/.test(key);
 /** Stands in the place of a value that was removed. `null` stays `null`. */
 export const redacted = '[redacted]';
 /** Begins the keyed hash that stands in the place of a text or number; 64 hex digits follow. */
-export const hashMark = 'hmac:';
+const hashMark = 'hmac:';
 
 type StoredBody = Pick<EventDraft, 'payloadText' | 'payloadError' | 'rawBody'>;
 

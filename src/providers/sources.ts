@@ -55,7 +55,9 @@ export function parseSources(env: Environment, path = '/api/webhooks'): ParsedSo
     if (declaredProvider.isOnlyPulled) {
       if (text !== undefined)
         problems.push(`${variable} belongs to a source that is only pulled and has no webhooks; remove it`);
-      waiting.set(name, configured(name, declaredProvider, settings, problems));
+      const provider = configured(name, declaredProvider, settings, problems);
+      problems.push(...readRedaction(env, variableOf(name) + redactSuffix, provider).problems);
+      waiting.set(name, provider);
       continue;
     }
     if (text === undefined) {

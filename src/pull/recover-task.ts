@@ -15,6 +15,8 @@ export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPage
   receiver: Pick<Receiver, 'submit'>;
   recovers: readonly RecoverSource[];
   config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY' | 'PAYLOAD_RETENTION_DAYS'>;
+  /** `<SOURCE>_RETENTION_DAYS`, which goes before PAYLOAD_RETENTION_DAYS. */
+  retentionDays?: ReadonlyMap<string, number>;
   log: Logger;
   /** How often it is looked which source is due; default 30,000. */
   intervalMs?: number;
@@ -53,7 +55,7 @@ async function runIfDue(
       signal,
       firstMs: overlapMs,
       keepsBytes: config.STORE_RAW_BODY,
-      keptDays: config.PAYLOAD_RETENTION_DAYS,
+      keptDays: options.retentionDays?.get(source) ?? config.PAYLOAD_RETENTION_DAYS,
       reachesBackTo: outage && new Date(outage.beganAt.getTime() - overlapMs),
     });
     if (result) logResult(log, source, result, outage);

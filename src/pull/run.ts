@@ -39,7 +39,7 @@ export interface RunOptions {
   firstMs: number;
   /** As STORE_RAW_BODY. */
   keepsBytes: boolean;
-  /** As PAYLOAD_RETENTION_DAYS. */
+  /** As PAYLOAD_RETENTION_DAYS, or the source's own days. */
   keptDays?: number;
   /** Only counts: nothing is stored, and nothing is asked for again. */
   isDryRun?: boolean;
@@ -131,10 +131,11 @@ function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date)
     };
   };
   if (since) return afresh(since.getTime());
-  const { runSince, runUntil, runCursor, startedAt, recoveredUntil } = recovery ?? {};
+  const { runSince, runUntil, runCursor, startedAt, failingSince, recoveredUntil } = recovery ?? {};
   if (!runSince || !runUntil)
     return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : until.getTime() - firstMs);
-  const isFresh = runCursor && now.getTime() - startedAt!.getTime() < cursorMs;
+  // Each try sets `startedAt`: a cursor with which every run fails would stay fresh for ever.
+  const isFresh = runCursor && now.getTime() - (failingSince ?? startedAt!).getTime() < cursorMs;
   const isEnough = !reachesBackTo || runSince <= reachesBackTo;
   return isFresh && isEnough
     ? { since: runSince, until: runUntil, cursor: runCursor, isAll: false }

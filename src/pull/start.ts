@@ -8,6 +8,8 @@ import { recoverTask } from './recover-task.ts';
 
 export interface RecoveringOptions extends Pick<ReceiverOptions, 'database' | 'queue' | 'log'> {
   config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY' | 'PAYLOAD_RETENTION_DAYS' | 'SAME_BODY_HOURS'>;
+  /** `<SOURCE>_RETENTION_DAYS`, which goes before PAYLOAD_RETENTION_DAYS. */
+  retentionDays: ReadonlyMap<string, number>;
   schedule: RecoverSchedule;
 }
 

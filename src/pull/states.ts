@@ -30,8 +30,9 @@ export async function findKnownStates(
   // The webhook of a state arrives after the state began.
   const since = new Date(Math.min(...states.map(({ atMs }) => atMs)) - clockMs);
   const ids = states.map(({ id }) => id);
+  const topicStarts = [...new Set(states.map(({ start }) => start))];
   const stored = Map.groupBy(
-    await findStates(database, source, { ids, since, idAt, timeAt }),
+    await findStates(database, source, { ids, topicStarts, since, idAt, timeAt }),
     ({ id }) => id,
   );
   const isStored = ({ id, start, atMs }: (typeof states)[number]) =>

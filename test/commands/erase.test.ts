@@ -131,6 +131,24 @@ t.test('the value is gone from every column, and the ids stay', async (t) => {
   });
 });
 
+t.test('the value is found as URLs, forms and ASCII JSON write it', async (t) => {
+  const { inbox, cli } = await openShop(t);
+  const name = 'Zoë "Q" & Co';
+  await storeEvents(inbox, [eventOf(name, { eventId: 'evt_zoe' })]);
+  await inbox.sql(`UPDATE webhook_events SET status = 'PROCESSED' WHERE event_id = 'evt_zoe'`);
+  const bodies = ['n=Zo%C3%AB+%22Q%22+%26+Co', '{"n":"Zo\\u00eb \\"Q\\" & Co"}', `{"n":"Zoë \\"Q\\" & Co"}`];
+  const requests = [...bodies.map((body) => ['/', body]), ['/?n=Zo%c3%ab%20%22Q%22%20%26%20Co', '{}']];
+  for (const [url, body] of requests)
+    await inbox.sql(
+      `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
+      VALUES ('stripe', now(), '', 'signature', 'zoe', 'POST', $1, '{}', convert_to($2, 'UTF8'), 600)`,
+      [url, body],
+    );
+  t.match(await cli.inside(['erase', path, name, '--yes']), { code: 0 });
+  t.same(await inbox.sql(`SELECT url FROM quarantined_requests WHERE request_id = 'zoe'`), []);
+  t.equal((await inbox.sql('SELECT FROM quarantined_requests')).length, 2, 'the others stay');
+});
+
 t.test('deliveries of erased events are duplicates, also after a purge', async (t) => {
   const { inbox, cli, processed } = await openShop(t);
   const receiver = createReceiver({ ...inbox, timeoutMs: 3_000, queueMax: 100 });

@@ -6,6 +6,7 @@ import type { NewEvent } from '../../src/events/event.ts';
 import { findTombstones } from '../../src/events/retention.ts';
 import { countEvents } from '../../src/maintenance/count.ts';
 import { type PurgeRule, purge, purgeRules, purgeTask } from '../../src/maintenance/purge.ts';
+import { parseSources } from '../../src/providers/sources.ts';
 import { createReceiver } from '../../src/receive/receiver.ts';
 import { atEnd } from '../support/at-end.ts';
 import { createCli } from '../support/cli.ts';
@@ -98,7 +99,11 @@ t.test('a delivery after the purge is a duplicate and has no second effect', asy
   ]);
   const cli = createCli(t, { DATABASE_URL: inbox.url });
   const shown = await cli.inside(['show', stripe.eventId]);
-  t.match(shown, { code: 0, stdout: /stripe evt_\S+ was PROCESSED on .* and purged on/ });
+  t.match(shown, {
+    code: 0,
+    stdout:
+      /stripe evt_\S+ was PROCESSED on .* and purged on \S+ \(PAYLOAD_RETENTION_DAYS or STRIPE_RETENTION_DAYS\)/,
+  });
 });
 
 t.test('an event that was put back by hand is purged again', async (t) => {
@@ -129,6 +134,13 @@ t.test('each source has days of its own, the others those of all', async (t) => 
   await passOf(purgeRules(config, days));
   t.equal(await kept(gone), 0);
   t.equal(await kept(stays), stays.length);
+});
+
+t.test('a rule that fails does not keep the others from their work', async (t) => {
+  const gone = await aged('PROCESSED', 31, many(1));
+  const rules = [{ only: 'short', retentionMs: Number.NaN }, { retentionMs }];
+  await t.rejects(passOf(rules), 'the task logs the error');
+  t.equal(await kept(gone), 0);
 });
 
 t.test('the bytes go before the events, where the payload is kept as well', async (t) => {
@@ -202,9 +214,17 @@ t.test('deliveries of events that are being purged: none is new', async (t) => {
 });
 
 t.test('doctor warns of a large inbox that keeps everything, and of no other', async (t) => {
+  const secret = { STRIPE_WEBHOOK_SECRET: 'whsec_0123456789abcdef' };
   const look = async (env: Record<string, string>, warnBytes?: number) =>
-    checkStorage({ database: inbox.database, config: parseConfig(env).config! }, warnBytes);
+    checkStorage(
+      { database: inbox.database, config: parseConfig(env).config!, ...parseSources({ ...secret, ...env }) },
+      warnBytes,
+    );
   t.match(await look({}), [{ status: 'ok', message: /MB since .* kept for ever/ }]);
   t.match(await look({}, 1), [{ status: 'warn', remedy: /PAYLOAD_RETENTION_DAYS/ }]);
   t.match(await look({ PAYLOAD_RETENTION_DAYS: '30' }, 1), [{ status: 'ok', message: /after 30 days/ }]);
+  t.match(await look({ STRIPE_RETENTION_DAYS: '7' }, 1), [{ status: 'ok', message: /days of their source/ }]);
+  t.match(await look({ GITHUB_RETENTION_DAYS: '7' }, 1), [
+    { status: 'warn', message: /events of sources without RETENTION_DAYS are kept for ever/ },
+  ]);
 });

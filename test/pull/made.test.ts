@@ -1,11 +1,15 @@
 // Shopify has no list of events: an event is made of a thing's newest state, where no stored event carries that state.
 import t, { type Test } from 'tap';
 import { providers, readEvents } from '../../src/providers/index.ts';
+import { createPullReceiver } from '../../src/pull/receiver.ts';
+import { recoverTask } from '../../src/pull/recover-task.ts';
 import { acceptDrafts } from '../../src/receive/accept.ts';
 import { makeSigned } from '../providers/deliveries.ts';
+import { atEnd } from '../support/at-end.ts';
+import { createCli } from '../support/cli.ts';
 import { openInbox } from '../support/inbox.ts';
 import { receiversOn } from '../support/receivers.ts';
-import { type Listed, shopifyKey, standIns, startApi } from './api.ts';
+import { type Listed, shopifyKey, standIns, startApi, testKey } from './api.ts';
 import { recovererOn, recoverSourceOf } from './recovering.ts';
 
 const inbox = await openInbox(t);
@@ -134,6 +138,29 @@ t.test('asks for no state whose webhook may have been purged', async (t) => {
   await run(t, recover, { keptDays: 1 });
   const since = Date.parse(api.calls[0]!.query.get('updated_at_min')!);
   t.ok(Math.abs(Date.now() - 24 * hourMs - since) < 10_000, 'a day, and not the usual three');
+
+  const config = { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0 };
+  const retentionDays = new Map([['shopify', 1]]);
+  const pullReceiver = createPullReceiver(inbox);
+  atEnd(t, () => pullReceiver.close());
+  const task = recoverTask({ ...inbox, receiver: pullReceiver, recovers: [recover], config, retentionDays });
+  await sql(
+    `UPDATE recoveries SET ended_at = now() - interval '9 days', recovered_until = now() - interval '9 days'`,
+  );
+  await task.pass(new AbortController().signal);
+  const sinceOfTask = Date.parse(api.calls.at(-1)!.query.get('updated_at_min')!);
+  t.ok(Math.abs(Date.now() - 24 * hourMs - sinceOfTask) < 10_000, "the source's own days");
+
+  const cli = createCli(t, {
+    DATABASE_URL: inbox.url,
+    SHOPIFY_API_KEY: testKey,
+    SHOPIFY_API_URL: api.url,
+    SHOPIFY_API_TOPICS: 'orders',
+    SHOPIFY_RETENTION_DAYS: '1',
+  });
+  t.match(await cli.inside(['recover', 'shopify', '--since', '9d']), { code: 0 });
+  const sinceOfCommand = Date.parse(api.calls.at(-1)!.query.get('updated_at_min')!);
+  t.ok(Math.abs(Date.now() - 24 * hourMs - sinceOfCommand) < 10_000, 'also by hand');
 });
 
 t.test('an app of the Dev Dashboard: its id and secret buy a token', async (t) => {

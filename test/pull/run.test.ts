@@ -195,6 +195,22 @@ for (const [what, reply, message] of bad) {
   });
 }
 
+t.test('a cursor with which every run fails for an hour is dropped', async (t) => {
+  const { api, recover } = await openStripe(t, listed(3));
+  const real = api.reply;
+  api.reply = (call) => (call.query.has('starting_after') ? { status: 500 } : real(call));
+  await t.rejects(run(t, recover));
+  const before = api.calls.length;
+  await t.rejects(run(t, recover));
+  t.ok(api.calls.slice(before).every(({ query }) => query.has('starting_after')));
+  await sql(`UPDATE recoveries SET failing_since = now() - interval '61 minutes'`);
+  api.calls.length = 0;
+  api.reply = real;
+  t.match(await run(t, recover), { isComplete: true, pages: 2 });
+  t.notOk(api.calls[0]!.query.has('starting_after'), 'it begins anew');
+  t.equal((await rows()).length, 3);
+});
+
 t.test('429 and Retry-After, a lost connection and a 500 are tried again', async (t) => {
   const { api, recover } = await openStripe(t, listed(3));
   const real = api.reply;

@@ -1,6 +1,6 @@
 // `<SOURCE>_REDACT`: the value reaches no column of the database and no log line, whatever brings the event.
 import t from 'tap';
-import { readEvents, type Source, signDelivery } from '../../src/providers/index.ts';
+import { parseRecovers, readEvents, type Source, signDelivery } from '../../src/providers/index.ts';
 import { findProvider } from '../../src/providers/registry.ts';
 import { parseSources, variableOf } from '../../src/providers/sources.ts';
 import { postRequest, secretOf } from '../providers/deliveries.ts';
@@ -239,6 +239,28 @@ t.test('hostile keys and paths: nothing is missed, and the time is bounded', (t)
   t.end();
 });
 
+t.test('a source that is only pulled: wrong paths prevent the start, and nothing is pulled', (t) => {
+  const erp = {
+    POSTBELL_SOURCES: 'erp=pulled',
+    ERP_API_KEY: 'sk_0123456789abcdef',
+    ERP_API_PATH: '/v1',
+    ERP_API_URL: 'https://erp.example.com',
+  };
+  const cases = [
+    ['email:hash', /REDACT_KEY is missing; ERP_REDACT/],
+    ['a..b', /ERP_REDACT: "a\.\.b" must be keys/],
+  ] as const;
+  for (const [redact, problem] of cases) {
+    const env = { ...erp, ERP_REDACT: redact };
+    const parsed = parseSources(env);
+    t.match(parsed.problems, [problem]);
+    t.notOk(parseRecovers(env, parsed).ready.has('erp'));
+  }
+  const right = { ...erp, ERP_REDACT: 'email' };
+  t.ok(parseRecovers(right, parseSources(right)).ready.get('erp')?.source.redaction);
+  t.end();
+});
+
 t.test('settings that would not do what was meant prevent the start, all at once', (t) => {
   const problemsOf = (env: Record<string, string>) =>
     parseSources({ STRIPE_WEBHOOK_SECRET: secretOf(findProvider('stripe')!).secret, ...env }).problems;
@@ -268,6 +290,12 @@ t.test('settings that would not do what was meant prevent the start, all at once
     }),
     [],
   );
+  for (const path of ['id', 'id:hash', 'updated_at', '*'])
+    t.match(
+      problemsOf({ SHOPIFY_REDACT: path, REDACT_KEY: key }),
+      [/SHOPIFY_REDACT: .* holds the (id|time) of the events/],
+      'events that are made need both',
+    );
   t.match(
     problemsOf({ OKTA_REDACT: 'data.events.uuid' }),
     [/holds the id/],

@@ -52,7 +52,7 @@ export interface PulledSettings {
 }
 
 const units = ['iso', 'iso-utc', 's', 'ms'] as const satisfies readonly TimeUnit[];
-export type PulledUnit = (typeof units)[number];
+type PulledUnit = (typeof units)[number];
 const headerPattern = /^[A-Za-z0-9-]{1,100}$/;
 const placePattern = /^[^\s.,:]+(?:\.[^\s.,:]+)*$/;
 const paramPattern = /^[^\s&=?#]{1,100}$/;
