@@ -34,3 +34,14 @@ export function latencyText(seconds: number | null): string {
 export function countText(count: number, noun: string): string {
   return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
 }
+
+const megabyte = 1_048_576;
+
+/** How large the quarantine of a source is: `0.4 of 10 MB`. @param source undefined: not configured here */
+export function bytesText(
+  { bytes }: { bytes: number },
+  source: { quarantineMb?: number } | undefined,
+): string {
+  const used = bytes > 0 && bytes < 0.05 * megabyte ? '< 0.1' : (bytes / megabyte).toFixed(1);
+  return source?.quarantineMb === undefined ? `${used} MB` : `${used} of ${source.quarantineMb} MB`;
+}

@@ -11,8 +11,8 @@ import { knownSources, loadSettings } from '../runtime/settings.ts';
 import { type CommandDatabase, withDatabase } from '../runtime/with-database.ts';
 import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { countText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
-import { bytesText, reasonsText, refusedText } from '../terminal/quarantine.ts';
+import { bytesText, countText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
+import { reasonsText, refusedText } from '../terminal/quarantine.ts';
 
 export interface QuarantineOptions extends CommonOptions {
   /** With `promote`: only count. */
@@ -118,7 +118,7 @@ async function promote(
   const signal = io.interrupted();
   let counts = nothingPromoted;
   try {
-    const parts = { database, receiver, source, storesRawBody: config.STORE_RAW_BODY, isDryRun };
+    const parts = { database, receiver, log, source, storesRawBody: config.STORE_RAW_BODY, isDryRun };
     for (let after = '0'; !signal.aborted; ) {
       const slice = await promoteSlice(parts, after);
       if (!slice) break;
@@ -146,11 +146,12 @@ function printCounts(
   isDryRun: boolean,
 ): void {
   const text = (count: number) => count.toLocaleString('en-US');
-  const { promoted, known, wrong, withoutEvent, unavailable } = counts;
+  const { promoted, ignored, known, wrong, withoutEvent, unavailable } = counts;
+  const replays = ignored > 0 ? `, ignored as suspected replays ${text(ignored)}` : '';
   const setUp = withoutEvent > 0 ? `, without an event ${text(withoutEvent)}` : '';
   printLine(
     out,
-    `${isDryRun ? 'would promote' : 'promoted'} ${text(promoted)}, already there ${text(known)}, still wrong ${text(wrong)}${setUp}`,
+    `${isDryRun ? 'would promote' : 'promoted'} ${text(promoted)}, already there ${text(known)}, still wrong ${text(wrong)}${replays}${setUp}`,
   );
   if (wrong > 0)
     printLine(

@@ -13,8 +13,15 @@ import type { Source } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
 import { withDatabase } from '../runtime/with-database.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
-import { countText, durationText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
-import { bytesText } from '../terminal/quarantine.ts';
+import {
+  bytesText,
+  countText,
+  durationText,
+  printJson,
+  printLine,
+  printTable,
+  timeText,
+} from '../terminal/print.ts';
 import { latencyText } from '../texts.ts';
 
 /** A source that has a secret, and has received nothing for 7 days. */

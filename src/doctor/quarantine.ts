@@ -1,8 +1,8 @@
 // Rejected requests that wait in quarantine, with the command that takes them in.
 import { readQuarantine } from '../events/quarantine.ts';
 import { variableOf } from '../providers/sources.ts';
-import { countText, timeText } from '../terminal/print.ts';
-import { bytesText, reasonsText, refusedText } from '../terminal/quarantine.ts';
+import { bytesText, countText, timeText } from '../terminal/print.ts';
+import { reasonsText, refusedText } from '../terminal/quarantine.ts';
 import { type Check, type CheckContext, needsPerson, warn } from './check.ts';
 
 /** @param only checks this source only */

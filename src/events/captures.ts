@@ -170,7 +170,7 @@ export async function addNotShown(
 const summaryFields = `id::float8 AS id, source, received_at AS "receivedAt", request_id AS "requestId", process, method, url,
   body_bytes AS "bodyBytes", status::int AS status, outcome, reason, detail, topic, event_id AS "eventId", not_shown AS "notShown"`;
 
-export interface CapturedFilter {
+interface CapturedFilter {
   source?: string | undefined;
   /** Ids up to this one. */
   upTo?: number | undefined;

@@ -8,7 +8,8 @@ import { type EventWithJob, type FilledColumns, newEventColumns, recoveredEventC
 /** No provider sends one body under this many topics: from this number on, another topic is a repeated body as well. */
 const maxTopicsOfOneBody = 100;
 
-const insertInto = ({ names, expressions, placeholders, count }: FilledColumns) => {
+/** @param arrivedAt SQL: when the event's request arrived */
+const insertInto = ({ names, expressions, placeholders, count }: FilledColumns, arrivedAt: string) => {
   const [topicsShareBody, hours] = [`$${count + 1}::boolean[]`, `$${count + 2}`];
   return `
       WITH inserted AS (
@@ -21,7 +22,7 @@ const insertInto = ({ names, expressions, placeholders, count }: FilledColumns) 
           -- A delivery without the topic's header is no new topic: any sender can leave the header out.
           AND (NOT event.unique_body OR (
             SELECT bool_or(e.topic = event.topic OR event.topic = 'unknown' OR NOT event.topics_share_body
-                OR e.received_at < now() - make_interval(hours => ${hours})) OR count(*) >= ${maxTopicsOfOneBody}
+                OR e.received_at < ${arrivedAt} - make_interval(hours => ${hours})) OR count(*) >= ${maxTopicsOfOneBody}
             FROM {inbox}.webhook_events e
             WHERE e.unique_body AND e.source = event.source AND e.body_sha256 = event.body_sha256) IS NOT TRUE)
           -- A purge moves rows to the tombstones in one commit: one snapshot finds an event in either.
@@ -29,7 +30,7 @@ const insertInto = ({ names, expressions, placeholders, count }: FilledColumns) 
           AND (NOT event.unique_body OR (
             SELECT bool_or(t.topic IS NULL OR t.topic = event.topic OR event.topic = 'unknown'
                 OR NOT event.topics_share_body
-                OR t.received_at < now() - make_interval(hours => ${hours}))
+                OR t.received_at < ${arrivedAt} - make_interval(hours => ${hours}))
             FROM {inbox}.tombstones t
             WHERE t.source = event.source AND t.body_sha256 = event.body_sha256) IS NOT TRUE)
         ON CONFLICT DO NOTHING
@@ -38,16 +39,20 @@ const insertInto = ({ names, expressions, placeholders, count }: FilledColumns) 
       SELECT source, event_id AS "eventId" FROM inserted`;
 };
 
-const ofWebhooks = { name: 'insert_events', text: insertInto(newEventColumns), columns: newEventColumns };
+const ofWebhooks = {
+  name: 'insert_events',
+  text: insertInto(newEventColumns, 'now()'),
+  columns: newEventColumns,
+};
 const ofRecovered = {
   name: 'insert_recovered_events',
-  text: insertInto(recoveredEventColumns),
+  text: insertInto(recoveredEventColumns, 'coalesce(event.received_at, now())'),
   columns: recoveredEventColumns,
 };
 
 /**
  * Inserts new events, in the receiver's transaction. With `uniqueBody` an event is new if its
- * body is; or if its topic is, and the first event with that body came less than `sameBodyHours` ago.
+ * body is; or if its topic is, and the first event with that body came less than `sameBodyHours` before it.
  * @returns the keys (see `keyText`) of the rows that were inserted; the others are duplicates or repeated bodies
  */
 export async function insertEvents(

@@ -53,7 +53,7 @@ function readFilter({ receivedSince, receivedBefore, ...rest }: StoredFilter): A
   };
 }
 
-/** Records a change that the same transaction makes. `done`: the number of events that it changes. */
+/** Records a change that the same transaction makes. `done`: the number of events that it changes, 0 for a capture. */
 export async function recordAction(
   tx: Queryable,
   {
@@ -68,19 +68,6 @@ export async function recordAction(
     text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, reason, matched, done, ended_at)
       VALUES ($1, $2, $3, $4, $5, $5, now())`,
     values: [operator, action, JSON.stringify(filter), reason, done],
-  });
-}
-
-/** Records that a capture of a source was opened or ended, in the same transaction. */
-export async function recordCapture(
-  tx: Queryable,
-  operator: string,
-  action: 'capture' | 'end_capture',
-  source: string,
-): Promise<void> {
-  await tx.query({
-    text: `INSERT INTO {inbox}.operator_actions (operator, action, filter, matched, ended_at) VALUES ($1, $2, $3, 0, now())`,
-    values: [operator, action, JSON.stringify({ source })],
   });
 }
 
@@ -148,7 +135,7 @@ export async function continueReplay(tx: Queryable, id: number): Promise<boolean
 }
 
 /** How far a promotion is. */
-export interface PromotionProgress<Counts> {
+interface PromotionProgress<Counts> {
   /** Id of the last request that was looked at. */
   after: string;
   counts: Counts;

@@ -25,7 +25,7 @@ export interface Refusals {
   reason: RefusalReason;
 }
 
-export interface KeepOptions {
+interface KeepOptions {
   source: string;
   limitBytes: number;
   /** Of one client address. */

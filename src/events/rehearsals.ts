@@ -33,6 +33,11 @@ export async function askForRehearsal(
   { source, eventId }: EventKey,
   askedBy: string,
 ): Promise<boolean> {
+  // Two operators may ask at once. A statement of its own: the snapshot of the next must be taken after the lock is granted.
+  await tx.query({
+    text: `SELECT pg_advisory_xact_lock(hashtextextended('{postbell} rehearsal/' || $1 || '/' || $2, 0))`,
+    values: [source, eventId],
+  });
   const { rowCount } = await tx.query({
     text: `INSERT INTO {inbox}.rehearsals (source, event_id, asked_by) SELECT source, event_id, $3 FROM {inbox}.webhook_events
       WHERE source = $1 AND event_id = $2 AND NOT EXISTS (SELECT FROM {inbox}.rehearsals r

@@ -5,7 +5,9 @@ import {
   listActions,
   type OperatorAction,
   type OperatorActionKind,
+  readPromotion,
 } from '../events/operator-actions.ts';
+import type { PromoteCounts } from '../receive/promote.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { describeFilter } from './event-filter.ts';
@@ -50,7 +52,10 @@ ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything 
     if (action?.action !== 'replay' && action?.action !== 'promote')
       throw new OpsError(404, 'There is no such action.');
     const mayGoOn = signedInUser(request).role === 'operator';
-    const main = html`<h1>${words[action.action]}</h1>${progress(action, mayGoOn, deps.now())}`;
+    const promotion = await deps.inbox.read((tx) => readPromotion<PromoteCounts>(tx, id));
+    const state =
+      action.action === 'promote' ? promotionState(action, promotion?.progress?.counts) : replayState(action);
+    const main = html`<h1>${words[action.action]}</h1>${progress(action, state, mayGoOn, deps.now())}`;
     return sendPage(request, reply, { title: words[action.action], nav: '/actions', main, isLive: true });
   });
 }
@@ -72,7 +77,7 @@ function actionRow(action: OperatorAction, now: Date): Html {
 `;
 }
 
-function progress(action: OperatorAction, mayGoOn: boolean, now: Date): Html {
+function progress(action: OperatorAction, state: Html, mayGoOn: boolean, now: Date): Html {
   const { id, operator, filter, matched, done, beganAt, endedAt } = action;
   const isPromotion = action.action === 'promote';
   // Without JavaScript a person presses the button for each part; with it the form sends itself.
@@ -83,7 +88,7 @@ function progress(action: OperatorAction, mayGoOn: boolean, now: Date): Html {
   const back = isPromotion
     ? html`<a href="${opsUrl('/rejections')}">Rejections</a>`
     : html`<a href="${opsUrl('/dead-letters')}">Dead letters</a>`;
-  return html`<div class="card question">${isPromotion ? promotionState(action) : replayState(action)}
+  return html`<div class="card question">${state}
 <progress value="${done}" max="${Math.max(1, matched)}" aria-label="${isPromotion ? 'Promoted requests' : 'Replayed events'}"></progress>
 <p class="hint">${isPromotion ? `Quarantine of ${filter.source}` : describeFilter(filter)}. Begun by ${operator} ${ago(beganAt, now)}.</p>
 <div class="actions">${goOn}${back}<a href="${opsUrl('')}">Overview</a></div></div>`;
@@ -97,10 +102,13 @@ ${left > 0 && html`<p>${countText(left, 'event')} fewer than counted: another se
     : html`<p class="big">${number(done)} of ${countText(matched, 'event')} so far.</p>`;
 }
 
-function promotionState({ matched, done, endedAt, filter }: OperatorAction): Html {
-  const left = matched - done;
-  return endedAt
-    ? html`<p class="big">${number(done)} of ${countText(matched, 'request')} left the quarantine; a running worker runs their events.</p>
-${left > 0 && html`<p>${countText(left, 'request')} stay${left === 1 && 's'}: the secrets of ${filter.source} do not verify them.</p>`}`
-    : html`<p class="big">${number(done)} of ${countText(matched, 'request')} so far.</p>`;
+/** @param counts undefined: before the first slice */
+function promotionState({ matched, done, endedAt, filter }: OperatorAction, counts?: PromoteCounts): Html {
+  if (!endedAt) return html`<p class="big">${number(done)} of ${countText(matched, 'request')} so far.</p>`;
+  const { wrong = 0, unavailable = 0, ignored = 0 } = counts ?? {};
+  const stay = (count: number) => `${countText(count, 'request')} stay${count === 1 ? 's' : ''}`;
+  return html`<p class="big">${number(done)} of ${countText(matched, 'request')} left the quarantine; a running worker runs their events.</p>
+${ignored > 0 && html`<p>${countText(ignored, 'request')} of them became IGNORED events: suspected replays, which no worker runs.</p>`}
+${wrong > 0 && html`<p>${stay(wrong)}: the secrets of ${filter.source} do not verify ${wrong === 1 ? 'it' : 'them'}.</p>`}
+${unavailable > 0 && html`<p>${stay(unavailable)}: the database could not take ${unavailable === 1 ? 'it' : 'them'}. Promote once more.</p>`}`;
 }

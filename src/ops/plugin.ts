@@ -38,6 +38,7 @@ import { opsUrl } from './urls.ts';
 /** What every page may use. */
 export interface PageDeps extends KnownSources {
   inbox: OpsInbox;
+  log: Logger;
   /** As STORE_RAW_BODY. */
   storesRawBody: boolean;
   schedule: RecoverSchedule;
@@ -81,7 +82,7 @@ export function registerOps(
   const { sources, waiting } = settings;
   const { STORE_RAW_BODY: storesRawBody, LIVE_REQUESTS: showsAll } = settings.config;
   const schedule = recoverScheduleOf(settings);
-  const deps: PageDeps = { inbox, sources, waiting, storesRawBody, schedule, now, deliver, showsAll };
+  const deps: PageDeps = { inbox, log, sources, waiting, storesRawBody, schedule, now, deliver, showsAll };
   app.register((scope) => addPages(scope, gate, deps, log), { prefix: '/ops' });
   return [{ name: 'ops', run: () => inbox.close() }];
 }

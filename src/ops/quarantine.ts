@@ -4,7 +4,7 @@ import { beginAction, readPromotion, recordPromoted } from '../events/operator-a
 import { type QuarantineState, readQuarantine } from '../events/quarantine.ts';
 import { variableOf } from '../providers/sources.ts';
 import { addCounts, nothingPromoted, type PromoteCounts, promoteSlice } from '../receive/promote.ts';
-import { countText } from '../texts.ts';
+import { bytesText, countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
@@ -14,7 +14,6 @@ import { formOf, opsUrl } from './urls.ts';
 
 /** A request of the page promotes for so long, then the page asks for the next part: the event loop stays free. */
 const partMs = 1_000;
-const megabyte = 1_048_576;
 
 export function addQuarantineActions(app: FastifyInstance, deps: PageDeps): void {
   app.post('/quarantine', async (request, reply) => {
@@ -33,7 +32,10 @@ export function addQuarantineActions(app: FastifyInstance, deps: PageDeps): void
 }
 
 /** Goes on with a promotion for a second. A request is deleted only once its events are committed. */
-export async function promotePart({ inbox, sources, storesRawBody }: PageDeps, id: number): Promise<void> {
+export async function promotePart(
+  { inbox, sources, storesRawBody, log }: PageDeps,
+  id: number,
+): Promise<void> {
   const until = performance.now() + partMs;
   do {
     const promotion = await inbox.read((tx) => readPromotion<PromoteCounts>(tx, id));
@@ -43,12 +45,12 @@ export async function promotePart({ inbox, sources, storesRawBody }: PageDeps, i
     const source = { ...found };
     const { after, counts } = promotion.progress ?? { after: '0', counts: nothingPromoted };
     const receiver = await inbox.receiver();
-    const slice = await promoteSlice({ database: inbox, receiver, source, storesRawBody }, after);
+    const slice = await promoteSlice({ database: inbox, receiver, log, source, storesRawBody }, after);
     const sum = slice ? addCounts(counts, slice.counts) : counts;
     await inbox.change((tx) =>
       recordPromoted(tx, id, promotion.progress, {
         progress: slice ? { after: slice.last, counts: sum } : promotion.progress,
-        done: sum.promoted + sum.known + sum.withoutEvent,
+        done: sum.promoted + sum.ignored + sum.known + sum.withoutEvent,
         isLast: slice === undefined,
       }),
     );
@@ -64,13 +66,12 @@ export function quarantineList(
 ): Html | undefined {
   if (states.length === 0) return undefined;
   const items = states.map((state) => {
-    const { source, requests, bytes, oldestAt, refused } = state;
-    const limit = sources.get(source)?.quarantineMb;
+    const { source, requests, oldestAt, refused } = state;
     const isOn = sources.has(source);
     return html`<li class="card"><p class="count">${number(requests)}</p>
 <div class="what"><p><strong>${source}</strong> ${state.reasons.map(({ reason }) => html`<code>${reason}</code> `)}</p>
 <p class="remedy">Once ${variableOf(source)}_WEBHOOK_SECRET is right and web was restarted: promote. What it verifies is taken in, the rest stays.</p>
-<p class="hint">${bytes > 0 && bytes < 0.05 * megabyte ? '< 0.1' : (bytes / megabyte).toFixed(1)} MB${limit !== undefined && ` of ${limit} MB`}${oldestAt && html`, the oldest ${ago(oldestAt, now())}`}${refused > 0 && `; ${countText(refused, 'request')} not kept for want of room`}</p>
+<p class="hint">${bytesText(state, sources.get(source))}${oldestAt && html`, the oldest ${ago(oldestAt, now())}`}${refused > 0 && `; ${countText(refused, 'request')} not kept for want of room`}</p>
 ${mayPromote && isOn && requests > 0 && html`<form method="post" action="${opsUrl('/quarantine')}" data-begins><input type="hidden" name="source" value="${source}"><button>Promote ${countText(requests, 'request')}</button></form>`}</div></li>
 `;
   });

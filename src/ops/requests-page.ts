@@ -11,7 +11,7 @@ import {
   maxCaptureMinutes,
   openCapture,
 } from '../events/captures.ts';
-import { recordCapture } from '../events/operator-actions.ts';
+import { recordAction } from '../events/operator-actions.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { textsOf } from './events-page.ts';
@@ -74,7 +74,8 @@ ${requestList(requests, place, newer.length, captures, deps, now)}`;
       if (isEnd) {
         if (!(await endCapture(tx, source))) throw new OpsError(409, 'It has ended already.');
       } else await openCapture(tx, source, minutes, name);
-      await recordCapture(tx, name, isEnd ? 'end_capture' : 'capture', source);
+      const action = isEnd ? 'end_capture' : 'capture';
+      await recordAction(tx, { operator: name, action, filter: { source }, reason: null, done: 0 });
     });
     return reply.redirect(opsUrl('/requests', { source: isEnd ? undefined : source }), 303);
   });

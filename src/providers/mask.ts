@@ -51,6 +51,7 @@ export function secretsOf(sources: Iterable<Source>): KnownSecrets {
 /** A secret may stand in a URL, or in JSON whose slashes are escaped. Longest first: one may be a part of another. */
 function allSpellings(texts: readonly string[]): string[] {
   const spellings = texts
+    .map((text) => text.toWellFormed())
     .filter((text) => text.length >= minSecretChars)
     .flatMap((text) => [text, encodeURIComponent(text), text.replaceAll('/', String.raw`\/`)]);
   return [...new Set(spellings)].sort((a, b) => b.length - a.length);

@@ -65,7 +65,7 @@ const newStream = (): Stream => ({ secondEndsAt: 0, requests: 0, bytes: 0, notSh
 export function createCaptureWriter(options: CaptureWriterOptions): CaptureWriter {
   const { database, log } = options;
   const streams = new Map<string, Stream>();
-  const describe = createDescribe(options);
+  const describe = createSafeDescribe(options);
   const closing = new AbortController();
   let queue: Waiting[] = [];
   let waitingBytes = 0;
@@ -93,17 +93,18 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
     const taken = queue;
     queue = [];
     waitingBytes = 0;
-    const isLost = () => taken.forEach(({ request }) => void streamOf(request.name).notShown++);
+    const rows: NewCapturedRequest[] = [];
+    for (const one of taken) {
+      const row = await describe(one);
+      if (row) rows.push(row);
+      else streamOf(one.request.name).notShown++;
+      await nextTurn();
+    }
     try {
-      const rows: NewCapturedRequest[] = [];
-      for (const one of taken) {
-        rows.push(await describe(one));
-        await nextTurn();
-      }
       const ids = rows.length > 0 ? await addCaptured(database, rows) : [];
       for (const [index, { source }] of rows.entries()) streamOf(source).lastId = ids[index];
     } catch (error) {
-      isLost();
+      for (const { source } of rows) streamOf(source).notShown++;
       throw error;
     }
     await writeCounts();
@@ -162,6 +163,18 @@ function hasRoom(stream: Stream, bytes: number): boolean {
   stream.requests++;
   stream.bytes += bytes;
   return true;
+}
+
+/** Anybody may have sent it: a request that cannot be described must not take the others with it. @returns undefined for it */
+function createSafeDescribe(
+  options: CaptureWriterOptions,
+): (waiting: Waiting) => Promise<NewCapturedRequest | undefined> {
+  const describe = createDescribe(options);
+  return (waiting) =>
+    describe(waiting).catch((error: unknown) => {
+      options.log.warn({ error: describeError(error).text }, 'a captured request could not be described');
+      return undefined;
+    });
 }
 
 function createDescribe(options: CaptureWriterOptions): (waiting: Waiting) => Promise<NewCapturedRequest> {

@@ -42,6 +42,8 @@ export interface Captures {
 }
 
 const readIntervalMs = 2_000;
+/** Also without a capture that ended: with LIVE_REQUESTS alone there is none. */
+const purgeIntervalMs = 3_600_000;
 
 export interface CapturesOptions {
   database: Database;
@@ -61,7 +63,8 @@ export function createCaptures(options: CapturesOptions): Captures {
   /** The ends of the open captures by `performance.now()`: a capture ends in time while the database is away. */
   let ends = new Map<string, number>();
   let isOpen = showsAll;
-  let [isFirst, isFailing] = [true, false];
+  let isFailing = false;
+  let purgeAt = 0;
   const closing = new AbortController();
   let watching: Promise<void> | undefined;
 
@@ -70,9 +73,10 @@ export function createCaptures(options: CapturesOptions): Captures {
     const captures = await readTimesLeft(database);
     ends = new Map(captures.filter(({ leftMs }) => leftMs > 0).map((one) => [one.source, now + one.leftMs]));
     isOpen = showsAll || ends.size > 0;
-    if (isFirst || captures.some(({ leftMs }) => leftMs < -keptMinutes * 60_000))
+    if (now >= purgeAt || captures.some(({ leftMs }) => leftMs < -keptMinutes * 60_000)) {
       await purgeCaptured(database);
-    isFirst = false;
+      purgeAt = now + purgeIntervalMs;
+    }
     isFailing = false;
   }
 

@@ -1,9 +1,11 @@
 // Promotes the kept requests of a source: verifies them with the secrets of now as of their time of arrival, and takes them in.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Queryable } from '../database/database.ts';
+import { describeError } from '../errors.ts';
 import { type QuarantinedRequest, readSlice, settlePromoted } from '../events/quarantine.ts';
 import { findKnownIds } from '../events/recoveries.ts';
 import { failpoint } from '../failpoint.ts';
+import type { Logger } from '../logger.ts';
 import {
   answerHandshake,
   type Delivery,
@@ -14,11 +16,14 @@ import {
 } from '../providers/index.ts';
 import { acceptDrafts } from './accept.ts';
 import type { Receiver } from './receiver.ts';
+import { UnavailableError } from './waiting-deliveries.ts';
 
 /** Of requests. */
 export interface PromoteCounts {
   /** Their events are in the inbox now. */
   promoted: number;
+  /** Their events are in the inbox now as suspected replays, which only an operator runs. */
+  ignored: number;
   /** All their events were in the inbox before, e.g. because the provider sent them again. */
   known: number;
   /** The secrets of now do not verify them either: they stay. */
@@ -29,9 +34,10 @@ export interface PromoteCounts {
   unavailable: number;
 }
 
-export interface PromoteOptions {
+interface PromoteOptions {
   database: Queryable;
   receiver: Pick<Receiver, 'submit'>;
+  log: Logger;
   source: Source;
   /** As STORE_RAW_BODY. */
   storesRawBody: boolean;
@@ -41,6 +47,7 @@ export interface PromoteOptions {
 
 export const nothingPromoted: PromoteCounts = {
   promoted: 0,
+  ignored: 0,
   known: 0,
   wrong: 0,
   withoutEvent: 0,
@@ -50,9 +57,8 @@ export const nothingPromoted: PromoteCounts = {
 /** A verified request. */
 interface Verified {
   id: string;
-  /** Commits its events. @returns whether all of them were known */
-  take(): Promise<{ isKnown: boolean }>;
-  hasEvents: boolean;
+  /** Commits its events. @returns where it counts */
+  take(): Promise<'promoted' | 'ignored' | 'known' | 'withoutEvent'>;
 }
 
 /**
@@ -65,7 +71,7 @@ export async function promoteSlice(
   options: PromoteOptions,
   after: string,
 ): Promise<{ counts: PromoteCounts; last: string } | undefined> {
-  const { database, source, isDryRun = false } = options;
+  const { database, log, source, isDryRun = false } = options;
   const slice = await readSlice(database, source.name, after);
   const last = slice.at(-1);
   if (!last) return undefined;
@@ -80,11 +86,15 @@ export async function promoteSlice(
   const results = await Promise.allSettled(verified.map(({ take }) => take()));
   const done: string[] = [];
   for (const [index, result] of results.entries()) {
-    const { id, hasEvents } = verified[index]!;
-    if (result.status === 'rejected') counts.unavailable++;
-    else {
+    const { id } = verified[index]!;
+    if (result.status === 'fulfilled') {
       done.push(id);
-      counts[!hasEvents ? 'withoutEvent' : result.value.isKnown ? 'known' : 'promoted']++;
+      counts[result.value]++;
+    } else {
+      counts.unavailable++;
+      // The receiver has logged its own.
+      if (!(result.reason instanceof UnavailableError))
+        log.error({ error: describeError(result.reason).text }, 'a kept request could not be promoted');
     }
   }
   await failpoint('promote.taken');
@@ -101,15 +111,16 @@ async function verify(
   const verdict = await verifyDelivery(source, delivery);
   if (!verdict.ok) return undefined;
   if (answerHandshake(source, delivery, 'verified', verdict.secretIndex))
-    return { id, hasEvents: false, take: async () => ({ isKnown: true }) };
+    return { id, take: async () => 'withoutEvent' };
   const drafts = readEvents(source, delivery, storesRawBody);
+  if (drafts.length === 0) return { id, take: async () => 'withoutEvent' };
   const take = async () => {
     if (isDryRun) {
       const ids = [...new Set(drafts.map(({ eventId }) => eventId))];
       const known = await findKnownIds(database, source.name, ids);
-      return { isKnown: ids.every((eventId) => known.has(eventId)) };
+      return ids.every((eventId) => known.has(eventId)) ? 'known' : 'promoted';
     }
-    const { duplicate } = await acceptDrafts(receiver, {
+    const { duplicate, isIgnored } = await acceptDrafts(receiver, {
       source: source.name,
       provider: source.provider.name,
       drafts,
@@ -118,15 +129,16 @@ async function verify(
       receivedBy: 'quarantine',
       receivedAt: arrivedAt,
     });
-    return { isKnown: duplicate };
+    return duplicate ? 'known' : isIgnored ? 'ignored' : 'promoted';
   };
-  return { id, hasEvents: drafts.length > 0, take };
+  return { id, take };
 }
 
 /** @returns the sums of both */
 export function addCounts(a: PromoteCounts, b: PromoteCounts): PromoteCounts {
   return {
     promoted: a.promoted + b.promoted,
+    ignored: a.ignored + b.ignored,
     known: a.known + b.known,
     wrong: a.wrong + b.wrong,
     withoutEvent: a.withoutEvent + b.withoutEvent,

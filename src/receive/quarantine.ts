@@ -12,7 +12,7 @@ import {
   type Source,
 } from '../providers/index.ts';
 
-export interface RejectedDelivery {
+interface RejectedDelivery {
   source: Source;
   delivery: Delivery;
   rejection: Rejection;

@@ -15,6 +15,8 @@ import { extraMsFor } from './large-bodies.ts';
 export interface Receipt {
   /** True when every event of the delivery was stored before. */
   duplicate: boolean;
+  /** True where what is new of the delivery was stored as suspected replays: none of it runs. */
+  isIgnored?: true;
   /** Why nothing of the delivery was stored; the others of its transaction were. */
   rejection?: string;
 }
@@ -106,7 +108,7 @@ export function createDeliveryStore(options: DeliveryStoreOptions): DeliveryStor
     );
     for (const { source } of replays.stored) onDuplicateAnomalies(source, 'suspected_replay', 1);
     for (const { event } of replays.rejected) onDuplicateAnomalies(event.source, 'replay_flood', 1);
-    return deliveries.map((events) => receiptOf(events, isNew, rejections));
+    return deliveries.map((events) => receiptOf(events, isNew, inserted, rejections));
   }
 
   return { store };
@@ -195,11 +197,15 @@ function assertAllOrNone(
 function receiptOf(
   events: readonly NewEvent[],
   isNew: ReadonlySet<NewEvent>,
+  inserted: ReadonlySet<string>,
   rejections: ReadonlyMap<string, string>,
 ): Receipt {
   const duplicate = !events.some((event) => isNew.has(event));
+  const isIgnored = !duplicate && !events.some((event) => isNew.has(event) && inserted.has(keyText(event)));
   const rejected = rejections.size > 0 && events.find((event) => rejections.has(keyText(event)));
-  return rejected ? { duplicate, rejection: rejections.get(keyText(rejected))! } : { duplicate };
+  return rejected
+    ? { duplicate, rejection: rejections.get(keyText(rejected))! }
+    : { duplicate, ...(isIgnored && { isIgnored }) };
 }
 
 /** The same event twice in one batch: its first delivery is inserted, the others are duplicates. */

@@ -2,7 +2,7 @@
 import { printable, printableJson } from '../printable.ts';
 import type { OutputStream } from './io.ts';
 
-export { countText, durationText, timeText, untilText } from '../texts.ts';
+export { bytesText, countText, durationText, timeText, untilText } from '../texts.ts';
 
 /** One document on one line. */
 export function printJson(out: OutputStream, value: unknown): void {

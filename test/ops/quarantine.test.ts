@@ -101,3 +101,16 @@ t.test('an operator promotes 250 requests in parts; a reader cannot; forgeries s
   await ask(operator, 'POST', '/ops/quarantine', 'source=stripe');
   t.match(await sql('SELECT count(*)::int AS n FROM webhook_events'), [{ n: 250 }], 'once more: nothing new');
 });
+
+t.test('requests that the database could not take are told apart from those that are wrong', async (t) => {
+  const counts = { promoted: 1, ignored: 1, known: 0, wrong: 2, withoutEvent: 0, unavailable: 1 };
+  const [row] = await sql(
+    `INSERT INTO operator_actions (operator, action, filter, matched, done, cursor, ended_at)
+     VALUES ('ada', 'promote', '{"source":"stripe"}', 5, 2, $1, now()) RETURNING id::int`,
+    [JSON.stringify({ after: '9', counts })],
+  );
+  const { body } = await ask(reader, 'GET', `/ops/action?id=${row!.id}`);
+  t.match(body, /2 requests stay: the secrets of stripe do not verify them/);
+  t.match(body, /1 request stays: the database could not take it. Promote once more/);
+  t.match(body, /1 request of them became IGNORED events/);
+});

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { askForRehearsal } from '../../src/events/rehearsals.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { temporaryFolder } from '../support/folders.ts';
 import { newEvent, openInboxOn, storeEvents } from '../support/inbox.ts';
@@ -20,6 +21,26 @@ await sql(`UPDATE webhook_events SET status = 'FAILED', last_error = 'Error: x',
 await sql('DELETE FROM pgboss.job');
 await sql(`CREATE TABLE orders (id int, note text); INSERT INTO orders VALUES (1, '<b>open</b>')`);
 const page = '/ops/event?source=stripe&id=evt_1';
+
+t.test('two operators ask at once: the second waits for the first, and is refused', async (t) => {
+  const ask = (after: () => Promise<unknown>) =>
+    inbox.database.transaction(async (tx) => {
+      const isAsked = await askForRehearsal(tx, event, 'ada');
+      await after();
+      return isAsked;
+    });
+  let second: Promise<boolean> | undefined;
+  const first = await ask(async () => {
+    let hasEnded = false;
+    second = ask(async () => {
+      hasEnded = true;
+    });
+    const waiting = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`;
+    await waitFor(async () => hasEnded || (await sql(waiting)).length > 0, { what: 'the second to ask' });
+  });
+  t.same([first, await second], [true, false]);
+  await sql('DELETE FROM rehearsals');
+});
 
 t.test('web runs nothing: it waits, and says that no worker is alive', async (t) => {
   t.match(await read(page), /calls to the outside HAPPEN.*action="\/ops\/rehearse\?source=stripe/s);

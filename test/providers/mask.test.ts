@@ -111,3 +111,11 @@ t.test('credentials of the body are removed; where that cannot be done, the body
   t.notMatch(handedOver.body!.toString(), /0123456789/, 'a secret that the provider hands over');
   t.end();
 });
+
+t.test('a handed-over text that is no Unicode: the request is masked all the same', (t) => {
+  const source = { name: 'notion', provider: providers.notion as Provider, secrets: [] };
+  const body = Buffer.from(String.raw`{"verification_token":"\ud800-and-more-letters"}`);
+  const delivery = { method: 'POST', url: '/', headers: {}, body, receivedAt: now };
+  t.same(maskRequest(delivery, source, []).url, '/');
+  t.end();
+});

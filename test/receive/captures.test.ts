@@ -103,3 +103,36 @@ t.test('in dev every known source is shown, and no other name', async (t) => {
   t.ok(captures.wants('stripe'));
   t.notOk(captures.wants('no-such-source'));
 });
+
+t.test('a request that cannot be described is counted, and the others are shown', async (t) => {
+  const parts = databaseOf(true);
+  const { captures, logs } = openCaptures(t, parts);
+  await waitFor(() => captures.wants('stripe'), { what: 'the capture' });
+  parts.answer();
+  const headers = { 'x-broken': null } as unknown as Record<string, string[]>;
+  for (const [id, sent] of [
+    ['r1', {}],
+    ['r2', headers],
+    ['r3', {}],
+  ] as const)
+    captures.take({ id, name: 'stripe', method: 'POST', url: '/', headers: sent }, Buffer.from('x'), 200);
+  await waitFor(() => parts.statements.some((text) => text.includes('not_shown')), { what: 'the count' });
+  t.equal(
+    parts.inserted.reduce((sum, values) => sum + (values[0] as Buffer).readInt32BE(12), 0),
+    2,
+  );
+  t.match(logs, [{ msg: 'a captured request could not be described' }]);
+});
+
+t.test('old requests are deleted at the start and every hour, also where no capture ends', async (t) => {
+  const parts = databaseOf(false);
+  const { now } = performance;
+  t.teardown(() => Object.assign(performance, { now }));
+  openCaptures(t, parts, true);
+  const purges = () => parts.statements.filter((text) => text.includes('DELETE')).length;
+  const reads = () => parts.statements.filter((text) => text.includes('leftMs')).length;
+  await waitFor(() => reads() >= 2, { what: 'the second look' });
+  t.equal(purges(), 1);
+  performance.now = () => now.call(performance) + 3_600_000;
+  await waitFor(() => purges() === 2, { what: 'the purge of the next hour', timeoutMs: 3_640_000 });
+});

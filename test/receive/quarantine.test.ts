@@ -244,8 +244,9 @@ t.test(
     await quarantine.close();
     const receiver = receiversOn(inbox)(t);
     const { database } = inbox;
-    const promoted = await promoteSlice({ database, receiver, source, storesRawBody: false }, '0');
-    t.match(promoted, { counts: { promoted: 2, known: 0, wrong: 0, unavailable: 0 } });
+    const parts = { database, receiver, source, log: inbox.log, storesRawBody: false };
+    const promoted = await promoteSlice(parts, '0');
+    t.match(promoted, { counts: { promoted: 1, ignored: 1, known: 0, wrong: 0, unavailable: 0 } });
     t.same(
       await sql(
         'SELECT event_id, status, received_by, received_at, ignored_reason FROM webhook_events ORDER BY event_id',
@@ -267,6 +268,51 @@ t.test(
     t.equal(await count(), 0);
   },
 );
+
+t.test(
+  'topics of one body that waited for days run, each: SAME_BODY_HOURS counts from their arrival',
+  async (t) => {
+    const source: Source = { ...makeSigned(providers.shopify).source, name: 'shopify', quarantineMb: 1 };
+    const now = new Date(Date.now() - 4 * 86_400_000);
+    const receiver = receiversOn(inbox)(t);
+    const parts = { ...inbox, receiver, source, storesRawBody: false };
+    const promote = async (topic: string) => {
+      const { quarantine } = open(t, [source]);
+      const url = 'https://shop.example.com/api/webhooks/shopify';
+      const request = signDelivery(source, { topic, now, body: '{"id":1}', id: topic, url });
+      const delivery = asDelivery(request, now);
+      quarantine.keep({ source, delivery, rejection: wrong, requestId: topic, address: () => '' });
+      await quarantine.close();
+      t.match(await promoteSlice(parts, '0'), { counts: { promoted: 1, ignored: 0 } }, topic);
+    };
+    await promote('orders/create');
+    await promote('orders/updated');
+    await sql(`WITH purged AS (DELETE FROM webhook_events WHERE source = 'shopify' RETURNING *)
+    INSERT INTO tombstones (source, event_id, received_at, topic, body_sha256)
+    SELECT source, event_id, received_at, topic, body_sha256 FROM purged`);
+    await promote('orders/paid');
+  },
+);
+
+t.test('a request that fails for a reason of ours stays, and the log says why', async (t) => {
+  const source = sourceOf(1);
+  const { quarantine } = open(t, [source]);
+  const now = new Date();
+  const url = 'https://shop.example.com/api/webhooks/stripe';
+  const delivery = asDelivery(signDelivery(source, { topic: 'invoice.paid', now, url }), now);
+  quarantine.keep({ source, delivery, rejection: wrong, requestId: 'r', address: () => '' });
+  await quarantine.close();
+  let statements = 0;
+  const query: typeof inbox.database.query = (statement) =>
+    statements++ === 0 ? inbox.database.query(statement) : Promise.reject(new Error('a mistake of ours'));
+  const parts = { ...inbox, database: { ...inbox.database, query }, receiver: receiversOn(inbox)(t), source };
+  const slice = await promoteSlice({ ...parts, storesRawBody: false, isDryRun: true }, '0');
+  t.match(slice, { counts: { promoted: 0, unavailable: 1 } });
+  t.match(inbox.logs.at(-1), {
+    error: /a mistake of ours/,
+    msg: 'a kept request could not be promoted',
+  });
+});
 
 t.test('the purge deletes after QUARANTINE_DAYS', async (t) => {
   await sql(`INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
