@@ -161,11 +161,9 @@ for (const [name, openHost] of Object.entries(openHosts)) {
     t.match(await answered, { status: 200 });
     await closing;
     t.same(await storedIds(`${id}_closing`), [`${id}_closing`]);
-    await waitFor(
-      async () =>
-        (await sql("SELECT FROM pg_stat_activity WHERE application_name = 'postbell web'")).length === 0,
-      { what: 'its connections to end' },
-    );
+    const connections = `SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'postbell web'`;
+    await waitFor(async () => (await sql(connections)).length === 0, { what: 'its connections to end' });
     await close();
   });
 }

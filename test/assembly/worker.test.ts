@@ -51,12 +51,9 @@ t.test('an event is PROCESSED; stop lets the running handler finish, and nothing
   mayFinish.resolve();
   await stopping;
   t.match(await eventRows(inbox, [slow]), [{ status: 'PROCESSED', attempts: 1 }]);
-  await waitFor(
-    async () =>
-      (await inbox.sql("SELECT FROM pg_stat_activity WHERE application_name = 'postbell worker'")).length ===
-      0,
-    { what: 'its connections to end' },
-  );
+  const connections = `SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'postbell worker'`;
+  await waitFor(async () => (await inbox.sql(connections)).length === 0, { what: 'its connections to end' });
 });
 
 t.test('a pause begins and ends at once, by LISTEN, with plain SQL', async (t) => {

@@ -214,7 +214,8 @@ t.test(
       async () =>
         (
           await inbox.sql(
-            `SELECT FROM pg_stat_activity WHERE application_name = 'operator' AND wait_event_type = 'Lock'`,
+            `SELECT FROM pg_stat_activity WHERE datname = current_database()
+              AND application_name = 'operator' AND wait_event_type = 'Lock'`,
           )
         ).length === 1,
       { what: 'the operator to wait' },
