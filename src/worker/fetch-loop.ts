@@ -116,7 +116,7 @@ export class FetchLoop {
   /** @returns whether jobs were fetched: there may be more */
   async #takeLanes(): Promise<boolean> {
     const { buffer, executor, lanes, concurrency, observer } = this.#options;
-    const jobs = await lanes.fetch(concurrency - executor.busySlots() - buffer.readyLanes());
+    const jobs = await lanes.take(concurrency - executor.busySlots() - buffer.readyLanes());
     if (jobs.length === 0) return false;
     observer?.fetched(jobs.length);
     await this.#start(jobs);

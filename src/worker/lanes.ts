@@ -50,7 +50,7 @@ export class Lanes {
   }
 
   /** @returns jobs for up to `freeSlots` lanes; none also where it is too early to look */
-  async fetch(freeSlots: number): Promise<FetchedJob[]> {
+  async take(freeSlots: number): Promise<FetchedJob[]> {
     const { queue, handlers, completions, pollMs } = this.#options;
     const freed = completions.freedLanes();
     const isDue = freed !== this.#freedAtLook || performance.now() >= this.#lookAtMs;
