@@ -1,5 +1,14 @@
 -- Erasure: the body of an event goes, its id, topic and times stay, so that a further delivery is still a duplicate.
 
+-- First: a replay on the page locks this table before webhook_events, too.
+ALTER TABLE operator_actions DROP CONSTRAINT operator_actions_action_check;
+ALTER TABLE operator_actions ADD CONSTRAINT operator_actions_action_check CHECK (action IN ('replay', 'run_now', 'ignore', 'promote', 'erase'));
+COMMENT ON TABLE operator_actions IS 'One row per change made on the operators'' page, and per postbell erase, kept for ever. A replay that has not ended can be continued.';
+COMMENT ON COLUMN operator_actions.operator IS 'The name typed at sign-in, ops without one; at the command line the user of the machine. All operators share a password: the name is not proven.';
+COMMENT ON COLUMN operator_actions.action IS 'replay, run_now (a waiting event runs at once), ignore, promote (requests of the quarantine) or erase.';
+COMMENT ON COLUMN operator_actions.filter IS 'The filter that chose the events; source and eventId for a single event; of erase the path alone, never the value.';
+COMMENT ON COLUMN operator_actions.ended_at IS 'When no event was left; NULL: it goes on, or was left unfinished. An erase that was left unfinished is run again by the same command.';
+
 ALTER TABLE webhook_events ADD COLUMN erased_at timestamptz;
 -- The hash of a short body could be guessed.
 ALTER TABLE webhook_events ALTER COLUMN body_sha256 DROP NOT NULL;
@@ -53,11 +62,3 @@ BEGIN
   RETURN NEW;
 END
 $$;
-
-ALTER TABLE operator_actions DROP CONSTRAINT operator_actions_action_check;
-ALTER TABLE operator_actions ADD CONSTRAINT operator_actions_action_check CHECK (action IN ('replay', 'run_now', 'ignore', 'promote', 'erase'));
-COMMENT ON TABLE operator_actions IS 'One row per change made on the operators'' page, and per postbell erase, kept for ever. A replay that has not ended can be continued.';
-COMMENT ON COLUMN operator_actions.operator IS 'The name typed at sign-in, ops without one; at the command line the user of the machine. All operators share a password: the name is not proven.';
-COMMENT ON COLUMN operator_actions.action IS 'replay, run_now (a waiting event runs at once), ignore, promote (requests of the quarantine) or erase.';
-COMMENT ON COLUMN operator_actions.filter IS 'The filter that chose the events; source and eventId for a single event; of erase the path alone, never the value.';
-COMMENT ON COLUMN operator_actions.ended_at IS 'When no event was left; NULL: it goes on, or was left unfinished. An erase that was left unfinished is run again by the same command.';

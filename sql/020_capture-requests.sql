@@ -63,3 +63,4 @@ ALTER TABLE operator_actions ADD CONSTRAINT operator_actions_action_check
   CHECK (action IN ('replay', 'run_now', 'ignore', 'promote', 'erase', 'pause', 'resume', 'rehearse', 'capture', 'end_capture', 'resend'));
 COMMENT ON COLUMN operator_actions.action IS 'replay, run_now (a waiting event runs at once), ignore, promote (requests of the quarantine), erase, pause, resume, rehearse (a worker runs the event''s handlers and rolls back), capture (requests of a source are shown live), end_capture or resend (an edited request was signed and sent).';
 COMMENT ON COLUMN operator_actions.done IS 'Number of events changed so far, at most matched; of requests that left the quarantine for promote; of a resend 1 once it was accepted; 0 for captures.';
+COMMENT ON COLUMN operator_actions.matched IS 'Number of events that the operator confirmed; of requests for promote; 1 for resend; 0 for pause, resume, rehearse and captures, which change no event themselves.';
