@@ -3,6 +3,8 @@ import { Octokit } from '@octokit/rest';
 import { Client as OktaClient } from '@okta/okta-sdk-nodejs';
 import { type Environment, Paddle } from '@paddle/paddle-node-sdk';
 import { Polar } from '@polar-sh/sdk';
+import '@shopify/shopify-api/adapters/node';
+import { ApiVersion, Session, shopifyApi } from '@shopify/shopify-api';
 import { WorkOS } from '@workos-inc/node';
 import Chargebee from 'chargebee';
 import { Environments, GoCardlessClient } from 'gocardless-nodejs';
@@ -222,6 +224,39 @@ const clients: Partial<Record<keyof typeof standIns, Client>> = {
       });
       const ids: (string | undefined)[] = [];
       for await (const log of logs) if (log) ids.push(log.uuid);
+      return ids;
+    },
+  },
+  shopify: {
+    listed: five(
+      (id, at) => ({ id: Number(id.slice(-1)), created_at: iso(startMs), updated_at: iso(at) }),
+      'orders/',
+    ),
+    read: async ({ url }) => {
+      const { host } = new URL(url);
+      const { clients } = shopifyApi({
+        ...{ apiKey: 'key', apiSecretKey: 'secret', apiVersion: ApiVersion.April26, isEmbeddedApp: false },
+        ...{ hostName: host, hostScheme: 'http', logger: { log: () => {} } },
+      });
+      const session = new Session({ id: '1', shop: host, state: '', isOnline: false, accessToken: testKey });
+      const rest = new clients.Rest({ session });
+      const ids: string[] = [];
+      type Query = Parameters<typeof rest.get>[0];
+      let page: Query | undefined = {
+        path: 'orders',
+        query: {
+          status: 'any',
+          updated_at_min: since.toISOString(),
+          updated_at_max: iso(Date.now()),
+          limit: 2,
+        },
+      };
+      while (page) {
+        const answer = await rest.get<{ orders: { id: number }[] }>(page);
+        const next: Query | undefined = answer.pageInfo?.nextPage;
+        ids.push(...answer.body.orders.map(({ id }) => `orders/${id}`));
+        page = next;
+      }
       return ids;
     },
   },
