@@ -241,8 +241,12 @@ const clients: Partial<Record<keyof typeof standIns, Client>> = {
       const session = new Session({ id: '1', shop: host, state: '', isOnline: false, accessToken: testKey });
       const rest = new clients.Rest({ session });
       const ids: string[] = [];
-      type Query = Parameters<typeof rest.get>[0];
-      let page: Query | undefined = {
+      const readFrom = async (page: Parameters<typeof rest.get>[0]): Promise<void> => {
+        const { body, pageInfo } = await rest.get<{ orders: { id: number }[] }>(page);
+        ids.push(...body.orders.map(({ id }) => `orders/${id}`));
+        if (pageInfo?.nextPage) await readFrom(pageInfo.nextPage);
+      };
+      await readFrom({
         path: 'orders',
         query: {
           status: 'any',
@@ -250,13 +254,7 @@ const clients: Partial<Record<keyof typeof standIns, Client>> = {
           updated_at_max: iso(Date.now()),
           limit: 2,
         },
-      };
-      while (page) {
-        const answer = await rest.get<{ orders: { id: number }[] }>(page);
-        const next: Query | undefined = answer.pageInfo?.nextPage;
-        ids.push(...answer.body.orders.map(({ id }) => `orders/${id}`));
-        page = next;
-      }
+      });
       return ids;
     },
   },
