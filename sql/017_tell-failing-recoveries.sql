@@ -1,4 +1,4 @@
--- Recovering that fails is told: since when, and of which kind the failure is.
+-- An alert names recoveries that fail: since when, and with which kind of failure.
 
 ALTER TABLE recoveries
   ADD COLUMN failing_since timestamptz,

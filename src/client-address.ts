@@ -57,7 +57,7 @@ function isInternal(address: string): boolean {
   return isIPv6(address) && internal.check(address, 'ipv6');
 }
 
-/** Of IPv6 the first 64 bits: a single client has all addresses below them. */
+/** The first 64 bits of an IPv6 address: a single client has all addresses below this prefix. */
 function networkOf(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = '', tail = ''] = address.split('::', 2);

@@ -7,7 +7,7 @@ export interface Statement {
   values: unknown[];
 }
 
-/** What `work` sends to Postgres by any client of this process. Transactions' own statements are left out. */
+/** The statements that `work` sends to Postgres by any client of this process, without BEGIN, COMMIT and the like. */
 export async function recordStatements(work: () => Promise<unknown>): Promise<Statement[]> {
   const { prototype } = pg.Client;
   const send = prototype.query;
@@ -29,9 +29,9 @@ export async function recordStatements(work: () => Promise<unknown>): Promise<St
 
 export interface Plan {
   ms: number;
-  /** Of tables and indexes, also those that a filter threw away. */
+  /** Rows read from tables and indexes, also rows that a filter removed. */
   rowsRead: number;
-  /** Of 8 KB, from memory or disk. */
+  /** Pages of 8 KB, from memory or disk. */
   buffers: number;
   /** The scans, the largest first, as `Index Scan webhook_events_received`. */
   scans: string[];

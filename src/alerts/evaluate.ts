@@ -24,7 +24,7 @@ export interface EvaluateOptions {
   lateSeconds: number;
   /** As DATABASE_SIZE_LIMIT_GB, in bytes; undefined: the size is not watched. */
   sizeLimitBytes: number | undefined;
-  /** What workers recover by themselves. */
+  /** The sources that workers recover by themselves. */
   schedule: RecoverSchedule;
   /** False: no message is written, since there is no ALERT_URL. */
   isTold: boolean;

@@ -18,7 +18,7 @@ export interface Silence {
 
 /** Why a source is not watched for silence. */
 type Unwatched =
-  /** It is watched from `until` on, unless it is rare. */
+  /** From `until` on the source is watched, unless its events are rare. */
   | { reason: 'new'; until: Date }
   /** Less than 7 events a week. */
   | { reason: 'rare' }

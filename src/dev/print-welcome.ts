@@ -10,7 +10,7 @@ export interface Welcome {
   /** URL of the embedded Postgres; undefined if DATABASE_URL is set. */
   databaseUrl: string | undefined;
   sources: readonly string[];
-  /** Of the operators' page, or where to find it; undefined: `web` has no such page. */
+  /** Password of the operators' page, or the place where the password stands; undefined: `web` has no such page. */
   opsPassword: string | undefined;
   /** Its code is watched. Undefined where events are only forwarded. */
   codeFolder: string | undefined;

@@ -154,7 +154,7 @@ function columnsOf(requests: readonly NewCapturedRequest[]): Buffer[] {
   ];
 }
 
-/** After these requests, so many were not kept. */
+/** Adds to each request the number of later requests that were not kept. */
 export async function addNotShown(
   database: Queryable,
   counts: readonly { id: number; count: number }[],

@@ -143,7 +143,7 @@ const columns: readonly Column[] = [
 /** Columns of an INSERT whose rows come from unnest(). */
 export interface FilledColumns {
   names: string;
-  /** What is selected for these columns. */
+  /** The expressions that a SELECT has for these columns. */
   expressions: string;
   /** Parameters from $1 on, for unnest(). */
   placeholders: string;

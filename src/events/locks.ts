@@ -1,6 +1,7 @@
 // Locks on events' rows, taken without waiting: an operator's open transaction may hold a row for hours.
 import { textArray, uuidArray } from '../database/binary-array.ts';
 import { AtCommitError, type Queryable } from '../database/database.ts';
+import { tryLock } from '../database/try-lock.ts';
 import { sqlState } from '../errors.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { isStillPending } from './event.ts';
@@ -49,11 +50,8 @@ export async function claimRows(tx: Queryable, claims: readonly Claim[]): Promis
  * Of several processes one does this work at a time. Never waits; held until the end of the transaction.
  * @returns false: another process does it
  */
-export async function takeTurn(tx: Queryable, work: 'alerts' | 'counts' | 'purge'): Promise<boolean> {
-  const { rows } = await tx.query<{ isTaken: boolean }>(
-    `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} ${work}', 0)) AS "isTaken"`,
-  );
-  return rows[0]!.isTaken;
+export function takeTurn(tx: Queryable, work: 'alerts' | 'counts' | 'purge'): Promise<boolean> {
+  return tryLock(tx, work);
 }
 
 /** Reads the keys of the rows that are PENDING and bear their job, locked or not. */

@@ -19,7 +19,7 @@ export type OperatorActionKind =
 
 /** Which events an action is for. */
 export interface ActionFilter extends EventFilter {
-  /** Of a pause: name of a handler. */
+  /** Name of the handler that a pause is for. */
   handler?: string;
 }
 
@@ -72,7 +72,7 @@ export async function recordAction(
 }
 
 /**
- * Records that an edited request is about to be sent. The receiver commits its event by itself, so the record comes first.
+ * Records that an edited request is about to be sent. The receiver commits the event in its own transaction, so the record is written first.
  * @returns its id, for `endResend`
  */
 export async function beginResend(tx: Queryable, operator: string, filter: EventFilter): Promise<number> {

@@ -86,7 +86,7 @@ export interface HourOfStarts {
   versions: string[];
 }
 
-/** Of the last 24 hours, oldest first. */
+/** The starts of the last 24 hours, oldest first. */
 export async function listStarts(database: Queryable): Promise<HourOfStarts[]> {
   const { rows } = await database.query<HourOfStarts & Record<string, unknown>>(`
     SELECT date_trunc('hour', started_at, 'UTC') AS hour, array_agg(DISTINCT kind ORDER BY kind) AS kinds,

@@ -1,6 +1,7 @@
 // Every statement on the quarantine: rejected requests that wait to be promoted.
 import { byteaArray, int4Array, jsonbArray, textArray, timestamptzArray } from '../database/binary-array.ts';
 import type { Database, Queryable, Transaction } from '../database/database.ts';
+import { tryLock } from '../database/try-lock.ts';
 
 /** A rejected request to be kept. */
 export interface KeptRequest {
@@ -13,7 +14,7 @@ export interface KeptRequest {
   /** As Node's `headersDistinct`. */
   headers: Record<string, string[] | undefined>;
   body: Buffer;
-  /** What it takes of the limits. */
+  /** The part of the limits that the request takes. */
   bytes: number;
 }
 
@@ -21,7 +22,7 @@ export type RefusalReason = 'full' | 'address' | 'rate';
 
 export interface Refusals {
   count: number;
-  /** Of the last. */
+  /** Reason of the last refusal. */
   reason: RefusalReason;
 }
 
@@ -34,7 +35,7 @@ interface KeepOptions {
   refused: Refusals | undefined;
 }
 
-// It must never hold up receiving, with which it shares the connections: it waits for no lock, and gives up soon.
+// The write shares its connections with receiving, and must never hold receiving up: the write waits for no lock and gives up soon.
 const settings = { statement_timeout: '3s', lock_timeout: '100ms' };
 const timeoutMs = 4_000;
 
@@ -50,7 +51,7 @@ export async function keepRequests(
 ): Promise<{ refused: Refusals | undefined } | undefined> {
   return database.transaction(
     async (tx) => {
-      if (!(await lockQuarantine(tx, source))) return undefined;
+      if (!(await tryLock(tx, `quarantine/${source}`))) return undefined;
       // A separate statement, because its snapshot must be taken after the lock is granted.
       const used = await readUsed(tx, source, [...new Set(requests.map(({ address }) => address))]);
       const kept: KeptRequest[] = [];
@@ -72,14 +73,6 @@ export async function keepRequests(
     },
     { settings, timeoutMs },
   );
-}
-
-async function lockQuarantine(tx: Queryable, source: string): Promise<boolean> {
-  const { rows } = await tx.query<{ isLocked: boolean }>({
-    text: `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} quarantine/' || $1, 0)) AS "isLocked"`,
-    values: [source],
-  });
-  return rows[0]!.isLocked;
 }
 
 async function readUsed(

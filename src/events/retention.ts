@@ -16,7 +16,7 @@ export async function readCutoff(database: Queryable, ageMs: number): Promise<st
   return rows[0]!.cutoff;
 }
 
-/** Of which sources: of this source alone, or of all but these. */
+/** The sources of a purge: one source alone, or all but some. Default: all. */
 export interface PurgedSources {
   only?: string;
   except?: readonly string[];

@@ -187,7 +187,7 @@ export function matchesTopic(patterns: string | readonly string[], topic: string
 function topicsOverlap(some: string | readonly string[], others: string | readonly string[]): boolean {
   const isWithin = (topic: string, pattern: string) =>
     pattern.endsWith('*') ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern;
-  // Of two prefixes with a topic in common one starts with the other.
+  // If two prefixes have a topic in common, the longer prefix starts with the shorter.
   const overlap = (a: string, b: string) =>
     isWithin(a.replace(/\*$/, ''), b) || isWithin(b.replace(/\*$/, ''), a);
   return [some].flat().some((a) => [others].flat().some((b) => overlap(a, b)));

@@ -1,4 +1,4 @@
-// Edit and send again: signs a body with the source's own secret and hands it to our own receiver. It makes a real event.
+// Edit and send again: signs a body with the source's own secret and hands it to our own receiver. The request makes a real event.
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import type { CapturedRequest } from '../events/captures.ts';

@@ -1,5 +1,6 @@
 // The lanes of handlers with `concurrency`, as SQL: an active job with a group holds a lane of the handler with that name.
 import type { Queryable } from '../database/database.ts';
+import { tryLock } from '../database/try-lock.ts';
 import { isolatedJobs, limitedJobs } from './boss.ts';
 import type { FetchedJob } from './queue.ts';
 
@@ -8,12 +9,8 @@ import type { FetchedJob } from './queue.ts';
  * same lane. Never waits.
  * @returns false: another worker has the right
  */
-export async function takeLanes(tx: Queryable): Promise<boolean> {
-  const { rows } = await tx.query<{ isTaken: boolean }>({
-    name: 'take_lanes',
-    text: `SELECT pg_try_advisory_xact_lock(hashtextextended('{postbell} lanes', 0)) AS "isTaken"`,
-  });
-  return rows[0]!.isTaken;
+export function takeLanes(tx: Queryable): Promise<boolean> {
+  return tryLock(tx, 'lanes');
 }
 
 /** @returns by the handler's name how many lanes jobs of these queues hold */

@@ -50,7 +50,7 @@ interface Waiting {
   finding: Finding | undefined;
 }
 
-/** What has come for one source. */
+/** The requests of one source, counted. */
 interface Stream {
   secondEndsAt: number;
   requests: number;

@@ -8,7 +8,7 @@ interface HeldJob {
   open: number;
 }
 
-/** What a job that holds a lane may run: one entry, or one batch, at a time. */
+/** A job that holds a lane runs one entry, or one batch, at a time. */
 interface Lane {
   /** Keys of the entries that are ready or run. */
   readonly active: Set<string>;

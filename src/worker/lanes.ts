@@ -56,12 +56,13 @@ export class Lanes {
     const isDue = freed !== this.#freedAtLook || performance.now() >= this.#lookAtMs;
     this.#isFull = freeSlots <= 0;
     if (this.#isFull || !isDue) return [];
-    const fetched = await queue.fetchLimited(lanesOf(handlers()), freeSlots);
+    const lanes = lanesOf(handlers());
+    const fetched = await queue.fetchLimited(lanes, freeSlots);
     this.#freedAtLook = freed;
     const now = performance.now();
     const isEmpty = fetched?.length === 0;
     this.#notBeforeMs = isEmpty ? now + emptyPauseMs : now;
-    const emptyMs = this.#isUnused() ? unusedPauseMs : pollMs;
+    const emptyMs = lanes.size === 0 ? unusedPauseMs : pollMs;
     this.#lookAtMs = now + (isEmpty ? emptyMs : fetched ? 0 : countingPauseMs);
     return fetched ?? [];
   }

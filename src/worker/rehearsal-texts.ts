@@ -1,4 +1,4 @@
-// What a rehearsal came to, in words: for the command line and the operators' page.
+// The outcome of a rehearsal in words: for the command line and the operators' page.
 import { countText } from '../texts.ts';
 import type { Rehearsal } from './rehearsal.ts';
 

@@ -1,4 +1,5 @@
 // Runs one job through the worker's own executor, without its fetch loop: for tests of what an attempt does.
+import type { Test } from 'tap';
 import type { Database } from '../../src/database/database.ts';
 import type { Handler } from '../../src/handlers/handler.ts';
 import type { FetchedJob, Queue } from '../../src/queue/queue.ts';
@@ -10,6 +11,8 @@ import { JobBuffer } from '../../src/worker/job-buffer.ts';
 import { Pauses } from '../../src/worker/pauses.ts';
 import { Timings } from '../../src/worker/timings.ts';
 import { Wakeup } from '../../src/worker/wakeup.ts';
+import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker.ts';
+import { atEnd } from './at-end.ts';
 import { eventRows, type Inbox, testPolicy } from './inbox.ts';
 
 export interface AttemptOptions {
@@ -29,6 +32,25 @@ export const workerDefaults = {
   timeoutMs: 60_000,
   concurrency: 1,
 };
+
+/** A worker that ends with `t`. Nothing but a call reads the pauses again. */
+export function startWorkerOn(
+  t: Test,
+  inbox: Inbox,
+  handlers: readonly Handler[],
+  options: Partial<Pick<WorkerOptions, 'concurrency' | 'timeoutMs' | 'heartbeatMs' | 'maxAttempts'>> = {},
+): Worker {
+  const worker = startWorker({
+    ...workerDefaults,
+    ...inbox,
+    handlers: () => handlers,
+    heartbeatMs: 30_000,
+    pollMs: 100,
+    ...options,
+  });
+  atEnd(t, () => worker.stop(1_000));
+  return worker;
+}
 
 /** Takes one job that is due. */
 export async function takeJob({ queue }: Pick<Inbox, 'queue'>): Promise<FetchedJob> {

@@ -4,25 +4,13 @@ import t, { type Test } from 'tap';
 import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
 import { checkHandlers } from '../../src/handlers/load.ts';
 import { clearVanishedJobs } from '../../src/maintenance/reconcile.ts';
-import { startWorker, type Worker } from '../../src/worker/worker.ts';
-import { atEnd } from '../support/at-end.ts';
-import { loseJobs, openJobsOf, rowOf, workerDefaults } from '../support/attempt.ts';
+import { loseJobs, openJobsOf, rowOf, startWorkerOn } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import { type Inbox, newEvent, openInbox, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
 
-function startOn(t: Test, inbox: Inbox, handlers: Handler[], concurrency = 4): Worker {
-  const worker = startWorker({
-    ...workerDefaults,
-    ...inbox,
-    concurrency,
-    handlers: () => handlers,
-    heartbeatMs: 30_000,
-    pollMs: 100,
-  });
-  atEnd(t, () => worker.stop(1_000));
-  return worker;
-}
+const startOn = (t: Test, inbox: Inbox, handlers: Handler[], concurrency = 4) =>
+  startWorkerOn(t, inbox, handlers, { concurrency });
 
 /** Counts the runs of a handler in all workers of this process. */
 function limited(lanes: number, ms = 2, overrides: Partial<Handler> = {}) {

@@ -5,28 +5,16 @@ import { beginPause, endPauses, type PauseScope } from '../../src/events/pauses.
 import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
 import { releaseResumed } from '../../src/maintenance/pauses.ts';
 import { clearVanishedJobs, enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
-import { startWorker, type Worker } from '../../src/worker/worker.ts';
 import { atEnd } from '../support/at-end.ts';
-import { loseJobs, openJobsOf, rowOf, takeJob, workerDefaults } from '../support/attempt.ts';
+import { loseJobs, openJobsOf, rowOf, startWorkerOn, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import { type Inbox, newEvent, openInbox, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
 
 const all = defineHandler({ provider: 'stripe', topic: '*', handle: ({ tx }) => tx.query('SELECT 1') });
 
-/** Nothing but a call reads the pauses again. */
-function startOn(t: Test, inbox: Inbox, handlers: Handler[], concurrency = 4): Worker {
-  const worker = startWorker({
-    ...workerDefaults,
-    ...inbox,
-    concurrency,
-    handlers: () => handlers,
-    heartbeatMs: 30_000,
-    pollMs: 100,
-  });
-  atEnd(t, () => worker.stop(1_000));
-  return worker;
-}
+const startOn = (t: Test, inbox: Inbox, handlers: Handler[], concurrency = 4) =>
+  startWorkerOn(t, inbox, handlers, { concurrency });
 
 const pause = (inbox: Inbox, scope: Partial<PauseScope>) =>
   beginPause(inbox.database, { source: null, topic: null, handler: null, ...scope }, null, undefined);

@@ -1,12 +1,11 @@
 // The worker's loop: what one job meets must not be held against those beside it.
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { PermanentError } from '../../src/errors.ts';
-import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
+import { defineHandler } from '../../src/handlers/handler.ts';
 import { enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
 import type { Queue } from '../../src/queue/queue.ts';
-import { startWorker, type Worker, type WorkerOptions } from '../../src/worker/worker.ts';
 import { atEnd } from '../support/at-end.ts';
-import { loseJobs, openJobsOf, rowOf, runJob, takeJob, workerDefaults } from '../support/attempt.ts';
+import { loseJobs, openJobsOf, rowOf, runJob, startWorkerOn, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import { type Inbox, newEvent, openInbox, openInboxOn, openSession, storeEvents } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
@@ -16,24 +15,6 @@ const quick = defineHandler({
   topic: '*',
   handle: ({ tx }) => tx.query('SELECT 1'),
 });
-
-function startOn(
-  t: Test,
-  inbox: Inbox,
-  handlers: Handler[],
-  options: Partial<Pick<WorkerOptions, 'concurrency' | 'timeoutMs' | 'heartbeatMs' | 'maxAttempts'>> = {},
-): Worker {
-  const worker = startWorker({
-    ...workerDefaults,
-    ...inbox,
-    handlers: () => handlers,
-    heartbeatMs: 30_000,
-    pollMs: 100,
-    ...options,
-  });
-  atEnd(t, () => worker.stop(1_000));
-  return worker;
-}
 
 const statusOf = async (inbox: Inbox, event: Parameters<typeof rowOf>[1]) =>
   (await rowOf(inbox, event)).status;
@@ -45,7 +26,7 @@ t.test('a job that names no event is completed, and those fetched with it are ru
   await inbox.sql(`INSERT INTO pgboss.job (name, data) VALUES
     ('webhooks', NULL), ('webhooks', '{}'), ('webhooks', '"text"'), ('webhooks', '{"source": 1, "eventId": null}')`);
   await storeEvents(inbox, events.slice(1));
-  startOn(t, inbox, [quick]);
+  startWorkerOn(t, inbox, [quick]);
   for (const event of events) {
     await waitFor(async () => (await statusOf(inbox, event)) === 'PROCESSED', {
       what: 'the event to be run',
@@ -70,7 +51,7 @@ t.test('a replay does not wait until the job before it is completed', async (t) 
   };
   const event = newEvent();
   await storeEvents(inbox, [event]);
-  const worker = startOn(t, { ...inbox, queue }, [quick]);
+  const worker = startWorkerOn(t, { ...inbox, queue }, [quick]);
   atEnd(t, async () => gate.open());
   await waitFor(() => gate.arrived() === 1, { what: 'the completion to begin' });
   await inbox.sql(`UPDATE webhook_events SET status = 'PENDING'`);
@@ -99,7 +80,7 @@ t.test('jobs of the format before are run, and their failures count on', async (
       return Promise.resolve();
     },
   });
-  startOn(t, inbox, [handler]);
+  startWorkerOn(t, inbox, [handler]);
   await waitFor(async () => (await statusOf(inbox, events[0]!)) === 'PROCESSED', { what: 'the first one' });
   await waitFor(async () => (await statusOf(inbox, events[1]!)) === 'FAILED', { what: 'the fifth failure' });
   t.match(await rowOf(inbox, events[1]!), { attempts: 5, failures: 5 });
@@ -112,7 +93,7 @@ t.test('a settled event whose completion was lost runs nothing again', async (t)
   const deaf = { ...inbox, queue: { ...inbox.queue, complete: async () => 0 } };
   t.match(await runJob(deaf, await takeJob(inbox), [quick]), { kind: 'processed' });
   await loseJobs(inbox);
-  startOn(t, inbox, [quick]);
+  startWorkerOn(t, inbox, [quick]);
   await waitFor(async () => (await inbox.sql('SELECT FROM pgboss.job')).length === 0, {
     what: 'no job left',
   });
@@ -138,7 +119,7 @@ t.test('events that could not be released are not kept alive', async (t) => {
     transaction: 'own',
     handle: () => gate.pass(),
   });
-  startOn(t, { ...inbox, queue }, [waiting], { heartbeatMs: 300, concurrency: 2 });
+  startWorkerOn(t, { ...inbox, queue }, [waiting], { heartbeatMs: 300, concurrency: 2 });
   await waitFor(() => gate.arrived() === 2, { what: 'two handlers' });
   await waitFor(() => touched.at(-1) === 2, { what: 'a heartbeat of those that run, and of no other' });
   gate.open();
@@ -155,10 +136,10 @@ t.test('events that would wait for a slow handler go back to the queue, ahead of
     transaction: 'own',
     handle: () => gate.pass(),
   });
-  startOn(t, inbox, [slow], { concurrency: 2 });
+  startWorkerOn(t, inbox, [slow], { concurrency: 2 });
   await waitFor(() => gate.arrived() === 2, { what: 'two handlers' });
   const other = await openInboxOn(t, inbox.url, { maxConnections: 16 });
-  startOn(t, other, [slow], { concurrency: 14 });
+  startWorkerOn(t, other, [slow], { concurrency: 14 });
   await waitFor(() => gate.arrived() === 16, { what: 'the other worker to run the rest' });
   gate.open();
   for (const event of events) {
@@ -191,7 +172,7 @@ t.test(
       },
     });
     await storeEvents(inbox, fresh, 1);
-    startOn(t, inbox, [handler], { concurrency: 4 });
+    startWorkerOn(t, inbox, [handler], { concurrency: 4 });
     for (const event of [...lost, ...fresh]) {
       await waitFor(async () => (await statusOf(inbox, event)) === 'PROCESSED', {
         what: 'the event to be run',
@@ -220,7 +201,7 @@ t.test('an isolated event whose worker dies is charged for each death, and FAILE
     ...quick,
     handle: async () => t.fail('it must not run: its time has not come'),
   });
-  startOn(t, inbox, [handler], { maxAttempts: 2 });
+  startWorkerOn(t, inbox, [handler], { maxAttempts: 2 });
   await waitFor(async () => (await rowOf(inbox, event)).failures === 1, { what: 'the charge' });
   t.match(await openJobsOf(inbox, event), [{ name: 'webhooks-isolated', state: 'created', retry_limit: 0 }]);
 });
@@ -235,7 +216,7 @@ t.test('behind a pooler, locked rows take no connection from the events that wai
   const concurrency = 1;
   const maxConnections = concurrency + 1;
   const pooled = await openInboxOn(t, inbox.url, { pooler: true, maxConnections });
-  startOn(t, pooled, [quick], { concurrency });
+  startWorkerOn(t, pooled, [quick], { concurrency });
   const taken = `SELECT FROM pgboss.job WHERE state = 'active'`;
   await waitFor(async () => (await inbox.sql(taken)).length === 3, { what: 'the jobs to be fetched' });
   await operator('SELECT pg_sleep(3)'); // longer than anything waits for a connection
@@ -261,7 +242,7 @@ t.test('quick attempts share transactions, and those that fail among them fail a
       if (event.topic === 'fails') throw new PermanentError('not this one');
     },
   });
-  startOn(t, inbox, [handler], { concurrency: 2, maxAttempts: 1 });
+  startWorkerOn(t, inbox, [handler], { concurrency: 2, maxAttempts: 1 });
   const [perRound, failsPerRound] = [200, 10];
   const good = perRound - failsPerRound;
   const pending = `SELECT FROM webhook_events WHERE status = 'PENDING'`;
@@ -308,7 +289,7 @@ t.test('a batch that fails while its worker stops is released, and not run one b
       throw new Error('not together');
     },
   });
-  const worker = startOn(t, inbox, [handler]);
+  const worker = startWorkerOn(t, inbox, [handler]);
   await waitFor(() => gate.arrived() === 1, { what: 'the batch' });
   const stopped = worker.stop(30_000);
   gate.open();
@@ -334,7 +315,7 @@ t.test('a batch whose statement was not awaited and fails is told by that error'
     ...quick,
     batch: async ({ tx }) => void tx.query('SELECT nonsense').catch(() => {}),
   });
-  startOn(t, inbox, [handler]);
+  startWorkerOn(t, inbox, [handler]);
   for (const event of events) {
     await waitFor(async () => (await statusOf(inbox, event)) === 'PROCESSED', { what: 'it to run alone' });
   }
@@ -356,7 +337,7 @@ t.test('an uncaught exception: what ran is left to be found as lost, and never r
     handle: ({ signal }) => waitForSignal(signal),
     batch: ({ signal }) => waitForSignal(signal),
   });
-  const worker = startOn(t, inbox, [handler]);
+  const worker = startWorkerOn(t, inbox, [handler]);
   await waitFor(() => gate.arrived() === 1, { what: 'the batch' });
   await worker.stop(0, new Error('thrown where no promise could catch it'));
   for (const event of events)
@@ -377,7 +358,7 @@ t.test('an uncaught exception in a shared transaction: only the event that ran i
       await gate.pass(); // it ignores its signal: its connection is closed
     },
   });
-  const worker = startOn(t, inbox, [handler]);
+  const worker = startWorkerOn(t, inbox, [handler]);
   await storeEvents(inbox, [newEvent()]); // the forecast: the handler is quick
   await waitFor(async () => (await inbox.sql('SELECT FROM pgboss.job')).length === 0, {
     what: 'the first event',
