@@ -1,4 +1,5 @@
-// B17: whether a comparison tells by its time how much of a secret was right.
+// B17: whether a comparison tells by its time how much of a secret was right. compared-secrets.test.ts asks whether the
+// source has a second comparison.
 import { randomBytes } from 'node:crypto';
 import {
   type Delivery,
@@ -8,7 +9,6 @@ import {
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import type { BadInput } from './rows.ts';
-import { comparedSecrets, sourceFiles } from './source-files.ts';
 import { timingT } from './timing.ts';
 
 /**
@@ -20,31 +20,8 @@ const minNaiveT = 50;
 
 export const comparisonRow: BadInput = {
   id: 'B17',
-  title: 'secrets and digests are compared by one function in constant time',
+  title: 'secrets and digests are compared in constant time',
   check: async (t) => {
-    const files = sourceFiles();
-    t.ok(files.length > 100, 'all of the source was read');
-    const users = files.filter(({ text }) => text.includes('timingSafeEqual('));
-    t.same(
-      users.map(({ name }) => name),
-      ['providers/equal.ts'],
-      'the one place',
-    );
-    t.same(comparedSecrets(files), [], 'and nowhere by ===');
-    const spoilt = {
-      name: 'x.ts',
-      text: 'if (digest === candidate) return; if (given !== source.secret) throw 1;',
-    };
-    t.equal(comparedSecrets([spoilt]).length, 2, 'which would be seen');
-    const buffers = files.filter(({ text }) =>
-      /(digest|signature|secret|mac)\w*\.(equals|compare)\(/i.test(text),
-    );
-    t.same(
-      buffers.map(({ name }) => name),
-      [],
-      'nor as buffers',
-    );
-
     // The longest secret that a header may repeat: the longer, the more a comparison that stops early tells.
     const secret = randomBytes(4_096).toString('hex');
     const verify = verifierOf(secret);

@@ -11,16 +11,16 @@ export function sourceFiles(): { name: string; text: string }[] {
 }
 
 const secretWord = /secret|token|digest|signature|password|credential|hmac|\bmac\b|\bexpected$|bearer/i;
-/** What may stand beside a secret: it is asked whether there is one, not which. The last names are constants of the catalogue. */
+/** What may stand beside a secret: it is asked whether there is one, not which. The last names are constants of the catalogue and booleans. */
 const harmless =
-  /^(undefined|null|''|""|``|\d+|true|false|'[a-z_-]+'|publishedKeys|secretPlace|signatureAlgorithm)$|\.length$|\.kind$|\.byteLength$|^typeof |[iI]ndex/;
+  /^(undefined|null|""|``|\d+|true|false|'[^']*'|publishedKeys|secretPlace|signatureAlgorithm|is[A-Z]\w*)$|\.length$|\.kind$|\.byteLength$|^typeof |[iI]ndex/;
 
 /** Comparisons by === or !== whose both sides might be a secret, each as `file: comparison`. The demo's books hold none. */
 export function comparedSecrets(files: readonly { name: string; text: string }[]): string[] {
   const found: string[] = [];
   for (const { name, text } of files) {
     for (const [whole, left, right] of text.matchAll(
-      /([\w.?!()[\]'"`]+)\s+[!=]==\s+(typeof [\w.]+|[\w.?!()[\]'"`]+)/g,
+      /([\w.?!()[\]'"`]+)\s+[!=]==\s+(typeof [\w.]+|'[^']*'|[\w.?!()[\]'"`]+)/g,
     )) {
       const sides = [left!.replace(/^[(!]+/, ''), right!.replace(/[);]+$/, '')];
       if (
