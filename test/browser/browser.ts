@@ -50,9 +50,10 @@ async function findChromium(): Promise<string> {
 const whichOf = (name: string) =>
   execFileSync('sh', ['-c', 'command -v "$0"', name], { encoding: 'utf8' }).trim();
 
-/** A page in which a script of somebody else, an error or a warning fails the test. Nobody is signed in. */
+/** A page in which a script of somebody else, an error or a warning fails the test. Nobody is signed in. Closed when `t` ends. */
 export async function openPage(t: Test, browser: Browser, options: BrowserContextOptions): Promise<Page> {
   const context = await browser.newContext(options);
+  atEnd(t, () => context.close());
   const page = await context.newPage();
   page.on('dialog', (dialog) => void dialog.dismiss().then(() => t.fail('a script of somebody else ran')));
   page.on('pageerror', (error) => t.fail(error.message));

@@ -21,12 +21,14 @@ const paths: Record<string, string> = {
   'event-dead': eventPath(shown.dead),
   'event-retrying': eventPath(shown.retrying),
   'event-processed': eventPath(shown.processed),
+  rehearsal: `${eventPath(shown.rehearsed)}#rehearsal`,
   'dead-letters': '/ops/dead-letters',
   'no-dead-letters': '/ops/dead-letters?source=slack',
   replay: '/ops/replay?status=FAILED&source=stripe&topic=charge.refunded',
   'replay-processed': '/ops/replay?status=PROCESSED&source=slack',
   rejections: '/ops/rejections',
   requests: '/ops/requests',
+  request: '/ops/request?id=9',
   actions: '/ops/actions',
   action: '/ops/action?id=4',
   missing: '/ops/none',
@@ -35,7 +37,7 @@ const paths: Record<string, string> = {
 /** Those that have pictures; the others are variants. */
 const pictured = new Set([
   ...['sign-in', 'overview', 'events', 'event-dead', 'event-retrying'],
-  ...['dead-letters', 'replay', 'rejections', 'actions'],
+  ...['rehearsal', 'dead-letters', 'replay', 'rejections', 'requests', 'request', 'actions'],
 ]);
 
 const { url } = await createTestDatabase(t);
@@ -74,5 +76,4 @@ for (const [size, viewport] of Object.entries(sizes))
         await page.goto(base + path);
         await look(name);
       }
-      await page.context().close();
     });

@@ -1,8 +1,11 @@
-// An hour on call, played by a real browser on a real web and worker: 500 dead letters are found, rehearsed, replayed.
+// An hour on call, played by a real browser on a real web and worker: 500 dead letters are found, rehearsed, replayed; what a
+// wrong secret kept out is promoted.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import t, { type Test } from 'tap';
+import { providers, signDelivery } from '../../src/providers/index.ts';
+import { startApp } from '../forward/app.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { openSession } from '../support/inbox.ts';
@@ -10,9 +13,8 @@ import { startProcess } from '../support/processes.ts';
 import { waitFor } from '../support/wait.ts';
 import { openBrowser, openPage, password, signIn } from './browser.ts';
 
-const { url } = await createTestDatabase(t);
-const sql = await openSession(t, url);
 const browser = await openBrowser(t);
+const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
 const handler = (library: string) => `import { defineHandler } from '${library}';
   export default [defineHandler({ provider: 'stripe', topic: '*', async handle({ event, tx }) {
@@ -21,52 +23,70 @@ const handler = (library: string) => `import { defineHandler } from '${library}'
     await tx.query('INSERT INTO paid VALUES ($1)', [event.id]);
   } })];`;
 
-async function openShop(t: Test) {
+/** A shop whose handler fails while `shop.is_down`, and somebody who is told of alerts. */
+async function openShop(t: Test, webhookSecret: string) {
+  const { url } = await createTestDatabase(t);
+  const sql = await openSession(t, url);
   await sql('CREATE TABLE shop (is_down boolean); CREATE TABLE paid (id text PRIMARY KEY)');
   await sql('INSERT INTO shop VALUES (true)');
-  const cli = createCli(t);
-  const module = join(cli.folder, 'handlers.mjs');
+  const module = join(createCli(t).folder, 'handlers.mjs');
   writeFileSync(module, handler(new URL('../../src/index.ts', import.meta.url).href));
+  const chat = await startApp(t);
   const env = {
-    ...{
-      DATABASE_URL: url,
-      OPS_PASSWORD: password,
-      PORT: '0',
-      HOST: '127.0.0.1',
-      MAX_ATTEMPTS: '1',
-      RECONCILE_SECONDS: '1',
-    },
-    ...{ STRIPE_WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', POSTBELL_HANDLERS: module },
+    ...{ DATABASE_URL: url, OPS_PASSWORD: password, PORT: '0', HOST: '127.0.0.1' },
+    ...{ MAX_ATTEMPTS: '1', RECONCILE_SECONDS: '1', ALERT_URL: chat.url, ALERT_INTERVAL_SECONDS: '1' },
+    ...{ STRIPE_WEBHOOK_SECRET: webhookSecret, STRIPE_QUARANTINE_MB: '1', POSTBELL_HANDLERS: module },
   };
-  const web = startProcess(t, ['web'], { env });
-  await Promise.all([web.waitForLog('ready'), startProcess(t, ['worker'], { env }).waitForLog('ready')]);
-  const { address } = await web.waitForLog((line) => line.msg === 'listening');
+  const startWeb = async (settings: Record<string, string> = {}) => {
+    const web = startProcess(t, ['web'], { env: { ...env, ...settings } });
+    await web.waitForLog('ready');
+    const { address } = await web.waitForLog((line) => line.msg === 'listening');
+    return { base: String(address), stop: () => (web.kill(), web.exited) };
+  };
+  await startProcess(t, ['worker'], { env }).waitForLog('ready');
+  const countOf = async (status: string) =>
+    (await sql('SELECT count(*)::int AS n FROM webhook_events WHERE status = $1', [status]))[0]!.n;
   return {
-    base: String(address),
-    rehearse: (id: string) => cli(['rehearse', id, '--yes', '--json'], { env }),
+    ...(await startWeb()),
+    sql,
+    startWeb,
+    waitForStatus: (status: string, count: number) =>
+      waitFor(async () => (await countOf(status)) === count, { what: `${count} events ${status}` }),
+    waitToBeTold: (text: RegExp) =>
+      waitFor(() => chat.received.some(({ body }) => text.test(String(body))), { what: `to be told ${text}` }),
   };
 }
 
-const shop = await openShop(t);
+const shop = await openShop(t, secret);
+const { sql } = shop;
 
 async function signedIn(
   t: Test,
   options: BrowserContextOptions = { viewport: { width: 1280, height: 860 } },
+  base = shop.base,
 ): Promise<Page> {
   const page = await openPage(t, browser, options);
-  await signIn(page, shop.base);
+  await signIn(page, base);
   return page;
 }
 
-t.test('an hour on call: overview, group, rehearsal, replay of 500, all PROCESSED', async (t) => {
+async function rehearse(page: Page, verdict: string): Promise<string> {
+  await page.click('text=Rehearse…');
+  await page.click('text=Rehearse all the same');
+  await page.waitForSelector(`#rehearsal :text("${verdict}")`);
+  return (await page.textContent('#rehearsal'))!;
+}
+
+t.test('an hour on call: alert, overview, event, rehearsal, replay of 500, all PROCESSED', async (t) => {
   await sql(`INSERT INTO webhook_events (source, provider, event_id, topic, payload, body_sha256)
     SELECT 'stripe', 'stripe', 'evt_' || n, 'invoice.paid', jsonb_build_object('id', 'evt_' || n), sha256(int8send(n))
     FROM generate_series(1, 500) n`);
-  const countOf = async (status: string) =>
-    (await sql('SELECT count(*)::int AS n FROM webhook_events WHERE status = $1', [status]))[0]!.n;
-  await waitFor(async () => (await countOf('FAILED')) === 500, { what: '500 dead letters' });
+  await shop.waitForStatus('FAILED', 500);
+  await shop.waitToBeTold(/dead letters? of stripe, topic invoice.paid/);
   const page = await signedIn(t);
   t.equal((await page.textContent('h1'))?.trim(), '500 dead letters (stripe 500).');
+  await page.click('text=Acknowledge');
+  await page.waitForSelector('text=acknowledged by Ada');
   await page.click('h1 a');
   await page.click('text=See them');
   await page.waitForURL(/\/ops\/events/);
@@ -75,24 +95,57 @@ t.test('an hour on call: overview, group, rehearsal, replay of 500, all PROCESSE
   await page.keyboard.press('j');
   await page.keyboard.press('Enter');
   await page.waitForSelector('.timeline');
-  const id = (await page.textContent('h1'))!.trim();
-  t.match((await shop.rehearse(id)).documents()[0], { outcome: 'failed', reason: /ECONNREFUSED/ });
+  t.match(await rehearse(page, 'would be FAILED at once'), 'ECONNREFUSED');
   await sql('UPDATE shop SET is_down = false');
-  t.match((await shop.rehearse(id)).documents()[0], {
-    outcome: 'processed',
-    tables: [{ table: 'paid', inserted: 1 }],
-  });
+  t.match(await rehearse(page, 'would be PROCESSED'), /paid1/);
+  t.match(await sql('SELECT count(*)::int AS n FROM paid'), [{ n: 0 }], 'it was rolled back');
   await page.goto(`${shop.base}/ops/dead-letters`);
   await page.click('text=Replay these 500');
   await page.click('text=Replay 500 events');
   await page.waitForSelector('text=500 events are PENDING again');
-  await waitFor(async () => (await countOf('PROCESSED')) === 500, { what: 'the worker to process them' });
+  await shop.waitForStatus('PROCESSED', 500);
   t.match(await sql('SELECT count(*)::int AS n FROM paid'), [{ n: 500 }]);
+  await shop.waitToBeTold(/resolved/i);
   await page.goto(`${shop.base}/ops`);
   t.equal((await page.textContent('h1'))?.trim(), 'All is well.');
-  t.match(await sql('SELECT operator, action, done FROM operator_actions'), [
-    { operator: 'Ada', action: 'replay', done: 500 },
+  t.notMatch(await page.content(), 'Open alerts');
+  t.match(await sql(`SELECT operator, done FROM operator_actions WHERE action = 'replay'`), [
+    { operator: 'Ada', done: 500 },
   ]);
+});
+
+t.test('a wrong secret for ten minutes: told, kept, promoted, nothing is lost', async (t) => {
+  const shop = await openShop(t, 'whsec_Qm5kQ9r8GKYqrTwjUPD8ILPZIo2LaSwM');
+  await shop.sql('UPDATE shop SET is_down = false');
+  const deliver = async (base: string) => {
+    const url = `${base}/api/webhooks/stripe`;
+    const source = { name: 'stripe', provider: providers.stripe, secrets: [secret] };
+    const { headers, body } = signDelivery(source, { topic: 'invoice.paid', now: new Date(), url });
+    return (await fetch(url, { method: 'POST', headers, body })).status;
+  };
+  for (let nth = 0; nth < 20; nth++) t.equal(await deliver(shop.base), 401);
+  const counted = 'UPDATE rejection_counts SET slot_at = slot_at - interval \'15 minutes\' RETURNING 1';
+  await waitFor(async () => (await shop.sql(counted)).length > 0, { what: 'the rejections to be counted' });
+  await shop.waitToBeTold(/rejected/);
+  const page = await signedIn(t, {}, shop.base);
+  await page.waitForSelector('h2:has-text("Open alerts")');
+  await page.goto(`${shop.base}/ops/rejections`);
+  await page.waitForSelector('text=Promote 20 requests');
+  // What an operator does too early loses nothing.
+  await page.click('text=Promote 20 requests');
+  await page.waitForSelector('text=20 requests stay');
+
+  await shop.stop();
+  const { base } = await shop.startWeb({ STRIPE_WEBHOOK_SECRET: secret });
+  await page.goto(`${base}/ops/rejections`);
+  if (await page.isVisible('[name=password]')) await signIn(page, base);
+  await page.goto(`${base}/ops/rejections`);
+  await page.click('text=Promote 20 requests');
+  await page.waitForSelector('text=20 of 20 requests left the quarantine');
+  await shop.waitForStatus('PROCESSED', 20);
+  t.match(await shop.sql('SELECT count(*)::int AS n FROM paid'), [{ n: 20 }]);
+  t.equal(await deliver(base), 200);
+  await shop.waitToBeTold(/resolved/i);
 });
 
 t.test('the page renews itself, but not while somebody types; what is open stays open', async (t) => {

@@ -6,6 +6,7 @@ export const shopSources: Record<string, string> = {
   POSTBELL_SOURCES: 'stripe-eu=stripe',
   STRIPE_WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
   STRIPE_EU_WEBHOOK_SECRET: 'whsec_Qm5kQ9r8GKYqrTwjUPD8ILPZIo2LaSwMf',
+  STRIPE_EU_QUARANTINE_MB: '10',
   SHOPIFY_WEBHOOK_SECRET: 'a6c1f24ee7b04c2c9d1b7d8f3e5a9c04',
   GITHUB_WEBHOOK_SECRET: 'a-long-secret-of-the-repository',
   SLACK_WEBHOOK_SECRET: '8f742231b10e8888abcd99yyyzzz85a5',
@@ -17,6 +18,7 @@ export const shown = {
   dead: { source: 'stripe', id: 'evt_1QkTz8LkdIwHu7ixWm3vTq0b' },
   retrying: { source: 'shopify', id: '9b6f2d52-0d0e-4f59-a3a2-6a0c1e1f7c55' },
   processed: { source: 'stripe', id: 'evt_1QkTx1LkdIwHu7ixd8Kc2PzR' },
+  rehearsed: { source: 'stripe', id: 'evt_1QkTzbLkdIwHu7ixYp5sC0dE' },
 };
 
 const sources: [source: string, provider: string, perDay: number, topics: string[], id: string][] = [
@@ -111,6 +113,9 @@ export async function fillShopDay(sql: Sql): Promise<void> {
   await storeWaiting(sql);
   await storeShown(sql);
   await storeRejections(sql);
+  await storeQuarantine(sql);
+  await storeRehearsal(sql);
+  await storeCapture(sql);
   await storeOperations(sql);
   await sql('ANALYZE');
 }
@@ -214,6 +219,72 @@ async function storeRejections(sql: Sql): Promise<void> {
        ('shopify', 'too_old', 'signed 41 min ago; 5 min are allowed', 2, 140.0, 0),
        ('twilio', 'no_secret', NULL, 6, 33.0, 0)) AS r (source, reason, detail, count, minutes, skipped), LATERAL generate_series(1, count) n
      ORDER BY 5`,
+  );
+}
+
+/** The wrong secret of stripe-eu, kept since it is wrong. */
+async function storeQuarantine(sql: Sql): Promise<void> {
+  await sql(
+    `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
+     SELECT 'stripe-eu', now() - n * interval '150 s', '203.0.113.' || 1 + n % 3, 'wrong_secret', 'req-' || n, 'POST', '/api/webhooks/stripe-eu', '{}', '{}', 1400
+     FROM generate_series(1, 23) n`,
+  );
+}
+
+/** As a worker writes it, of a handler that was mended since. */
+async function storeRehearsal(sql: Sql): Promise<void> {
+  const { source, id } = shown.rehearsed;
+  const result = {
+    ...{ outcome: 'processed', isFinal: false, durationMs: 14.2, furtherStatements: 0 },
+    tables: [
+      { table: 'refunds', inserted: 1, updated: 0, deleted: 0 },
+      { table: 'orders', inserted: 0, updated: 1, deleted: 0 },
+    ],
+    statements: [
+      { text: 'SELECT order_id FROM payments WHERE charge = $1', rowCount: 1, rows: ['{"order_id":"ord_77120"}'] },
+      { text: 'INSERT INTO refunds (order_id, charge, amount) VALUES ($1, $2, $3)', rowCount: 1, rows: [] },
+      { text: `UPDATE orders SET state = 'refunded' WHERE id = $1 RETURNING id, state`, rowCount: 1, rows: ['{"id":"ord_77120","state":"refunded"}'] },
+    ],
+  };
+  await sql(
+    `INSERT INTO webhook_events (source, provider, event_id, topic, payload, received_at, occurred_at, status, last_error, attempts, entity, body_sha256)
+     VALUES ($1, 'stripe', $2, 'charge.refunded', $3, now() - interval '2 h', now() - interval '2 h', 'FAILED',
+       'TypeError: Cannot read properties of undefined (reading ''order_id'')', 5, 'ch_3QkTzbLkdIwHu7ix', sha256('rehearsed'))`,
+    [source, id, JSON.stringify({ ...payload, id })],
+  );
+  await sql(
+    `INSERT INTO rehearsals (source, event_id, asked_by, asked_at, started_at, ends_before, ended_at, result)
+     VALUES ($1, $2, 'Ada', now() - interval '40 s', now() - interval '39 s', now(), now() - interval '38 s', $3)`,
+    [source, id, JSON.stringify(result)],
+  );
+}
+
+/** What arrives at GitHub's source just now: most of it is right, one body was altered on its way. */
+async function storeCapture(sql: Sql): Promise<void> {
+  await sql(
+    `INSERT INTO captures (source, opened_at, ends_at, opened_by) VALUES ('github', now() - interval '9 min', now() + interval '21 min', 'Ada')`,
+  );
+  const headers = {
+    'content-type': ['application/json'],
+    'user-agent': ['GitHub-Hookshot/0d9f6ab'],
+    'x-github-event': ['pull_request'],
+    'x-github-delivery': ['72d3162e-cc78-11e3-81ab-4c9367dc0958'],
+    'x-hub-signature-256': ['sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'],
+  };
+  const body = {
+    action: 'opened',
+    number: 118,
+    pull_request: { title: 'Refunds name their order', user: { login: 'octocat' }, draft: false },
+    repository: { full_name: 'acme/storefront', private: true },
+  };
+  await sql(
+    `INSERT INTO captured_requests (source, received_at, request_id, process, method, url, headers, body, body_bytes, status, outcome, reason, detail, topic, event_id)
+     SELECT 'github', now() - (13 - n) * interval '37 s', 'req-' || n, 'web.1', 'POST', '/api/webhooks/github', $1, convert_to($2, 'UTF8'), length($2::text),
+       CASE WHEN is_altered THEN 401 ELSE 200 END, CASE WHEN is_altered THEN 'rejected' WHEN is_repeat THEN 'duplicate' ELSE 'accepted' END,
+       CASE WHEN is_altered THEN 'altered_body' END, CASE WHEN is_altered THEN 'the signature fits the body with its line breaks as CRLF' END,
+       CASE WHEN NOT is_altered THEN (ARRAY['push', 'pull_request.opened', 'workflow_run.completed'])[1 + n % 3] END, CASE WHEN NOT is_altered THEN gen_random_uuid()::text END
+     FROM generate_series(1, 12) n, LATERAL (SELECT n = 9 AS is_altered, n IN (4, 11) AS is_repeat) AS r ORDER BY n`,
+    [JSON.stringify(headers), JSON.stringify(body)],
   );
 }
 
