@@ -35,7 +35,7 @@ export function countText(count: number, noun: string): string {
   return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-const megabyte = 1_048_576;
+export const megabyte = 1_048_576;
 
 /** How large the quarantine of a source is: `0.4 of 10 MB`. @param source undefined: not configured here */
 export function bytesText(

@@ -1,6 +1,7 @@
 // The conditions that need a person. Pure: signals in, conditions out.
 import type { KindOfProcess } from '../events/processes.ts';
-import type { RejectionSlot, Signals, SourceHour } from '../events/signals.ts';
+import type { RejectionCount } from '../events/rejection-counts.ts';
+import type { Signals, SourceHour } from '../events/signals.ts';
 import { variableOf } from '../providers/sources.ts';
 import type { RecoverSchedule } from '../runtime/settings.ts';
 import { judgeSilence } from './silence.ts';
@@ -114,15 +115,15 @@ function findRejected({ now, rejections }: Signals, bySource: HoursBySource): Co
 
 const notAboutSignature = new Set(['missing_header', 'no_secret', 'too_large']);
 
-function isAboutSignature({ reason }: RejectionSlot): boolean {
+function isAboutSignature({ reason }: RejectionCount): boolean {
   return !notAboutSignature.has(reason);
 }
 
-function sum(slots: readonly RejectionSlot[]): number {
+function sum(slots: readonly RejectionCount[]): number {
   return slots.reduce((total, { rejected }) => total + rejected, 0);
 }
 
-function mostFrequentReason(slots: readonly RejectionSlot[]): string {
+function mostFrequentReason(slots: readonly RejectionCount[]): string {
   const byReason = [...Map.groupBy(slots, ({ reason }) => reason)].map(([reason, some]) => ({
     reason,
     rejected: sum(some),

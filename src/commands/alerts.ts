@@ -13,7 +13,7 @@ import {
   readMessage,
   toldAlert,
 } from '../events/alerts.ts';
-import { readArrivals } from '../events/signals.ts';
+import { readHourlyArrivals } from '../events/signals.ts';
 import { didYouMean } from '../providers/did-you-mean.ts';
 import { parseSources } from '../providers/sources.ts';
 import { type CommandDatabase, withDatabase } from '../runtime/with-database.ts';
@@ -64,7 +64,7 @@ async function list(
   const isTold = config.ALERT_URL !== undefined;
   const { sources } = parseSources(env);
   const notWatchedForSilence = findUnwatched(
-    await readArrivals(database, historyDays),
+    await readHourlyArrivals(database, historyDays),
     sources.keys(),
     new Date(),
   );

@@ -1,7 +1,7 @@
 // `postbell rehearse <id>`: runs an event's handlers, shows what they would change, and rolls back.
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
-import { readEvents, type StoredEvent } from '../events/event.ts';
+import { readStoredEvents, type StoredEvent } from '../events/event.ts';
 import { findEvents } from '../events/queries.ts';
 import { printable } from '../printable.ts';
 import { connect } from '../runtime/connection.ts';
@@ -60,7 +60,7 @@ async function readOne(
     throw new CommandError(
       `${eventId} was erased on ${timeText(found[0].erasedAt)}: it has no body and cannot run`,
     );
-  const [event] = found.length === 1 ? await readEvents(database, found) : [];
+  const [event] = found.length === 1 ? await readStoredEvents(database, found) : [];
   if (!event)
     throw new CommandError(`there is no event ${eventId}${source === undefined ? '' : ` of ${source}`}`);
   return event;

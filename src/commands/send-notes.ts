@@ -4,7 +4,7 @@ import {
   asDelivery,
   type EventDraft,
   type OutgoingRequest,
-  readEvents,
+  readDrafts,
   type Source,
 } from '../providers/index.ts';
 
@@ -41,9 +41,9 @@ export function readDelivery(
       notes: [...notes, 'this is a set-up request of the provider: it carries no event'],
       draft: undefined,
     };
-  const events = readEvents(source, delivery);
+  const events = readDrafts(source, delivery);
   const draft = events[0]!;
-  const later = readEvents(source, {
+  const later = readDrafts(source, {
     ...delivery,
     receivedAt: new Date(delivery.receivedAt.getTime() + 1_000),
   });

@@ -1,6 +1,6 @@
 // Completes "no event matches" where the name of the source may be the reason.
 import type { Database } from '../database/database.ts';
-import { listStoredSources } from '../events/queries.ts';
+import { listStoredSources } from '../events/stored-sources.ts';
 import { printable } from '../printable.ts';
 import { didYouMean } from '../providers/index.ts';
 

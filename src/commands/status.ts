@@ -7,7 +7,7 @@ import { type KindOfProcess, readProcesses } from '../events/processes.ts';
 import { type QuarantineState, readQuarantine } from '../events/quarantine.ts';
 import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import { countRejected, type RejectedOfDay } from '../events/rejection-counts.ts';
-import { readSourceStates, type SourceState } from '../events/source-states.ts';
+import { readSourceStates, type SourceFigures } from '../events/source-states.ts';
 import { printable } from '../printable.ts';
 import type { Source } from '../providers/index.ts';
 import { parseSources } from '../providers/sources.ts';
@@ -74,7 +74,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
   return 0;
 }
 
-function findSilent(active: readonly string[], sources: readonly SourceState[]): SilentSource[] {
+function findSilent(active: readonly string[], sources: readonly SourceFigures[]): SilentSource[] {
   return active
     .map((source) => ({
       source,
@@ -83,7 +83,7 @@ function findSilent(active: readonly string[], sources: readonly SourceState[]):
     .filter(({ lastReceivedAt: at }) => at === null || Date.now() - at.getTime() > silentAfterMs);
 }
 
-function printSources({ out }: CommandIo, sources: readonly SourceState[]): void {
+function printSources({ out }: CommandIo, sources: readonly SourceFigures[]): void {
   printTable(out, sources, [
     { title: 'SOURCE', value: (row) => row.source },
     { title: 'PENDING', value: (row) => String(row.pending), isNumber: true },
@@ -106,7 +106,7 @@ function agoText(time: Date | null): string {
 }
 
 /** `1,204 (+12 %)`: against the 24 h before. */
-function changeText({ last24Hours, previous24Hours }: SourceState): string {
+function changeText({ last24Hours, previous24Hours }: SourceFigures): string {
   const count = last24Hours.toLocaleString('en-US');
   if (previous24Hours === 0) return count;
   const percent = Math.round((last24Hours / previous24Hours - 1) * 100);
@@ -114,7 +114,7 @@ function changeText({ last24Hours, previous24Hours }: SourceState): string {
 }
 
 interface Notes {
-  sources: readonly SourceState[];
+  sources: readonly SourceFigures[];
   silent: readonly SilentSource[];
   off: readonly RejectedOfDay[];
   alerts: Awaited<ReturnType<typeof countOpenAlerts>>;

@@ -1,5 +1,5 @@
 // The receiver's recent rejections: the reason of each, and the remedy.
-import { listRejections, type RejectedRequest } from '../events/queries.ts';
+import { listRejections, type RejectedRequest } from '../events/rejected-requests.ts';
 import { groupRejections, remedyFor } from '../receive/rejection-remedies.ts';
 import { countText, timeText } from '../terminal/print.ts';
 import { type Check, type CheckContext, ok, warn } from './check.ts';

@@ -163,17 +163,27 @@ export async function eraseEvents(
   return rows.length;
 }
 
-/** As the value stands in URLs and forms, and in JSON with and without characters beyond ASCII. */
+/** As the value stands in URLs, in forms and in JSON, by the usual encoders of several languages. */
 function spellingsOf(value: string): string[] {
   if (value.length < minSoughtChars) return [value];
   const url = encodeURIComponent(value.toWellFormed());
+  const form = new URLSearchParams([['', value]]).toString().slice(1);
+  const encoded = [url, url.replaceAll('%20', '+'), form].flatMap(withHexInBothCases(/%[0-9A-F]{2}/g));
   const json = JSON.stringify(value).slice(1, -1);
   const ascii = json.replace(
     /[\u0080-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`,
   );
-  return [...new Set([value, url, url.replaceAll('%20', '+'), json, ascii])];
+  const inJson = [json, ascii]
+    .flatMap(withHexInBothCases(/(?<=\\u)[0-9A-F]{4}/g))
+    .flatMap((text) => [text, text.replaceAll('/', '\\/')]); // as PHP writes it
+  return [...new Set([value, ...encoded, ...inJson])];
 }
+
+const withHexInBothCases = (hex: RegExp) => (text: string) => [
+  text,
+  text.replaceAll(hex, (code) => code.toLowerCase()),
+];
 
 /** Erases the value where it stands apart from events. @returns the number of rows */
 export async function eraseBeyondEvents(

@@ -203,7 +203,10 @@ const readText = `SELECT ${storedColumns} FROM {inbox}.webhook_events
       JOIN unnest($1::text[], $2::text[]) AS key (s, e) ON source = s AND event_id = e`;
 
 /** Reads the rows of a batch of jobs, with any status, without locks. */
-export async function readEvents(database: Queryable, keys: readonly EventKey[]): Promise<StoredEvent[]> {
+export async function readStoredEvents(
+  database: Queryable,
+  keys: readonly EventKey[],
+): Promise<StoredEvent[]> {
   const { rows } = await database.query<StoredEvent & Record<string, unknown>>({
     name: 'read_events',
     text: readText,
@@ -243,4 +246,23 @@ export function advanceEntityClock(tx: Transaction, key: EventKey, entity: strin
         WHERE clock.last_occurred_at <= excluded.last_occurred_at`,
     values: [key.source, entity, occurredAt, key.eventId],
   });
+}
+
+/**
+ * The body as JSON text: JSON.parse would round large numbers. During a handler, the rollback gives the table's lock back:
+ * a handler may make calls to the outside afterwards.
+ * @throws Error where jsonb could not hold the body
+ */
+export async function readPayloadText(tx: Queryable, { source, eventId }: EventKey): Promise<string> {
+  const [, { rows }] = await Promise.all([
+    tx.query('SAVEPOINT postbell_read'),
+    tx.query('SELECT payload::text AS text FROM {inbox}.webhook_events WHERE source = $1 AND event_id = $2', [
+      source,
+      eventId,
+    ]),
+    tx.query('ROLLBACK TO SAVEPOINT postbell_read'),
+  ]);
+  const text = rows[0]?.text;
+  if (typeof text !== 'string') throw new Error('the event has no payload in webhook_events');
+  return text;
 }

@@ -80,7 +80,7 @@ const counts = [
   'last_received_at',
 ].join(', ');
 
-/** Counts the events of one hour. A row of which events were purged or deleted stays as it is: what arrived never becomes less. */
+/** Counts the events of one hour. A row stays as it is if some of its events were purged or deleted: `received` must never decrease. */
 const countHourText = `
   WITH counted AS (
     INSERT INTO {inbox}.hourly_counts AS stored (source, hour, topic, ${counts}, counted_at)

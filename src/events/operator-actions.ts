@@ -2,7 +2,8 @@
 import type { Queryable } from '../database/database.ts';
 import type { Erasure } from './erase.ts';
 import type { EventFilter } from './filter.ts';
-import { type ArrivalCursor, replayMatching } from './queries.ts';
+import type { ArrivalCursor } from './queries.ts';
+import { replayMatching } from './replay.ts';
 
 export type OperatorActionKind =
   | 'replay'
@@ -200,13 +201,13 @@ export async function endErasure(tx: Queryable, id: number): Promise<void> {
   await tx.query('UPDATE {inbox}.operator_actions SET ended_at = now() WHERE id = $1', [id]);
 }
 
-/** Newest first. */
+/** Newest first. @param onlyOpen only replays and promotions that can go on */
 export async function listActions(
   database: Queryable,
   { limit, onlyOpen = false }: { limit: number; onlyOpen?: boolean },
 ): Promise<OperatorAction[]> {
   const { rows } = await database.query<StoredAction>({
-    text: `SELECT ${fields} FROM {inbox}.operator_actions WHERE NOT $2::boolean OR (ended_at IS NULL AND action = 'replay')
+    text: `SELECT ${fields} FROM {inbox}.operator_actions WHERE NOT $2::boolean OR (ended_at IS NULL AND action IN ('replay', 'promote'))
       ORDER BY id DESC LIMIT $1`,
     values: [limit, onlyOpen],
   });

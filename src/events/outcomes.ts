@@ -21,7 +21,7 @@ const markProcessedText = `
  * With the handler's COMMIT: its effects and PROCESSED together, or neither. This is the claim's guard: an event that
  * is no longer this job's (finished by another attempt, replayed, changed by an operator) fails the transaction with
  * SQLSTATE 22012, see `isClaimLost`. The row is locked only here, so that neither a duplicate's count nor an
- * operator's UPDATE has to wait for a handler; a row that is locked too long fails the transaction, see `isRowHeld`.
+ * operator's UPDATE has to wait for a handler; a row that is locked too long fails the transaction, see `isRowLocked`.
  */
 export function markProcessed(tx: Transaction, key: EventKey, jobId: string, entity: string | null): void {
   tx.atCommit({ text: limitLockWait });

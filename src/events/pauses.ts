@@ -73,7 +73,7 @@ export async function beginPause(
   pausedBy: string | undefined,
 ): Promise<{ pause: Pause; isNew: boolean }> {
   const { rows } = await database.query<Pause & { isNew: boolean } & Record<string, unknown>>({
-    // Written to itself, so that the row comes back that is there.
+    // DO UPDATE changes nothing; with DO NOTHING, RETURNING would skip the row that exists.
     text: `INSERT INTO {inbox}.pauses AS p (source, topic, handler, reason, paused_by)
       VALUES ($1, $2, $3, $4, coalesce($5, current_user))
       ON CONFLICT ON CONSTRAINT pauses_once DO UPDATE SET source = excluded.source

@@ -3,7 +3,7 @@ import type { Database, Queryable, TransactionOptions } from '../database/databa
 import { failpoint } from '../failpoint.ts';
 import { wakeWorkersAtCommit } from '../queue/notify.ts';
 import { type EventKey, failuresOfLoss, keyText, type NewJob, newJobId, type Queue } from '../queue/queue.ts';
-import { isDue, readEvents } from './event.ts';
+import { isDue, readStoredEvents } from './event.ts';
 import {
   type DepartedEvent,
   type Departure,
@@ -167,7 +167,7 @@ export async function chargeLoss(
   afterSeconds: (failuresBefore: number) => number = () => 0,
 ): Promise<ChargedEvent[]> {
   const count = failuresOfLoss(job);
-  const due = (await readEvents(deps.database, job.events)).filter((event) => isDue(event, job));
+  const due = (await readStoredEvents(deps.database, job.events)).filter((event) => isDue(event, job));
   const isDead = ({ failures }: { failures: number }) => failures >= deps.maxAttempts;
   const releases = due.map(({ source, eventId, failures: before }) => {
     const failures = before + count;

@@ -3,7 +3,7 @@
 import type { Database, Queryable, QueryResult, Row, Statement } from '../database/database.ts';
 import { countOpenAlerts } from './alerts.ts';
 import { readProcesses } from './processes.ts';
-import { listStoredSources } from './queries.ts';
+import { listStoredSources } from './stored-sources.ts';
 
 export interface SampleLimits {
   /** Events of one status that are counted at most. */
@@ -15,7 +15,7 @@ export interface SampleLimits {
 const usualLimits: SampleLimits = { counted: 100_000, newest: 20_000 };
 const statementMs = 1_000;
 
-export interface SourceBacklog {
+export interface BacklogAge {
   source: string;
   events: number;
   /** Age of the oldest. */
@@ -25,7 +25,7 @@ export interface SourceBacklog {
 }
 
 export interface StatusCount {
-  bySource: SourceBacklog[];
+  bySource: BacklogAge[];
   /** There are so many that only the oldest were counted: a source may be missing. */
   isCapped: boolean;
 }
@@ -74,7 +74,7 @@ async function countOldest(
   status: 'PENDING' | 'FAILED',
   limit: number,
 ): Promise<StatusCount> {
-  const { rows } = await database.query<SourceBacklog & Record<string, unknown>>(`
+  const { rows } = await database.query<BacklogAge & Record<string, unknown>>(`
     SELECT source, count(*)::int AS events, extract(epoch FROM now() - min(received_at))::float8 AS "oldestSeconds",
       extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0))::float8
         AS "oldestUntriedSeconds"

@@ -3,21 +3,22 @@ import type { Queryable } from '../database/database.ts';
 import { heldJobs } from '../queue/paused-jobs.ts';
 import { type KindOfProcess, readProcesses } from './processes.ts';
 import { listRecoveries, type Recovery } from './recoveries.ts';
+import type { RejectionCount } from './rejection-counts.ts';
 
 export interface Signals {
   /** By the database's clock, as all times here. */
   now: Date;
-  deadLetters: DeadLetterGroup[];
+  deadLetters: AlertedDeadLetters[];
   late: LateSource[];
   arrivals: SourceHour[];
-  rejections: RejectionSlot[];
+  rejections: RejectionCount[];
   recoveries: Recovery[];
   processes: KindOfProcess[];
   limits: DatabaseLimits;
   refusals: QuarantineRefusals[];
 }
 
-export interface DeadLetterGroup {
+export interface AlertedDeadLetters {
   source: string;
   topic: string;
   /** The name of the last error, e.g. TypeError. */
@@ -38,14 +39,6 @@ export interface SourceHour {
   received: number;
   activeMinutes: bigint;
   lastReceivedAt: Date;
-}
-
-export interface RejectionSlot {
-  source: string;
-  slotAt: Date;
-  reason: string;
-  rejected: number;
-  lastAt: Date;
 }
 
 /** Rejected requests for which a quarantine had no room. */
@@ -79,7 +72,7 @@ export async function readSignals(database: Queryable, options: SignalOptions): 
     now: rows[0]!.now,
     deadLetters: await readDeadLetters(database),
     late: await readLate(database, options.lateSeconds),
-    arrivals: await readArrivals(database, options.historyDays),
+    arrivals: await readHourlyArrivals(database, options.historyDays),
     rejections: await readRejections(database),
     recoveries: await listRecoveries(database),
     processes: await readProcesses(database),
@@ -88,8 +81,8 @@ export async function readSignals(database: Queryable, options: SignalOptions): 
   };
 }
 
-async function readDeadLetters(database: Queryable): Promise<DeadLetterGroup[]> {
-  const { rows } = await database.query<DeadLetterGroup & Record<string, unknown>>(
+async function readDeadLetters(database: Queryable): Promise<AlertedDeadLetters[]> {
+  const { rows } = await database.query<AlertedDeadLetters & Record<string, unknown>>(
     `SELECT source, topic, coalesce(substring(last_error FROM '^[A-Za-z_$][A-Za-z0-9_$]*(?=:)'), 'Error') AS "errorClass",
        count(*)::int AS count
      FROM {inbox}.webhook_events WHERE status = 'FAILED' GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3`,
@@ -111,7 +104,7 @@ async function readLate(database: Queryable, lateSeconds: number): Promise<LateS
 }
 
 /** Oldest hour first. */
-export async function readArrivals(database: Queryable, days: number): Promise<SourceHour[]> {
+export async function readHourlyArrivals(database: Queryable, days: number): Promise<SourceHour[]> {
   type Row = Omit<SourceHour, 'activeMinutes'> & { activeMinutes: string };
   const { rows } = await database.query<Row & Record<string, unknown>>({
     text: `SELECT source, hour, sum(received)::int AS received, bit_or(active_minutes)::text AS "activeMinutes",
@@ -123,8 +116,8 @@ export async function readArrivals(database: Queryable, days: number): Promise<S
   return rows.map((row) => ({ ...row, activeMinutes: BigInt(row.activeMinutes) }));
 }
 
-async function readRejections(database: Queryable): Promise<RejectionSlot[]> {
-  const { rows } = await database.query<RejectionSlot & Record<string, unknown>>({
+async function readRejections(database: Queryable): Promise<RejectionCount[]> {
+  const { rows } = await database.query<RejectionCount & Record<string, unknown>>({
     text: `SELECT source, slot_at AS "slotAt", reason, rejected, last_at AS "lastAt"
       FROM {inbox}.rejection_counts WHERE slot_at > now() - make_interval(days => $1) ORDER BY slot_at, source, reason`,
     values: [rejectionsOfDays],

@@ -1,7 +1,7 @@
 // What each source has received and what became of it, for `postbell status`. Never reads the whole of webhook_events.
 import type { Database } from '../database/database.ts';
 
-export interface SourceState {
+export interface SourceFigures {
   source: string;
   /** PENDING and FAILED are counted now. */
   pending: number;
@@ -23,10 +23,10 @@ export interface SourceState {
 }
 
 /** By name. */
-export async function readSourceStates(database: Database): Promise<SourceState[]> {
+export async function readSourceStates(database: Database): Promise<SourceFigures[]> {
   // Compiling the plan (jit) would take longer than the statement.
   return database.transaction(
-    async (tx) => (await tx.query<SourceState & Record<string, unknown>>(statesText)).rows,
+    async (tx) => (await tx.query<SourceFigures & Record<string, unknown>>(statesText)).rows,
     { settings: { jit: 'off' } },
   );
 }

@@ -36,9 +36,9 @@ export function createMetrics(options: { measuresProcess?: boolean } = {}): Metr
     registers,
   });
   const duplicateAnomalies = new Counter({
-    name: 'postbell_odd_duplicates_total',
+    name: 'postbell_duplicate_anomalies_total',
     help: 'Deliveries that resemble a stored event: body_conflict (known id, other bytes: the first are kept), suspected_replay (known bytes, other id: IGNORED), replay_flood (too many of these: 503)',
-    labelNames: ['source', 'oddity'] as const,
+    labelNames: ['source', 'anomaly'] as const,
     registers,
   });
   const ack = new Histogram({
@@ -56,8 +56,7 @@ export function createMetrics(options: { measuresProcess?: boolean } = {}): Metr
     },
     countRequest: (source, outcome) => requests.inc({ source, outcome }),
     countRejection: (source, reason) => rejections.inc({ source, reason }),
-    countDuplicateAnomalies: (source, anomaly, count) =>
-      duplicateAnomalies.inc({ source, oddity: anomaly }, count),
+    countDuplicateAnomalies: (source, anomaly, count) => duplicateAnomalies.inc({ source, anomaly }, count),
     observeAck: (source, seconds) => ack.observe({ source }, seconds),
     watchReceiver: (receiver) => {
       new Gauge({

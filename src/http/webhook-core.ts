@@ -14,7 +14,7 @@ import {
   type Provider,
   queryAsForm,
   type Rejection,
-  readEvents,
+  readDrafts,
   type Source,
   unavailableStatusOf,
   verifyDelivery,
@@ -169,7 +169,7 @@ async function acceptDelivery(
   { source, delivery, startedAtMs }: Arrival,
 ): Promise<Answer> {
   const headers = keptHeaders(source, delivery);
-  const drafts = readEvents(source, delivery, parts.storesRawBody);
+  const drafts = readDrafts(source, delivery, parts.storesRawBody);
   const finished = (outcome: string) =>
     parts.records.finished(request, { source: source.name, outcome, startedAtMs, drafts });
   await failpoint('web.verified');

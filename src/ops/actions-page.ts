@@ -11,13 +11,13 @@ import type { PromoteCounts } from '../receive/promote.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { describeFilter } from './event-filter.ts';
-import { eventUrl, textsOf } from './events-page.ts';
+import { eventUrl } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, number } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
-import { opsUrl } from './urls.ts';
+import { opsUrl, textsOf } from './urls.ts';
 
 const shownActions = 100;
 const words: Record<OperatorActionKind, string> = {

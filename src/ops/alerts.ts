@@ -5,8 +5,8 @@ import { type AlertRow, acknowledgeAlerts, toldAlert } from '../events/alerts.ts
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
 import { formOf, opsUrl } from './urls.ts';
 
 const fields = ['kind', 'source', 'topic', 'errorClass'] as const;

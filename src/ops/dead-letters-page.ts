@@ -2,14 +2,13 @@
 import type { FastifyInstance } from 'fastify';
 import { type DeadLetterGroup, groupDeadLetters, maxGrouped } from '../events/dead-letter-groups.ts';
 import { countText } from '../texts.ts';
-import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import { orSlow } from './inbox.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, number, slowBanner } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
-import { opsUrl } from './urls.ts';
+import { opsUrl, textsOf } from './urls.ts';
 
 const shownGroups = 100;
 

@@ -1,17 +1,17 @@
 // What an operator can do with one event: replay, run now, ignore. Each change is recorded in its own transaction.
 import type { FastifyInstance } from 'fastify';
 import { type OperatorActionKind, recordAction } from '../events/operator-actions.ts';
-import { type EventDetail, ignoreEvent, replayMatching } from '../events/queries.ts';
+import { type EventDetail, ignoreEvent } from '../events/queries.ts';
+import { replayMatching } from '../events/replay.ts';
 import { wakeReconciler } from '../queue/notify.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { OpsError } from './errors.ts';
 import { replayable } from './event-filter.ts';
-import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
-import type { PageDeps } from './plugin.ts';
+import type { PageDeps } from './page-deps.ts';
 import { rehearsalForm } from './rehearsal.ts';
-import { formOf, lineOf, opsUrl } from './urls.ts';
+import { formOf, lineOf, opsUrl, textsOf } from './urls.ts';
 
 /** As in operator_actions. */
 export const maxReasonLength = 200;

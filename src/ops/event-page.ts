@@ -8,18 +8,18 @@ import { indentJson, parseExactly } from '../exact-json.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { eventForms } from './event-forms.ts';
-import { eventTable, textsOf } from './events-page.ts';
+import { eventTable } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import { orSlow } from './inbox.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, at, copyable, number, slowBanner, statusPill, until } from './parts.ts';
 import { payloadTree } from './payload-tree.ts';
-import type { PageDeps } from './plugin.ts';
 import { rehearsalSection } from './rehearsal.ts';
 import { rehearseCommand, shellCommands } from './shell-commands.ts';
 import { timeline } from './timeline.ts';
-import { opsUrl } from './urls.ts';
+import { opsUrl, textsOf } from './urls.ts';
 
 /** Of a payload, no more is read or shown. */
 const maxBodyLength = 256 * 1_024;

@@ -1,14 +1,14 @@
 // The list of events: the address holds the filter and the place, so that a link can be sent.
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { eventStatuses } from '../events/parse-filter.ts';
 import { type ArrivalCursor, type EventSummary, listEvents, readArrivalCursor } from '../events/queries.ts';
 import { type FilterFields, readFilter, readFilterFields, replayable } from './event-filter.ts';
 import { type Html, html } from './html.ts';
 import { orSlow } from './inbox.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, slowBanner, statusPill, until } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
-import { opsUrl } from './urls.ts';
+import { opsUrl, textsOf } from './urls.ts';
 
 const pageSize = 50;
 
@@ -38,12 +38,6 @@ ${found ? eventList(found, fields, after, now) : slowBanner('narrow the time ran
       status: found ? 200 : 503,
     });
   });
-}
-
-/** The values of a parameter, of which there may be several. */
-export function textsOf({ query }: FastifyRequest, name: string): string[] {
-  const value = (query as Record<string, unknown>)[name];
-  return (Array.isArray(value) ? value : [value]).filter((text) => typeof text === 'string');
 }
 
 function eventList(

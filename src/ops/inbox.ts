@@ -10,6 +10,8 @@ import type { ConnectedSettings } from '../runtime/settings.ts';
 /** Few, so that the page leaves the connections of a small database to receiving. */
 const maxConnections = 2;
 const statementTimeoutMs = 3_000;
+/** Time limit of one request that changes many events in slices; then the page asks for the next part. The event loop stays free. */
+export const partMs = 1_000;
 
 export interface OpsInbox {
   /** A READ ONLY transaction. @throws SlowError */

@@ -15,7 +15,7 @@ import { OpsError } from './errors.ts';
 import { maxReasonLength } from './event-forms.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
-import type { PageDeps } from './plugin.ts';
+import type { PageDeps } from './page-deps.ts';
 import { formOf, lineOf, opsUrl } from './urls.ts';
 
 export function addPauseActions(app: FastifyInstance, deps: PageDeps): void {

@@ -4,10 +4,8 @@ import type { Config } from '../config.ts';
 import { ConnectionLostError } from '../database/database.ts';
 import { describeError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { OutgoingRequest } from '../providers/index.ts';
-import type { KnownSources } from '../receive/rejection-remedies.ts';
 import { databaseProblem } from '../runtime/database-problem.ts';
-import { type ConnectedSettings, type RecoverSchedule, recoverScheduleOf } from '../runtime/settings.ts';
+import { type ConnectedSettings, recoverScheduleOf } from '../runtime/settings.ts';
 import type { Phase } from '../runtime/shutdown.ts';
 import { createAccess } from './access.ts';
 import { addActionPages } from './actions-page.ts';
@@ -21,9 +19,10 @@ import { addEventPage } from './event-page.ts';
 import { addEventsPage } from './events-page.ts';
 import { acceptsHtml, addGate, type GateDeps, userOf } from './gate.ts';
 import { html } from './html.ts';
-import { type OpsInbox, openOpsInbox, SlowError } from './inbox.ts';
+import { openOpsInbox, SlowError } from './inbox.ts';
 import { addOverviewPage } from './overview-page.ts';
 import { createSendPage, type SendPage } from './page.ts';
+import type { Deliver, PageDeps } from './page-deps.ts';
 import { addPauseActions } from './pauses.ts';
 import { addQuarantineActions } from './quarantine.ts';
 import { addRehearsalActions } from './rehearsal.ts';
@@ -34,23 +33,6 @@ import { addRequestsPage } from './requests-page.ts';
 import { addResend } from './resend.ts';
 import { addSignIn } from './sign-in-page.ts';
 import { opsUrl } from './urls.ts';
-
-/** What every page may use. */
-export interface PageDeps extends KnownSources {
-  inbox: OpsInbox;
-  log: Logger;
-  /** As STORE_RAW_BODY. */
-  storesRawBody: boolean;
-  schedule: RecoverSchedule;
-  now: () => Date;
-  /** Undefined: the page runs without a receiver. */
-  deliver: Deliver | undefined;
-  /** As LIVE_REQUESTS: requests are shown without a capture. */
-  showsAll: boolean;
-}
-
-/** Hands a signed request of a source to our own receiver, as if it had arrived. Never rejects. */
-export type Deliver = (source: string, request: OutgoingRequest) => Promise<{ status: number; body: string }>;
 
 export interface OpsOptions {
   settings: ConnectedSettings & {

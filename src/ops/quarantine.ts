@@ -8,12 +8,10 @@ import { bytesText, countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
+import { partMs } from './inbox.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, number } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
 import { formOf, opsUrl } from './urls.ts';
-
-/** A request of the page promotes for so long, then the page asks for the next part: the event loop stays free. */
-const partMs = 1_000;
 
 export function addQuarantineActions(app: FastifyInstance, deps: PageDeps): void {
   app.post('/quarantine', async (request, reply) => {
@@ -70,7 +68,7 @@ export function quarantineList(
     const isOn = sources.has(source);
     return html`<li class="card"><p class="count">${number(requests)}</p>
 <div class="what"><p><strong>${source}</strong> ${state.reasons.map(({ reason }) => html`<code>${reason}</code> `)}</p>
-<p class="remedy">Once ${variableOf(source)}_WEBHOOK_SECRET is right and web was restarted: promote. What it verifies is taken in, the rest stays.</p>
+<p class="remedy">Correct ${variableOf(source)}_WEBHOOK_SECRET, restart web, then promote: Postbell accepts the requests that the secret verifies, and keeps the others.</p>
 <p class="hint">${bytesText(state, sources.get(source))}${oldestAt && html`, the oldest ${ago(oldestAt, now())}`}${refused > 0 && `; ${countText(refused, 'request')} not kept for want of room`}</p>
 ${mayPromote && isOn && requests > 0 && html`<form method="post" action="${opsUrl('/quarantine')}" data-begins><input type="hidden" name="source" value="${source}"><button>Promote ${countText(requests, 'request')}</button></form>`}</div></li>
 `;

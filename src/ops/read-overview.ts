@@ -13,7 +13,7 @@ import {
   type SourceBacklog,
 } from '../events/source-overview.ts';
 import { orSlow } from './inbox.ts';
-import type { PageDeps } from './plugin.ts';
+import type { PageDeps } from './page-deps.ts';
 
 /** One source. A part is undefined where the database took too long to say it: unknown is not none. */
 export interface SourceState {

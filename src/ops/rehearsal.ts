@@ -9,12 +9,11 @@ import type { Rehearsal, TableChange } from '../worker/rehearsal.ts';
 import { rehearsalVerdict, rowCountText } from '../worker/rehearsal-texts.ts';
 import type { RehearsedStatement } from '../worker/statement-recorder.ts';
 import { OpsError } from './errors.ts';
-import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, number } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
-import { opsUrl } from './urls.ts';
+import { opsUrl, textsOf } from './urls.ts';
 
 export function addRehearsalActions(app: FastifyInstance, { inbox }: PageDeps): void {
   app.post('/rehearse', async (request, reply) => {
@@ -72,11 +71,11 @@ const states: Record<Exclude<RehearsalState, 'ended'>, string> = {
 function resultOf(rehearsal: Rehearsal): Html {
   const { outcome, reason, error, tables, statements, furtherStatements } = rehearsal;
   const isGood = outcome === 'processed' || outcome === 'ignored';
-  return html`<p class="banner ${isGood ? 'good' : 'warn'}">${rehearsalVerdict(rehearsal)}.</p>
+  return html`<p class="banner ${isGood ? 'good' : 'warn'}">The event ${rehearsalVerdict(rehearsal)}.</p>
 ${(error || reason) && html`<p class="error">${error?.text ?? reason}</p>`}
 ${error?.stack && html`<details><summary>Stack</summary><pre class="body">${error.stack}</pre></details>`}
 ${outcome === 'processed' && tableOf(tables)}
-${statements.map(statementOf)}
+${statements.length > 0 && html`<h2>The handlers’ statements</h2><ul class="plain">${statements.map(statementOf)}</ul>`}
 ${furtherStatements > 0 && html`<p class="hint">And ${countText(furtherStatements, 'further statement')}.</p>`}`;
 }
 
@@ -88,4 +87,4 @@ function tableOf(tables: readonly TableChange[]): Html {
 }
 
 const statementOf = ({ text, rowCount, rows }: RehearsedStatement): Html =>
-  html`<pre class="body">${text}</pre><p class="hint">${rowCountText(rowCount)}</p>${rows.length > 0 && html`<pre class="body">${rows.join('\n')}</pre>`}`;
+  html`<li><code>${text}</code> <span class="hint">${rowCountText(rowCount)}</span>${rows.length > 0 && html`<pre class="body">${rows.join('\n')}</pre>`}</li>`;

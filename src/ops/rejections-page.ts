@@ -1,18 +1,17 @@
 // Why deliveries were rejected, and the remedy: what `postbell doctor` says.
 import type { FastifyInstance } from 'fastify';
 import { readQuarantine } from '../events/quarantine.ts';
-import { listRejections, type RejectedRequest } from '../events/queries.ts';
+import { listRejections, type RejectedRequest } from '../events/rejected-requests.ts';
 import { groupRejections, type RejectionGroup } from '../receive/rejection-remedies.ts';
 import { countText } from '../texts.ts';
-import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import { orSlow } from './inbox.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, number, slowBanner } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
 import { quarantineList } from './quarantine.ts';
-import { opsUrl } from './urls.ts';
+import { opsUrl, textsOf } from './urls.ts';
 
 /** All that are kept. */
 const examined = 1_000;
@@ -30,7 +29,7 @@ export function addRejectionsPage(app: FastifyInstance, deps: PageDeps, sendPage
 <p class="under">Requests that Postbell did not accept. A sample: at most one a second is written, the newest ${number(examined)} are kept.
 ${source && html`<a href="${opsUrl('/rejections')}">All sources</a>`}</p>
 ${quarantine ? quarantineList(quarantine, deps, mayPromote) : slowBanner('postbell quarantine lists what is kept.')}
-${groups.length > 0 ? html`<ul class="groups">${groups.map((group) => groupItem(group, now))}</ul>${requestTable(rejected, now)}` : html`<p class="empty">No request was rejected.</p>`}`;
+${groups.length > 0 ? html`<h2>By reason</h2><ul class="groups">${groups.map((group) => groupItem(group, now))}</ul>${requestTable(rejected, now)}` : html`<p class="empty">No request was rejected.</p>`}`;
     return sendPage(request, reply, { title: 'Rejections', nav: '/rejections', main, isLive: true });
   });
 }

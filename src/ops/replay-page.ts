@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { EventFilter } from '../events/filter.ts';
 import { beginAction, continueReplay, findAction, readNow } from '../events/operator-actions.ts';
-import { countMatching } from '../events/queries.ts';
+import { countMatching } from '../events/replay.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import {
@@ -12,19 +12,17 @@ import {
   readFilterFields,
   replayable,
 } from './event-filter.ts';
-import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
+import { partMs } from './inbox.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { number } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
 import { promotePart } from './quarantine.ts';
-import { formOf, opsUrl } from './urls.ts';
+import { formOf, opsUrl, textsOf } from './urls.ts';
 
 /** Of one confirmation. */
 const maxEvents = 50_000;
-/** A request replays for so long, then the page asks for the next part: the event loop and the database stay free. */
-const partMs = 1_000;
 
 /** What a person is asked about. */
 interface Question {

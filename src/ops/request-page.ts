@@ -4,16 +4,16 @@ import { type CapturedRequest, findCaptured, findNeighbours, keptMinutes } from 
 import { hidden, isSignatureHeader } from '../providers/index.ts';
 import { remedyFor } from '../receive/rejection-remedies.ts';
 import { OpsError } from './errors.ts';
-import { eventUrl, textsOf } from './events-page.ts';
+import { eventUrl } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, at, number } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
 import { requestBody } from './request-body.ts';
 import { answerPill, readId } from './requests-page.ts';
 import { resendForm } from './resend.ts';
-import { opsUrl } from './urls.ts';
+import { opsUrl, textsOf } from './urls.ts';
 
 export function addRequestPage(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
   app.get('/request', async (request, reply) => {

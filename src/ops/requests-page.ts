@@ -12,15 +12,15 @@ import {
   openCapture,
 } from '../events/captures.ts';
 import { recordAction } from '../events/operator-actions.ts';
+import { maxPerSecond } from '../receive/capture-writer.ts';
 import { countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
-import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import type { SendPage } from './page.ts';
+import type { PageDeps } from './page-deps.ts';
 import { ago, number, until } from './parts.ts';
-import type { PageDeps } from './plugin.ts';
-import { formOf, opsUrl } from './urls.ts';
+import { formOf, opsUrl, textsOf } from './urls.ts';
 
 const shownRequests = 100;
 const renewSeconds = 2;
@@ -48,7 +48,7 @@ export function addRequestsPage(app: FastifyInstance, deps: PageDeps, sendPage: 
     const now = deps.now();
     const mayChange = signedInUser(request).role === 'operator';
     const main = html`<h1>Live requests${place.source && ` of ${place.source}`}</h1>
-<p class="under">What arrives now, accepted or not, at every <code>web</code>. The newest ${number(keptRequests)} of each source are kept, until ${keptMinutes} minutes after the end.
+<p class="under"><span>What arrives now, accepted or not, at every <code>web</code>. The newest ${number(keptRequests)} of each source are kept, until ${keptMinutes} minutes after the end.</span>
 ${place.source && html`<a href="${opsUrl('/requests')}">All sources</a>`}</p>
 ${captureList(captures, mayChange, deps)}
 ${mayChange && openForm(deps, place.source)}
@@ -99,7 +99,7 @@ function captureItem({ source, endsAt, openedBy, isOpen }: Capture, mayChange: b
   const goneAt = new Date(endsAt.getTime() + keptMinutes * 60_000);
   if (!isOpen) return html`<li>${link} has ended; its requests are deleted ${until(goneAt, now)}</li>`;
   const end = html`<form method="post" action="${opsUrl('/requests')}" class="inline"><input type="hidden" name="action" value="end"><input type="hidden" name="source" value="${source}"><button class="quiet">End</button></form>`;
-  return html`<li><span class="dot good"></span>${link} is shown; ends ${until(endsAt, now)} <span class="hint">opened by ${openedBy}</span>${mayChange && html` ${end}`}</li>`;
+  return html`<li><div><span class="dot good"></span>${link} is shown; ends ${until(endsAt, now)} <span class="hint">opened by ${openedBy}</span></div>${mayChange && html` ${end}`}</li>`;
 }
 
 function openForm({ sources }: PageDeps, chosen: string | undefined): Html | undefined {
@@ -139,7 +139,7 @@ function requestList(
     requests.length === shownRequests &&
     oldest &&
     html`<p><a href="${opsUrl('/requests', { source, up_to: oldest.id - 1 })}">Older</a></p>`;
-  return html`<p class="under">${still}</p><table class="list"><caption class="hidden">Requests, newest first</caption>
+  return html`<p class="under">${still}</p><table class="list requests"><caption class="hidden">Requests, newest first</caption>
 <thead><tr><th>Received</th><th>Source</th><th>Answer</th><th>What</th><th class="number">Bytes</th></tr></thead>
 <tbody>${requests.map((request) => requestRow(request, now))}</tbody></table>${older}`;
 }
@@ -150,7 +150,7 @@ function requestRow(request: CapturedSummary, now: Date): Html {
     eventId !== null ? `${topic} ${eventId}` : reason !== null ? reason : `${method} ${request.url}`;
   return html`${
     notShown > 0 &&
-    html`<tr><td colspan="5" class="hint">${countText(notShown, 'request')} of ${source} not shown: more came than are kept (20 a second, 1 MB a second)</td></tr>
+    html`<tr><td colspan="5" class="hint">${countText(notShown, 'request')} of ${source} not shown: more came than are kept (${maxPerSecond} a second, 1 MB a second)</td></tr>
 `
   }<tr><td data-label="Received">${ago(receivedAt, now)}</td><td data-label="Source">${source}</td>
 <td data-label="Answer">${answerPill(request)}</td>

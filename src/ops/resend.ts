@@ -7,16 +7,15 @@ import {
   answerHandshake,
   asDelivery,
   type OutgoingRequest,
-  readEvents,
+  readDrafts,
   type Source,
   signDelivery,
 } from '../providers/index.ts';
 import { OpsError } from './errors.ts';
-import { textsOf } from './events-page.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
-import type { PageDeps } from './plugin.ts';
-import { formOf, opsUrl } from './urls.ts';
+import type { PageDeps } from './page-deps.ts';
+import { formOf, opsUrl, textsOf } from './urls.ts';
 
 /** A form's encoding may triple a body. */
 const maxBodyBytes = 65_536;
@@ -42,7 +41,7 @@ export function addResend(app: FastifyInstance, deps: PageDeps): void {
         400,
         'This is a set-up request of the provider, which makes no event: nothing was sent.',
       );
-    const key = { source: source.name, eventId: readEvents(source, delivery)[0]!.eventId };
+    const key = { source: source.name, eventId: readDrafts(source, delivery)[0]!.eventId };
     const { name } = signedInUser(request);
     const action = await deps.inbox.change((tx) => beginResend(tx, name, key));
     const answer = await deps.deliver(source.name, signed);
@@ -94,7 +93,7 @@ ${text}</textarea></label>${topicField}
 function topicOf({ topic, method, url, headers, body, receivedAt }: CapturedRequest, source: Source): string {
   if (topic !== null) return topic;
   try {
-    return readEvents(source, { method, url, headers, body: body ?? Buffer.alloc(0), receivedAt })[0]!.topic;
+    return readDrafts(source, { method, url, headers, body: body ?? Buffer.alloc(0), receivedAt })[0]!.topic;
   } catch {
     return '';
   }

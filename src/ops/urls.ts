@@ -1,4 +1,5 @@
-// The addresses of the operators' page, each of which begins with /ops, and the forms that are sent to them.
+// The addresses of the operators' page, each of which begins with /ops, their parameters, and the forms that are sent to them.
+import type { FastifyRequest } from 'fastify';
 
 /** The fields of a form; none where the request has no body. */
 export function formOf({ body }: { body?: unknown }): URLSearchParams {
@@ -25,4 +26,10 @@ export function ownUrl(text: string | null): string {
   if (!text || !URL.canParse(text, base)) return opsUrl('');
   const { origin, pathname, search } = new URL(text, base);
   return origin === base && /^\/ops(\/|$)/.test(pathname) ? pathname + search : opsUrl('');
+}
+
+/** The values of a parameter, of which there may be several. */
+export function textsOf({ query }: FastifyRequest, name: string): string[] {
+  const value = (query as Record<string, unknown>)[name];
+  return (Array.isArray(value) ? value : [value]).filter((text) => typeof text === 'string');
 }

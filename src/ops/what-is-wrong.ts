@@ -13,7 +13,7 @@ export interface Problem {
 
 /** As `doctor`: a worker that keeps up tries an event sooner. */
 const untriedMs = 60_000;
-/** Older rejections are on their page; a mended secret must not be told for a day. */
+/** Older rejections are on their page: the overview must not report a corrected secret for a day. */
 const recentRejectionMs = 3_600_000;
 
 export function findProblems({ sources, processes, alerts }: Overview, now: Date): Problem[] {

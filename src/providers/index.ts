@@ -38,7 +38,7 @@ export type {
   Verdict,
 } from './provider.ts';
 export { couldBecomeValid, quarantineProblem, reducedToProof } from './quarantine.ts';
-export { madePrefix, maxEventsPerDelivery, readEvents } from './read-events.ts';
+export { madePrefix, maxEventsPerDelivery, readDrafts } from './read-events.ts';
 export {
   type ApiAnswer,
   type ApiList,

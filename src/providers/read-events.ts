@@ -27,7 +27,7 @@ const clockSkewMs = 24 * 3600 * 1000;
  * The events of a verified delivery; at least one. Never throws, whatever the body holds.
  * @param keepsBytes STORE_RAW_BODY: every draft then has its `rawBody`, unless the source has a `redaction`
  */
-export function readEvents(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
+export function readDrafts(source: Source, delivery: Delivery, keepsBytes = false): EventDraft[] {
   const { events } = source.provider;
   const reading = startReading(delivery, source);
   const decoded = withoutCredentials(decodeBody(delivery, source), source.provider.body?.credentials);

@@ -1,5 +1,5 @@
 // Takes the events of a page that was pulled: those that are not in the inbox yet go through `accept`, as a webhook's do.
-import { findKnownIds } from '../events/recoveries.ts';
+import { findKnownIds } from '../events/known-events.ts';
 import type { EventDraft } from '../providers/index.ts';
 import { acceptDrafts } from '../receive/accept.ts';
 import { draftsOf } from './pulled-drafts.ts';

@@ -1,5 +1,5 @@
 // Makes drafts of pulled items by the provider's own templates: one definition of id and topic for both doors.
-import { type EventDraft, type MadeEvents, madePrefix, readEvents, type Source } from '../providers/index.ts';
+import { type EventDraft, type MadeEvents, madePrefix, readDrafts, type Source } from '../providers/index.ts';
 import { RecoverError } from './recover-error.ts';
 
 interface DraftOptions {
@@ -31,7 +31,7 @@ export function draftsOf(
     body: Buffer.from(JSON.stringify(body) ?? 'null'),
     receivedAt: now,
   };
-  const drafts = readEvents(source, delivery, keepsBytes);
+  const drafts = readDrafts(source, delivery, keepsBytes);
   // A hash in place of the id would make a second event of the webhook's.
   if (drafts.some(({ eventId }) => eventId.startsWith('sha256:'))) throw noId();
   // No signature vouches for a pulled event, but the provider's API: nobody else can repeat its body under another id.

@@ -2,8 +2,9 @@
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
+import { hasArrived } from '../events/known-events.ts';
 import { listOutages, type Outage } from '../events/processes.ts';
-import { hasArrived, type Recovery, readRecovery } from '../events/recoveries.ts';
+import { type Recovery, readRecovery } from '../events/recoveries.ts';
 import type { Logger } from '../logger.ts';
 import type { BackgroundTask } from '../maintenance/background-tasks.ts';
 import type { RecoverSource } from '../providers/index.ts';

@@ -1,6 +1,6 @@
 // Takes a page of deliveries: asks the provider to send those again whose events are not in the inbox.
 import { setTimeout as delay } from 'node:timers/promises';
-import { findKnownIds, markRedelivered } from '../events/recoveries.ts';
+import { findKnownIds, markRedelivered } from '../events/known-events.ts';
 import type { ApiClient } from './api-client.ts';
 import { RecoverError } from './recover-error.ts';
 import type { PageTaker, RunOptions } from './run.ts';

@@ -1,6 +1,6 @@
 // Events that are made of things: leaves out those whose state, or a newer one, a stored event carries.
 import type { Database } from '../database/database.ts';
-import { findStates } from '../events/recoveries.ts';
+import { findStates } from '../events/known-events.ts';
 import { type EventDraft, type MadeEvents, textAt } from '../providers/index.ts';
 
 /** The clocks of the provider and of the database may differ. */

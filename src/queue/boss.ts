@@ -22,7 +22,7 @@ export const ownQueues: ReadonlySet<string> = new Set([
 ]);
 
 // pg-boss speaks plain SQL to whatever runs it: our pool, so that a process has one, or our transaction.
-/** @param isHot for what is done per event: prepared, and a job's nine times, pg-boss's own affair, are left unparsed */
+/** @param isHot the statements run per event: they are prepared, and a job's nine times stay text, since only pg-boss reads them */
 export function bridge(queryable: Queryable, isHot = false) {
   return {
     executeSql: async (text: string, values?: unknown[]) => {

@@ -9,7 +9,7 @@ import type { FetchedJob } from './queue.ts';
  * same lane. Never waits.
  * @returns false: another worker has the right
  */
-export function takeLanes(tx: Queryable): Promise<boolean> {
+export function tryLockLaneCounts(tx: Queryable): Promise<boolean> {
   return tryLock(tx, 'lanes');
 }
 

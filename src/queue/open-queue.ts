@@ -3,7 +3,7 @@ import type { JobWithMetadata } from 'pg-boss';
 import type { Database } from '../database/database.ts';
 import type { Logger } from '../logger.ts';
 import { bridge, deadLetters, isolatedJobs, jobs, limitedJobs, openBoss, pausedJobs } from './boss.ts';
-import { countLanes, freeLanes, giveLane, takeLanes } from './lanes.ts';
+import { countLanes, freeLanes, giveLane, tryLockLaneCounts } from './lanes.ts';
 import { lockResumed } from './paused-jobs.ts';
 import { applyPolicy } from './policy.ts';
 import type { EventKey, FetchedJob, NewJob, Queue } from './queue.ts';
@@ -50,7 +50,7 @@ export async function openQueue(
     const lostBefore = database.lostConnections();
     const fetched = await database.transaction(
       async (tx) => {
-        if (!(await takeLanes(tx))) return undefined;
+        if (!(await tryLockLaneCounts(tx))) return undefined;
         // Those of isolated jobs, which pg-boss does not count here.
         const taken = await countLanes(tx, [isolatedJobs]);
         const free = [...lanes].map(([name, count]) => [name, Math.max(0, count - (taken.get(name) ?? 0))]);
@@ -94,7 +94,7 @@ export async function openQueue(
     takeLane: (job, name, lanes) =>
       database.transaction(
         async (tx) => {
-          if (!(await takeLanes(tx))) return false;
+          if (!(await tryLockLaneCounts(tx))) return false;
           const taken = await countLanes(tx, [isolatedJobs, limitedJobs]);
           if ((taken.get(name) ?? 0) >= lanes) return false;
           await giveLane(tx, job.id, name);

@@ -63,8 +63,8 @@ export function createQueueStatistics(
       backlog.fetched += count;
       if (!mayLook()) return;
       if (now() < backlog.dueAt) return look(count);
-      // So many have gone through that there may be as many more. Each time after twice as long: where the workers keep
-      // up with what comes, there are not, and looking again would find the same.
+      // As many jobs as were fetched in this backlog may still wait. The interval doubles: where the workers keep up with
+      // what arrives, another look would find nothing new.
       look(isSlow ? everything : backlog.fetched);
       backlog = { ...backlog, dueAt: now() + backlog.nextMs, nextMs: 2 * backlog.nextMs };
     },
@@ -75,7 +75,7 @@ export function createQueueStatistics(
   };
 }
 
-/** Where they know of less than half of the table, or of fewer jobs than that. */
+/** Runs ANALYZE where the statistics know of less than half of the table, or of fewer jobs than `atLeast`. */
 async function renew(database: Queryable, atLeast: number): Promise<void> {
   const { rows } = await database.query<{ areStale: boolean | null }>({
     name: 'queue_statistics_are_stale',

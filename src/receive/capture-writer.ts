@@ -40,7 +40,7 @@ const writePauseMs = 250;
 const pauseAfterFailureMs = 2_000;
 const maxInteger = 2 ** 31 - 1;
 
-interface Waiting {
+interface PendingCapture {
   request: SeenRequest;
   receivedAt: Date;
   /** At most `maxBodyBytes` of it. */
@@ -67,7 +67,7 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
   const streams = new Map<string, Stream>();
   const describe = createSafeDescribe(options);
   const closing = new AbortController();
-  let queue: Waiting[] = [];
+  let queue: PendingCapture[] = [];
   let waitingBytes = 0;
   let writing: Promise<void> | undefined;
 
@@ -147,7 +147,7 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
 }
 
 /** A large body is copied in part, so that the whole is not held; the diagnosis does not read bodies of this size. */
-function bounded(waiting: Waiting): Waiting {
+function bounded(waiting: PendingCapture): PendingCapture {
   const { finding } = waiting;
   if (waiting.bodyBytes <= maxBodyBytes) return waiting;
   const body = Buffer.from(waiting.body.subarray(0, maxBodyBytes));
@@ -168,7 +168,7 @@ function hasRoom(stream: Stream, bytes: number): boolean {
 /** Anybody may have sent it: a request that cannot be described must not take the others with it. @returns undefined for it */
 function createSafeDescribe(
   options: CaptureWriterOptions,
-): (waiting: Waiting) => Promise<NewCapturedRequest | undefined> {
+): (waiting: PendingCapture) => Promise<NewCapturedRequest | undefined> {
   const describe = createDescribe(options);
   return (waiting) =>
     describe(waiting).catch((error: unknown) => {
@@ -177,7 +177,9 @@ function createSafeDescribe(
     });
 }
 
-function createDescribe(options: CaptureWriterOptions): (waiting: Waiting) => Promise<NewCapturedRequest> {
+function createDescribe(
+  options: CaptureWriterOptions,
+): (waiting: PendingCapture) => Promise<NewCapturedRequest> {
   const { sources, waiting, host } = options;
   const secrets: KnownSecrets = secretsOf(sources.values());
   const mayDiagnose = createBudget(maxDiagnosesPerSecond);

@@ -2,15 +2,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Queryable } from '../database/database.ts';
 import { describeError } from '../errors.ts';
+import { findKnownIds } from '../events/known-events.ts';
 import { type QuarantinedRequest, readSlice, settlePromoted } from '../events/quarantine.ts';
-import { findKnownIds } from '../events/recoveries.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import {
   answerHandshake,
   type Delivery,
   keptHeaders,
-  readEvents,
+  readDrafts,
   type Source,
   verifyDelivery,
 } from '../providers/index.ts';
@@ -112,7 +112,7 @@ async function verify(
   if (!verdict.ok) return undefined;
   if (answerHandshake(source, delivery, 'verified', verdict.secretIndex))
     return { id, take: async () => 'withoutEvent' };
-  const drafts = readEvents(source, delivery, storesRawBody);
+  const drafts = readDrafts(source, delivery, storesRawBody);
   if (drafts.length === 0) return { id, take: async () => 'withoutEvent' };
   const take = async () => {
     if (isDryRun) {

@@ -11,6 +11,7 @@ import {
   reducedToProof,
   type Source,
 } from '../providers/index.ts';
+import { megabyte } from '../texts.ts';
 
 interface RejectedDelivery {
   source: Source;
@@ -36,7 +37,6 @@ export interface QuarantineOptions {
   intervalMs?: number;
 }
 
-const megabyte = 1_048_576;
 /** An attacker must not take the room of all others. */
 const shareOfAddress = 0.1;
 /** A row takes more than its texts. */

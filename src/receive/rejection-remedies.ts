@@ -1,5 +1,5 @@
 // Says why deliveries were rejected, and the remedy: for `doctor` and the operators' page.
-import type { RejectedRequest } from '../events/queries.ts';
+import type { RejectedRequest } from '../events/rejected-requests.ts';
 import { type Diagnosis, type Provider, type Source, unconfirmed } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 

@@ -1,7 +1,7 @@
 // A sample of the rejected requests for `postbell doctor`: a flood of forgeries must not become a flood of writes.
 import type { Queryable } from '../database/database.ts';
 import { describeError } from '../errors.ts';
-import { type RejectedRequest, recordRejection } from '../events/queries.ts';
+import { type RejectedRequest, recordRejection } from '../events/rejected-requests.ts';
 import type { Logger } from '../logger.ts';
 
 const writeIntervalMs = 1_000;

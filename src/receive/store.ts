@@ -125,8 +125,7 @@ async function insertWithJobs(
 ): Promise<Set<string>> {
   const inserting = insertEvents(tx, events, sameBodyHours);
   if (isArmedAt('web.after-insert')) await inserting.then(() => failpoint('web.after-insert'));
-  // Without waiting for the answer, which events are new: a round trip less for all, and jobs to withdraw where an
-  // event was known.
+  // Before Postgres says which events are new: that saves a round trip. Jobs without a new event are withdrawn.
   const enqueuing = queue.enqueue(tx, jobs);
   await allOrFirstError<unknown>([inserting, enqueuing]);
   await failpoint('web.after-enqueue');

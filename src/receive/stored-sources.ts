@@ -1,7 +1,7 @@
 // The names with stored events, checked before a 404, after which some providers disable a webhook.
 import type { Queryable } from '../database/database.ts';
 import { describeError } from '../errors.ts';
-import { listStoredSources } from '../events/queries.ts';
+import { listStoredSources } from '../events/stored-sources.ts';
 import type { Logger } from '../logger.ts';
 
 const rereadAfterMs = 60_000;

@@ -1,6 +1,6 @@
 // Is there such a source? A mistyped name of a source would pause nothing.
 import type { Queryable } from '../database/database.ts';
-import { listStoredSources } from '../events/queries.ts';
+import { listStoredSources } from '../events/stored-sources.ts';
 import { didYouMean } from '../providers/index.ts';
 import { knownSources, type Settings } from './settings.ts';
 

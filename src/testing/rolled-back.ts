@@ -2,7 +2,7 @@
 import { defaultSchemas } from '../config.ts';
 import { ConnectionLostError, type Database, type Transaction } from '../database/database.ts';
 import { openDatabase } from '../database/open-database.ts';
-import { type EventWithJob, readEvents } from '../events/event.ts';
+import { type EventWithJob, readStoredEvents } from '../events/event.ts';
 import { insertEvents } from '../events/insert.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { createLogger } from '../logger.ts';
@@ -84,7 +84,7 @@ async function storeEvents(tx: Transaction, events: readonly EventWithJob[]) {
   const inserted = await insertEvents(tx, events);
   const taken = events.find((event) => !inserted.has(keyText(event)));
   if (taken) throw new TypeError(`the database has an event ${keyText(taken)}`);
-  const rows = new Map((await readEvents(tx, events)).map((row) => [keyText(row), row]));
+  const rows = new Map((await readStoredEvents(tx, events)).map((row) => [keyText(row), row]));
   if (rows.size < events.length) throw new TypeError('two events have the same id');
   const [first] = events;
   const { rows: ids } = await tx.query<{ id: string }>(

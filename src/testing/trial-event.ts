@@ -2,7 +2,7 @@
 import { hash, randomUUID } from 'node:crypto';
 import type { EventWithJob } from '../events/event.ts';
 import type { Handler } from '../handlers/handler.ts';
-import { asDelivery, findProvider, keptHeaders, readEvents, type Source } from '../providers/index.ts';
+import { asDelivery, findProvider, keptHeaders, readDrafts, type Source } from '../providers/index.ts';
 import { newJobId } from '../queue/queue.ts';
 import type { TrialBody, TrialEvent, TrialPayload } from './types.ts';
 
@@ -40,7 +40,7 @@ function ofBody(handler: Handler, name: string, { body, headers = {} }: TrialBod
   const source: Source = { name, provider: findProvider(handler.provider)!, secrets: [] };
   const url = `https://localhost/api/webhooks/${name}`;
   const delivery = asDelivery({ method: 'POST', url, headers, body: Buffer.from(body) }, new Date());
-  const [draft, ...others] = readEvents(source, delivery);
+  const [draft, ...others] = readDrafts(source, delivery);
   if (others.length > 0)
     throw new TypeError(`the body has ${others.length + 1} events: give one as { topic, payload }`);
   return { ...draft!, headers: keptHeaders(source, delivery) };

@@ -7,10 +7,9 @@ import {
 } from '../database/database.ts';
 import { allOrFirstError } from '../database/statements.ts';
 import { describeError, isPermanent, sqlState } from '../errors.ts';
-import { advanceEntityClock, lockEntity, type StoredEvent } from '../events/event.ts';
+import { advanceEntityClock, lockEntity, readPayloadText, type StoredEvent } from '../events/event.ts';
 import { claimRows } from '../events/locks.ts';
 import { markIgnored, markProcessed } from '../events/outcomes.ts';
-import { readPayloadText } from '../events/queries.ts';
 import { failpoint } from '../failpoint.ts';
 import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
@@ -62,7 +61,7 @@ export function workerSessionSettings(handlerTimeoutMs: number, hasPooler = fals
   };
 }
 
-/** The client's bound of a handler's statement: behind the server's own, so that the server's error is the one seen. */
+/** The client's limit of a handler's statement is 5 s behind the server's, so that callers get the server's clearer error. */
 const statementTimeoutMs = (handlerTimeoutMs: number) => handlerTimeoutMs + 10_000;
 
 /** Of the transaction of an attempt, or of several. */

@@ -61,7 +61,7 @@ export class Completions {
         this.#noteLanes(some);
       } catch (error) {
         const fields = { error: describeError(error).text, jobs: some.length };
-        this.#deps.log.warn(fields, 'jobs could not be completed; they come back');
+        this.#deps.log.warn(fields, 'jobs could not be completed; they will be fetched again');
       }
     }
     this.#flushing = undefined;

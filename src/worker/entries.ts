@@ -1,6 +1,6 @@
 // Reads what fetched jobs are about: the row decides which of their events are still to be run.
 import type { Queryable } from '../database/database.ts';
-import { isDue, readEvents } from '../events/event.ts';
+import { isDue, readStoredEvents } from '../events/event.ts';
 import type { Handler } from '../handlers/handler.ts';
 import { type FetchedJob, keyText } from '../queue/queue.ts';
 import type { Watchdog } from '../watchdog.ts';
@@ -14,7 +14,7 @@ export async function readEntries(
   handlers: readonly Handler[],
   watchdog?: Pick<Watchdog, 'enter'>,
 ): Promise<Map<FetchedJob, Entry[]>> {
-  const events = await readEvents(
+  const events = await readStoredEvents(
     database,
     jobs.flatMap((job) => job.events),
   );

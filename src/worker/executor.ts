@@ -12,7 +12,7 @@ import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { batchHandlerOf, maxBatchEvents, runBatch } from './batch.ts';
 import type { Completions } from './completions.ts';
 import { CrashError, type FailureDeps, settleFailure } from './failure.ts';
-import { claimOf, describeWork, type Entry, type FailedAttempt, type Outcome } from './job.ts';
+import { claimOf, describeWork, type Entry, type Outcome, type UncommittedAttempt } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
 import type { AttemptEnd, WorkerObserver } from './observer.ts';
 import type { Pauses } from './pauses.ts';
@@ -174,7 +174,7 @@ export class Executor {
     return handler ? this.#runBatch(handler, entries) : this.#runShared(entries);
   }
 
-  /** So many events that the free slots get equal parts, and that a transaction stays as short as it should be. */
+  /** How many events a shared transaction may hold: each free slot gets an equal share, and no transaction takes longer than `maxSharedMs`. */
   #roomToShare({ plan }: Entry): number {
     const { attempts, buffer, concurrency } = this.#options;
     const freeSlots = concurrency - this.#running.size;
@@ -245,7 +245,7 @@ export class Executor {
       }
       const rest = entries.slice(index);
       // After a crash each of them may be its cause: they are found as lost, and run alone next.
-      if (attempts.signal.reason instanceof CrashError) for (const one of rest) buffer.abandon(one);
+      if (attempts.signal.reason instanceof CrashError) for (const one of rest) buffer.dropJobOf(one);
       else buffer.putBack(rest);
       return;
     }
@@ -291,7 +291,7 @@ export class Executor {
     if (locked.length > 0) buffer.waitForLock(entry, performance.now());
   }
 
-  async #settle(entry: Entry, attempt: FailedAttempt, startedAt = performance.now()): Promise<void> {
+  async #settle(entry: Entry, attempt: UncommittedAttempt, startedAt = performance.now()): Promise<void> {
     try {
       const outcome = await settleFailure(entry, attempt, this.#options.failures);
       // A failure that could not be recorded is recorded before a handler runs again.
@@ -309,8 +309,8 @@ export class Executor {
     this.#observe(entry, outcome);
     endAttempt(entry, outcome.kind, error);
     if (outcome.kind === 'locked') buffer.waitForLock(entry, performance.now());
-    else if (outcome.kind !== 'left') {
-      const finished = buffer.leave(entry);
+    else if (outcome.kind !== 'untouched') {
+      const finished = buffer.finish(entry);
       if (finished) completions.add(finished);
     }
   }
@@ -325,8 +325,8 @@ export class Executor {
 
   /** The outcome could not be recorded: the job's heartbeat ends, and another worker gets its events. */
   #giveUp(entry: Entry, error: unknown): void {
-    this.#options.buffer.abandon(entry);
-    endAttempt(entry, 'left');
+    this.#options.buffer.dropJobOf(entry);
+    endAttempt(entry, 'untouched');
     this.#options.attempts.log.error(
       { source: entry.event.source, eventId: entry.event.eventId, error: describeError(error).text },
       'an attempt could not be recorded; the job comes back when its heartbeat has ended',

@@ -7,7 +7,7 @@ import { isClaimLost } from '../events/outcomes.ts';
 import { type Release, type ReleaseDeps, releaseEvents } from '../events/release.ts';
 import { failuresOfLoss } from '../queue/queue.ts';
 import { EntityBusyError } from './attempt.ts';
-import { claimOf, type Entry, type FailedAttempt, isolationOf, type Outcome } from './job.ts';
+import { claimOf, type Entry, isolationOf, type Outcome, type UncommittedAttempt } from './job.ts';
 
 /** The worker stops: the attempt is not the handler's failure. */
 export class InterruptedError extends Error {
@@ -55,7 +55,7 @@ const ownRowChanged =
  */
 export async function settleFailure(
   entry: Entry,
-  attempt: FailedAttempt,
+  attempt: UncommittedAttempt,
   deps: FailureDeps,
 ): Promise<Outcome> {
   for (const waitMs of settleRetryMs) {
@@ -69,11 +69,12 @@ export async function settleFailure(
   return settleOnce(entry, attempt, deps);
 }
 
-async function settleOnce(entry: Entry, attempt: FailedAttempt, deps: FailureDeps): Promise<Outcome> {
+async function settleOnce(entry: Entry, attempt: UncommittedAttempt, deps: FailureDeps): Promise<Outcome> {
   const { error } = attempt;
   if (isRowLocked(error)) return { kind: 'locked', reason: 'its row is locked by another session' };
   // The heartbeat ends with the process, and whoever fetches the job next runs each of its events alone.
-  if (error instanceof CrashError && !entry.job.isIsolated) return { kind: 'left', reason: error.message };
+  if (error instanceof CrashError && !entry.job.isIsolated)
+    return { kind: 'untouched', reason: error.message };
   const { release, outcome } = decide(entry, attempt, deps);
   const [released] = await releaseEvents(deps, [release]);
   if (released) return outcome.isDead ? { ...outcome, attempts: released.attempts } : outcome;
@@ -86,7 +87,7 @@ async function settleOnce(entry: Entry, attempt: FailedAttempt, deps: FailureDep
 /** Where the event goes next. No I/O. */
 export function decide(
   { job, event }: Entry,
-  { error: thrown, startedAt }: FailedAttempt,
+  { error: thrown, startedAt }: UncommittedAttempt,
   deps: FailureLimits,
 ): { release: Release; outcome: Outcome } {
   const leave = (rest: Omit<Release, 'events' | 'fromJobId'>): Release => ({

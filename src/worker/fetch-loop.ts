@@ -43,16 +43,16 @@ export interface FetchLoopOptions {
 
 /** Events that are fetched ahead at most. */
 const maxPrefetched = 500;
-/** Events are fetched ahead for about so long. */
+/** How long it takes, by the forecast, to run the events that are fetched ahead. */
 const prefetchMs = 125;
 /** An event that would start later goes back to the queue: another worker may be idle. */
 const releaseAfterMs = 250;
 const maxJobsPerFetch = 256;
-/** An isolated job waits so long for the fetched events; then the worker goes on with ordinary jobs for a while. */
+/** How long an isolated job waits for the fetched events. Then the worker goes on with ordinary jobs for `drainPauseMs`. */
 const maxDrainMs = 1_000;
 const drainPauseMs = 10_000;
 
-/** So many events can start within `ms`, by the forecast. */
+/** The number of events that can start within `ms`, by the forecast. */
 function startableWithin(ms: number, concurrency: number, eventMs: number): number {
   return concurrency * (1 + Math.floor(ms / eventMs));
 }
@@ -285,7 +285,7 @@ export class FetchLoop {
   async releaseAll(): Promise<void> {
     const { buffer } = this.#options;
     const locked = await releaseEntries(buffer.takeAll(), 'stopping', this.#options);
-    for (const entry of locked) buffer.abandon(entry);
+    for (const entry of locked) buffer.dropJobOf(entry);
   }
 }
 

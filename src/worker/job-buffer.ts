@@ -55,7 +55,7 @@ export class JobBuffer {
   }
 
   /** @returns the job, if the entry was its last */
-  leave(entry: Entry): FetchedJob | undefined {
+  finish(entry: Entry): FetchedJob | undefined {
     this.#running.delete(entry.key);
     const held = this.#jobs.get(fetchText(entry.job));
     const lane = this.#lanes.get(fetchText(entry.job));
@@ -70,8 +70,8 @@ export class JobBuffer {
     return held.job;
   }
 
-  /** The heartbeat of these jobs ends: other workers get them. */
-  abandon(entry: Entry): void {
+  /** Stops the heartbeat of the entry's job: another worker fetches the job after HEARTBEAT_SECONDS. */
+  dropJobOf(entry: Entry): void {
     this.#running.delete(entry.key);
     this.#jobs.delete(fetchText(entry.job));
     this.#lanes.delete(fetchText(entry.job));

@@ -14,13 +14,13 @@ export interface Entry {
   event: StoredEvent;
   plan: Plan;
   /** Set while a locked row keeps a failed attempt from being recorded: no handler runs before it is. */
-  unrecorded?: FailedAttempt;
+  unrecorded?: UncommittedAttempt;
   /** Of the attempt that runs, where a tracer is active. */
   span?: Span | undefined;
 }
 
 /** An attempt that did not commit. */
-export interface FailedAttempt {
+export interface UncommittedAttempt {
   error: unknown;
   startedAt: Date;
 }
@@ -34,7 +34,7 @@ export type AttemptResult =
   | Threw;
 
 /** Nothing was committed. */
-export interface Threw extends FailedAttempt {
+export interface Threw extends UncommittedAttempt {
   kind: 'threw';
 }
 
@@ -42,9 +42,9 @@ export interface Threw extends FailedAttempt {
 export interface Outcome {
   /**
    * `released`: given back uncharged. `gone`: somebody else settled or took the event. `locked`: its row is locked, the
-   * worker keeps the entry. `left`: nobody may touch the job, its heartbeat ends with the process.
+   * worker keeps the entry. `untouched`: nobody may touch the job, its heartbeat ends with the process.
    */
-  kind: 'processed' | 'ignored' | 'failed' | 'deferred' | 'released' | 'gone' | 'locked' | 'left';
+  kind: 'processed' | 'ignored' | 'failed' | 'deferred' | 'released' | 'gone' | 'locked' | 'untouched';
   reason?: string;
   /** With `released`. */
   releasedFor?: ReleaseReason;

@@ -70,7 +70,7 @@ export class Lanes {
   /** Whether the entry may start only with a lane that its job does not hold. */
   readonly isWithoutLane = ({ job, plan }: Entry): boolean => {
     const limit = limitOf(plan);
-    return limit !== undefined && !job.isIsolated && job.lane !== limit.lane;
+    return limit !== undefined && !job.isIsolated && job.lane !== limit.handlerName;
   };
 
   /** Sends entries to the queue of their lanes. */
@@ -85,7 +85,9 @@ export class Lanes {
   /** Whether an isolated event may run. */
   async admitsIsolated({ job, plan }: Entry): Promise<boolean> {
     const limit = limitOf(plan);
-    return limit === undefined || (await this.#options.queue.takeLane(job, limit.lane, limit.lanes));
+    return (
+      limit === undefined || (await this.#options.queue.takeLane(job, limit.handlerName, limit.maxConcurrent))
+    );
   }
 
   /** An isolated event has ended, or waits for its locked row. */

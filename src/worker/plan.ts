@@ -15,10 +15,9 @@ export interface PlannedRun {
 
 /** The handler of the event that has `concurrency`. */
 export interface HandlerLimit {
-  /** Its name. */
-  lane: string;
-  /** Its `concurrency`. */
-  lanes: number;
+  handlerName: string;
+  /** Its `concurrency`: the lanes that it has in the whole cluster. */
+  maxConcurrent: number;
 }
 
 export type Plan =
@@ -41,7 +40,7 @@ export function limitOf(plan: Plan): HandlerLimit | undefined {
 /** The lanes of each handler with `concurrency`, by its name. */
 export function lanesOf(handlers: readonly Handler[]): Map<string, number> {
   const limits = handlers.flatMap((handler) => limitOfHandler(handler) ?? []);
-  return new Map(limits.map(({ lane, lanes }) => [lane, lanes]));
+  return new Map(limits.map(({ handlerName, maxConcurrent }) => [handlerName, maxConcurrent]));
 }
 
 const maxEntityLength = 255;
@@ -90,7 +89,9 @@ export function planEvent(handlers: readonly Handler[], event: StoredEvent): Pla
 }
 
 function limitOfHandler({ name, concurrency }: Handler): HandlerLimit | undefined {
-  return name === undefined || concurrency === undefined ? undefined : { lane: name, lanes: concurrency };
+  return name === undefined || concurrency === undefined
+    ? undefined
+    : { handlerName: name, maxConcurrent: concurrency };
 }
 
 /** What jsonb could not hold may still be JSON: a NUL, a lone surrogate. */

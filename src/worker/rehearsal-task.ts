@@ -1,7 +1,7 @@
 // Runs the rehearsals that operators ask for on their page: web has no handlers. A background task of the worker.
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
-import { readEvents } from '../events/event.ts';
+import { readStoredEvents } from '../events/event.ts';
 import { endRehearsal, takeRehearsal } from '../events/rehearsals.ts';
 import { durable } from '../events/release.ts';
 import type { Handler } from '../handlers/handler.ts';
@@ -48,7 +48,7 @@ async function run(
   signal.addEventListener('abort', onStop, { once: true });
   const { source, eventId } = key;
   try {
-    const [event] = await readEvents(database, [{ source, eventId }]);
+    const [event] = await readStoredEvents(database, [{ source, eventId }]);
     if (!event) return { problem: 'the event is no longer there' };
     const deps = { ...options, handlers: options.handlers(), database, signal: interrupting.signal };
     return { result: await rehearse(event, deps) };

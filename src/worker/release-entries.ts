@@ -72,14 +72,14 @@ const isolatedWaitSeconds = 5;
  */
 export function releaseToLanes(entries: readonly Entry[], deps: ReleaseEntriesDeps): Promise<Entry[]> {
   const groups = Map.groupBy(entries, ({ job, plan }) =>
-    job.isIsolated ? job.id : (limitOf(plan)?.lane ?? ''),
+    job.isIsolated ? job.id : (limitOf(plan)?.handlerName ?? ''),
   );
   const releases = [...groups.values()].flatMap((group) => {
     // Equal parts for the lanes; a batch is as large as its job.
-    const parts = group.every(batchHandlerOf) ? 1 : (limitOf(group[0]!.plan)?.lanes ?? 1);
+    const parts = group.every(batchHandlerOf) ? 1 : (limitOf(group[0]!.plan)?.maxConcurrent ?? 1);
     const perJob = Math.min(maxEventsPerJob, Math.ceil(group.length / parts));
     return together(group, perJob, ({ job, plan }) => {
-      const lane = limitOf(plan)?.lane;
+      const lane = limitOf(plan)?.handlerName;
       if (job.isIsolated) return { afterSeconds: isolatedWaitSeconds, ...isolationOf(job) };
       // Without its handler's limit, after the handlers were loaded again, it is an event as others.
       return lane === undefined ? { priority: 1 } : { lane };
@@ -112,14 +112,17 @@ async function release(
     const released = new Set((await releaseEvents(failures, releases)).map(keyText));
     observer?.released(reason, released.size);
     for (const entry of entries.filter(({ key }) => released.has(key))) {
-      const finished = buffer.leave(entry);
+      const finished = buffer.finish(entry);
       if (finished) completions.add(finished);
     }
     return entries.filter(({ key }) => !released.has(key));
   } catch (error) {
-    for (const entry of entries) buffer.abandon(entry);
+    for (const entry of entries) buffer.dropJobOf(entry);
     const fields = { error: describeError(error).text, events: entries.length };
-    log.warn(fields, 'waiting events could not be released; their heartbeat ends instead');
+    log.warn(
+      fields,
+      'waiting events could not be released; other workers get their jobs after HEARTBEAT_SECONDS',
+    );
     return [];
   }
 }

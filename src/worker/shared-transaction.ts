@@ -7,7 +7,7 @@ import { failpoint } from '../failpoint.ts';
 import { keyText } from '../queue/queue.ts';
 import { type AttemptDeps, causeOf, runHandlers, transactionOptions } from './attempt.ts';
 import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
-import { claimOf, type Entry, type FailedAttempt } from './job.ts';
+import { claimOf, type Entry, type UncommittedAttempt } from './job.ts';
 import { runsOf } from './plan.ts';
 import { beginAttempt } from './spans.ts';
 
@@ -20,7 +20,7 @@ export interface SharedResult {
   /** Committed, with their effects. `ms`: the handler's run. */
   processed: { entry: Entry; ms: number }[];
   /** Rolled back alone, by a fault of their own. */
-  threw: (FailedAttempt & { entry: Entry })[];
+  threw: (UncommittedAttempt & { entry: Entry })[];
   /** Their row is locked, settled, or another job's: no handler ran. */
   unclaimed: Entry[];
   /** Not run, or rolled back for a reason that may be a neighbour's: each has to run in a transaction of its own. */
@@ -55,7 +55,7 @@ interface Run {
   entries: readonly Entry[];
   /** Their handlers returned. */
   members: Member[];
-  threw: (FailedAttempt & { entry: Entry }) | undefined;
+  threw: (UncommittedAttempt & { entry: Entry }) | undefined;
   unclaimed: Entry[];
 }
 

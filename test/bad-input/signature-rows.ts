@@ -234,7 +234,7 @@ export const signatureRows: readonly BadInput[] = [
       t.match(rows, [{ status: 'IGNORED', ignored_reason: /^suspected replay of / }], 'kept and not run');
       await untilCounted(
         stage,
-        'postbell_odd_duplicates_total{source="github",oddity="suspected_replay"}',
+        'postbell_duplicate_anomalies_total{source="github",anomaly="suspected_replay"}',
         before,
       );
     },
@@ -269,7 +269,7 @@ export const signatureRows: readonly BadInput[] = [
       );
       await untilCounted(
         stage,
-        'postbell_odd_duplicates_total{source="stripe",oddity="body_conflict"}',
+        'postbell_duplicate_anomalies_total{source="stripe",anomaly="body_conflict"}',
         before,
       );
     },

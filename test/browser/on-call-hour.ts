@@ -41,7 +41,11 @@ async function openShop(t: Test, webhookSecret: string) {
     const web = startProcess(t, ['web'], { env: { ...env, ...settings } });
     await web.waitForLog('ready');
     const { address } = await web.waitForLog((line) => line.msg === 'listening');
-    return { base: String(address), stop: () => (web.kill(), web.exited) };
+    const stop = () => {
+      web.kill();
+      return web.exited;
+    };
+    return { base: String(address), stop };
   };
   await startProcess(t, ['worker'], { env }).waitForLog('ready');
   const countOf = async (status: string) =>
@@ -53,7 +57,9 @@ async function openShop(t: Test, webhookSecret: string) {
     waitForStatus: (status: string, count: number) =>
       waitFor(async () => (await countOf(status)) === count, { what: `${count} events ${status}` }),
     waitToBeTold: (text: RegExp) =>
-      waitFor(() => chat.received.some(({ body }) => text.test(String(body))), { what: `to be told ${text}` }),
+      waitFor(() => chat.received.some(({ body }) => text.test(String(body))), {
+        what: `to be told ${text}`,
+      }),
   };
 }
 
@@ -124,7 +130,7 @@ t.test('a wrong secret for ten minutes: told, kept, promoted, nothing is lost', 
     return (await fetch(url, { method: 'POST', headers, body })).status;
   };
   for (let nth = 0; nth < 20; nth++) t.equal(await deliver(shop.base), 401);
-  const counted = 'UPDATE rejection_counts SET slot_at = slot_at - interval \'15 minutes\' RETURNING 1';
+  const counted = "UPDATE rejection_counts SET slot_at = slot_at - interval '15 minutes' RETURNING 1";
   await waitFor(async () => (await shop.sql(counted)).length > 0, { what: 'the rejections to be counted' });
   await shop.waitToBeTold(/rejected/);
   const page = await signedIn(t, {}, shop.base);

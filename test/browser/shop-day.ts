@@ -241,9 +241,17 @@ async function storeRehearsal(sql: Sql): Promise<void> {
       { table: 'orders', inserted: 0, updated: 1, deleted: 0 },
     ],
     statements: [
-      { text: 'SELECT order_id FROM payments WHERE charge = $1', rowCount: 1, rows: ['{"order_id":"ord_77120"}'] },
+      {
+        text: 'SELECT order_id FROM payments WHERE charge = $1',
+        rowCount: 1,
+        rows: ['{"order_id":"ord_77120"}'],
+      },
       { text: 'INSERT INTO refunds (order_id, charge, amount) VALUES ($1, $2, $3)', rowCount: 1, rows: [] },
-      { text: `UPDATE orders SET state = 'refunded' WHERE id = $1 RETURNING id, state`, rowCount: 1, rows: ['{"id":"ord_77120","state":"refunded"}'] },
+      {
+        text: `UPDATE orders SET state = 'refunded' WHERE id = $1 RETURNING id, state`,
+        rowCount: 1,
+        rows: ['{"id":"ord_77120","state":"refunded"}'],
+      },
     ],
   };
   await sql(

@@ -8,7 +8,7 @@ import { parseConfig } from '../../src/config.ts';
 import type { Database } from '../../src/database/database.ts';
 import type { Check, CheckContext } from '../../src/doctor/check.ts';
 import { checkClock, checkListen, checkServer } from '../../src/doctor/server.ts';
-import { recordRejection } from '../../src/events/queries.ts';
+import { recordRejection } from '../../src/events/rejected-requests.ts';
 import { unconfirmed } from '../../src/providers/index.ts';
 import { createCli } from '../support/cli.ts';
 import { createTestDatabase } from '../support/database.ts';

@@ -133,11 +133,15 @@ t.test('the value is gone from every column, and the ids stay', async (t) => {
 
 t.test('the value is found as URLs, forms and ASCII JSON write it', async (t) => {
   const { inbox, cli } = await openShop(t);
-  const name = 'Zoë "Q" & Co';
+  const name = 'Zoë "Q"/Co (1)';
   await storeEvents(inbox, [eventOf(name, { eventId: 'evt_zoe' })]);
   await inbox.sql(`UPDATE webhook_events SET status = 'PROCESSED' WHERE event_id = 'evt_zoe'`);
-  const bodies = ['n=Zo%C3%AB+%22Q%22+%26+Co', '{"n":"Zo\\u00eb \\"Q\\" & Co"}', `{"n":"Zoë \\"Q\\" & Co"}`];
-  const requests = [...bodies.map((body) => ['/', body]), ['/?n=Zo%c3%ab%20%22Q%22%20%26%20Co', '{}']];
+  const bodies = [
+    ...['n=Zo%C3%AB+%22Q%22%2FCo+(1)', 'n=Zo%c3%ab+%22Q%22%2fCo+(1)', 'n=Zo%c3%ab+%22Q%22%2fCo+%281%29'],
+    ...[`{"n":"Zoë \\"Q\\"/Co (1)"}`, '{"n":"Zo\\u00eb \\"Q\\"/Co (1)"}', '{"n":"Zo\\u00EB \\"Q\\"/Co (1)"}'],
+    '{"n":"Zo\\u00eb \\"Q\\"\\/Co (1)"}',
+  ];
+  const requests = [...bodies.map((body) => ['/', body]), ['/?n=Zo%c3%ab%20%22Q%22%2fCo%20(1)', '{}']];
   for (const [url, body] of requests)
     await inbox.sql(
       `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
@@ -145,7 +149,12 @@ t.test('the value is found as URLs, forms and ASCII JSON write it', async (t) =>
       [url, body],
     );
   t.match(await cli.inside(['erase', path, name, '--yes']), { code: 0 });
-  t.same(await inbox.sql(`SELECT url FROM quarantined_requests WHERE request_id = 'zoe'`), []);
+  t.same(
+    await inbox.sql(
+      `SELECT url, convert_from(body, 'UTF8') FROM quarantined_requests WHERE request_id = 'zoe'`,
+    ),
+    [],
+  );
   t.equal((await inbox.sql('SELECT FROM quarantined_requests')).length, 2, 'the others stay');
 });
 

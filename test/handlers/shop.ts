@@ -10,7 +10,7 @@ import {
   keptHeaders,
   type ProviderName,
   providers,
-  readEvents,
+  readDrafts,
   type Source,
   signDelivery,
   verifyDelivery,
@@ -101,7 +101,7 @@ export async function openShop(t: Test, policy: InboxOptions['policy'] = {}): Pr
       const verdict = await verifyDelivery(source, delivery);
       if (!verdict.ok) throw new Error(`refused: ${verdict.reason}`);
       const headers = keptHeaders(source, delivery);
-      const drafts = readEvents(source, delivery);
+      const drafts = readDrafts(source, delivery);
       const { body: bytes } = delivery;
       const verified = { source: name, provider: name, drafts, headers, body: bytes };
       const { duplicate } = await acceptDrafts(receiver, verified);

@@ -6,7 +6,7 @@ import t from 'tap';
 import {
   type Delivery,
   providers,
-  readEvents,
+  readDrafts,
   type Source,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -51,7 +51,7 @@ async function reasonOf(delivery: Delivery, source = sourceOf(bundle)): Promise<
 t.test('a chain of three to the root is believed, and read', async (t) => {
   const delivery = sent(about());
   t.equal(await reasonOf(delivery), 'ok');
-  t.match(readEvents(sourceOf(bundle), delivery), [
+  t.match(readDrafts(sourceOf(bundle), delivery), [
     { eventId: about().notificationUUID, topic: 'DID_RENEW', occurredAt: fixedNow },
   ]);
 });
@@ -127,7 +127,7 @@ t.test('what stands beside the token changes no event', async (t) => {
   const altered = { ...delivery, body };
   t.equal(await reasonOf(altered), 'ok');
   const read = (of: Delivery) =>
-    readEvents(sourceOf(bundle), of).map(({ eventId, topic, payloadText }) => [eventId, topic, payloadText]);
+    readDrafts(sourceOf(bundle), of).map(({ eventId, topic, payloadText }) => [eventId, topic, payloadText]);
   t.strictSame(read(altered), read(delivery));
 });
 

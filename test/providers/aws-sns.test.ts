@@ -6,7 +6,7 @@ import {
   answerHandshake,
   type Delivery,
   providers,
-  readEvents,
+  readDrafts,
   type Source,
   signDelivery,
   verifyDelivery,
@@ -109,11 +109,11 @@ t.test('an own text is sent as the message of an envelope', async (t) => {
   });
   const delivery = delivered(request.body.toString());
   t.match(await verifyDelivery(pinned, delivery), { ok: true });
-  t.match(JSON.parse(readEvents(pinned, delivery)[0]?.payloadText ?? ''), {
+  t.match(JSON.parse(readDrafts(pinned, delivery)[0]?.payloadText ?? ''), {
     Message: 'plain text',
     TopicArn: arn,
   });
-  t.equal(readEvents(pinned, delivery)[0]?.topic, 'orders');
+  t.equal(readDrafts(pinned, delivery)[0]?.topic, 'orders');
 });
 
 t.test('a confirmation is no event, and asks the host that the configuration names', async (t) => {

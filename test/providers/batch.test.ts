@@ -1,11 +1,11 @@
 // Batches: what stands beside the list goes into each event, as far as that stays in proportion to the body.
 import t from 'tap';
 import { splitBody, tooMany } from '../../src/providers/body/batch.ts';
-import { type EventDraft, providers, readEvents } from '../../src/providers/index.ts';
+import { type EventDraft, providers, readDrafts } from '../../src/providers/index.ts';
 import { makeSource, postRequest } from './deliveries.ts';
 
 function read(body: string): EventDraft[] {
-  return readEvents(makeSource(providers.line, 'secret'), postRequest(body), true);
+  return readDrafts(makeSource(providers.line, 'secret'), postRequest(body), true);
 }
 
 /** A list of events, and beside it so many keys with so long a text in each. */

@@ -5,7 +5,7 @@ import t from 'tap';
 import {
   type Delivery,
   providers,
-  readEvents,
+  readDrafts,
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -57,7 +57,7 @@ t.test(
     const key = secretOf(qstash);
     const sent = (id: string, seconds: number) =>
       makeSigned(qstash, { key, id, body: '{}', now: new Date(fixedNow.getTime() + seconds * 1000) });
-    const guardOf = ({ source, delivery }: ReturnType<typeof sent>) => readEvents(source, delivery)[0];
+    const guardOf = ({ source, delivery }: ReturnType<typeof sent>) => readDrafts(source, delivery)[0];
     const first = sent('msg_1', 0);
     const next = guardOf(sent('msg_2', 3600));
     t.match(guardOf(first), { eventId: 'msg_1', uniqueBody: true });

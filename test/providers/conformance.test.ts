@@ -8,7 +8,7 @@ import {
   providers,
   queryAsForm,
   type RejectionReason,
-  readEvents,
+  readDrafts,
   type Source,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -61,7 +61,7 @@ async function acceptsSamples(t: Test, provider: Provider): Promise<void> {
     const topic = key === '*' ? 'bell.rung' : key;
     const { source, delivery } = makeSigned(provider, { topic });
     t.strictSame(await verifyDelivery(source, delivery), { ok: true, secretIndex: 0 }, topic);
-    const events = readEvents(source, delivery);
+    const events = readDrafts(source, delivery);
     for (const event of events) {
       t.equal(event.topic, topic);
       t.ok(event.eventId.length > 0 && event.eventId.length <= 255);
@@ -72,7 +72,7 @@ async function acceptsSamples(t: Test, provider: Provider): Promise<void> {
     }
     // Signed in the same millisecond: `send --count` makes events, not duplicates and not suspected replays.
     const another = makeSigned(provider, { topic });
-    const both = [...events, ...readEvents(another.source, another.delivery)];
+    const both = [...events, ...readDrafts(another.source, another.delivery)];
     t.equal(new Set(both.map((event) => event.eventId)).size, both.length, 'each event has an id of its own');
     if (provider.idIsSigned || provider.name in equalByNature) continue;
     const bodies = new Set(both.map((event) => event.bodySha256.toString('hex')));
@@ -90,7 +90,7 @@ async function acceptsFixture(t: Test, provider: Provider, name: string): Promis
     ...(fixture.webhookUrl === undefined ? {} : { webhookUrl: fixture.webhookUrl }),
   };
   t.strictSame(await verifyDelivery(source, delivery), { ok: true, secretIndex: 0 }, fixture.origin);
-  const events = readEvents(source, delivery);
+  const events = readDrafts(source, delivery);
   t.strictSame(
     events.map(({ eventId, topic, occurredAt }) => ({
       eventId,
@@ -125,7 +125,7 @@ async function refusesAlteredBody(t: Test, provider: Provider): Promise<void> {
 async function takesForTheSame(t: Test, { source, delivery }: Known): Promise<void> {
   if (bearers.has(source.provider.name))
     return void t.match(source.provider.scheme.summary, bearerWords, 'a credential is all the proof');
-  const known = readEvents(source, delivery);
+  const known = readDrafts(source, delivery);
   const { body } = delivery;
   const flipped = Array.from(body, (byte, at) => Buffer.from(body.with(at, byte ^ 1)));
   const altered = [...flipped, Buffer.concat([body, Buffer.from('\n')]), Buffer.from('{}'), Buffer.alloc(0)];
@@ -144,7 +144,7 @@ async function refusesAlteredFacts(t: Test, provider: Provider): Promise<void> {
       if (value === undefined) continue;
       const last = value.endsWith('x') ? 'y' : 'x';
       const altered = withHeaders(delivery, { [name]: [value.slice(0, -1) + last] });
-      if (readEvents(source, altered)[0]?.eventId === readEvents(source, delivery)[0]?.eventId) continue;
+      if (readDrafts(source, altered)[0]?.eventId === readDrafts(source, delivery)[0]?.eventId) continue;
       await refused(t, source, altered, undefined, `${name} altered`);
     }
   if (!provider.scheme.freshness) return void t.pass('the age is not checked');
@@ -267,7 +267,7 @@ function keepsFacts(t: Test, provider: Provider): void {
   };
   const second = makeSigned(provider, again);
   const facts = ({ source, delivery }: Signed) =>
-    readEvents(source, delivery).map((event) => [event.eventId, event.topic]);
+    readDrafts(source, delivery).map((event) => [event.eventId, event.topic]);
   if (provider.events.idPerDelivery) t.strictNotSame(facts(second), facts(first), 'nothing stable is sent');
   else t.strictSame(facts(second), facts(first));
   t.strictNotSame(facts(makeSigned(provider, { topic })), facts(first), 'another event has another id');

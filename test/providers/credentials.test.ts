@@ -1,7 +1,7 @@
 // What is stored of a delivery lets nobody send another one: no secret, and no proof that is good for more than its event.
 import t from 'tap';
 import { formFields } from '../../src/providers/body/body.ts';
-import { asDelivery, keptHeaders, type Provider, providers, readEvents } from '../../src/providers/index.ts';
+import { asDelivery, keptHeaders, type Provider, providers, readDrafts } from '../../src/providers/index.ts';
 import type { Delivery, Source } from '../../src/providers/provider.ts';
 import { makeSigned, makeSource, readFixture, secretOf } from './deliveries.ts';
 
@@ -38,7 +38,7 @@ for (const provider of Object.values<Provider>(providers))
 t.test('credentials are taken out of JSON, forms and batches, and of the bytes that are kept', (t) => {
   const read = (provider: Provider, body: string) => {
     const { source, delivery } = makeSigned(provider, { body });
-    return readEvents(source, delivery, true).map(({ payloadText, rawBody }) => [
+    return readDrafts(source, delivery, true).map(({ payloadText, rawBody }) => [
       payloadText,
       String(rawBody),
     ]);
@@ -66,7 +66,7 @@ t.test('credentials are taken out of JSON, forms and batches, and of the bytes t
 });
 
 function storedOf(source: Source, delivery: Delivery): string {
-  const events = readEvents(source, delivery, true).map(({ eventId, topic, payloadText, rawBody }) => [
+  const events = readDrafts(source, delivery, true).map(({ eventId, topic, payloadText, rawBody }) => [
     eventId,
     topic,
     payloadText,

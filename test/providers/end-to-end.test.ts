@@ -10,7 +10,7 @@ import {
   type OutgoingRequest,
   type Provider,
   providers,
-  readEvents,
+  readDrafts,
   type Source,
   signDelivery,
 } from '../../src/providers/index.ts';
@@ -64,7 +64,7 @@ for (const { name, provider, privateKeyFile } of endpoints)
       const delivery = asDelivery(request, new Date());
       const answer = await deliver(request);
       const handshake = answerHandshake(source, delivery, 'verified', 0);
-      const events = handshake ? [] : readEvents(source, delivery);
+      const events = handshake ? [] : readDrafts(source, delivery);
       const expected = handshake ?? acceptedAnswerOf(provider, delivery, events);
       t.equal(answer.status, expected?.status ?? 200, `${topic}: ${answer.body}`);
       t.equal(answer.body, expected ? expected.body : '{"ok":true,"duplicate":false}', topic);

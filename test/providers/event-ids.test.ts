@@ -1,6 +1,6 @@
 // Ids where providers send none: what is one event stays one, and what only looks the same does not become one.
 import t from 'tap';
-import { answerHandshake, type Provider, providers, readEvents } from '../../src/providers/index.ts';
+import { answerHandshake, type Provider, providers, readDrafts } from '../../src/providers/index.ts';
 import { fixedNow, makeSigned, makeSource } from './deliveries.ts';
 
 const { acuity, docusign, doppler, kontentAi, mailerlite, mautic, messagebird, mux, onfleet, vonage } = {
@@ -11,7 +11,7 @@ const { acuity, docusign, doppler, kontentAi, mailerlite, mautic, messagebird, m
 function idsOf(provider: Provider, body: string, secondsLater = 0): string[] {
   const now = new Date(fixedNow.getTime() + secondsLater * 1000);
   const { source, delivery } = makeSigned(provider, { body, now });
-  return readEvents(source, delivery).map(({ eventId }) => eventId);
+  return readDrafts(source, delivery).map(({ eventId }) => eventId);
 }
 
 t.test('Acuity: what happens once is one event, what can happen again is not', (t) => {
@@ -54,7 +54,7 @@ t.test('Mautic: every event of every type is read, in a list or alone', (t) => {
   const body =
     '{"mautic.a":[{"timestamp":"2026-11-23T09:59:00+00:00"},{"n":2}],"mautic.b":{"n":3},"mautic.c":[]}';
   const { source, delivery } = makeSigned(mautic, { body });
-  const events = readEvents(source, delivery);
+  const events = readDrafts(source, delivery);
   t.match(events, [
     { topic: 'mautic.a', occurredAt: new Date('2026-11-23T09:59:00Z') },
     { topic: 'mautic.a', occurredAt: null, payloadText: '{"mautic.a":[{"n":2}]}' },
@@ -73,7 +73,7 @@ t.test('MailerLite: joining a group again is another event, being created is not
   const created = '{"event":"subscriber.created","id":"1","created_at":"2026-11-23 09:59:00"}';
   t.same(idsOf(mailerlite, created), idsOf(mailerlite, created, 60));
   const { source, delivery } = makeSigned(mailerlite, { body: created });
-  t.match(readEvents(source, delivery), [{ topic: 'subscriber.created' }]);
+  t.match(readDrafts(source, delivery), [{ topic: 'subscriber.created' }]);
   const batch = `{"events":[${joined},${joined.replace('"1"', '"2"')}]}`;
   t.equal(new Set(idsOf(mailerlite, batch)).size, 2);
   t.end();

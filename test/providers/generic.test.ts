@@ -4,7 +4,7 @@ import t from 'tap';
 import {
   type Provider,
   providers,
-  readEvents,
+  readDrafts,
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -41,7 +41,7 @@ t.test('every variable has its effect on what is signed', (t) => {
   t.match(verifyDelivery(source, delivery), { ok: true });
   const late = { ...delivery, receivedAt: new Date(fixedNow.getTime() + 60_001) };
   t.match(verifyDelivery(source, late), { ok: false, reason: 'too_old' });
-  t.match(readEvents(source, delivery), [
+  t.match(readDrafts(source, delivery), [
     { eventId: 'id-1', topic: 'thing.made', occurredAt: fixedNow, uniqueBody: false },
   ]);
   t.end();
@@ -71,7 +71,7 @@ t.test('a timestamp header alone means timestamp, dot, body', (t) => {
 
 t.test('an id in a header that is not signed asks for the body to be unique', (t) => {
   const unsigned = makeSigned(configured({ HEADER: 'x-sig', ID: 'header:x-id' }));
-  t.match(readEvents(unsigned.source, unsigned.delivery), [{ uniqueBody: true }]);
+  t.match(readDrafts(unsigned.source, unsigned.delivery), [{ uniqueBody: true }]);
   t.end();
 });
 
@@ -79,7 +79,7 @@ t.test('what a body only inherits is no id', (t) => {
   const { source, delivery } = makeSigned(configured({ HEADER: 'x-sig', ID: 'body:__proto__.length' }), {
     body: '[]',
   });
-  t.match(readEvents(source, delivery), [{ eventId: /^sha256:/ }]);
+  t.match(readDrafts(source, delivery), [{ eventId: /^sha256:/ }]);
   t.end();
 });
 

@@ -1,7 +1,7 @@
 // Google's two ways: a bearer token that says who sends to whom, and pings without a body.
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
-import { providers, readEvents, type Source, verifyDelivery } from '../../src/providers/index.ts';
+import { providers, readDrafts, type Source, verifyDelivery } from '../../src/providers/index.ts';
 import { encodeJson, signToken } from '../../src/providers/schemes/token.ts';
 import { exampleUrl, fixedNow, makeSigned, makeSource, postRequest, withHeaders } from './deliveries.ts';
 
@@ -50,7 +50,7 @@ t.test("Pub/Sub: keys are Google's own, whatever the token says", async (t) => {
   t.strictSame(asked, ['https://www.googleapis.com/oauth2/v3/certs'], 'fetched once');
   // Google may have published the key since it was last asked: 503, and Pub/Sub sends again.
   t.equal(await reasonOf(source, sent({}, 'another')), 'key_unavailable');
-  t.match(readEvents(source, sent()), [{ eventId: '1', topic: 'gmail' }]);
+  t.match(readDrafts(source, sent()), [{ eventId: '1', topic: 'gmail' }]);
 });
 
 t.test('Pub/Sub: a genuine token for somebody else, elsewhere or of another time is refused', async (t) => {
@@ -77,7 +77,7 @@ t.test('Channels: headers are the payload, each ping is an event, and sync is on
   const ping = (number: string, state = 'exists') => {
     const { source, delivery } = makeSigned(channels, { topic: state, id: 'channel-1' });
     const changed = withHeaders(delivery, { 'x-goog-message-number': [number] });
-    return { source, delivery: changed, events: readEvents(source, changed) };
+    return { source, delivery: changed, events: readDrafts(source, changed) };
   };
   const { source, delivery, events } = ping('7');
   t.strictSame(await verifyDelivery(source, delivery), { ok: true, secretIndex: 0 });

@@ -6,7 +6,7 @@ import {
   answerHandshake,
   asDelivery,
   providers,
-  readEvents,
+  readDrafts,
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -185,8 +185,8 @@ t.test(
     );
     const revoked = postRequest('{"subscription":{"status":"user_removed","type":"channel.follow"}}');
     t.equal(answerHandshake(source, revoked, 'verified'), undefined);
-    t.match(readEvents(source, revoked), [{ topic: 'revocation' }]);
-    t.match(readEvents(source, notification), [{ topic: 'channel.follow' }]);
+    t.match(readDrafts(source, revoked), [{ topic: 'revocation' }]);
+    t.match(readDrafts(source, notification), [{ topic: 'channel.follow' }]);
     t.end();
   },
 );

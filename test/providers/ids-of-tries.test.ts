@@ -1,6 +1,6 @@
 // Ids where a second try looks unlike the first, or a second event like the first: Wise, Printful, Supabase, Revolut, Attio.
 import t from 'tap';
-import { type Provider, providers, readEvents, verifyDelivery } from '../../src/providers/index.ts';
+import { type Provider, providers, readDrafts, verifyDelivery } from '../../src/providers/index.ts';
 import { makeSigned } from './deliveries.ts';
 
 const { attio, close, printful, revolut, supabase, wise } = providers;
@@ -8,7 +8,7 @@ const hourMs = 3600 * 1000;
 
 const idOf = (provider: Provider, body: string, id?: string, now?: Date) => {
   const { source, delivery } = makeSigned(provider, { body, ...(id ? { id } : {}), ...(now ? { now } : {}) });
-  return readEvents(source, delivery)[0]?.eventId;
+  return readDrafts(source, delivery)[0]?.eventId;
 };
 
 t.test('Wise: all but the time of sending is the event', (t) => {
@@ -72,7 +72,7 @@ t.test('Attio: each event of a list has an id of its own under the key of the de
     events: [{ event_type: 'note.created' }, { event_type: 'task.created' }],
   });
   const { source, delivery } = makeSigned(attio, { body, id: 'key-1' });
-  const events = readEvents(source, delivery);
+  const events = readDrafts(source, delivery);
   t.strictSame(
     events.map(({ topic }) => topic),
     ['note.created', 'task.created'],

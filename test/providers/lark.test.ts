@@ -5,7 +5,7 @@ import {
   answerHandshake,
   type Delivery,
   providers,
-  readEvents,
+  readDrafts,
   type Verdict,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -59,7 +59,7 @@ t.test('what is sent is encrypted as Lark does it, and an encrypted body is left
 t.test('a signed body that cannot be decrypted is stored as it came, with the reason', (t) => {
   const { source: own, delivery } = makeSigned(lark, { body: '{"encrypt":"AAAA"}' });
   t.match(verifyDelivery(own, delivery) as Verdict, { ok: true });
-  const [event] = readEvents(own, delivery);
+  const [event] = readDrafts(own, delivery);
   t.match(event, { topic: 'unknown', payloadText: null, payloadError: 'malformed' });
   t.ok(event?.rawBody?.equals(delivery.body));
   t.end();
@@ -69,6 +69,6 @@ t.test('the older form of an event has its id in uuid', (t) => {
   const body =
     '{"uuid":"bc447199585340d1f3728d26b1c0297a","type":"event_callback","event":{"type":"app_ticket"}}';
   const { source: own, delivery } = makeSigned(lark, { body });
-  t.match(readEvents(own, delivery), [{ eventId: 'bc447199585340d1f3728d26b1c0297a', topic: 'app_ticket' }]);
+  t.match(readDrafts(own, delivery), [{ eventId: 'bc447199585340d1f3728d26b1c0297a', topic: 'app_ticket' }]);
   t.end();
 });

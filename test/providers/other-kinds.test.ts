@@ -6,7 +6,7 @@ import {
   type Delivery,
   providers,
   queryAsForm,
-  readEvents,
+  readDrafts,
   type Source,
   signDelivery,
   verifyDelivery,
@@ -28,7 +28,7 @@ const fixtureOf = (name: string) => {
   return { source: { ...makeSource(provider, fixture.secret), ...webhookUrl } as Source, delivery };
 };
 const idsOf = (source: Source, delivery: Delivery) =>
-  readEvents(source, delivery).map(({ eventId }) => eventId);
+  readDrafts(source, delivery).map(({ eventId }) => eventId);
 
 t.test('every further fixture belongs to a provider', (t) => {
   const named = Object.keys(providers).flatMap(fixturesOf);
@@ -180,7 +180,7 @@ t.test(
     const verify = (delivery: Delivery, from: Source = source) => reasonOf(from, queryAsForm(delivery));
     const call = get('a=1&CallSid=CA1&CallStatus=ringing&From=%2B1500');
     t.equal(await verify(call), 'ok');
-    t.match(readEvents(source, queryAsForm(call)), [
+    t.match(readDrafts(source, queryAsForm(call)), [
       {
         eventId: 'token-1',
         topic: 'call.ringing',
@@ -188,11 +188,11 @@ t.test(
       },
     ]);
     const [one, two] = [call, get('a=1&CallSid=CA2&CallStatus=ringing')].map(
-      (delivery) => readEvents(source, queryAsForm(delivery))[0]?.bodySha256,
+      (delivery) => readDrafts(source, queryAsForm(delivery))[0]?.bodySha256,
     );
     t.notSame(one, two, 'two calls are no replays of one another, though neither has a body');
     const relabelled = withHeaders(call, { 'content-type': ['application/json'] });
-    t.same(readEvents(source, queryAsForm(relabelled))[0]?.bodySha256, one, 'whatever type it claims to be');
+    t.same(readDrafts(source, queryAsForm(relabelled))[0]?.bodySha256, one, 'whatever type it claims to be');
     t.equal(await verify(get('a=1&CallSid=CA2', 'https://h.example/t?a=1&CallSid=CA1')), 'wrong_signature');
     t.equal(
       await reasonOf(source, { ...call, body: Buffer.from('CallSid=CA9') }),
@@ -244,7 +244,7 @@ t.test('Mollie: a token takes the bare id of a payment and nothing else', async 
   t.equal(await reasonOf(source, send(event, '/m', both)), 'ok');
 
   const later = { ...send('id=tr_7UhSN1zuXS'), receivedAt: new Date(fixedNow.getTime() + 60_000) };
-  const changes = [send('id=tr_7UhSN1zuXS'), later].map((delivery) => readEvents(source, delivery)[0]);
+  const changes = [send('id=tr_7UhSN1zuXS'), later].map((delivery) => readDrafts(source, delivery)[0]);
   t.match(changes, [{ topic: 'classic.tr' }, { topic: 'classic.tr' }]);
   t.not(changes[0]?.eventId, changes[1]?.eventId, 'each change of a payment is an event');
   t.equal(mollie.secret.check(token), undefined);
@@ -284,9 +284,9 @@ t.test(
       'event-data.event': 'y',
     });
     t.equal(await reasonOf(source, posing), 'ok');
-    t.match(readEvents(source, posing), [{ topic: 'inbound', eventId: /^mail:/ }]);
+    t.match(readDrafts(source, posing), [{ topic: 'inbound', eventId: /^mail:/ }]);
     const replaced = { ...first, body: Buffer.from(first.body.toString().replace('Ring', 'Rung')) };
-    const [genuine, forged] = [first, replaced].map((delivery) => readEvents(source, delivery)[0]);
+    const [genuine, forged] = [first, replaced].map((delivery) => readDrafts(source, delivery)[0]);
     t.same(forged?.bodySha256, genuine?.bodySha256, 'a second mail beside one token counts as a replay');
     t.match(genuine, { uniqueBody: true });
     t.equal(
@@ -334,7 +334,7 @@ t.test('Meta: a batch that is cut anew and sent later has the same ids', (t) => 
   const contacts = [{ wa_id: '1' }];
   const read = (text: string) => {
     const { source, delivery } = makeSigned(meta, { body: text });
-    return readEvents(source, delivery);
+    return readDrafts(source, delivery);
   };
   const together = read(
     body(1, {
@@ -376,12 +376,12 @@ t.test('PayPal: a transmission is good for one event, since only a checksum of i
   const { source, delivery } = makeSigned(paypal);
   const forged = delivery.body.toString().replace(/"id":"WH-[^"]*"/, '"id":"WH-FORGED"');
   const [genuine, second] = [delivery, { ...delivery, body: Buffer.from(forged) }].map(
-    (one) => readEvents(source, one)[0],
+    (one) => readDrafts(source, one)[0],
   );
   t.match(genuine, { uniqueBody: true });
   t.match(second, { eventId: 'WH-FORGED', uniqueBody: true });
   t.same(second?.bodySha256, genuine?.bodySha256, 'it counts as a replay');
-  const next = readEvents(source, makeSigned(paypal).delivery)[0];
+  const next = readDrafts(source, makeSigned(paypal).delivery)[0];
   t.notSame(next?.bodySha256, genuine?.bodySha256);
   t.end();
 });
@@ -459,7 +459,7 @@ t.test('Segment: a batch, of which the first event alone is signed, is refused',
 
 t.test('Telegram: the kind of an update is its other member, wherever that stands', (t) => {
   const { source, delivery } = makeSigned(telegram);
-  const read = (body: string) => readEvents(source, { ...delivery, body: Buffer.from(body) });
+  const read = (body: string) => readDrafts(source, { ...delivery, body: Buffer.from(body) });
   t.match(read('{"update_id":7,"poll":{"id":"1"}}'), [{ eventId: '7', topic: 'poll' }]);
   t.match(read('{"message":null,"chat_member":{"date":1795428000},"update_id":7}'), [
     { topic: 'chat_member', occurredAt: new Date(1795428000_000) },
@@ -481,7 +481,7 @@ t.test(
     const basic = `Basic ${Buffer.from('ada:brevo-token-0123456789').toString('base64')}`;
     t.equal(await reasonOf(pair, withHeaders(delivery, { authorization: [basic] })), 'ok');
     const body = Buffer.from('[{"event":"opened","ts_event":1},{"event":"click","ts_event":2}]');
-    t.match(readEvents(source, { ...delivery, body }), [{ topic: 'opened' }, { topic: 'click' }]);
+    t.match(readDrafts(source, { ...delivery, body }), [{ topic: 'opened' }, { topic: 'click' }]);
     t.end();
   },
 );

@@ -5,7 +5,7 @@ import {
   type Delivery,
   type Provider,
   providers,
-  readEvents,
+  readDrafts,
   type Verdict,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -32,7 +32,7 @@ function delivery(body: string | Buffer, headers: Record<string, string> = {}): 
 }
 
 const facts = (provider: Provider, body: string, headers: Record<string, string> = {}) =>
-  readEvents(makeSource(provider, secret), delivery(body, headers)).map(({ eventId, topic, payloadError }) =>
+  readDrafts(makeSource(provider, secret), delivery(body, headers)).map(({ eventId, topic, payloadError }) =>
     `${eventId} ${topic} ${payloadError ?? ''}`.trim(),
   );
 
@@ -100,10 +100,10 @@ t.test('Mailgun: the token of a signature is good for one event', (t) => {
     .replace(/"id":"[^"]*"/, '"id":"x"');
   const other = { ...good, body: Buffer.from(forged) };
   t.equal(reasonOf(verifyDelivery(source, other)), 'ok', 'the event is not signed');
-  const [first, second] = [good, other].map((one) => readEvents(source, one)[0]);
+  const [first, second] = [good, other].map((one) => readDrafts(source, one)[0]);
   t.match(second, { eventId: 'x', topic: 'unsubscribed', uniqueBody: true });
   t.same(second?.bodySha256, first?.bodySha256, 'but the second one counts as a replay of the first');
-  const [next] = readEvents(source, makeSigned(mailgun).delivery);
+  const [next] = readDrafts(source, makeSigned(mailgun).delivery);
   t.notSame(next?.bodySha256, first?.bodySha256);
   const old = { ...good, receivedAt: new Date(fixedNow.getTime() + 9 * 3600_000 + 1000) };
   t.equal(
@@ -123,7 +123,7 @@ t.test('Zendesk: only an event has an id of its own; a trigger goes by its invoc
   t.same(facts(zendesk, '{"id":"123","type":"ticket"}', headers), ['8350205582 ticket']);
   const [first, second] = ['2026-11-23T10:00:00Z', '2026-11-23T10:00:01Z'].map((time) => {
     const all = { ...headers, 'x-zendesk-webhook-signature-timestamp': time };
-    return readEvents(makeSource(zendesk, secret), delivery('{"ticket":1}', all))[0];
+    return readDrafts(makeSource(zendesk, secret), delivery('{"ticket":1}', all))[0];
   });
   t.notSame(first?.bodySha256, second?.bodySha256, 'equal bodies of two updates are two events');
   t.end();

@@ -6,7 +6,7 @@ import {
   answerHandshake,
   type Delivery,
   providers,
-  readEvents,
+  readDrafts,
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -98,7 +98,7 @@ t.test(
   async (t) => {
     const { source, delivery } = makeSigned(adyen, { topic: 'balancePlatform.transfer.created' });
     t.ok(await isAccepted(source, delivery));
-    t.match(readEvents(source, delivery), [{ topic: 'balancePlatform.transfer.created' }]);
+    t.match(readDrafts(source, delivery), [{ topic: 'balancePlatform.transfer.created' }]);
     const payments = makeSigned(adyen).delivery;
     t.ok(await isAccepted(source, payments));
     const both = withHeaders(payments, { hmacsignature: ['AAAA'] });
@@ -151,10 +151,10 @@ t.test(
     });
     const few = signedOver(signedHeadersName, 'x-contentful-timestamp');
     t.ok(await isAccepted(source, few));
-    t.equal(readEvents(source, few)[0]?.topic, 'Entry', 'the topic came in a header that nobody signed');
+    t.equal(readDrafts(source, few)[0]?.topic, 'Entry', 'the topic came in a header that nobody signed');
     const all = signedOver(signedHeadersName, 'x-contentful-timestamp', 'x-contentful-topic');
     t.ok(await isAccepted(source, all));
-    t.equal(readEvents(source, all)[0]?.topic, 'ContentManagement.Entry.publish');
+    t.equal(readDrafts(source, all)[0]?.topic, 'ContentManagement.Entry.publish');
   },
 );
 
@@ -167,7 +167,7 @@ t.test('Dropbox Sign: events of one type within a second have one hash, and ids 
       body: JSON.stringify({ event, signature_request: { signature_request_id: id } }),
     }),
   );
-  const ids = [one, two].map((signed) => signed && readEvents(signed.source, signed.delivery)[0]?.eventId);
+  const ids = [one, two].map((signed) => signed && readDrafts(signed.source, signed.delivery)[0]?.eventId);
   t.match(ids, [/:a$/, /:b$/]);
   t.equal(ids[0]?.split(':')[0], ids[1]?.split(':')[0]);
   t.end();

@@ -11,7 +11,7 @@ import {
   type Provider,
   providers,
   type Rejection,
-  readEvents,
+  readDrafts,
   type Source,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -48,7 +48,7 @@ for (const provider of Object.values<Provider>(providers))
 
     await holds(fc.tuple(anyDelivery(provider, right), anyBody(right.body)), async ([delivery, body]) => {
       for (const read of [delivery, { ...right, body }]) {
-        for (const event of readEvents(source, read)) checkEvent(event);
+        for (const event of readDrafts(source, read)) checkEvent(event);
         provider.handover?.read(read);
         for (const phase of ['unsigned', 'verified'] as const)
           checkAnswer(answerHandshake(source, read, phase));

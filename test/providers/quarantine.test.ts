@@ -8,7 +8,7 @@ import {
   providers,
   quarantineProblem,
   queryAsForm,
-  readEvents,
+  readDrafts,
   reducedToProof,
   type Source,
   verifyDelivery,
@@ -49,7 +49,7 @@ async function isEnough(t: Test, source: Source, delivery: Delivery): Promise<vo
   // As the database gives it back.
   const read = { ...kept, headers: JSON.parse(JSON.stringify(kept.headers)), body: Buffer.from(kept.body) };
   t.strictSame(await verifyDelivery({ ...source }, read), { ok: true, secretIndex: 0 });
-  t.strictSame(readEvents(source, read), readEvents(source, delivery));
+  t.strictSame(readDrafts(source, read), readDrafts(source, delivery));
   t.strictSame(keptHeaders(source, read), keptHeaders(source, delivery));
 }
 

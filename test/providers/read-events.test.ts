@@ -7,7 +7,7 @@ import {
   maxEventsPerDelivery,
   type Provider,
   providers,
-  readEvents,
+  readDrafts,
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import { cpuMs, fixedNow, makeSigned, makeSource, secretOf } from './deliveries.ts';
@@ -32,7 +32,7 @@ function read(
     body: Buffer.from(body),
     receivedAt: fixedNow,
   };
-  const events = readEvents(source, delivery);
+  const events = readDrafts(source, delivery);
   t.equal(events.length, 1);
   const [event] = events;
   if (!event) throw new Error('no event');
@@ -162,10 +162,10 @@ t.test('ids are never cut, folded or rounded', (t) => {
 t.test('an unsigned id header that came twice is not used', (t) => {
   const delivery = { method: 'POST', url: '/', body: Buffer.from('{}'), receivedAt: fixedNow };
   const headers = { 'x-github-delivery': ['a', 'b'], 'x-github-event': ['ping'] };
-  t.match(readEvents(githubSource, { ...delivery, headers }), [{ eventId: /^sha256:/, topic: 'ping' }]);
+  t.match(readDrafts(githubSource, { ...delivery, headers }), [{ eventId: /^sha256:/, topic: 'ping' }]);
   const two = { 'x-shopify-webhook-id': ['a', 'b'], 'shopify-webhook-id': ['c'] };
   const source = makeSource(shopify, 'a-secret-of-sixteen');
-  t.match(readEvents(source, { ...delivery, headers: two }), [{ eventId: /^sha256:/ }], 'nor got round');
+  t.match(readDrafts(source, { ...delivery, headers: two }), [{ eventId: /^sha256:/ }], 'nor got round');
   t.end();
 });
 
@@ -249,7 +249,7 @@ t.test('the time for a body of many keys grows with the body at most', (t) => {
 
 function readAll(body: string, provider: Provider = sendgrid): EventDraft[] {
   const delivery = { method: 'POST', url: '/', headers: {}, body: Buffer.from(body), receivedAt: fixedNow };
-  return readEvents(makeSource(provider, 'x'), delivery);
+  return readDrafts(makeSource(provider, 'x'), delivery);
 }
 
 t.test('each event of a batch has its own id, text and hash', (t) => {
@@ -363,7 +363,7 @@ t.test('a form of too many fields is read by nobody, and one field may be as lon
   });
   t.ok(delivery.body.length > 1_000_000);
   t.match(await verifyDelivery(source, delivery), { ok: true });
-  t.match(readEvents(source, delivery), [{ eventId: '1:open:1', payloadError: null }]);
+  t.match(readDrafts(source, delivery), [{ eventId: '1:open:1', payloadError: null }]);
   // Signed field by field, so what is not read cannot be proven.
   const flooded = makeSigned(mandrill, { key: secretOf(mandrill, 1) }).delivery;
   const body = Buffer.concat([flooded.body, Buffer.from('&a'.repeat(maxFormFields))]);

@@ -3,7 +3,7 @@ import t from 'tap';
 import {
   type Provider,
   providers,
-  readEvents,
+  readDrafts,
   signDelivery,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -21,9 +21,9 @@ t.test('an own body is sent byte for byte', (t) => {
 
 t.test('the topic and the id asked for are the ones that are read back', (t) => {
   const { source, delivery } = makeSigned(github, { topic: 'issues.opened', id: 'delivery-1' });
-  t.match(readEvents(source, delivery), [{ topic: 'issues.opened', eventId: 'delivery-1' }]);
+  t.match(readDrafts(source, delivery), [{ topic: 'issues.opened', eventId: 'delivery-1' }]);
   const own = makeSigned(stripe, { topic: 'made.up', id: 'evt_mine' });
-  t.match(readEvents(own.source, own.delivery), [{ topic: 'made.up', eventId: 'evt_mine' }]);
+  t.match(readDrafts(own.source, own.delivery), [{ topic: 'made.up', eventId: 'evt_mine' }]);
   t.end();
 });
 

@@ -5,7 +5,7 @@ import {
   type Delivery,
   type EventDraft,
   type Provider,
-  readEvents,
+  readDrafts,
   type Source,
   verifyDelivery,
 } from '../../src/providers/index.ts';
@@ -60,7 +60,7 @@ export async function checkAlterations(
   const isSignedInPart = !scheme.signsBody || body?.signedText !== undefined;
   let accepted = 0;
   for (const { source, delivery } of knownDeliveries(provider)) {
-    const known = readEvents(source, delivery);
+    const known = readDrafts(source, delivery);
     if (!bearers.has(provider.name))
       for (const altered of singleAlterations(delivery, isSignedInPart)) {
         const problem = await problemOf(source, known, altered);
@@ -96,7 +96,7 @@ export async function problemOf(
     return null;
   }
   if (answerHandshake(source, altered, 'verified', verdict.secretIndex)) return null;
-  for (const event of readEvents(source, altered))
+  for (const event of readDrafts(source, altered))
     if (!known.some((one) => isSame(one, event, runTogether.has(source.provider.name))))
       return `accepted as another event: ${event.eventId} ${event.topic}, not ${known[0]?.eventId} ${known[0]?.topic}`;
   return undefined;

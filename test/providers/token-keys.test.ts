@@ -4,7 +4,7 @@ import t from 'tap';
 import {
   type Delivery,
   providers,
-  readEvents,
+  readDrafts,
   type Source,
   signDelivery,
   verifyDelivery,
@@ -126,7 +126,7 @@ t.test('Plaid: two equal bodies at different times are two events, and one time 
       body,
       now: new Date(fixedNow.getTime() + seconds * 1000),
     });
-    return readEvents(source, delivery)[0]?.eventId;
+    return readDrafts(source, delivery)[0]?.eventId;
   };
   t.equal(idAt(0), idAt(0));
   t.not(idAt(0), idAt(1));

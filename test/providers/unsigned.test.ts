@@ -4,7 +4,7 @@ import {
   answerHandshake,
   type Delivery,
   providers,
-  readEvents,
+  readDrafts,
   verifyDelivery,
 } from '../../src/providers/index.ts';
 import { fixedNow, makeSigned, makeSource, withHeaders } from './deliveries.ts';
@@ -61,7 +61,7 @@ t.test('Graph: what nothing tells apart is an event of its own, each time', (t) 
     value: [{ clientState: ownState, subscriptionId: 's', changeType: 'updated', resource: 'r' }],
   };
   const idAt = (receivedAt: Date) =>
-    readEvents(source, { ...request('POST', '/', {}, bare), receivedAt })[0]?.eventId;
+    readDrafts(source, { ...request('POST', '/', {}, bare), receivedAt })[0]?.eventId;
   t.not(idAt(fixedNow), idAt(new Date(fixedNow.getTime() + 1)));
   t.end();
 });
@@ -100,7 +100,7 @@ t.test('CloudEvents: structured, batched and binary; an array of data is no batc
   const source = makeSource(cloudevents, ownState);
   const one = { specversion: '1.0', id: '1', source: '/s', type: 'a', time: '2026-11-23T10:00:00Z' };
   const read = (body: unknown, headers = {}) =>
-    readEvents(source, request('POST', '/', headers, body)).map(({ eventId, topic }) => [eventId, topic]);
+    readDrafts(source, request('POST', '/', headers, body)).map(({ eventId, topic }) => [eventId, topic]);
   t.strictSame(read(one), [['/s:1', 'a']]);
   t.strictSame(read([one, { ...one, id: '2', type: 'b' }]), [
     ['/s:1', 'a'],
@@ -164,7 +164,7 @@ t.test(
     );
     const body = delivery.body.toString().replace(/}$/, ',"deliveryPhoto":"iVBORw0KGgo="}');
     const [event, withPhoto] = [delivery, { ...delivery, body: Buffer.from(body) }].map(
-      (one) => readEvents(source, one)[0],
+      (one) => readDrafts(source, one)[0],
     );
     t.equal(event?.occurredAt?.toISOString(), '2026-11-23T10:00:00.000Z');
     t.notSame(withPhoto?.eventId, event?.eventId);

@@ -1,6 +1,6 @@
 // Every provider with `recover`, against a stand-in of its API: one event through both doors is one row and one job.
 import t, { type Test } from 'tap';
-import { type EventDraft, type Provider, providers, readEvents } from '../../src/providers/index.ts';
+import { type EventDraft, type Provider, providers, readDrafts } from '../../src/providers/index.ts';
 import { acceptDrafts } from '../../src/receive/accept.ts';
 import { firstTopic, makeSigned } from '../providers/deliveries.ts';
 import { openInbox } from '../support/inbox.ts';
@@ -122,7 +122,7 @@ function webhookOf(provider: Provider, nth: number) {
   if (replace)
     delivery.body = Buffer.from(JSON.stringify(replace(JSON.parse(delivery.body.toString()), nth)));
   // The sample of Okta has two events; one is enough here.
-  const drafts = readEvents(source, delivery).slice(0, 1);
+  const drafts = readDrafts(source, delivery).slice(0, 1);
   const accept = () =>
     acceptDrafts(receiver, {
       source: source.name,

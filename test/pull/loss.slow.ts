@@ -1,7 +1,7 @@
 // Lost on purpose: 10,000 events of which a random 7 % never arrive by webhook, among duplicates, pages that shift while they are
 // read, 429s, a key that expires and processes killed with -9. In the end every event is there once, with one job.
 import t from 'tap';
-import { providers, readEvents } from '../../src/providers/index.ts';
+import { providers, readDrafts } from '../../src/providers/index.ts';
 import { acceptDrafts } from '../../src/receive/accept.ts';
 import { makeSource } from '../providers/deliveries.ts';
 import { createCli } from '../support/cli.ts';
@@ -52,7 +52,7 @@ function deliver({ item }: Listed) {
     body,
     receivedAt: new Date(),
   };
-  const drafts = readEvents(source, delivery);
+  const drafts = readDrafts(source, delivery);
   return acceptDrafts(receiver, { source: 'stripe', provider: 'stripe', drafts, headers: {}, body });
 }
 

@@ -1,6 +1,6 @@
 // Shopify has no list of events: an event is made of a thing's newest state, where no stored event carries that state.
 import t, { type Test } from 'tap';
-import { providers, readEvents } from '../../src/providers/index.ts';
+import { providers, readDrafts } from '../../src/providers/index.ts';
 import { createPullReceiver } from '../../src/pull/receiver.ts';
 import { recoverTask } from '../../src/pull/recover-task.ts';
 import { acceptDrafts } from '../../src/receive/accept.ts';
@@ -43,7 +43,7 @@ function deliver({ item }: Listed, topic: string, id: string = crypto.randomUUID
     now: new Date(),
     body: JSON.stringify(item),
   });
-  const drafts = readEvents(source, delivery);
+  const drafts = readDrafts(source, delivery);
   return acceptDrafts(receiver, {
     source: 'shopify',
     provider: 'shopify',

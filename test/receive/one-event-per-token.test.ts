@@ -1,6 +1,6 @@
 // Where a signature covers a token and not the event beside it (Mailgun, PayPal, …), a token is good for one event.
 import t from 'tap';
-import { type Provider, providers, readEvents, verifyDelivery } from '../../src/providers/index.ts';
+import { type Provider, providers, readDrafts, verifyDelivery } from '../../src/providers/index.ts';
 import { acceptDrafts } from '../../src/receive/accept.ts';
 import { createReceiver } from '../../src/receive/receiver.ts';
 import { makeSigned } from '../providers/deliveries.ts';
@@ -28,7 +28,7 @@ for (const [title, options] of Object.entries({
       const verified = {
         source: source.name,
         provider: source.provider.name,
-        drafts: readEvents(source, one),
+        drafts: readDrafts(source, one),
         headers: {},
         body: one.body,
       };

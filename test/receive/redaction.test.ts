@@ -1,6 +1,6 @@
 // `<SOURCE>_REDACT`: the value reaches no column of the database and no log line, whatever brings the event.
 import t from 'tap';
-import { parseRecovers, readEvents, type Source, signDelivery } from '../../src/providers/index.ts';
+import { parseRecovers, readDrafts, type Source, signDelivery } from '../../src/providers/index.ts';
 import { findProvider } from '../../src/providers/registry.ts';
 import { parseSources, variableOf } from '../../src/providers/sources.ts';
 import { postRequest, secretOf } from '../providers/deliveries.ts';
@@ -207,7 +207,7 @@ t.test('events that are pulled, also of a source without a secret', async (t) =>
 
 t.test('hostile keys and paths: nothing is missed, and the time is bounded', (t) => {
   const read = (redact: string, body: string) =>
-    readEvents(sourceOf('shopify', redact), postRequest(body), true)[0]!;
+    readDrafts(sourceOf('shopify', redact), postRequest(body), true)[0]!;
   t.equal(
     read('__proto__.a,constructor', '{"__proto__":{"a":"s","b":1},"constructor":"s"}').payloadText,
     '{"__proto__":{"a":"[redacted]","b":1},"constructor":"[redacted]"}',

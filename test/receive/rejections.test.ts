@@ -1,6 +1,6 @@
 // Rejected requests: a sample of one a second and source is diagnosed and written; all are counted; `doctor` says what to do.
 import t from 'tap';
-import { recordRejection } from '../../src/events/queries.ts';
+import { recordRejection } from '../../src/events/rejected-requests.ts';
 import { providers, type Source, signDelivery } from '../../src/providers/index.ts';
 import { createRejectionCounter } from '../../src/receive/rejection-counter.ts';
 import { createRejectionLog } from '../../src/receive/rejections.ts';

@@ -85,8 +85,8 @@ t.test(
   '150 replays of one body in an hour: 100 are kept, and 503 says that the others are not',
   async (t) => {
     const counters = {
-      kept: 'postbell_odd_duplicates_total{source="shopify",oddity="suspected_replay"}',
-      refused: 'postbell_odd_duplicates_total{source="shopify",oddity="replay_flood"}',
+      kept: 'postbell_duplicate_anomalies_total{source="shopify",anomaly="suspected_replay"}',
+      refused: 'postbell_duplicate_anomalies_total{source="shopify",anomaly="replay_flood"}',
     };
     const before = { kept: await metric(counters.kept), refused: await metric(counters.refused) };
     const body = newBody();

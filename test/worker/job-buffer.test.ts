@@ -27,9 +27,9 @@ t.test('one entry is ready at a time, in order', async (t) => {
   const { buffer, job, entries } = laneOf('a', 'b');
   t.strictSame(keys(buffer.take(any, 9)), ['a']);
   t.strictSame(keys(buffer.take(any, 9)), [], 'while it runs');
-  t.equal(buffer.leave(entries[0]!), undefined);
+  t.equal(buffer.finish(entries[0]!), undefined);
   t.strictSame(keys(buffer.take(any, 9)), ['b']);
-  t.equal(buffer.leave(entries[1]!), job, 'the last one ends the job');
+  t.equal(buffer.finish(entries[1]!), job, 'the last one ends the job');
 });
 
 t.test('entries that are taken out while another runs start none', async (t) => {
@@ -37,9 +37,9 @@ t.test('entries that are taken out while another runs start none', async (t) => 
   buffer.take(any);
   const taken = buffer.takeOut(({ key }) => key.startsWith('paused'));
   t.strictSame(keys(taken), ['paused-1', 'paused-2']);
-  for (const entry of taken) buffer.leave(entry);
+  for (const entry of taken) buffer.finish(entry);
   t.strictSame(keys(buffer.take(any, 9)), [], 'the first one still runs');
-  buffer.leave(entries[0]!);
+  buffer.finish(entries[0]!);
   t.strictSame(keys(buffer.take(any, 9)), ['b']);
 });
 
@@ -50,9 +50,9 @@ t.test('a lane with a locked row is given to others once it runs nothing', async
   t.strictSame(keys(buffer.takeBehind(a, ({ key }) => key !== 'd', 9)), ['b', 'c'], 'a batch');
   buffer.waitForLock(b, 0);
   t.strictSame(buffer.lockedLanes(), [], 'the others run');
-  buffer.leave(a);
+  buffer.finish(a);
   t.strictSame(buffer.lockedLanes(), []);
-  buffer.leave(c);
+  buffer.finish(c);
   t.strictSame(buffer.lockedLanes(), [job]);
   t.strictSame(keys(buffer.take(any, 9)), [], 'nothing starts in the meantime');
   t.strictSame(keys(buffer.takeWaiting()), ['d']);

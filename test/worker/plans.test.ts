@@ -1,6 +1,6 @@
 // A worker that starts on an empty table: its statements do not read the whole table once it is large.
 import t from 'tap';
-import { readEvents } from '../../src/events/event.ts';
+import { readStoredEvents } from '../../src/events/event.ts';
 import { claimRows } from '../../src/events/locks.ts';
 import { markIgnored, markManyProcessed, markProcessed } from '../../src/events/outcomes.ts';
 import { workerSessionSettings } from '../../src/worker/attempt.ts';
@@ -15,7 +15,7 @@ async function runAll(): Promise<void> {
   const jobIds = await storeEvents(inbox, events);
   const claims = events.map(({ source, eventId }, place) => ({ source, eventId, jobId: jobIds[place]! }));
   const [one, two, three] = claims as [(typeof claims)[0], (typeof claims)[0], (typeof claims)[0]];
-  await readEvents(database, claims);
+  await readStoredEvents(database, claims);
   await claimRows(database, claims);
   await database.transaction(async (tx) => markProcessed(tx, one, one.jobId, null));
   await database.transaction(async (tx) => markManyProcessed(tx, [two]));

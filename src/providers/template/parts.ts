@@ -61,7 +61,7 @@ export const bodyHash: Part = computed(({ delivery }) => hash('sha256', delivery
 export const secretPlace = Symbol('secret');
 export type Piece = string | Buffer | typeof secretPlace;
 
-/** The state of reading one delivery; made by the verifier and by `readEvents`. */
+/** The state of reading one delivery; made by the verifier and by `readDrafts`. */
 export interface Reading {
   readonly delivery: Delivery;
   readonly source: Source;
