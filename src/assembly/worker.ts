@@ -23,8 +23,8 @@ import type { Phase } from '../runtime/shutdown.ts';
 import { workerPoolSize } from '../runtime/worker-connections.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
-import { limitsOf } from '../worker/rehearsal.ts';
-import { rehearsalTask, rehearsalTaskName } from '../worker/rehearsal-task.ts';
+import { limitsOf } from '../worker/rehearsal/rehearsal.ts';
+import { rehearsalTask, rehearsalTaskName } from '../worker/rehearsal/rehearsal-task.ts';
 import { startWorker, type Worker } from '../worker/worker.ts';
 
 export interface WorkerPartsOptions {

@@ -11,8 +11,8 @@ import { confirm } from '../terminal/confirm.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { countText, printJson, printLine, printTable, timeText } from '../terminal/print.ts';
 import { workerSessionSettings } from '../worker/attempt.ts';
-import { limitsOf, type Rehearsal, rehearse } from '../worker/rehearsal.ts';
-import { rehearsalVerdict, rowCountText } from '../worker/rehearsal-texts.ts';
+import { limitsOf, type Rehearsal, rehearse } from '../worker/rehearsal/rehearsal.ts';
+import { rehearsalVerdict, rowCountText } from '../worker/rehearsal/rehearsal-texts.ts';
 import { loadAllHandlers } from './find-handlers.ts';
 
 export interface RehearseOptions extends CommonOptions {

@@ -5,9 +5,9 @@ import { type AskedRehearsal, askForRehearsal, type RehearsalState } from '../ev
 import { wakeForRehearsal } from '../queue/notify.ts';
 import type { EventKey } from '../queue/queue.ts';
 import { countText } from '../texts.ts';
-import type { Rehearsal, TableChange } from '../worker/rehearsal.ts';
-import { rehearsalVerdict, rowCountText } from '../worker/rehearsal-texts.ts';
-import type { RehearsedStatement } from '../worker/statement-recorder.ts';
+import type { Rehearsal, TableChange } from '../worker/rehearsal/rehearsal.ts';
+import { rehearsalVerdict, rowCountText } from '../worker/rehearsal/rehearsal-texts.ts';
+import type { RehearsedStatement } from '../worker/rehearsal/statement-recorder.ts';
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';

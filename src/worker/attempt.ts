@@ -14,13 +14,14 @@ import { failpoint } from '../failpoint.ts';
 import type { HandlerContext } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 import { inSpan, logFieldsOf } from '../tracing.ts';
-import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
+import { EntityBusyError } from './attempt-errors.ts';
 import { type AttemptResult, claimOf, type Entry } from './job.ts';
 import type { WorkerObserver } from './observer.ts';
 import { type Plan, type PlannedRun, runsOf } from './plan.ts';
 import { beginAttempt } from './spans.ts';
 import { withinTime } from './timeout.ts';
 import type { Timings } from './timings.ts';
+import { type GuardedTransaction, guardTransaction } from './transaction-guard/guarded-transaction.ts';
 
 export interface AttemptDeps {
   database: Database;
@@ -36,9 +37,6 @@ export interface AttemptDeps {
   /** Aborted when handlers that run are interrupted. */
   signal: AbortSignal;
 }
-
-/** Another event of its entity is still inside its transaction. */
-export class EntityBusyError extends Error {}
 
 const entityLockTimeout = '5s';
 

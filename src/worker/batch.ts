@@ -6,11 +6,11 @@ import type { Handler } from '../handlers/handler.ts';
 import { keyText } from '../queue/queue.ts';
 import { endSpan, inSpan, logFieldsOf, type Span } from '../tracing.ts';
 import { type AttemptDeps, transactionOptions } from './attempt.ts';
-import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { claimOf, type Entry } from './job.ts';
 import { runsOf } from './plan.ts';
 import { beginBatch } from './spans.ts';
 import { withinTime } from './timeout.ts';
+import { type GuardedTransaction, guardTransaction } from './transaction-guard/guarded-transaction.ts';
 
 export const maxBatchEvents = 200;
 

@@ -1,20 +1,18 @@
 // Runs fetched events in the worker's slots: alone, several in one transaction, or by a handler's `batch`.
-import { statementError } from '../database/database.ts';
-import { describeError } from '../errors.ts';
-import { claimRows, readClaimable } from '../events/locks.ts';
+import { claimRows } from '../events/locks.ts';
 import { markIgnored } from '../events/outcomes.ts';
 import type { Handler } from '../handlers/handler.ts';
-import { createUnredactedLogger, type Logger } from '../logger.ts';
 import { keyText } from '../queue/queue.ts';
-import { logFieldsOf } from '../tracing.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
+import { CrashError } from './attempt-errors.ts';
 import { batchHandlerOf, maxBatchEvents, runBatch } from './batch.ts';
 import type { Completions } from './completions.ts';
-import { CrashError, type FailureDeps, settleFailure } from './failure.ts';
-import { claimOf, describeWork, type Entry, type Outcome, type UncommittedAttempt } from './job.ts';
+import type { FailureDeps } from './failure.ts';
+import { claimOf, describeWork, type Entry } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
-import type { AttemptEnd, WorkerObserver } from './observer.ts';
+import type { WorkerObserver } from './observer.ts';
+import type { OutcomeRecorder } from './outcome-recorder.ts';
 import type { Pauses } from './pauses.ts';
 import { limitOf, runsOf } from './plan.ts';
 import { releaseEntries, releaseToLanes } from './release-entries.ts';
@@ -24,9 +22,11 @@ import type { Wakeup } from './wakeup.ts';
 
 export interface ExecutorOptions {
   attempts: AttemptDeps;
+  /** For events that are given back. */
   failures: FailureDeps;
   buffer: JobBuffer;
   completions: Completions;
+  outcomes: OutcomeRecorder;
   /** No handler of an event that a pause holds is started. */
   pauses: Pick<Pauses, 'holdsNone' | 'holds'>;
   /** Slots. */
@@ -39,14 +39,6 @@ export interface ExecutorOptions {
 
 const maxIgnoredTogether = 500;
 
-/** The other kinds end no attempt. */
-const endOf: Partial<Record<Outcome['kind'], AttemptEnd>> = {
-  processed: 'processed',
-  ignored: 'ignored',
-  failed: 'failed',
-  deferred: 'deferred',
-};
-
 /** Work that takes a slot until it is done. */
 interface Work {
   entries: readonly Entry[];
@@ -55,7 +47,6 @@ interface Work {
 
 export class Executor {
   readonly #options: ExecutorOptions;
-  readonly #lines: Logger;
   /** The work of each busy slot: its entries, and its start as performance.now(). */
   readonly #running = new Map<Promise<void>, { entries: readonly Entry[]; startedAt: number }>();
   readonly #busyEntities = new Set<string>();
@@ -63,7 +54,6 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
-    this.#lines = createUnredactedLogger(options.attempts.log);
   }
 
   /** Starts as much of what is ready as there are slots for. */
@@ -99,22 +89,22 @@ export class Executor {
 
   /** Looks again at the rows that were locked. */
   async probeLocked(): Promise<void> {
-    const { buffer, attempts } = this.#options;
+    const { buffer, attempts, outcomes } = this.#options;
     const probes = buffer.takeProbes(performance.now());
     if (probes.length === 0) return;
     try {
       const claims = probes.map(({ entry }) => claimOf(entry));
       const free = new Set((await claimRows(attempts.database, claims)).map(keyText));
       for (const { entry, waitMs } of probes) {
-        if (!free.has(entry.key)) await this.#settleUnclaimed([entry], waitMs);
-        else if (entry.unrecorded) await this.#settle(entry, entry.unrecorded);
+        if (!free.has(entry.key)) await outcomes.settleUnclaimed([entry], waitMs);
+        else if (entry.unrecorded) await outcomes.settle(entry, entry.unrecorded);
         else if (entry.job.isIsolated) await this.#releaseUnrun(entry, 'isolated');
         else if (entry.job.lane !== undefined || limitOf(entry.plan))
           await this.#releaseUnrun(entry, 'limited');
         else buffer.putBack([entry]);
       }
     } catch (error) {
-      for (const { entry } of probes) this.#giveUp(entry, error);
+      for (const { entry } of probes) outcomes.giveUp(entry, error);
     }
     this.pump();
   }
@@ -190,22 +180,22 @@ export class Executor {
   }
 
   async #runAlone(entry: Entry): Promise<void> {
-    const { attempts } = this.#options;
+    const { attempts, outcomes } = this.#options;
     const startedAt = performance.now();
     const entities = entitiesOf(entry);
     for (const entity of entities) this.#busyEntities.add(entity);
     const leave = this.#enter('running', [entry]);
     const result = await runAttempt(entry, attempts);
-    if (result.kind === 'threw') await this.#settle(entry, result, startedAt);
-    else if (result.kind === 'unclaimed') await this.#settleUnclaimed([entry]);
-    else this.#conclude(entry, result, performance.now() - startedAt);
+    if (result.kind === 'threw') await outcomes.settle(entry, result, startedAt);
+    else if (result.kind === 'unclaimed') await outcomes.settleUnclaimed([entry]);
+    else outcomes.conclude(entry, result, performance.now() - startedAt);
     leave();
     for (const entity of entities) this.#busyEntities.delete(entity);
     attempts.timings.recordEvent(performance.now() - startedAt);
   }
 
   async #runShared(entries: readonly Entry[]): Promise<void> {
-    const { attempts, buffer } = this.#options;
+    const { attempts, buffer, outcomes } = this.#options;
     const startedAt = performance.now();
     const leave = this.#enter('running', entries);
     const { processed, threw, unclaimed, alone, unrun } = await runShared(entries, attempts);
@@ -214,22 +204,22 @@ export class Executor {
     for (const entry of alone) endAttempt(entry, 'rolled_back');
     const ran = Math.max(1, processed.length + threw.length);
     attempts.timings.recordEvent((performance.now() - startedAt) / ran);
-    for (const { entry, ms } of processed) this.#conclude(entry, { kind: 'processed' }, ms);
-    for (const { entry, ...attempt } of threw) await this.#settle(entry, attempt);
-    await this.#settleUnclaimed(unclaimed);
+    for (const { entry, ms } of processed) outcomes.conclude(entry, { kind: 'processed' }, ms);
+    for (const { entry, ...attempt } of threw) await outcomes.settle(entry, attempt);
+    await outcomes.settleUnclaimed(unclaimed);
     await this.#runEach(alone);
   }
 
   async #runBatch(handler: Handler, entries: readonly Entry[]): Promise<void> {
-    const { attempts } = this.#options;
+    const { attempts, outcomes } = this.#options;
     const startedAt = performance.now();
     const leave = this.#enter('running together', entries);
     const { processed, unclaimed, alone } = await runBatch(handler, entries, attempts);
     leave();
     const eachMs = (performance.now() - startedAt) / entries.length;
     if (processed.length > 0) attempts.timings.recordEvent(eachMs);
-    for (const entry of processed) this.#conclude(entry, { kind: 'processed' }, eachMs);
-    await this.#settleUnclaimed(unclaimed);
+    for (const entry of processed) outcomes.conclude(entry, { kind: 'processed' }, eachMs);
+    await outcomes.settleUnclaimed(unclaimed);
     await this.#runEach(alone);
   }
 
@@ -253,30 +243,15 @@ export class Executor {
 
   /** No handler wants them: one statement for all. */
   async #ignore(entries: readonly Entry[]): Promise<void> {
-    const { attempts } = this.#options;
+    const { attempts, outcomes } = this.#options;
     try {
       const ignored = entries.map((entry) => ({ ...claimOf(entry), reason: reasonOf(entry), entity: null }));
       const done = new Set((await markIgnored(attempts.database, ignored)).map(keyText));
       for (const entry of entries.filter(({ key }) => done.has(key)))
-        this.#conclude(entry, { kind: 'ignored', reason: reasonOf(entry) }, 0);
-      await this.#settleUnclaimed(entries.filter(({ key }) => !done.has(key)));
+        outcomes.conclude(entry, { kind: 'ignored', reason: reasonOf(entry) }, 0);
+      await outcomes.settleUnclaimed(entries.filter(({ key }) => !done.has(key)));
     } catch (error) {
-      for (const entry of entries) this.#giveUp(entry, error);
-    }
-  }
-
-  /** Either somebody holds the row locked, or the event is no longer this job's. */
-  async #settleUnclaimed(entries: readonly Entry[], lastWaitMs?: number): Promise<void> {
-    if (entries.length === 0) return;
-    const { attempts, buffer } = this.#options;
-    try {
-      const ours = new Set((await readClaimable(attempts.database, entries.map(claimOf))).map(keyText));
-      for (const entry of entries) {
-        if (ours.has(entry.key)) buffer.waitForLock(entry, performance.now(), lastWaitMs);
-        else this.#conclude(entry, { kind: 'gone', reason: 'settled meanwhile' }, 0);
-      }
-    } catch (error) {
-      for (const entry of entries) this.#giveUp(entry, error);
+      for (const entry of entries) outcomes.giveUp(entry, error);
     }
   }
 
@@ -289,58 +264,6 @@ export class Executor {
         ? await releaseEntries([entry], reason, deps)
         : await releaseToLanes([entry], deps);
     if (locked.length > 0) buffer.waitForLock(entry, performance.now());
-  }
-
-  async #settle(entry: Entry, attempt: UncommittedAttempt, startedAt = performance.now()): Promise<void> {
-    try {
-      const outcome = await settleFailure(entry, attempt, this.#options.failures);
-      // A failure that could not be recorded is recorded before a handler runs again.
-      if (outcome.kind === 'locked' && outcome.isUnrecorded) entry.unrecorded = attempt;
-      this.#conclude(entry, outcome, performance.now() - startedAt, statementError(attempt.error));
-    } catch (error) {
-      this.#giveUp(entry, error);
-    }
-  }
-
-  /** @param error why the attempt failed */
-  #conclude(entry: Entry, outcome: Outcome, ms: number, error?: unknown): void {
-    const { buffer, completions } = this.#options;
-    this.#report(entry, outcome, ms);
-    this.#observe(entry, outcome);
-    endAttempt(entry, outcome.kind, error);
-    if (outcome.kind === 'locked') buffer.waitForLock(entry, performance.now());
-    else if (outcome.kind !== 'untouched') {
-      const finished = buffer.finish(entry);
-      if (finished) completions.add(finished);
-    }
-  }
-
-  #observe({ event }: Entry, { kind, isDead, releasedFor }: Outcome): void {
-    const { observer } = this.#options;
-    if (!observer) return;
-    if (releasedFor) observer.released(releasedFor, 1);
-    const end = isDead ? 'dead' : endOf[kind];
-    if (end) observer.attemptEnded(event.source, end);
-  }
-
-  /** The outcome could not be recorded: the job's heartbeat ends, and another worker gets its events. */
-  #giveUp(entry: Entry, error: unknown): void {
-    this.#options.buffer.dropJobOf(entry);
-    endAttempt(entry, 'untouched');
-    this.#options.attempts.log.error(
-      { source: entry.event.source, eventId: entry.event.eventId, error: describeError(error).text },
-      'an attempt could not be recorded; the job comes back when its heartbeat has ended',
-    );
-  }
-
-  #report({ event, span }: Entry, { kind, reason, isDead, attempts }: Outcome, ms: number): void {
-    const { source, eventId, topic } = event;
-    const fields = { source, eventId, topic, attempt: event.failures + 1, outcome: kind, ms: Math.round(ms) };
-    const line =
-      reason || span ? { ...fields, ...(reason && { reason }), ...(span && logFieldsOf(span)) } : fields;
-    if (kind === 'failed') this.#lines.warn(line, 'attempt');
-    else this.#lines.info(line, 'attempt');
-    if (isDead) this.#lines.error({ source, eventId, attempts }, 'the event is a dead letter');
   }
 
   /** @returns to be called when the work has ended */

@@ -6,27 +6,8 @@ import { isRowLocked, readClaimable } from '../events/locks.ts';
 import { isClaimLost } from '../events/outcomes.ts';
 import { type Release, type ReleaseDeps, releaseEvents } from '../events/release.ts';
 import { failuresOfLoss } from '../queue/queue.ts';
-import { EntityBusyError } from './attempt.ts';
+import { CrashError, EntityBusyError, InterruptedError } from './attempt-errors.ts';
 import { claimOf, type Entry, isolationOf, type Outcome, type UncommittedAttempt } from './job.ts';
-
-/** The worker stops: the attempt is not the handler's failure. */
-export class InterruptedError extends Error {
-  constructor(reason: string) {
-    super(reason);
-    this.name = 'InterruptedError';
-  }
-}
-
-/**
- * The process ends because of an exception that nobody caught, most likely a handler's. The culprit is known only where
- * the event ran alone; other events are left to be found as lost.
- */
-export class CrashError extends Error {
-  constructor(cause: unknown) {
-    super('an exception was not caught and ended the process', { cause });
-    this.name = 'CrashError';
-  }
-}
 
 /** How often an event is tried, and when. */
 export interface FailureLimits {

@@ -11,12 +11,11 @@ import type { Completions } from './completions.ts';
 import { readEntries } from './entries.ts';
 import type { Executor } from './executor.ts';
 import { type FailureDeps, nextDelaySeconds } from './failure.ts';
-import type { Entry } from './job.ts';
 import type { JobBuffer } from './job-buffer.ts';
 import type { Lanes } from './lanes.ts';
 import type { WorkerObserver } from './observer.ts';
 import type { Pauses } from './pauses.ts';
-import { releaseEntries, releaseToPause } from './release-entries.ts';
+import { type Releaser, startableWithin } from './releaser.ts';
 import type { Wakeup } from './wakeup.ts';
 
 export interface FetchLoopOptions {
@@ -31,6 +30,7 @@ export interface FetchLoopOptions {
   executor: Executor;
   pauses: Pauses;
   lanes: Lanes;
+  releaser: Releaser;
   wakeup: Wakeup;
   concurrency: number;
   /** Longest wait of an idle worker. */
@@ -45,17 +45,10 @@ export interface FetchLoopOptions {
 const maxPrefetched = 500;
 /** How long it takes, by the forecast, to run the events that are fetched ahead. */
 const prefetchMs = 125;
-/** An event that would start later goes back to the queue: another worker may be idle. */
-const releaseAfterMs = 250;
 const maxJobsPerFetch = 256;
 /** How long an isolated job waits for the fetched events. Then the worker goes on with ordinary jobs for `drainPauseMs`. */
 const maxDrainMs = 1_000;
 const drainPauseMs = 10_000;
-
-/** The number of events that can start within `ms`, by the forecast. */
-function startableWithin(ms: number, concurrency: number, eventMs: number): number {
-  return concurrency * (1 + Math.floor(ms / eventMs));
-}
 
 export class FetchLoop {
   readonly #options: FetchLoopOptions;
@@ -168,14 +161,14 @@ export class FetchLoop {
   }
 
   async #start(jobs: readonly FetchedJob[]): Promise<void> {
-    const { buffer, executor } = this.#options;
+    const { buffer, executor, releaser } = this.#options;
     for (const job of jobs.filter(({ retryCount }) => retryCount > 0)) await this.#split(job);
     const fresh = jobs.filter(({ retryCount }) => retryCount === 0);
     if (fresh.length === 0) return;
     await this.#admit(fresh);
     executor.pump();
-    await this.releasePaused();
-    await this.releaseLate();
+    await releaser.releasePaused();
+    await releaser.releaseLate();
     if (buffer.readyCount() > 0) executor.pump();
   }
 
@@ -217,7 +210,7 @@ export class FetchLoop {
 
   /** While no other handler runs: if the process ends now, this event is the cause. */
   async #runIsolated(): Promise<void> {
-    const { queue, executor, lanes, wakeup, pollMs, observer } = this.#options;
+    const { queue, executor, lanes, releaser, wakeup, pollMs, observer } = this.#options;
     const job = await queue.fetchIsolated();
     observer?.fetched(job ? 1 : 0);
     this.#hasIsolated = job !== undefined;
@@ -227,7 +220,8 @@ export class FetchLoop {
     try {
       await this.#admit([job]);
       executor.pump();
-      await this.releasePaused();
+      await releaser.releasePaused();
+      executor.pump();
       while (executor.busySlots() > 0) await wakeup.wait(pollMs);
       // While its row is locked, the event needs no lane.
       await lanes.leaveIsolated(job);
@@ -254,38 +248,6 @@ export class FetchLoop {
       if (isDead) log.error({ source, eventId, attempts }, 'the event is a dead letter');
       observer?.attemptEnded(source, isDead ? 'dead' : 'failed');
     }
-  }
-
-  /**
-   * Gives back the events that a pause holds, to wait for its end. To be called after each fetch, when a pause has begun, and
-   * by a timer, for events whose rows were locked.
-   */
-  async releasePaused(): Promise<void> {
-    const { buffer, executor, pauses } = this.#options;
-    const isPaused = ({ event }: Entry) => pauses.holds(event);
-    if (pauses.holdsNone() || !buffer.hasUnstarted(isPaused)) return;
-    // Events must not be left to a pause that has ended since.
-    await pauses.read();
-    const locked = await releaseToPause(buffer.takeOut(isPaused), pauses.idsFor, this.#options);
-    for (const entry of locked) buffer.waitForLock(entry, performance.now());
-    executor.pump();
-  }
-
-  /** Gives back the events that would start too late, together. To be called at each fetch, and by a timer. */
-  async releaseLate(): Promise<void> {
-    const { buffer, executor, concurrency } = this.#options;
-    const startable = startableWithin(releaseAfterMs, concurrency, executor.eventMs());
-    const keep = Math.max(0, startable - executor.busySlots());
-    if (buffer.readyCount() <= keep) return;
-    const locked = await releaseEntries(buffer.takeBeyond(keep), 'late', this.#options);
-    for (const entry of locked) buffer.waitForLock(entry, performance.now());
-  }
-
-  /** For a worker that stops: releases all that waits. An event whose row is locked comes back when its heartbeat ends. */
-  async releaseAll(): Promise<void> {
-    const { buffer } = this.#options;
-    const locked = await releaseEntries(buffer.takeAll(), 'stopping', this.#options);
-    for (const entry of locked) buffer.dropJobOf(entry);
   }
 }
 

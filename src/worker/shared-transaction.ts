@@ -6,10 +6,10 @@ import { markManyProcessed } from '../events/outcomes.ts';
 import { failpoint } from '../failpoint.ts';
 import { keyText } from '../queue/queue.ts';
 import { type AttemptDeps, causeOf, runHandlers, transactionOptions } from './attempt.ts';
-import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
 import { claimOf, type Entry, type UncommittedAttempt } from './job.ts';
 import { runsOf } from './plan.ts';
 import { beginAttempt } from './spans.ts';
+import { type GuardedTransaction, guardTransaction } from './transaction-guard/guarded-transaction.ts';
 
 /** No handler starts in a shared transaction that is older: its events' effects wait for COMMIT, and so do its locks. */
 export const maxSharedMs = 50;

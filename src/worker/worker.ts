@@ -6,14 +6,17 @@ import type { Handler } from '../handlers/handler.ts';
 import type { Logger } from '../logger.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Watchdog } from '../watchdog.ts';
+import { CrashError, InterruptedError } from './attempt-errors.ts';
 import { Completions } from './completions.ts';
 import { Executor } from './executor.ts';
-import { CrashError, type FailureDeps, InterruptedError } from './failure.ts';
+import type { FailureDeps } from './failure.ts';
 import { FetchLoop } from './fetch-loop.ts';
 import { JobBuffer } from './job-buffer.ts';
 import { Lanes } from './lanes.ts';
 import type { WorkerObserver } from './observer.ts';
+import { OutcomeRecorder } from './outcome-recorder.ts';
 import { Pauses } from './pauses.ts';
+import { Releaser } from './releaser.ts';
 import { Timings } from './timings.ts';
 import { Wakeup } from './wakeup.ts';
 
@@ -61,17 +64,15 @@ export function startWorker(options: WorkerOptions): Worker {
   const wakeup = new Wakeup();
   const buffer = new JobBuffer();
   const completions = new Completions({ ...options, wakeup });
-  const attempts = {
-    ...options,
-    timings: new Timings(),
-    stopping: stopping.signal,
-    signal: interrupting.signal,
-  };
+  const signals = { stopping: stopping.signal, signal: interrupting.signal };
+  const attempts = { ...options, ...signals, timings: new Timings() };
   const pauses = new Pauses(database, options.handlers);
-  const shared = { ...options, failures: options, buffer, completions, pauses, wakeup };
-  const executor = new Executor({ ...shared, attempts, watchdog: options.watchdog });
+  const shared = { ...options, failures: options, buffer, completions, pauses, wakeup, ...signals };
+  const outcomes = new OutcomeRecorder(shared);
+  const executor = new Executor({ ...shared, attempts, outcomes, watchdog: options.watchdog });
   const lanes = new Lanes(shared);
-  const fetchLoop = new FetchLoop({ ...shared, executor, lanes, stopping: stopping.signal });
+  const releaser = new Releaser({ ...shared, executor });
+  const fetchLoop = new FetchLoop({ ...shared, executor, lanes, releaser });
 
   const beat = createTask('the heartbeat failed; trying again', log, async () => {
     const ended = await database.endDeadTransactions();
@@ -82,15 +83,16 @@ export function startWorker(options: WorkerOptions): Worker {
   });
   const tick = createTask('waiting events could not be looked at; trying again', log, async () => {
     if (stopping.signal.aborted) return;
-    await fetchLoop.releasePaused();
-    await fetchLoop.releaseLate();
+    await releaser.releasePaused();
+    await releaser.releaseLate();
     await executor.probeLocked();
+    executor.pump();
     await lanes.freeLocked();
   });
   const readPauses = async () => {
     if (stopping.signal.aborted) return;
     await pauses.read();
-    await fetchLoop.releasePaused();
+    await releaser.releasePaused();
     executor.pump();
   };
   const pausesUnread = 'the pauses could not be read; trying again';
@@ -114,12 +116,12 @@ export function startWorker(options: WorkerOptions): Worker {
       stopping.abort();
       wakeup.wake();
       // Beside the grace: hundreds of events would use up the time that the running ones need to be interrupted in.
-      const releasing = fetchLoop.releaseAll();
+      const releasing = releaser.releaseAll();
       await Promise.race([executor.drained(), delay(graceMs, undefined, { ref: false })]);
       const reason = crash === undefined ? new InterruptedError('its worker stops') : new CrashError(crash);
       interrupting.abort(reason);
       await Promise.all([executor.drained(), looping, releasing]);
-      await fetchLoop.releaseAll(); // events of the last fetch, and of transactions that did not start them
+      await releaser.releaseAll(); // events of the last fetch, and of transactions that did not start them
       await completions.drain();
       for (const timer of timers) clearInterval(timer);
     },

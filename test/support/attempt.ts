@@ -8,6 +8,7 @@ import { readEntries } from '../../src/worker/entries.ts';
 import { Executor } from '../../src/worker/executor.ts';
 import type { Outcome } from '../../src/worker/job.ts';
 import { JobBuffer } from '../../src/worker/job-buffer.ts';
+import { OutcomeRecorder } from '../../src/worker/outcome-recorder.ts';
 import { Pauses } from '../../src/worker/pauses.ts';
 import { Timings } from '../../src/worker/timings.ts';
 import { Wakeup } from '../../src/worker/wakeup.ts';
@@ -75,11 +76,13 @@ export async function runJobs(
   const settings = { ...workerDefaults, ...options, ...inbox };
   const buffer = new JobBuffer();
   const completions = new Completions(inbox);
+  const recorder = new OutcomeRecorder({ ...inbox, failures: settings, buffer, completions });
   const executor = new Executor({
     attempts: { ...settings, timings: new Timings(), stopping: new AbortController().signal, signal },
     failures: settings,
     buffer,
     completions,
+    outcomes: recorder,
     pauses: new Pauses(inbox.database, () => handlers),
     concurrency: settings.concurrency,
     watchdog: undefined,

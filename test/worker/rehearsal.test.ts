@@ -4,8 +4,8 @@ import { openDatabase } from '../../src/database/open-database.ts';
 import { PermanentError } from '../../src/errors.ts';
 import { askForRehearsal, findRehearsal } from '../../src/events/rehearsals.ts';
 import { defineHandler } from '../../src/handlers/handler.ts';
-import type { Rehearsal } from '../../src/worker/rehearsal.ts';
-import { rehearsalTask } from '../../src/worker/rehearsal-task.ts';
+import type { Rehearsal } from '../../src/worker/rehearsal/rehearsal.ts';
+import { rehearsalTask } from '../../src/worker/rehearsal/rehearsal-task.ts';
 import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
 import { waitFor } from '../support/wait.ts';
 

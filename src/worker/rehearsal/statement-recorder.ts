@@ -1,5 +1,5 @@
 // What the handlers of a rehearsal sent to the database, and the first rows that came back. Bounded, and fit for a jsonb column.
-import type { QueryResult, Row, Statement, Transaction } from '../database/database.ts';
+import type { QueryResult, Row, Statement, Transaction } from '../../database/database.ts';
 
 export interface RehearsedStatement {
   /** As the handler sent it, without its values; at most 1,000 characters. */

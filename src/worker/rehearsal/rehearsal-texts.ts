@@ -1,5 +1,5 @@
 // The outcome of a rehearsal in words: for the command line and the operators' page.
-import { countText } from '../texts.ts';
+import { countText } from '../../texts.ts';
 import type { Rehearsal } from './rehearsal.ts';
 
 const verdicts: Record<Rehearsal['outcome'], string> = {

@@ -1,7 +1,7 @@
 // Checks the arguments of `tx.query`, from a handler or its ORM: pg's forms of a statement, its values and a callback.
-import type { Statement } from '../database/database.ts';
-import { PermanentError } from '../errors.ts';
-import type { HandlerCallback, HandlerStatement } from '../handlers/handler.ts';
+import type { Statement } from '../../database/database.ts';
+import { PermanentError } from '../../errors.ts';
+import type { HandlerCallback, HandlerStatement } from '../../handlers/handler.ts';
 
 type Callback = HandlerCallback<never>;
 

@@ -1,8 +1,8 @@
 // The `tx` a handler gets: it can write, but it cannot end the transaction that marks the event PROCESSED.
-import type { QueryResult, Row, Statement, Transaction } from '../database/database.ts';
-import { describeError, PermanentError, rememberStatement } from '../errors.ts';
-import type { HandlerTransaction } from '../handlers/handler.ts';
-import type { Logger } from '../logger.ts';
+import type { QueryResult, Row, Statement, Transaction } from '../../database/database.ts';
+import { describeError, PermanentError, rememberStatement } from '../../errors.ts';
+import type { HandlerTransaction } from '../../handlers/handler.ts';
+import type { Logger } from '../../logger.ts';
 import { type NestedStep, nestTransactions } from './nested-transactions.ts';
 import { callbackIn, isSubmittable, readStatement } from './statement-input.ts';
 import { firstWords } from './statement-words.ts';

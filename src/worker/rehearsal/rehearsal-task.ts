@@ -1,12 +1,12 @@
 // Runs the rehearsals that operators ask for on their page: web has no handlers. A background task of the worker.
-import type { Database } from '../database/database.ts';
-import { describeError } from '../errors.ts';
-import { readStoredEvents } from '../events/event.ts';
-import { endRehearsal, takeRehearsal } from '../events/rehearsals.ts';
-import { durable } from '../events/release.ts';
-import type { Handler } from '../handlers/handler.ts';
-import type { EventKey } from '../queue/queue.ts';
-import { InterruptedError } from './failure.ts';
+import type { Database } from '../../database/database.ts';
+import { describeError } from '../../errors.ts';
+import { readStoredEvents } from '../../events/event.ts';
+import { endRehearsal, takeRehearsal } from '../../events/rehearsals.ts';
+import { durable } from '../../events/release.ts';
+import type { Handler } from '../../handlers/handler.ts';
+import type { EventKey } from '../../queue/queue.ts';
+import { InterruptedError } from '../attempt-errors.ts';
 import { type RehearsalDeps, rehearse } from './rehearsal.ts';
 
 export interface RehearsalTaskOptions extends Omit<RehearsalDeps, 'handlers' | 'signal'> {

@@ -1,5 +1,5 @@
 // An ORM's BEGIN, COMMIT and ROLLBACK inside a handler's transaction: savepoints of Postbell's own names, properly nested.
-import { PermanentError } from '../errors.ts';
+import { PermanentError } from '../../errors.ts';
 import { onlyWords, savepointName } from './statement-words.ts';
 
 /** The statements that are sent in place of an ORM's BEGIN, COMMIT or ROLLBACK. */

@@ -1,18 +1,18 @@
 // Runs the handlers of a stored event as an attempt would, counts the rows that they change, and rolls everything back.
-import type { Config } from '../config.ts';
-import { type Database, type Queryable, statementError, type Transaction } from '../database/database.ts';
-import { describeError, type ErrorText } from '../errors.ts';
-import type { StoredEvent } from '../events/event.ts';
-import type { Handler } from '../handlers/handler.ts';
-import type { Logger } from '../logger.ts';
-import { keyText } from '../queue/queue.ts';
-import { causeOf, runHandlers, takeEntities, transactionOptions, validatedRuns } from './attempt.ts';
-import { decide, type FailureLimits } from './failure.ts';
-import { type GuardedTransaction, guardTransaction } from './guarded-transaction.ts';
-import type { Entry } from './job.ts';
-import { planEvent } from './plan.ts';
+import type { Config } from '../../config.ts';
+import { type Database, type Queryable, statementError, type Transaction } from '../../database/database.ts';
+import { describeError, type ErrorText } from '../../errors.ts';
+import type { StoredEvent } from '../../events/event.ts';
+import type { Handler } from '../../handlers/handler.ts';
+import type { Logger } from '../../logger.ts';
+import { keyText } from '../../queue/queue.ts';
+import { causeOf, runHandlers, takeEntities, transactionOptions, validatedRuns } from '../attempt.ts';
+import { decide, type FailureLimits } from '../failure.ts';
+import type { Entry } from '../job.ts';
+import { planEvent } from '../plan.ts';
+import { Timings } from '../timings.ts';
+import { type GuardedTransaction, guardTransaction } from '../transaction-guard/guarded-transaction.ts';
 import { type RehearsedStatement, StatementRecorder } from './statement-recorder.ts';
-import { Timings } from './timings.ts';
 
 /** Rows of a table that the handlers, their triggers and foreign keys wrote, also in savepoints that were rolled back. */
 export interface TableChange {
