@@ -18,22 +18,29 @@ export interface Arrivals {
   p99Seconds: number | null;
 }
 
-/** Of each source with an event in the last seven days. */
+/** Of each source with an event in the last seven days; where no worker has counted hours yet, in the last day. */
 export async function readArrivals(database: Queryable): Promise<Arrivals[]> {
   type Found = Omit<Arrivals, 'hours'> & { hours: (Omit<HourOfArrivals, 'hour'> & { hour: string })[] };
   const { rows } = await database.query<Found & Record<string, unknown>>(
-    `WITH found AS MATERIALIZED (
-       SELECT source, hour, hour > now() - interval '24 hours' AS is_shown, received, failed, last_received_at, latency_counts
-       FROM {inbox}.webhook_hours WHERE hour > now() - interval '7 days'
-     ), by_hour AS (
-       SELECT source, hour, sum(received) AS received, sum(failed) AS failed FROM found WHERE is_shown GROUP BY source, hour
+    `WITH day AS MATERIALIZED (
+       SELECT source, hour, received, failed, last_received_at, latency_counts
+       FROM {inbox}.webhook_hours WHERE hour > now() - interval '24 hours'
+     ), hours AS (
+       SELECT source, json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour) AS hours
+       FROM (SELECT source, hour, sum(received) AS received, sum(failed) AS failed FROM day GROUP BY source, hour) AS by_hour
+       GROUP BY source
+     ), latencies AS (
+       SELECT source, max(last_received_at) AS last_received_at,
+         {inbox}.latency_percentile(array_agg(latency_counts), 0.5) AS p50, {inbox}.latency_percentile(array_agg(latency_counts), 0.99) AS p99
+       FROM day GROUP BY source
+     ), week AS (
+       -- The table, not the view: the newest hours are in the day, and of the others only the time is read.
+       SELECT source, max(last_received_at) AS last_received_at FROM {inbox}.hourly_counts
+       WHERE hour > now() - interval '7 days' GROUP BY source
      )
-     SELECT source, max(last_received_at) AS "lastReceivedAt",
-       {inbox}.latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.5) AS "p50Seconds",
-       {inbox}.latency_percentile(array_agg(latency_counts) FILTER (WHERE is_shown), 0.99) AS "p99Seconds",
-       coalesce((SELECT json_agg(json_build_object('hour', hour, 'received', received, 'failed', failed) ORDER BY hour)
-         FROM by_hour b WHERE b.source = found.source), '[]') AS hours
-     FROM found GROUP BY source ORDER BY source`,
+     SELECT source, greatest(w.last_received_at, l.last_received_at) AS "lastReceivedAt", p50 AS "p50Seconds", p99 AS "p99Seconds",
+       coalesce(h.hours, '[]') AS hours
+     FROM week w FULL JOIN latencies l USING (source) LEFT JOIN hours h USING (source) ORDER BY source`,
   );
   return rows.map(({ hours, ...row }) => ({
     ...row,

@@ -40,6 +40,8 @@ export interface Rig {
   attempts(): Attempt[];
   status(eventId: string): Promise<string | undefined>;
   waitForStatus(eventId: string, status: string, timeoutMs?: number): Promise<void>;
+  /** Until any event has become PROCESSED since then. */
+  waitForProcessedSince(time: Date): Promise<void>;
   /** Until Postgres has noticed that a killed process is gone: what it had sent is done by then. */
   settleSessions(applicationName: string): Promise<void>;
   /** Until nothing is PENDING and no job lives. */
@@ -175,6 +177,12 @@ export async function openRig(t: Test, options: RigOptions): Promise<Rig> {
       await waitFor(async () => (await rig.status(eventId)) === status, {
         what: `${eventId} to be ${status}`,
         ...(timeoutMs ? { timeoutMs } : {}),
+      });
+    },
+    waitForProcessedSince: async (time) => {
+      const since = 'SELECT FROM webhook_events WHERE processed_at >= $1 LIMIT 1';
+      await waitFor(async () => (await pool.query(since, [time])).rowCount === 1, {
+        what: `an event to be PROCESSED since ${time.toISOString()}`,
       });
     },
     settleSessions: async (applicationName) => {
