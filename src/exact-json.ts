@@ -20,7 +20,25 @@ export function numberText(value: unknown): string | undefined {
   return exactJson.isRawJSON(value) ? value.rawJSON : undefined;
 }
 
-/** Indents JSON and keeps the numbers as written. @throws SyntaxError */
-export function indentJson(json: string): string {
-  return JSON.stringify(parseExactly(json), null, 2);
+/** Indents JSON and keeps the numbers as written. @param maxChars beyond them the text stays as it is @throws SyntaxError */
+export function indentJson(json: string, maxChars = Number.POSITIVE_INFINITY): string {
+  return indentedChars(json) > maxChars ? json : JSON.stringify(parseExactly(json), null, 2);
+}
+
+/** About as many characters as the indented text has: the deeper a line, the more it costs. */
+function indentedChars(json: string): number {
+  let depth = 0;
+  let chars = 0;
+  let isInText = false;
+  for (let at = 0; at < json.length; at++) {
+    const char = json[at]!;
+    if (char === '"') isInText = !isInText;
+    if (isInText || !/\s/.test(char)) chars++;
+    if (isInText && char === '\\') at++;
+    if (isInText || !'[]{},'.includes(char)) continue;
+    if ('[{'.includes(char)) depth++;
+    if (']}'.includes(char)) depth--;
+    chars += 1 + 2 * depth;
+  }
+  return chars;
 }

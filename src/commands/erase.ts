@@ -4,7 +4,7 @@ import { text as readText } from 'node:stream/consumers';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { CommandError } from '../errors.ts';
-import type { Erasure } from '../events/erase.ts';
+import { countBeyondEvents, type Erasure, minSoughtChars, type RowsBeyondEvents } from '../events/erase.ts';
 import { countErasure, type ErasureProgress, erase } from '../events/erasure.ts';
 import type { EventStatus } from '../events/event.ts';
 import { hashText } from '../providers/index.ts';
@@ -49,10 +49,16 @@ export async function runErase(
     );
     if (signal.aborted) return interrupted(io, options, 0, 0);
     const matched = counts.PENDING + counts.PROCESSED + counts.FAILED + counts.IGNORED;
+    if ([...sought].length < minSoughtChars)
+      printLine(
+        io.err,
+        `warning: a value of fewer than ${minSoughtChars} characters is sought in events only, not in rejected or captured requests, reasons and error texts: too many others contain it`,
+      );
     // Other tables may have the value still, e.g. of events that were purged.
-    if (matched === 0 && !options.yes) return nothingFound(io, database, options);
-    if (matched > 0) await checkAndAsk(io, matched, counts, options);
-    return eraseAll(io, database, erasure, { matched, signal, options });
+    const others = await countBeyondEvents(database, erasure);
+    if (matched === 0 && others.length === 0) return nothingFound(io, database, options);
+    await checkAndAsk(io, matched, others, counts, options);
+    return eraseAll(io, database, erasure, { matched, others, signal, options });
   });
 }
 
@@ -81,10 +87,15 @@ function erasureOf(
 async function checkAndAsk(
   io: CommandIo,
   matched: number,
+  others: readonly RowsBeyondEvents[],
   { PENDING: pending, FAILED: failed }: Counts,
   { yes, force }: EraseOptions,
 ): Promise<void> {
   const events = countText(matched, 'event');
+  const rows = sumOf(others);
+  const all = [matched > 0 && events, rows > 0 && countText(rows, matched > 0 ? 'other row' : 'row')]
+    .filter(Boolean)
+    .join(' and ');
   if (pending > 0 && !force)
     throw new CommandError(
       `${events} ${matched === 1 ? 'matches' : 'match'}, ${pending} of them PENDING: wait until they have run, or add --force to give them up; nothing was erased`,
@@ -95,20 +106,28 @@ async function checkAndAsk(
       io.err,
       `warning: ${countText(lost, 'PENDING or FAILED event')} among them: no handler will ever run them`,
     );
+  if (rows > 0)
+    printLine(
+      io.err,
+      `the value is in ${others.map((one) => `${one.table} (${countText(one.rows, 'row')})`).join(', ')}: requests are deleted whole, also those that could still be promoted`,
+    );
   printLine(
     io.err,
     'what handlers wrote to your own tables stays: erase that yourself; backups and logs, too',
   );
   if (yes) return;
   await confirm(io, {
-    question: `Erase ${events}? This cannot be undone.`,
-    rejection: `${events} would be erased: add --yes to do it`,
+    question: `Erase ${all}? This cannot be undone.`,
+    rejection: `${all} would be erased: add --yes to do it`,
     declined: 'nothing was erased',
   });
 }
 
+const sumOf = (others: readonly RowsBeyondEvents[]) => others.reduce((sum, { rows }) => sum + rows, 0);
+
 interface Work {
   matched: number;
+  others: readonly RowsBeyondEvents[];
   signal: AbortSignal;
   options: EraseOptions;
 }
@@ -117,16 +136,20 @@ async function eraseAll(
   io: CommandIo,
   database: Database,
   erasure: Erasure,
-  { matched, signal, options }: Work,
+  { matched, others: confirmed, signal, options }: Work,
 ): Promise<number> {
   const { erased, others } = await withProgress(io, options, 'looked at again', (onProgress) =>
     erase(database, erasure, {
-      ...{ operator: operatorName(), matched, force: options.force ?? false, signal },
+      ...{
+        operator: operatorName(),
+        matched: matched + sumOf(confirmed),
+        force: options.force ?? false,
+        signal,
+      },
       onProgress,
     }),
   );
   if (signal.aborted) return interrupted(io, options, matched, erased);
-  if (matched + others === 0) return nothingFound(io, database, options);
   if (options.json) printJson(io.out, { matched, erased, otherRows: others });
   else
     printLine(

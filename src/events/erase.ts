@@ -91,39 +91,94 @@ const besideEvents: readonly string[] = [
   `DELETE FROM {inbox}.rehearsals r USING ${keysText} WHERE r.source = key.source AND r.event_id = key.event_id`,
 ];
 
-/** Where an entity is no event's any more, nothing else names it. */
-const isNobodysEntity = `NOT EXISTS (SELECT FROM {inbox}.webhook_events e WHERE e.entity = c.entity AND e.source = c.source)`;
+/** Where an entity of the clock `r` is no event's any more, nothing else names it. */
+const isNobodysEntity = `NOT EXISTS (SELECT FROM {inbox}.webhook_events e WHERE e.entity = r.entity AND e.source = r.source)`;
 
 /** Shorter texts are found in too many others. */
-const minSoughtChars = 4;
+export const minSoughtChars = 4;
+const isLongEnough = (value: string) => [...value].length >= minSoughtChars;
+
+// The value must stand alone: `cus_1` is not found in `cus_12`. The end of a percent code, or of an escape as JSON and Postgres
+// write it, is no part of a word, unless the code is of such a character.
+const wordChar = '[A-Za-z0-9_-]';
+const wordCode = '(?:2[dD]|3[0-9]|[46][1-9A-Fa-f]|5[0-9AFaf]|7[0-9Aa])';
+const otherCode = '(?:[0189A-Fa-f][0-9A-Fa-f]|2[0-9A-CE-Fa-ce-f]|3[A-Fa-f]|[46]0|5[B-Eb-e]|7[B-Fb-f])';
+const otherUnit = `(?:00${otherCode}|0[1-9A-Fa-f][0-9A-Fa-f]{2}|[1-9A-Fa-f][0-9A-Fa-f]{3})`;
+/** Two where Postgres has escaped it. */
+const backslash = String.raw`(?:\\\\?|%5[cC])`;
+const codeBefore = `(?<=%${otherCode}|${backslash}[bfnrt]|${backslash}u${otherUnit}|${String.raw`\\[0-3][0-7]{2}`})`;
+/** The value's place in a text: a character that Postgres writes in no jsonb and Node accepts in no URL. */
+const place = String.raw`\u0001`;
+const standsAlone = `(?:(?<!${wordChar})|${codeBefore})${place}(?!${wordChar}|%${wordCode}|${backslash}u00${wordCode})`;
+
+/** @param text SQL of the text, `found` of the value in it */
+const standsAloneIn = (text: string, found: string) =>
+  `replace(replace(${text}, chr(1), ' '), ${found}, chr(1)) ~ '${standsAlone}'`;
+
+/** CASE: the texts are read a second time only where the value is in them. */
 const holdsValue = (text: string) =>
-  `EXISTS (SELECT FROM unnest($1::text[]) AS v (value) WHERE length(value) >= ${minSoughtChars} AND strpos(lower(${text}), lower(value)) > 0)`;
+  `EXISTS (SELECT FROM unnest(g.sought) AS v (value) WHERE CASE WHEN strpos(lower(${text}), lower(value)) > 0
+    THEN ${standsAloneIn(`lower(${text})`, 'lower(value)')} END)`;
 
+/** A body need not be text in any encoding: bytes beyond ASCII are compared as Postgres escapes them. */
 const holdsBytes = (bytes: string) =>
-  `EXISTS (SELECT FROM unnest($1::text[]) AS v (value) WHERE length(value) >= ${minSoughtChars} AND position(convert_to(value, 'UTF8') IN ${bytes}) > 0)`;
+  `EXISTS (SELECT FROM unnest(g.sought) AS v (value) WHERE CASE WHEN position(convert_to(value, 'UTF8') IN ${bytes}) > 0
+    THEN ${standsAloneIn(`encode(${bytes}, 'escape')`, `encode(convert_to(value, 'UTF8'), 'escape')`)} END)`;
 
-/**
- * Every table that may hold the value itself, apart from events ($1: the values, `spellingsOf` them; $2: the source, or NULL). An unfinished
- * replay keeps a filter, which then matches nothing.
- */
-const beyondEvents: readonly string[] = [
-  `DELETE FROM {inbox}.entity_clock c
-    WHERE c.entity = ANY ($1::text[]) AND ($2::text IS NULL OR c.source = $2) AND ${isNobodysEntity}`,
-  `UPDATE {inbox}.operator_actions a SET
-      reason = CASE WHEN ${holdsValue('a.reason')} THEN '${erasedText}' ELSE a.reason END,
+/** What is looked for apart from events, as a row `g`. */
+const sought = `(SELECT $1::text[] AS exact, $2::text[] AS sought, $3::text AS source, $4::timestamptz AS since, $5::timestamptz AS before) AS g`;
+
+const isOfSource = (source: string) => `(g.source IS NULL OR ${source} = g.source)`;
+const isOfTime = (time: string) =>
+  `(g.since IS NULL OR ${time} >= g.since) AND (g.before IS NULL OR ${time} < g.before)`;
+
+/** A table that may hold the value itself. */
+interface BeyondEvents {
+  table: string;
+  /** What happens to a row that has the value: SQL up to the row `g`. */
+  change: string;
+  /** Which rows have it. */
+  where: string;
+}
+
+const deletion = (table: string, where: string): BeyondEvents => ({
+  table,
+  where,
+  change: `DELETE FROM {inbox}.${table} AS r USING`,
+});
+
+/** Every table that may hold the value itself, apart from events. An unfinished replay keeps a filter, which then matches nothing. */
+const beyondEvents: readonly BeyondEvents[] = [
+  deletion('entity_clock', `r.entity = ANY (g.exact) AND ${isOfSource('r.source')} AND ${isNobodysEntity}`),
+  {
+    table: 'operator_actions',
+    change: `UPDATE {inbox}.operator_actions AS r SET
+      reason = CASE WHEN ${holdsValue('r.reason')} THEN '${erasedText}' ELSE r.reason END,
       filter = coalesce((SELECT jsonb_object_agg(key, CASE
-          WHEN key = 'payload' AND value ->> 'value' = ANY ($1) THEN jsonb_set(value, '{value}', '"${erasedText}"')
-          WHEN key = 'entity' AND value #>> '{}' = ANY ($1) THEN '"${erasedText}"'
+          WHEN key = 'payload' AND value ->> 'value' = ANY (g.exact) THEN jsonb_set(value, '{value}', '"${erasedText}"')
+          WHEN key = 'entity' AND value #>> '{}' = ANY (g.exact) THEN '"${erasedText}"'
           WHEN key IN ('error', 'errorGroup') AND ${holdsValue(`(f.value #>> '{}')`)} THEN '"${erasedText}"'
-          ELSE value END) FROM jsonb_each(a.filter) AS f), '{}')
-    WHERE ($2::text IS NULL OR a.filter ->> 'source' IS NULL OR a.filter ->> 'source' = $2)
-      AND (${holdsValue('a.reason')} OR ${holdsValue('a.filter::text')}
-        OR a.filter #>> '{payload,value}' = ANY ($1) OR a.filter ->> 'entity' = ANY ($1))`,
-  `DELETE FROM {inbox}.quarantined_requests q
-    WHERE ($2::text IS NULL OR q.source = $2) AND (${holdsValue('q.url')} OR ${holdsValue('q.headers::text')} OR ${holdsBytes('q.body')})`,
-  `DELETE FROM {inbox}.captured_requests c
-    WHERE ($2::text IS NULL OR c.source = $2)
-      AND (${holdsValue('c.url')} OR ${holdsValue('c.headers::text')} OR coalesce(${holdsBytes('c.body')}, false))`,
+          ELSE value END) FROM jsonb_each(r.filter) AS f), '{}')
+      FROM`,
+    where: `(r.filter ->> 'source' IS NULL OR ${isOfSource(`r.filter ->> 'source'`)})
+      AND (${holdsValue('r.reason')} OR ${holdsValue(`(r.filter ->> 'error')`)} OR ${holdsValue(`(r.filter ->> 'errorGroup')`)}
+        OR r.filter #>> '{payload,value}' = ANY (g.exact) OR r.filter ->> 'entity' = ANY (g.exact))`,
+  },
+  {
+    table: 'pauses',
+    change: `UPDATE {inbox}.pauses AS r SET reason = '${erasedText}' FROM`,
+    where: `(r.source IS NULL OR ${isOfSource('r.source')}) AND ${holdsValue('r.reason')}`,
+  },
+  deletion(
+    'quarantined_requests',
+    `${isOfSource('r.source')} AND ${isOfTime('r.arrived_at')}
+      AND (${holdsValue('r.url')} OR ${holdsValue('r.headers::text')} OR ${holdsBytes('r.body')})`,
+  ),
+  deletion(
+    'captured_requests',
+    `${isOfSource('r.source')} AND ${isOfTime('r.received_at')}
+      AND (${holdsValue('r.url')} OR ${holdsValue('r.headers::text')} OR ${holdsBytes('r.body')})`,
+  ),
 ];
 
 /**
@@ -156,8 +211,8 @@ export async function eraseEvents(
   const erased = [rows.map(({ source }) => source), rows.map(({ eventId }) => eventId)];
   for (const text of besideEvents) await tx.query({ text, values: erased });
   await tx.query({
-    text: `DELETE FROM {inbox}.entity_clock c USING unnest($1::text[], $2::text[]) AS key (source, entity)
-      WHERE c.source = key.source AND c.entity = key.entity AND ${isNobodysEntity}`,
+    text: `DELETE FROM {inbox}.entity_clock r USING unnest($1::text[], $2::text[]) AS key (source, entity)
+      WHERE r.source = key.source AND r.entity = key.entity AND ${isNobodysEntity}`,
     values: [rows.map(({ source }) => source), rows.map(({ entity }) => entity)],
   });
   return rows.length;
@@ -165,7 +220,6 @@ export async function eraseEvents(
 
 /** As the value stands in URLs, in forms and in JSON, by the usual encoders of several languages. */
 function spellingsOf(value: string): string[] {
-  if (value.length < minSoughtChars) return [value];
   const url = encodeURIComponent(value.toWellFormed());
   const form = new URLSearchParams([['', value]]).toString().slice(1);
   const encoded = [url, url.replaceAll('%20', '+'), form].flatMap(withHexInBothCases(/%[0-9A-F]{2}/g));
@@ -185,14 +239,39 @@ const withHexInBothCases = (hex: RegExp) => (text: string) => [
   text.replaceAll(hex, (code) => code.toLowerCase()),
 ];
 
+/** Rows of a table that have the value. */
+export interface RowsBeyondEvents {
+  table: string;
+  rows: number;
+}
+
+const parametersOf = ({ values, source, receivedSince, receivedBefore }: Erasure) => [
+  values,
+  values.filter(isLongEnough).flatMap(spellingsOf),
+  source ?? null,
+  receivedSince ?? null,
+  receivedBefore ?? null,
+];
+
+/** The tables in which the value stands apart from events. */
+export async function countBeyondEvents(database: Queryable, erasure: Erasure): Promise<RowsBeyondEvents[]> {
+  const found: RowsBeyondEvents[] = [];
+  for (const { table, where } of beyondEvents) {
+    const { rows } = await database.query<{ count: number }>({
+      text: `SELECT count(*)::int AS count FROM {inbox}.${table} AS r, ${sought} WHERE ${where}`,
+      values: parametersOf(erasure),
+    });
+    if (rows[0]!.count > 0) found.push({ table, rows: rows[0]!.count });
+  }
+  return found;
+}
+
 /** Erases the value where it stands apart from events. @returns the number of rows */
-export async function eraseBeyondEvents(
-  tx: Transaction,
-  { values, source }: Pick<Erasure, 'values' | 'source'>,
-): Promise<number> {
-  const sought = values.flatMap(spellingsOf);
+export async function eraseBeyondEvents(tx: Transaction, erasure: Erasure): Promise<number> {
   let count = 0;
-  for (const text of beyondEvents)
-    count += (await tx.query({ text, values: [sought, source ?? null] })).rowCount ?? 0;
+  for (const { change, where } of beyondEvents)
+    count +=
+      (await tx.query({ text: `${change} ${sought} WHERE ${where}`, values: parametersOf(erasure) }))
+        .rowCount ?? 0;
   return count;
 }

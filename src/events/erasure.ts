@@ -34,7 +34,7 @@ export async function countErasure(
 
 interface ErasureOptions extends Watch {
   operator: string;
-  /** Number of events that were confirmed. */
+  /** Number of events, and of rows of other tables, that were confirmed. */
   matched: number;
   /** Also PENDING events, which then never run. */
   force: boolean;
@@ -63,6 +63,7 @@ export async function erase(
   if (watch.signal?.aborted) return { erased, others: 0 };
   const others = await database.transaction(async (tx) => {
     const count = await eraseBeyondEvents(tx, erasure);
+    await recordErased(tx, id, count);
     await endErasure(tx, id);
     return count;
   });

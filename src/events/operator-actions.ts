@@ -189,7 +189,7 @@ export async function beginErasure(
   return rows[0]!.id;
 }
 
-/** Adds the events of a slice. More may be erased than were confirmed: matching events arrive meanwhile. */
+/** Adds the events of a slice, or rows of other tables. More may be erased than were confirmed: matching events arrive meanwhile. */
 export async function recordErased(tx: Queryable, id: number, count: number): Promise<void> {
   await tx.query({
     text: `UPDATE {inbox}.operator_actions SET done = done + $2, matched = greatest(matched, done + $2) WHERE id = $1`,

@@ -12,7 +12,8 @@ export interface RejectedRequest {
   skipped: number;
 }
 
-const keptRejections = 200;
+/** Of each source. */
+export const keptRejections = 200;
 
 /** Writes a rejection and keeps the newest 200 of its source. */
 export async function recordRejection(database: Queryable, rejected: RejectedRequest): Promise<void> {

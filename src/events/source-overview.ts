@@ -1,5 +1,6 @@
 // The state of each source: its arrivals by hour, what waits, what is dead, what was rejected. Reads only, each a statement.
 import type { Queryable } from '../database/database.ts';
+import { heldJobs } from '../queue/paused-jobs.ts';
 
 export interface HourOfArrivals {
   hour: Date;
@@ -57,7 +58,7 @@ export interface SourceBacklog {
   deferred: number;
   /** null: none is pending. */
   oldestReceivedAt: Date | null;
-  /** The oldest event that was never tried; null: each was. */
+  /** The oldest event that was never tried and that no pause holds; null: there is none. */
   oldestUntriedAt: Date | null;
 }
 
@@ -65,8 +66,9 @@ export async function readBacklogs(database: Queryable): Promise<SourceBacklog[]
   const { rows } = await database.query<SourceBacklog & Record<string, unknown>>(
     `SELECT source, count(*)::int AS pending, count(*) FILTER (WHERE attempts > 0)::int AS retrying,
        count(*) FILTER (WHERE deferrals > 0)::int AS deferred, min(received_at) AS "oldestReceivedAt",
-       min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0) AS "oldestUntriedAt"
-     FROM {inbox}.webhook_events WHERE status = 'PENDING' GROUP BY source`,
+       min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0 AND held.id IS NULL) AS "oldestUntriedAt"
+     FROM {inbox}.webhook_events e LEFT JOIN ${heldJobs} AS held ON held.id = e.job_id
+     WHERE status = 'PENDING' GROUP BY source`,
   );
   return rows;
 }

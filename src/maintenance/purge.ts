@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
+import { purgeCaptured } from '../events/captures.ts';
 import { takeTurn } from '../events/locks.ts';
 import {
   type PurgedSources,
@@ -136,6 +137,16 @@ export function quarantinePurgeTask({
         count = await purgeQuarantine(database, { days, limit: batchSize });
       if (requests > 0) log.warn({ requests }, 'requests in quarantine were deleted after QUARANTINE_DAYS');
     },
+  };
+}
+
+/** As `web` does it, which may not run any more when a capture ends. */
+export function capturePurgeTask({ database }: Pick<PurgeOptions, 'database'>): BackgroundTask {
+  return {
+    name: 'capture purge',
+    intervalMs: passIntervalMs,
+    failureMessage: 'the requests of captures that have ended could not be deleted',
+    pass: () => purgeCaptured(database),
   };
 }
 

@@ -4,7 +4,7 @@ import { type BackgroundTask, startTasks } from './background-tasks.ts';
 import { countTask } from './count.ts';
 import type { DeadLetterDeps } from './dead-letters.ts';
 import { resumeTask, resumeTaskName } from './pauses.ts';
-import { purgeRules, purgeTask, purgeTaskName, quarantinePurgeTask } from './purge.ts';
+import { capturePurgeTask, purgeRules, purgeTask, purgeTaskName, quarantinePurgeTask } from './purge.ts';
 import { reconcileTasks, taskNames } from './reconcile.ts';
 
 export interface MaintenanceOptions extends DeadLetterDeps {
@@ -41,6 +41,7 @@ export function startMaintenance({ config, retentionDays, ...deps }: Maintenance
     countTask({ ...deps, onCounted: () => tasks.wake(purgeTaskName) }),
     resumeTask({ ...deps, intervalMs: config.RECONCILE_SECONDS * 1_000 }),
     quarantinePurgeTask({ ...deps, days: config.QUARANTINE_DAYS }),
+    capturePurgeTask(deps),
     ...(rules.length > 0 ? [purgeTask({ ...deps, rules })] : []),
   ];
   const tasks = startTasks(list, deps.log);

@@ -16,7 +16,7 @@ import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
 import type { SendPage } from './page.ts';
 import type { PageDeps } from './page-deps.ts';
-import { ago, number } from './parts.ts';
+import { ago, number, slowBanner } from './parts.ts';
 import { opsUrl, textsOf } from './urls.ts';
 
 const shownActions = 100;
@@ -55,7 +55,9 @@ ${actions.length > 0 ? list : html`<p class="empty">Nobody has changed anything 
     const promotion = await deps.inbox.read((tx) => readPromotion<PromoteCounts>(tx, id));
     const state =
       action.action === 'promote' ? promotionState(action, promotion?.progress?.counts) : replayState(action);
-    const main = html`<h1>${words[action.action]}</h1>${progress(action, state, mayGoOn, deps.now())}`;
+    const isSlow = !action.endedAt && textsOf(request, 'slow').length > 0;
+    const main = html`<h1>${words[action.action]}</h1>${isSlow && slowBanner('the last part was not done, those before it were. Go on when the database is well.')}
+${progress(action, state, { mayGoOn, isSlow }, deps.now())}`;
     return sendPage(request, reply, { title: words[action.action], nav: '/actions', main, isLive: true });
   });
 }
@@ -77,13 +79,18 @@ function actionRow(action: OperatorAction, now: Date): Html {
 `;
 }
 
-function progress(action: OperatorAction, state: Html, mayGoOn: boolean, now: Date): Html {
+function progress(
+  action: OperatorAction,
+  state: Html,
+  { mayGoOn, isSlow }: { mayGoOn: boolean; isSlow: boolean },
+  now: Date,
+): Html {
   const { id, operator, filter, matched, done, beganAt, endedAt } = action;
   const isPromotion = action.action === 'promote';
-  // Without JavaScript a person presses the button for each part; with it the form sends itself.
+  // Without JavaScript a person presses the button for each part; with it the form sends itself, unless the database is slow.
   const goOn =
     !endedAt && mayGoOn
-      ? html`<form method="post" action="${opsUrl('/action', { id })}" data-go-on><button class="primary">Go on</button></form>`
+      ? html`<form method="post" action="${opsUrl('/action', { id })}" ${!isSlow && html`data-go-on`}><button class="primary">Go on</button></form>`
       : undefined;
   const back = isPromotion
     ? html`<a href="${opsUrl('/rejections')}">Rejections</a>`

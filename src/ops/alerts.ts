@@ -25,7 +25,7 @@ export function addAlertActions(app: FastifyInstance, { inbox }: PageDeps): void
 
 export function alertList(alerts: readonly AlertRow[], now: Date): Html | undefined {
   if (alerts.length === 0) return undefined;
-  return html`<section><h2>Open alerts</h2><ul class="plain">${alerts.map((alert) => alertItem(alert, now))}</ul></section>`;
+  return html`<section id="alerts"><h2>Open alerts</h2><ul class="plain">${alerts.map((alert) => alertItem(alert, now))}</ul></section>`;
 }
 
 function alertItem(alert: AlertRow, now: Date): Html {

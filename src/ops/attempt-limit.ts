@@ -1,4 +1,4 @@
-// Limits wrong passwords: per known browser, or else per address, in bounded memory.
+// Limits wrong passwords: per browser of an operator, or else per address, in bounded memory.
 
 const windowMs = 60_000;
 const maxWrong = 10;

@@ -19,7 +19,7 @@ export interface ReadFilter {
   problems: string[];
 }
 
-/** A search through payloads or errors without a time range begins so long ago. */
+/** A search through payloads or errors without a beginning begins so long ago, or so long before its end. */
 const defaultSearchSince = '24h';
 const maxFieldLength = 500;
 
@@ -36,8 +36,19 @@ export function readFilterFields(read: (name: string) => readonly string[]): Fil
   }
   const reads = fields.path !== undefined || fields.error !== undefined;
   const isNarrow = fields.since ?? fields.id ?? fields.entity;
-  if (reads && isNarrow === undefined) fields.since = defaultSearchSince;
+  if (reads && isNarrow === undefined) fields.since = defaultSinceOf(fields.until);
   return fields;
+}
+
+/** An end alone does not narrow a search: it would read all that came before. */
+function defaultSinceOf(until: string | undefined): string {
+  try {
+    return until === undefined
+      ? defaultSearchSince
+      : parseTime(defaultSearchSince, parseTime(until)).toISOString();
+  } catch {
+    return defaultSearchSince; // the end cannot be read, which `readFilter` says
+  }
 }
 
 export function readFilter(fields: FilterFields, now: Date): ReadFilter {

@@ -21,7 +21,7 @@ import { rehearseCommand, shellCommands } from './shell-commands.ts';
 import { timeline } from './timeline.ts';
 import { opsUrl, textsOf } from './urls.ts';
 
-/** Of a payload, no more is read or shown. */
+/** Of a payload, no more is read or shown. What is longer once it is indented is shown as it is. */
 const maxBodyLength = 256 * 1_024;
 const shownOfEntity = 20;
 
@@ -36,8 +36,9 @@ const doneTexts: Readonly<Record<string, string>> = {
 
 export function addEventPage(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
   app.get('/event', async (request, reply) => {
-    const [source = ''] = textsOf(request, 'source');
-    const [id = ''] = textsOf(request, 'id');
+    const [source = '', id = ''] = ['source', 'id'].map((name) =>
+      textsOf(request, name)[0]?.replaceAll('\0', ''),
+    );
     const [done = ''] = textsOf(request, 'done');
     const { event, related, rehearsal, workersAlive } = await readEvent(deps, source, id);
     const now = deps.now();
@@ -140,7 +141,7 @@ function bodyOf({ payloadText, payloadError, rawBody }: EventDetail): Html {
   }
   return html`<section><h2>Payload</h2>
 ${payloadTree(parseExactly(payloadText))}
-<details><summary>Raw</summary>${copyable(indentJson(payloadText), 'payload')}</details></section>`;
+<details><summary>Raw</summary>${copyable(indentJson(payloadText, maxBodyLength), 'payload')}</details></section>`;
 }
 
 function headersOf({ headers }: EventDetail): Html | undefined {

@@ -56,16 +56,18 @@ function identify(request: IncomingMessage, deps: GateDeps): OpsUser | undefined
 }
 
 /**
- * Wrong passwords count per browser if it has signed in before, or else per address: strangers cannot keep an operator
- * out, and a current session is never asked for a password. @throws OpsError (429)
+ * Wrong passwords count per browser if an operator has signed in with it before, or else per address: strangers cannot keep an
+ * operator out, and a current session is never asked for a password. A reader makes as many browsers as he likes.
+ * @throws OpsError (429)
  */
 export function checkAttempt(
   request: IncomingMessage,
   password: string,
   { access, limit, now, log }: GateDeps,
 ): Role | undefined {
-  const browser = access.readSession(request, now())?.browser;
-  const key = browser === undefined ? `address ${addressOf(request)}` : `browser ${browser}`;
+  const session = access.readSession(request, now());
+  const key =
+    session?.user.role === 'operator' ? `browser ${session.browser}` : `address ${addressOf(request)}`;
   const time = now().getTime();
   const seconds = limit.secondsToWait(key, time);
   if (seconds > 0)

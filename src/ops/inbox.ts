@@ -10,8 +10,6 @@ import type { ConnectedSettings } from '../runtime/settings.ts';
 /** Few, so that the page leaves the connections of a small database to receiving. */
 const maxConnections = 2;
 const statementTimeoutMs = 3_000;
-/** Time limit of one request that changes many events in slices; then the page asks for the next part. The event loop stays free. */
-export const partMs = 1_000;
 
 export interface OpsInbox {
   /** A READ ONLY transaction. @throws SlowError */
@@ -20,16 +18,20 @@ export interface OpsInbox {
   change<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /** Takes verified requests in, as `web` does for deliveries. Opened with the first. */
   receiver(): Promise<Pick<Receiver, 'submit'>>;
-  /** For statements outside a transaction. */
+  /** For statements outside a transaction. @throws SlowError */
   query: Queryable['query'];
   close(): Promise<void>;
 }
 
-/** A statement took longer than 3 s, or waited so long for a lock or a connection: nothing was changed. */
+/** A statement took longer than 3 s, or waited so long for a lock or a connection. */
 export class SlowError extends Error {
-  constructor(cause: unknown) {
+  /** False where the database gave no answer: a COMMIT may have arrived. */
+  readonly isRolledBack: boolean;
+
+  constructor(cause: unknown, isRolledBack: boolean) {
     super('the database took longer than 3 s', { cause });
     this.name = 'SlowError';
+    this.isRolledBack = isRolledBack;
   }
 }
 
@@ -63,7 +65,13 @@ export function openOpsInbox(settings: ConnectedSettings, log: Logger): OpsInbox
       receiving.catch(() => (receiving = undefined)); // the next page tries again
       return (await receiving).receiver;
     },
-    query: (statement, values) => database.query(statement, values),
+    query: async (statement, values) => {
+      try {
+        return await database.query(statement, values);
+      } catch (error) {
+        return throwSlow(error);
+      }
+    },
     read: (work) =>
       database.transaction(work, { settings: { transaction_read_only: 'on' } }).catch(throwSlow),
     change: (work) => database.transaction(work).catch(throwSlow),
@@ -77,7 +85,7 @@ export function openOpsInbox(settings: ConnectedSettings, log: Logger): OpsInbox
 function throwSlow(error: unknown): never {
   const isCancelled = sqlState(error) === '57014';
   const isLate = error instanceof Error && /timeout/i.test(error.message);
-  throw isCancelled || isLate ? new SlowError(error) : error;
+  throw isCancelled || isLate ? new SlowError(error, isCancelled) : error;
 }
 
 /** The result, or undefined where the database took too long: the page says so in its place. */

@@ -136,7 +136,7 @@ function sendProblem(
   sendPage: SendPage,
   log: Logger,
 ): FastifyReply {
-  const { status, message, retryAfterSeconds } = describeProblem(error);
+  const { status, message, retryAfterSeconds } = describeProblem(error, request.method);
   if (status >= 500)
     log.error({ reqId: request.id, error: describeError(causeOf(error)).text }, 'the operators’ page failed');
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
@@ -150,15 +150,23 @@ const causeOf = (error: unknown) =>
   error instanceof SlowError || error instanceof ConnectionLostError ? error.cause : error;
 
 /** The message says nothing of an unknown error: the log has it, under the request's id. */
-function describeProblem(error: unknown): {
+function describeProblem(
+  error: unknown,
+  method: string,
+): {
   status: number;
   message: string;
   retryAfterSeconds?: number | undefined;
 } {
   if (error instanceof OpsError)
     return { status: error.statusCode, message: error.message, retryAfterSeconds: error.retryAfterSeconds };
-  if (error instanceof SlowError)
-    return { status: 503, message: 'The database took longer than 3 s. Nothing was changed: try again.' };
+  if (error instanceof SlowError) {
+    const isUnchanged = method === 'GET' || error.isRolledBack;
+    const remedy = isUnchanged
+      ? 'Nothing was changed: try again.'
+      : 'The change may have been made: look before you try again.';
+    return { status: 503, message: `The database took longer than 3 s. ${remedy}` };
+  }
   const problem = databaseProblem(causeOf(error));
   if (problem) return { status: 503, message: `The database: ${problem.message}; ${problem.remedy}.` };
   if (error instanceof ConnectionLostError)

@@ -8,37 +8,38 @@ import { bytesText, countText } from '../texts.ts';
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
-import { partMs } from './inbox.ts';
 import type { PageDeps } from './page-deps.ts';
 import { ago, number } from './parts.ts';
+import { goOn } from './slices.ts';
 import { formOf, opsUrl } from './urls.ts';
 
 export function addQuarantineActions(app: FastifyInstance, deps: PageDeps): void {
   app.post('/quarantine', async (request, reply) => {
     const source = formOf(request).get('source') ?? '';
-    if (!deps.sources.has(source))
-      throw new OpsError(400, `The source ${source} has no secret here: nothing can be verified.`);
+    if (!deps.sources.has(source)) throw withoutSecret(source);
     const { name: operator } = signedInUser(request);
     const id = await deps.inbox.change(async (tx) => {
       const [state] = await readQuarantine(tx, source);
       if (!state || state.requests === 0) throw new OpsError(404, `Nothing of ${source} is in quarantine.`);
       return beginAction(tx, 'promote', { operator, filter: { source }, matched: state.requests });
     });
-    await promotePart(deps, id);
-    return reply.redirect(opsUrl('/action', { id }), 303);
+    return reply.redirect(await promotePart(deps, id), 303);
   });
 }
 
-/** Goes on with a promotion for a second. A request is deleted only once its events are committed. */
-export async function promotePart(
-  { inbox, sources, storesRawBody, log }: PageDeps,
-  id: number,
-): Promise<void> {
-  const until = performance.now() + partMs;
-  do {
+const withoutSecret = (source: string) =>
+  new OpsError(400, `The source ${source} has no secret here: nothing can be verified.`);
+
+/**
+ * Goes on with a promotion for a second. A request is deleted only once its events are committed.
+ * @throws OpsError (400) @returns the address of its page
+ */
+export function promotePart({ inbox, sources, storesRawBody, log }: PageDeps, id: number): Promise<string> {
+  return goOn(id, async () => {
     const promotion = await inbox.read((tx) => readPromotion<PromoteCounts>(tx, id));
-    const found = promotion && sources.get(promotion.source);
-    if (!found || promotion.isEnded) return;
+    if (!promotion || promotion.isEnded) return false;
+    const found = sources.get(promotion.source);
+    if (!found) throw withoutSecret(promotion.source);
     // A copy has caches of its own: the times of arrival are no clock for the keys that receiving has fetched.
     const source = { ...found };
     const { after, counts } = promotion.progress ?? { after: '0', counts: nothingPromoted };
@@ -52,8 +53,8 @@ export async function promotePart(
         isLast: slice === undefined,
       }),
     );
-    if (!slice) return;
-  } while (performance.now() < until);
+    return slice !== undefined;
+  });
 }
 
 /** @param mayPromote false: the user may read only */

@@ -1,7 +1,7 @@
 // Why deliveries were rejected, and the remedy: what `postbell doctor` says.
 import type { FastifyInstance } from 'fastify';
 import { readQuarantine } from '../events/quarantine.ts';
-import { listRejections, type RejectedRequest } from '../events/rejected-requests.ts';
+import { keptRejections, listRejections, type RejectedRequest } from '../events/rejected-requests.ts';
 import { groupRejections, type RejectionGroup } from '../receive/rejection-remedies.ts';
 import { countText } from '../texts.ts';
 import { signedInUser } from './gate.ts';
@@ -13,20 +13,18 @@ import { ago, number, slowBanner } from './parts.ts';
 import { quarantineList } from './quarantine.ts';
 import { opsUrl, textsOf } from './urls.ts';
 
-/** All that are kept. */
-const examined = 1_000;
 const shownRequests = 50;
 
 export function addRejectionsPage(app: FastifyInstance, deps: PageDeps, sendPage: SendPage): void {
   app.get('/rejections', async (request, reply) => {
     const source = textsOf(request, 'source')[0]?.replaceAll('\0', '') || undefined;
-    const rejected = await deps.inbox.read((tx) => listRejections(tx, source, examined));
+    const rejected = await deps.inbox.read((tx) => listRejections(tx, source, keptRejections));
     const quarantine = await orSlow(deps.inbox.read((tx) => readQuarantine(tx, source)));
     const mayPromote = signedInUser(request).role === 'operator';
     const groups = groupRejections(rejected, deps);
     const now = deps.now();
     const main = html`<h1>Rejections${source && ` of ${source}`}</h1>
-<p class="under">Requests that Postbell did not accept. A sample: at most one a second is written, the newest ${number(examined)} are kept.
+<p class="under">Requests that Postbell did not accept. A sample: of each source at most one a second is written, and the newest ${number(keptRejections)} are kept.
 ${source && html`<a href="${opsUrl('/rejections')}">All sources</a>`}</p>
 ${quarantine ? quarantineList(quarantine, deps, mayPromote) : slowBanner('postbell quarantine lists what is kept.')}
 ${groups.length > 0 ? html`<h2>By reason</h2><ul class="groups">${groups.map((group) => groupItem(group, now))}</ul>${requestTable(rejected, now)}` : html`<p class="empty">No request was rejected.</p>`}`;
@@ -47,7 +45,7 @@ function requestTable(rejected: readonly RejectedRequest[], now: Date): Html {
   const rows = rejected.slice(0, shownRequests).map(
     ({ receivedAt, source, reason, detail, bodyBytes, requestId, skipped }) => html`<tr>
 <td data-label="Received">${ago(receivedAt, now)}</td><td data-label="Source">${source}</td>
-<td data-label="Reason"><div>${reason}${detail !== null && ` (${detail})`}${skipped > 0 && html` <span class="hint">and ${countText(skipped, 'request')} of any source since the one before</span>`}</div></td>
+<td data-label="Reason"><div>${reason}${detail !== null && ` (${detail})`}${skipped > 0 && html` <span class="hint">and ${countText(skipped, 'request')} of ${source} since the one before</span>`}</div></td>
 <td data-label="Bytes" class="number">${number(bodyBytes)}</td><td data-label="Request"><span class="id">${requestId}</span></td></tr>
 `,
   );

@@ -14,11 +14,11 @@ import {
 } from './event-filter.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
-import { partMs } from './inbox.ts';
 import type { SendPage } from './page.ts';
 import type { PageDeps } from './page-deps.ts';
 import { number } from './parts.ts';
 import { promotePart } from './quarantine.ts';
+import { goOn } from './slices.ts';
 import { formOf, opsUrl, textsOf } from './urls.ts';
 
 /** Of one confirmation. */
@@ -52,23 +52,20 @@ export function addReplayPage(app: FastifyInstance, deps: PageDeps, sendPage: Se
     const id = await deps.inbox.change((tx) =>
       beginAction(tx, 'replay', { operator, filter, matched: confirmed }),
     );
-    await replayPart(deps, id);
-    return reply.redirect(opsUrl('/action', { id }), 303);
+    return reply.redirect(await replayPart(deps, id), 303);
   });
 
   app.post('/action', async (request, reply) => {
     const id = Number(textsOf(request, 'id')[0]);
     if (!Number.isSafeInteger(id)) throw new OpsError(400, 'The form is incomplete: go back and try again.');
     const action = await deps.inbox.read((tx) => findAction(tx, id));
-    await (action?.action === 'promote' ? promotePart(deps, id) : replayPart(deps, id));
-    return reply.redirect(opsUrl('/action', { id }), 303);
+    const part = action?.action === 'promote' ? promotePart : replayPart;
+    return reply.redirect(await part(deps, id), 303);
   });
 }
 
-async function replayPart({ inbox }: PageDeps, id: number): Promise<void> {
-  const until = performance.now() + partMs;
-  const next = () => inbox.change((tx) => continueReplay(tx, id));
-  while ((await next()) && performance.now() < until);
+function replayPart({ inbox }: PageDeps, id: number): Promise<string> {
+  return goOn(id, () => inbox.change((tx) => continueReplay(tx, id)));
 }
 
 /** Events that arrive later are not meant, nor do a filter's relative times move on. @throws OpsError (400) */
@@ -90,10 +87,11 @@ async function readQuestion(deps: PageDeps, fields: FilterFields): Promise<Quest
     const processed = hasProcessed
       ? await countMatching(tx, { ...filter, statuses: ['PROCESSED'] }, 'afresh', maxEvents + 1)
       : 0;
-    const receivedBefore = filter.receivedBefore!.toISOString();
+    const { receivedSince, receivedBefore } = filter;
+    const since = receivedSince && { since: receivedSince.toISOString() };
     return {
       filter,
-      fields: { ...fields, until: receivedBefore },
+      fields: { ...fields, ...since, until: receivedBefore!.toISOString() },
       count: Math.min(found, maxEvents),
       hasMore: found > maxEvents,
       processed,

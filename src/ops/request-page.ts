@@ -1,7 +1,7 @@
 // One captured request: what came, what was answered and why. Its address pins it: the page stands still.
 import type { FastifyInstance } from 'fastify';
 import { type CapturedRequest, findCaptured, findNeighbours, keptMinutes } from '../events/captures.ts';
-import { hidden, isSignatureHeader } from '../providers/index.ts';
+import { hasSignatureInBody, hidden, isSignatureHeader } from '../providers/index.ts';
 import { remedyFor } from '../receive/rejection-remedies.ts';
 import { OpsError } from './errors.ts';
 import { eventUrl } from './events-page.ts';
@@ -35,7 +35,7 @@ export function addRequestPage(app: FastifyInstance, deps: PageDeps, sendPage: S
 <p class="under">${step(older, 'Older')}${step(newer, 'Newer')}<a href="${opsUrl('/requests', { source })}">All of ${source}</a></p>
 ${diagnosis(captured, deps)}
 ${mayChange && resendForm(captured, deps)}
-<div class="columns"><div>${requestBody(captured)}</div><div>${headersOf(captured, mayChange)}${facts(captured)}</div></div>`;
+<div class="columns"><div>${mayReadBody(source, mayChange, deps) ? requestBody(captured) : withheldBody(captured)}</div><div>${headersOf(captured, mayChange)}${facts(captured)}</div></div>`;
     return sendPage(request, reply, { title: `${method} ${source}`, nav: '/requests', main });
   });
 }
@@ -68,6 +68,15 @@ function diagnosis(captured: CapturedRequest, deps: PageDeps): Html | undefined 
   const meaning = Object.hasOwn(meanings, outcome) && meanings[outcome];
   return html`${meaning && html`<p class="banner">${meaning}</p>`}`;
 }
+
+/** Readers must not be able to send an event: a signature in the body is not for them. */
+function mayReadBody(name: string, mayChange: boolean, { sources, waiting }: PageDeps): boolean {
+  const provider = sources.get(name)?.provider ?? waiting.get(name);
+  return mayChange || (provider !== undefined && !hasSignatureInBody(provider));
+}
+
+const withheldBody = ({ bodyBytes }: CapturedRequest): Html =>
+  html`<section><h2>Body</h2><p class="hint">It may hold a signature, ${number(bodyBytes)} bytes, shown to those who may send.</p></section>`;
 
 function headersOf({ headers }: CapturedRequest, mayChange: boolean): Html {
   const shown = (name: string, value: string) =>

@@ -1,6 +1,7 @@
 // Edit and send again: signs a body with the source's own secret and hands it to our own receiver. The request makes a real event.
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
+import { describeError } from '../errors.ts';
 import type { CapturedRequest } from '../events/captures.ts';
 import { beginResend, endResend } from '../events/operator-actions.ts';
 import {
@@ -10,6 +11,7 @@ import {
   readDrafts,
   type Source,
   signDelivery,
+  unavailableStatusOf,
 } from '../providers/index.ts';
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
@@ -45,9 +47,23 @@ export function addResend(app: FastifyInstance, deps: PageDeps): void {
     const { name } = signedInUser(request);
     const action = await deps.inbox.change((tx) => beginResend(tx, name, key));
     const answer = await deps.deliver(source.name, signed);
+    // Its COMMIT may have arrived although its answer was late.
+    if (answer.status === unavailableStatusOf(source.provider))
+      throw new OpsError(
+        503,
+        `The receiver answered ${answer.status}: the event ${key.eventId} may have been made. Look at the events of ${key.source} before you send it again.`,
+      );
     if (answer.status < 200 || answer.status > 299)
       throw new OpsError(409, `The receiver answered ${answer.status}: no event was made.`);
-    await deps.inbox.change((tx) => endResend(tx, action));
+    // The event is there: a failed record must not have it sent again.
+    await deps.inbox
+      .change((tx) => endResend(tx, action))
+      .catch((error: unknown) =>
+        deps.log.warn(
+          { action, error: describeError(error).text },
+          'a resend that was accepted could not be recorded',
+        ),
+      );
     const done = /"duplicate":true/.test(answer.body) ? 'resend_known' : 'resend';
     return reply.redirect(opsUrl('/event', { source: key.source, id: key.eventId, done }), 303);
   });

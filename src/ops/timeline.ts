@@ -9,7 +9,7 @@ export function timeline(event: EventDetail, now: Date): Html {
   const { failures, receivedAt, duplicates } = event;
   const hidden = Math.max(0, failures.length - shownFailures);
   return html`<section><h2>Timeline</h2><ol class="timeline">
-<li><p>${at(receivedAt)} <strong>received</strong>${duplicates > 0 && html`, and ${number(duplicates)} further deliveries since`}</p></li>
+<li><p>${at(receivedAt)} <strong>received</strong>${duplicates > 0 && html`, and ${number(duplicates)} further ${duplicates === 1 ? 'delivery' : 'deliveries'} since`}</p></li>
 ${hidden > 0 && html`<li><p class="hint">${number(hidden)} earlier failed attempts are not shown.</p></li>`}
 ${failures.slice(hidden).map(failure)}
 ${ending(event, now)}

@@ -1,4 +1,6 @@
 // The state of the inbox as sentences: what needs a person now, the worst first.
+import { describeAlert } from '../events/alert-texts.ts';
+import { toldAlert } from '../events/alerts.ts';
 import { countText } from '../texts.ts';
 import { waited } from './parts.ts';
 import type { Overview } from './read-overview.ts';
@@ -34,7 +36,8 @@ export function findProblems({ sources, processes, alerts }: Overview, now: Date
   }
   const untried = sources.flatMap(({ backlog }) => backlog?.oldestUntriedAt ?? []);
   const oldest = untried.sort((a, b) => a.getTime() - b.getTime())[0];
-  if (oldest && now.getTime() - oldest.getTime() > untriedMs) {
+  const isLate = oldest !== undefined && now.getTime() - oldest.getTime() > untriedMs;
+  if (isLate) {
     const text = `The oldest event that was never tried has waited for ${waited(oldest, now)}.`;
     problems.push({ text, url: waiting, isSevere: true });
   }
@@ -55,6 +58,20 @@ export function findProblems({ sources, processes, alerts }: Overview, now: Date
   if (failing.length > 0) {
     const text = `Lost events are not recovered (${failing.join(', ')}).`;
     problems.push({ text, url: `${opsUrl('')}#recoveries`, isSevere: false });
+  }
+  const isSaid: Readonly<Record<string, (source: string) => boolean>> = {
+    no_web: () => !isAlive('web'),
+    no_worker: () => !isAlive('worker'),
+    oldest_pending: () => isLate,
+    dead_letters: () => dead.total > 0,
+    everything_rejected: (source) =>
+      sources.some((state) => state.source === source && isRecent(state.rejected?.lastAt ?? null)),
+    recover_failing: () => true,
+  };
+  for (const alert of alerts) {
+    if (alert.acknowledgedAt !== null || isSaid[alert.kind]?.(alert.source)) continue;
+    const text = `Alert: ${describeAlert(toldAlert(alert)).sentence}.`;
+    problems.push({ text, url: `${opsUrl('')}#alerts`, isSevere: false });
   }
   return problems;
 }

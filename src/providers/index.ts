@@ -15,6 +15,7 @@ export { sameText } from './equal.ts';
 export { answerHandshake, handshakeMethods, queryParam } from './handshake.ts';
 export { keptHeaders } from './kept-headers.ts';
 export {
+  hasSignatureInBody,
   hidden,
   isSignatureHeader,
   type KnownSecrets,

@@ -3,6 +3,7 @@ import { decodeBody } from './body/body.ts';
 import { withoutCredentials } from './credentials.ts';
 import type { Delivery, Provider, Source } from './provider.ts';
 import { providers } from './registry.ts';
+import { provesInBody } from './schemes/needs.ts';
 
 export interface MaskedRequest {
   url: string;
@@ -37,6 +38,11 @@ const credentials = proofHeaders(true);
 /** True for a header that carries a signature: only those who may send events see its value. */
 export function isSignatureHeader(name: string): boolean {
   return signatures.has(name) || signatureHeader.test(name);
+}
+
+/** True where a body may hold a signature: only those who may send events see it. Credentials are removed from it for everyone. */
+export function hasSignatureInBody({ scheme, body }: Provider): boolean {
+  return provesInBody(scheme) && !body?.credentials;
 }
 
 export function secretsOf(sources: Iterable<Source>): KnownSecrets {

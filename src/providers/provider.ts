@@ -136,6 +136,8 @@ export interface Scheme {
   /** Set where verifying reads the received query. */
   readonly readsQuery?: true;
   readonly signsBody: boolean;
+  /** Set where the proof of some requests stands in their body. Of a scheme without header and parameter it is clear. */
+  readonly provesInBody?: true;
   /** The proof that `sign` adds is a credential alone: nothing is signed. */
   readonly isCredential?: true;
   /**

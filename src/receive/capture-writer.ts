@@ -31,9 +31,10 @@ export interface CaptureWriterOptions {
 /** Of one source, in a second. Strangers send as well: these bound what they can write. */
 export const maxPerSecond = 20;
 const maxBytesPerSecond = 1_048_576;
-/** A slow database leaves requests waiting. */
+/** A slow database leaves requests waiting, of one source at most a quarter: a flood must not hide the others. */
 const maxWaiting = 100;
 const maxWaitingBytes = 8 * 1_048_576;
+const sharePerSource = 1 / 4;
 /** A diagnosis may cost some 10 ms of the event loop, in pieces. */
 const maxDiagnosesPerSecond = 5;
 const writePauseMs = 250;
@@ -67,8 +68,7 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
   const streams = new Map<string, Stream>();
   const describe = createSafeDescribe(options);
   const closing = new AbortController();
-  let queue: PendingCapture[] = [];
-  let waitingBytes = 0;
+  const queue = createQueue();
   let writing: Promise<void> | undefined;
 
   function streamOf(name: string): Stream {
@@ -90,9 +90,7 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
   }
 
   async function write(): Promise<void> {
-    const taken = queue;
-    queue = [];
-    waitingBytes = 0;
+    const taken = queue.takeAll();
     const rows: NewCapturedRequest[] = [];
     for (const one of taken) {
       const row = await describe(one);
@@ -112,7 +110,7 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
 
   async function writeAll(): Promise<void> {
     await nextTurn(); // the answer goes first
-    while (!closing.signal.aborted && (queue.length > 0 || openCounts().length > 0)) {
+    while (!closing.signal.aborted && (queue.size() > 0 || openCounts().length > 0)) {
       let pauseMs = writePauseMs;
       try {
         await write();
@@ -128,20 +126,41 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
   return {
     add: (request, body, status, finding) => {
       const stream = streamOf(request.name);
-      const bytes = Math.min(body.length, maxBodyBytes);
-      const isKept =
-        hasRoom(stream, bytes) && queue.length < maxWaiting && waitingBytes + bytes <= maxWaitingBytes;
-      if (isKept) {
-        queue.push(
-          bounded({ request, receivedAt: new Date(), body, bodyBytes: body.length, status, finding }),
-        );
-        waitingBytes += bytes;
-      } else stream.notShown++;
+      const pending = { request, receivedAt: new Date(), body, bodyBytes: body.length, status, finding };
+      const bytes = keptBytes(pending);
+      if (queue.hasRoom(request.name, bytes) && hasRoom(stream, bytes)) queue.add(bounded(pending));
+      else stream.notShown++;
       if (!closing.signal.aborted) writing ??= writeAll();
     },
     stop: async () => {
       closing.abort();
       await writing;
+    },
+  };
+}
+
+const keptBytes = ({ bodyBytes }: PendingCapture) => Math.min(bodyBytes, maxBodyBytes);
+
+/** What waits for the next write: bounded in all, and of each source. */
+function createQueue() {
+  let all: PendingCapture[] = [];
+  const isWithin = (waiting: readonly PendingCapture[], bytes: number, share: number) =>
+    waiting.length < maxWaiting * share &&
+    waiting.reduce((sum, one) => sum + keptBytes(one), bytes) <= maxWaitingBytes * share;
+  return {
+    size: () => all.length,
+    hasRoom: (name: string, bytes: number) =>
+      isWithin(all, bytes, 1) &&
+      isWithin(
+        all.filter(({ request }) => request.name === name),
+        bytes,
+        sharePerSource,
+      ),
+    add: (pending: PendingCapture) => void all.push(pending),
+    takeAll: () => {
+      const taken = all;
+      all = [];
+      return taken;
     },
   };
 }

@@ -61,6 +61,9 @@ async function openShop(t: Test) {
     ('ada', 'replay', '{"entity": "cus_other"}', NULL, 1)`,
     [value],
   );
+  await sql(`INSERT INTO pauses (source, reason) VALUES ('stripe', 'until ' || $1::text || ' has paid')`, [
+    value,
+  ]);
   await sql(
     `INSERT INTO rehearsals (source, event_id, asked_by, started_at, ends_before, ended_at, result)
     VALUES ('stripe', 'evt_failed', 'ada', now(), now(), now(), jsonb_build_object('rows', $1::text))`,
@@ -93,8 +96,9 @@ t.test('the value is gone from every column, and the ids stay', async (t) => {
   t.ok((await rowsWith(inbox, value)).length >= 8, 'it was in many rows');
   t.match(await cli(['erase', path, value, '--yes']), {
     code: 0,
-    stdout: '3 events erased, and the value in 6 other rows; ids, topics and times are kept\n',
-    stderr: /1 PENDING or FAILED event among them.*\n.*your own tables stays/,
+    stdout: '3 events erased, and the value in 7 other rows; ids, topics and times are kept\n',
+    stderr:
+      /1 PENDING or FAILED event among them.*\n.*operator_actions \(4 rows\), pauses \(1 row\), quarantined_requests \(1 row\), captured_requests \(1 row\): .*\n.*your own tables stays/,
   });
   t.same(await rowsWith(inbox, value), []);
   t.same(await rowsWith(inbox, sha256(processed.payloadText!).toString('latin1')), []);
@@ -120,8 +124,8 @@ t.test('the value is gone from every column, and the ids stay', async (t) => {
   t.same(rows.map(({ payload }) => payload).slice(0, 3), Array(3).fill({ erased: true }));
   const [action] = await inbox.sql(`SELECT * FROM operator_actions WHERE action = 'erase'`);
   t.match(action, {
-    matched: 3,
-    done: 3,
+    matched: 10,
+    done: 10,
     ended_at: Date,
     filter: { payload: { path: path.split('.'), value: '(not kept)' } },
   });
@@ -156,6 +160,84 @@ t.test('the value is found as URLs, forms and ASCII JSON write it', async (t) =>
     [],
   );
   t.equal((await inbox.sql('SELECT FROM quarantined_requests')).length, 2, 'the others stay');
+});
+
+/** Keeps rejected requests. @returns a look at the bodies that are left */
+async function keepRequests(
+  { sql }: { sql: Awaited<ReturnType<typeof openSession>> },
+  bodies: readonly string[],
+) {
+  await sql('DELETE FROM quarantined_requests');
+  for (const body of bodies)
+    await sql(
+      `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
+      VALUES ('stripe', now(), '', 'signature', 'r', 'POST', $1, $2, $3, 600)`,
+      body.startsWith('/')
+        ? [body, '{}', '']
+        : ['/', JSON.stringify({ 'x-shop': ['other'] }), Buffer.from(body, 'latin1')],
+    );
+  return async () =>
+    (await sql('SELECT url, body FROM quarantined_requests ORDER BY id')).map(({ url, body }) =>
+      url === '/' ? (body as Buffer).toString('latin1') : url,
+    );
+}
+
+t.test('a rejected request in which the value is a part of a longer word stays', async (t) => {
+  const { inbox, cli } = await openShop(t);
+  const others = [
+    ...[
+      '{"customer":"cus_12345"}',
+      '{"customer":"xcus_1"}',
+      '{"customer":"cus_1-2"}',
+      '{"customer":"a-cus_1"}',
+    ],
+    ...[
+      'c=cus_1%31',
+      'c=%61cus_1',
+      'c=%2Dcus_1',
+      String.raw`{"c":"cus_1\u0061"}`,
+      String.raw`{"c":"\u005fcus_1"}`,
+    ],
+    ...['/?c=cus_12', '/?c=cus_1%2D2', '\xff\0cus_10', 'cus_1_cus_1_'],
+  ];
+  const theirs = [
+    ...[
+      '{"customer":"cus_1"}',
+      'cus_1',
+      'c=%22cus_1%22',
+      'c=a%3Dcus_1',
+      'c=%2Ccus_1%2C',
+      '{"c":"cus_12 cus_1"}',
+    ],
+    ...[String.raw`{"c":"a\ncus_1\n"}`, String.raw`{"c":"\u0020cus_1\u0020"}`, '/?c=cus_1', '/?c=%20cus_1&d'],
+    ...['\xff\xe2cus_1\xff\0', '\0cus_1\x01'],
+  ];
+  const left = await keepRequests(inbox, [...others, ...theirs]);
+  t.match(await cli.inside(['erase', 'no.event', 'cus_1']), {
+    code: 1,
+    stderr:
+      /quarantined_requests \(12 rows\): requests are deleted whole.*\n.*\n12 rows would be erased: add --yes/,
+  });
+  t.equal((await left()).length, others.length + theirs.length);
+  t.match(await cli.inside(['erase', 'no.event', 'cus_1', '--yes', '--until', '1h']), { code: 1 });
+  t.equal((await left()).length, others.length + theirs.length, 'they arrived later');
+  t.match(await cli.inside(['erase', 'no.event', 'cus_1', '--yes', '--since', '1h']), {
+    code: 0,
+    stdout: /^0 events erased, and the value in 12 other rows/,
+  });
+  t.same(await left(), others);
+  t.match(await inbox.sql(`SELECT matched, done FROM operator_actions WHERE action = 'erase'`), [
+    { matched: 12, done: 12 },
+  ]);
+});
+
+t.test('a value of few characters is sought in events alone, which is said', async (t) => {
+  const { inbox, cli } = await openShop(t);
+  const left = await keepRequests(inbox, ['{"n":42}']);
+  const warning = /warning: a value of fewer than 4 characters is sought in events only/;
+  t.match(await cli.inside(['erase', 'n', '42', '--yes']), { code: 1, stderr: warning });
+  t.same(await left(), ['{"n":42}']);
+  t.notMatch((await cli.inside(['erase', 'n', '4242', '--yes'])).stderr, warning);
 });
 
 t.test('deliveries of erased events are duplicates, also after a purge', async (t) => {
@@ -212,7 +294,7 @@ t.test('PENDING events are refused, and given up with --force', async (t) => {
   t.ok((await rowsWith(inbox, value)).length > 8);
   t.match(await cli.inside(['erase', path, value, '--yes', '--force', '--json']), {
     code: 0,
-    stdout: '{"matched":4,"erased":4,"otherRows":6}\n',
+    stdout: '{"matched":4,"erased":4,"otherRows":7}\n',
   });
   t.same(await rowsWith(inbox, value), []);
   t.match(await eventRows(inbox, [pending]), [{ status: 'IGNORED', ignored_reason: 'erased' }]);
@@ -291,7 +373,7 @@ t.test('a person is asked, and standard input keeps the value from other users',
   const running = runErase(io, path, value, {});
   io.input.write('y\n');
   t.equal(await running, 0);
-  t.match(io.printed.err, /Erase 3 events\? This cannot be undone/);
+  t.match(io.printed.err, /Erase 3 events and 7 other rows\? This cannot be undone/);
   t.same(await rowsWith(inbox, value), []);
   const cli = createCli(t, { DATABASE_URL: url });
   t.match(await cli(['erase', path, '-', '--yes'], { input: 'cus_other\n' }), {

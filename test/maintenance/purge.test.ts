@@ -5,7 +5,13 @@ import { checkStorage } from '../../src/doctor/inbox.ts';
 import type { NewEvent } from '../../src/events/event.ts';
 import { findTombstones } from '../../src/events/retention.ts';
 import { countEvents } from '../../src/maintenance/count.ts';
-import { type PurgeRule, purge, purgeRules, purgeTask } from '../../src/maintenance/purge.ts';
+import {
+  capturePurgeTask,
+  type PurgeRule,
+  purge,
+  purgeRules,
+  purgeTask,
+} from '../../src/maintenance/purge.ts';
 import { parseSources } from '../../src/providers/sources.ts';
 import { createReceiver } from '../../src/receive/receiver.ts';
 import { atEnd } from '../support/at-end.ts';
@@ -228,3 +234,25 @@ t.test('doctor warns of a large inbox that keeps everything, and of no other', a
     { status: 'warn', message: /events of sources without RETENTION_DAYS are kept for ever/ },
   ]);
 });
+
+t.test(
+  'requests of a capture that has ended are deleted by a worker, also where no web runs any more',
+  async (t) => {
+    for (const [source, ended] of [
+      ['stripe', '11 min'],
+      ['github', '9 min'],
+    ]) {
+      await sql(
+        `INSERT INTO captures (source, opened_at, ends_at, opened_by) VALUES ($1, now() - interval '1 h', now() - $2::interval, 'ada')`,
+        [source, ended],
+      );
+      await sql(
+        `INSERT INTO captured_requests (source, received_at, request_id, process, method, url, headers, body_bytes, status, outcome)
+       VALUES ($1, now() - interval '30 min', 'r', 'web', 'POST', '/', '{}', 0, 200, 'accepted')`,
+        [source],
+      );
+    }
+    await capturePurgeTask(inbox).pass(new AbortController().signal);
+    t.same(await sql('SELECT source FROM captured_requests'), [{ source: 'github' }]);
+  },
+);

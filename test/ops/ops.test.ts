@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { addressOf, clientAddress } from '../../src/client-address.ts';
 import { createServer } from '../../src/http/server.ts';
 import { openOpsInbox } from '../../src/ops/inbox.ts';
+import type { Deliver } from '../../src/ops/page-deps.ts';
 import { registerOps } from '../../src/ops/plugin.ts';
 import { loadConnectedSettings } from '../../src/runtime/settings.ts';
 import { atEnd } from '../support/at-end.ts';
@@ -21,7 +22,7 @@ const sql = await openSession(t, url);
 let now = new Date();
 const { log, logs } = captureLog();
 
-function openPage(t: Test, env: Record<string, string> = {}) {
+function openPage(t: Test, env: Record<string, string> = {}, deliver?: Deliver) {
   const settings = loadConnectedSettings({
     DATABASE_URL: url,
     OPS_PASSWORD: operatorPassword,
@@ -30,7 +31,7 @@ function openPage(t: Test, env: Record<string, string> = {}) {
     ...env,
   });
   const app = createServer({ bodyLimitBytes: 1_048_576, log });
-  const closing = registerOps(app, { settings, log, now: () => now });
+  const closing = registerOps(app, { settings, log, now: () => now, ...(deliver && { deliver }) });
   atEnd(t, async () => {
     await app.close();
     for (const { run } of closing) await run();
@@ -206,6 +207,18 @@ t.test('wrong passwords are limited per address, and keep nobody else out', asyn
   );
   now = new Date(now.getTime() + 60_000);
   t.equal((await signIn(operatorPassword, at('203.0.113.7'), ask)).statusCode, 303, 'a minute later');
+});
+
+t.test('who has the password of readers guesses no more often, in however many browsers', async (t) => {
+  const { ask } = openPage(t);
+  const at = { ...ours, 'x-forwarded-for': '203.0.113.9' };
+  const answers: number[] = [];
+  for (let browser = 1; browser <= 3; browser++) {
+    const cookie = cookieIn(await signIn(readerPassword, at, ask));
+    for (let guess = 1; guess <= 5; guess++)
+      answers.push((await signIn('wrong', { ...at, cookie }, ask)).statusCode);
+  }
+  t.same(answers, [...Array(10).fill(401), ...Array(5).fill(429)]);
 });
 
 t.test('an address is the last that a router of ours has seen', (t) => {
@@ -467,6 +480,45 @@ t.test('the overview says what is wrong first, and nothing where nothing is', as
   t.match((await read('/ops')).body, /3 events in 24 hours/);
 });
 
+t.test('an open alert that no other sentence covers is wrong, until it is acknowledged', async (t) => {
+  await sql(`INSERT INTO postbell_processes (process_id, kind, host, version)
+    SELECT gen_random_uuid(), kind, 'x', '0.2.0' FROM unnest(ARRAY['web', 'worker']) AS kind`);
+  const raise = (kind: string, facts: object, source = 'stripe') =>
+    sql(
+      `INSERT INTO alerts (kind, source, topic, error_class, facts, began_at, raised_at) VALUES ($1, $2, '', '', $3, now(), now())`,
+      [kind, source, JSON.stringify(facts)],
+    );
+  await raise('silence', { count: 9, silentSeconds: 7_200 });
+  await raise('lost_secret', { count: 2 }, 'github');
+  await raise('quarantine_full', { count: 3, reason: 'full' });
+  await raise('connections', { count: 90, limit: 100 }, '');
+  await raise('database_size', { count: 9e9, limit: 1e10 }, '');
+  await raise('everything_rejected', { count: 5, reason: 'wrong_signature' });
+  await raise('recover_failing', { count: 1, failingSeconds: 60, failure: 'unavailable' });
+  const problems = async () =>
+    [...(await read('/ops')).body.matchAll(/<a href="[^"]*#(alerts|recoveries)">([^<]*)<\/a>/g)].map(
+      ([, place, text]) => `${place}: ${text}`,
+    );
+  t.same(await problems(), [
+    'recoveries: Lost events are not recovered (stripe).',
+    'alerts: Alert: nothing has arrived for stripe for 2 h; 9 events were to be expected.',
+    'alerts: Alert: github has no secret any more, and its provider still sends: 2 requests answered with 503.',
+    'alerts: Alert: the quarantine of stripe has no room: 3 rejected requests not kept (full).',
+    'alerts: Alert: 90 of 100 database connections are in use.',
+    'alerts: Alert: the database has 9.0 of 10.0 GB.',
+    'alerts: Alert: every request for stripe is rejected: 5 since the last accepted one, mostly wrong_signature.',
+  ]);
+  t.match((await read('/ops')).body, '<section id="alerts">');
+  await sql(
+    `INSERT INTO rejection_counts (source, slot_at, reason, rejected, last_at) VALUES ('stripe', now(), 'wrong_signature', 5, now())`,
+  );
+  t.notMatch((await problems()).join(), 'every request for stripe', 'another sentence says it');
+  await sql(
+    `UPDATE alerts SET acknowledged_at = now(), acknowledged_by = 'ada' WHERE kind <> 'recover_failing'`,
+  );
+  t.same(await problems(), ['recoveries: Lost events are not recovered (stripe).']);
+});
+
 t.test('open alerts are listed, and acknowledged one by one; pauses are listed', async (t) => {
   const raise = (topic: string) =>
     sql(
@@ -502,12 +554,14 @@ t.test('a database that is away is named with the remedy', async (t) => {
 });
 
 t.test('rejections have the remedy that doctor has', async (t) => {
-  await sql(`INSERT INTO rejected_requests (source, reason, request_id, received_at, body_bytes)
-    VALUES ('stripe', 'wrong_signature', 'req_1', now(), 12), ('github', 'no_secret', 'req_2', now(), 12)`);
+  await sql(`INSERT INTO rejected_requests (source, reason, request_id, received_at, body_bytes, skipped)
+    VALUES ('stripe', 'wrong_signature', 'req_1', now(), 12, 7), ('github', 'no_secret', 'req_2', now(), 12, 0)`);
   const { body } = await read('/ops/rejections');
   t.match(body, /copy the secret again into STRIPE_WEBHOOK_SECRET/);
   t.match(body, /set GITHUB_WEBHOOK_SECRET/);
   t.notMatch((await read('/ops/rejections?source=github')).body, 'STRIPE_WEBHOOK_SECRET');
+  t.match(body, 'of each source at most one a second is written, and the newest 200 are kept');
+  t.match(body, 'and 7 requests of stripe since the one before');
 });
 
 t.test('a payload of a megabyte is cut; a body that is no JSON, and a purged event, are told', async (t) => {
@@ -521,6 +575,36 @@ t.test('a payload of a megabyte is cut; a body that is no JSON, and a purged eve
   t.ok(Buffer.byteLength(large.body) < 300_000);
   t.match((await read('/ops/event?source=stripe&id=evt_2')).body, '{&quot;a&quot;:\\x00&lt;b&gt;');
   t.match(await read('/ops/event?source=stripe&id=evt_0'), { statusCode: 404, body: 'was purged on' });
+});
+
+t.test('a small payload that would be long when indented is shown as it is', async (t) => {
+  const payload = `${'['.repeat(180)}${Array(60_000).fill(1).join()}${']'.repeat(180)}`;
+  await store([
+    { id: 'evt_1', payload },
+    { id: 'evt_2', payload: String.raw`{"a":{"b":"\\\"[[{{"}}`, duplicates: 1 },
+  ]);
+  const { body } = await read('/ops/event?source=stripe&id=evt_1');
+  t.ok(Buffer.byteLength(body) < 1_000_000, `${Buffer.byteLength(body)} bytes`);
+  t.match(body, '[[[[[1, 1, 1');
+  const small = (await read('/ops/event?source=stripe&id=evt_2')).body;
+  t.match(small, '{\n  &quot;a&quot;: {\n    &quot;b&quot;');
+  t.match(small, 'and 1 further delivery since');
+});
+
+t.test('a body whose signature stands in it is for those who may send', async (t) => {
+  const { ask } = openPage(t, { PAYOS_WEBHOOK_SECRET: 'c77d627c1e40b451a4c75ef2890269204e922ae56375eb81' });
+  await sql(
+    `INSERT INTO captured_requests (source, received_at, request_id, process, method, url, headers, body, body_bytes, status, outcome)
+     SELECT source, now(), 'r', 'web', 'POST', '/', '{}', convert_to('{"signature":"s3cr3t"}', 'UTF8'), 22, 200, 'accepted'
+     FROM unnest(ARRAY['stripe', 'payos', 'unknown']) AS source`,
+  );
+  const shown: Record<string, boolean[]> = {};
+  for (const { id, source } of await sql('SELECT id, source FROM captured_requests ORDER BY id'))
+    for (const password of [operatorPassword, readerPassword]) {
+      const { body } = await ask(`/ops/request?id=${id}`, { headers: basic(password) });
+      shown[String(source)] = [...(shown[String(source)] ?? []), body.includes('s3cr3t')];
+    }
+  t.same(shown, { stripe: [true, true], payos: [true, false], unknown: [true, false] });
 });
 
 t.test('a page cannot write, whoever asks for it', async (t) => {
@@ -543,7 +627,92 @@ t.test('after 3 s a page says that the database took too long, and what is unkno
     overview.body,
     /rejections are missing here.*data-label="Rejected, 24 h"[^>]*><span class="none"[^>]*>\?/s,
   );
-  t.match(rejections, { statusCode: 503, body: 'The database took longer than 3 s' });
+  t.match(rejections, { statusCode: 503, body: 'The database took longer than 3 s. Nothing was changed' });
+});
+
+t.test('a replay whose slice takes longer than 3 s is begun, which its page says, and goes on', async (t) => {
+  await store([{ id: 'evt_1', status: 'FAILED' }]);
+  const locker = await openSession(t, url);
+  await locker('BEGIN');
+  await locker('LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE');
+  const answer = await post('/ops/replay?status=FAILED', 'confirmed=1');
+  t.match(answer, { statusCode: 303, headers: { location: /^\/ops\/action\?id=\d+&slow=1$/ } });
+  const action = String(answer.headers.location);
+  await locker('ROLLBACK');
+  const page = await ask(action, { headers: basic(operatorPassword) });
+  t.match(page.body, /longer than 3 s: the last part was not done.*0 of 1 event so far.*Go on/s);
+  t.notMatch(page.body, 'data-go-on', 'no page asks by itself');
+  t.match(await post(action), { statusCode: 303, headers: { location: action.replace('&slow=1', '') } });
+  t.match(await sql('SELECT done FROM operator_actions'), [{ done: 1 }]);
+});
+
+t.test(
+  'an edited request may have made its event although the receiver was late, or its record fails',
+  async (t) => {
+    let status = 503;
+    let whileDelivered = async () => {};
+    const { ask } = openPage(t, {}, async () => {
+      await whileDelivered();
+      return { status, body: '{}' };
+    });
+    const body = JSON.stringify({ id: 'evt_1', type: 'invoice.paid', data: { object: {} } });
+    const resend = () =>
+      ask('/ops/resend?source=stripe', {
+        method: 'POST',
+        headers: { ...form, ...basic(operatorPassword) },
+        payload: new URLSearchParams({ body, sure: 'yes' }).toString(),
+      });
+    t.match(await resend(), { statusCode: 503, body: 'evt_1 may have been made. Look at the events' });
+    status = 401;
+    t.match(await resend(), { statusCode: 409, body: 'no event was made' });
+    status = 200;
+    const locker = await openSession(t, url);
+    whileDelivered = async () => {
+      await locker('BEGIN');
+      await locker('LOCK TABLE operator_actions IN ACCESS EXCLUSIVE MODE');
+    };
+    t.match(await resend(), { statusCode: 303, headers: { location: /id=evt_1&done=resend$/ } });
+    await locker('ROLLBACK');
+    t.match(JSON.stringify(logs), 'a resend that was accepted could not be recorded');
+  },
+);
+
+t.test('the times of a question stand still, also where they were relative', async (t) => {
+  await store([{ id: 'evt_1', status: 'FAILED' }]);
+  const { body } = await ask('/ops/replay?status=FAILED&since=2h', { headers: basic(operatorPassword) });
+  t.match(body, /action="\/ops\/replay\?status=FAILED&amp;since=2\d{3}-[^"&]+Z&amp;until=2\d{3}-[^"&]+Z"/);
+});
+
+t.test('a search that has only an end begins a day before it; a NUL in an address is left out', async (t) => {
+  const at = (time: string) => new Date(time);
+  await store([
+    { id: 'evt_1', payload: '{"a":"x"}', received_at: at('2026-07-31T12:00:00Z') },
+    { id: 'evt_2', payload: '{"a":"x"}', received_at: at('2026-07-30T12:00:00Z') },
+  ]);
+  const { body } = await read('/ops/events?path=a&value=x&until=2026-08-01');
+  t.same(
+    [...body.matchAll(/class="id"[^>]*>(evt_\d)</g)].map(([, id]) => id),
+    ['evt_1'],
+  );
+  t.match(body, /name="since"[^>]*value="2026-07-31T00:00:00.000Z"/);
+  t.match(await read('/ops/event?source=stripe%00&id=%00evt_1'), { statusCode: 200, body: 'evt_1' });
+});
+
+t.test('an unfinished promotion is on the overview, and cannot go on without the secret', async (t) => {
+  const [action] = await sql(
+    `INSERT INTO operator_actions (operator, action, filter, matched, done) VALUES ('ada', 'promote', '{"source":"github"}', 9, 4)
+     RETURNING id::int`,
+  );
+  await sql(
+    `INSERT INTO operator_actions (operator, action, filter, matched) VALUES ('ada', 'erase', '{}', 9)`,
+  );
+  const { body } = await read('/ops');
+  t.match(
+    body,
+    new RegExp(`<a href="/ops/action\\?id=${action!.id}">4 of 9 requests</a> Quarantine of github`),
+  );
+  t.equal(body.match(/begun by ada/g)?.length, 1, 'no page goes on with an erasure');
+  t.match(await post(`/ops/action?id=${action!.id}`), { statusCode: 400, body: 'github has no secret here' });
 });
 
 // --- Nothing that anybody sends becomes markup ---

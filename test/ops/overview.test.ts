@@ -7,6 +7,7 @@ import { openOpsPage } from '../support/ops-page.ts';
 const { url } = await createTestDatabase(t);
 const sql = await openSession(t, url);
 const { read } = openOpsPage(t, url);
+const job = '00000000-0000-4000-8000-000000000001';
 const row = async (source: string) => {
   const rows = (await read('/ops', 'reader')).split('<tr>');
   return rows.find((text) => text.includes(`<strong>${source}</strong>`)) ?? '';
@@ -43,4 +44,18 @@ t.test('an hour in which processes started is marked, with their kinds and versi
   const text = await row('stripe');
   t.equal(text.match(/class="start"/g)?.length, 1);
   t.match(text, /; web and worker started after \d\d:00Z, version 0\.3\.0"/);
+});
+
+t.test('events that a pause holds are not late', async (t) => {
+  await sql(`INSERT INTO webhook_events (source, provider, event_id, topic, payload, received_at, job_id, body_sha256)
+    VALUES ('stripe', 'stripe', 'evt_held', 't', '{}', now() - interval '1 h', '${job}', sha256('held'))`);
+  await sql(
+    `INSERT INTO pgboss.job (id, name, data) VALUES ('${job}', 'webhooks-paused', '{"pauses": [1], "events": []}')`,
+  );
+  const late = 'The oldest event that was never tried has waited';
+  const body = await read('/ops');
+  t.notMatch(body, late);
+  t.match(body, /data-label="Oldest">60 min</, 'its row says how long it waits');
+  await sql(`DELETE FROM pgboss.job WHERE id = '${job}'`);
+  t.match(await read('/ops'), late);
 });

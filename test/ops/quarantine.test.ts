@@ -114,3 +114,18 @@ t.test('requests that the database could not take are told apart from those that
   t.match(body, /1 request stays: the database could not take it. Promote once more/);
   t.match(body, /1 request of them became IGNORED events/);
 });
+
+t.test('a slice that takes longer than 3 s rests, and the promotion goes on later', async (t) => {
+  await keep(secret);
+  const [row] = await sql(
+    `INSERT INTO operator_actions (operator, action, filter, matched) VALUES ('ada', 'promote', '{"source":"stripe"}', 1) RETURNING id::int`,
+  );
+  const action = `/ops/action?id=${row!.id}`;
+  const locker = await openSession(t, url);
+  await locker('BEGIN');
+  await locker('LOCK TABLE quarantined_requests IN ACCESS EXCLUSIVE MODE');
+  t.match(await ask(operator, 'POST', action, ''), { statusCode: 303, location: `${action}&slow=1` });
+  await locker('ROLLBACK');
+  t.match(await ask(operator, 'POST', action, ''), { statusCode: 303, location: action });
+  t.match((await ask(reader, 'GET', action)).body, '1 of 1 request left the quarantine');
+});

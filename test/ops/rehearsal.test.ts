@@ -80,7 +80,7 @@ t.test('a worker takes it, and the page shows verdict, tables, statements and ro
   );
   t.notMatch(shown, /data-soon>|Look again/);
   t.match(shown, /data-label="Table">orders<.*data-label="Updated" class="number">1</s);
-  t.match(shown, /SELECT note FROM orders WHERE id = \$1<\/pre><p class="hint">1 row/);
+  t.match(shown, /<li><code>SELECT note FROM orders WHERE id = \$1<\/code> <span class="hint">1 row</);
   t.match(shown, '{&quot;note&quot;:&quot;&lt;b&gt;open&lt;/b&gt;&quot;}');
   t.same(await sql('SELECT note FROM orders'), [{ note: '<b>open</b>' }], 'rolled back');
   t.match(await sql('SELECT status FROM webhook_events'), [{ status: 'FAILED' }]);

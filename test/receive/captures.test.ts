@@ -136,3 +136,25 @@ t.test('old requests are deleted at the start and every hour, also where no capt
   performance.now = () => now.call(performance) + 3_600_000;
   await waitFor(() => purges() === 2, { what: 'the purge of the next hour', timeoutMs: 3_640_000 });
 });
+
+t.test('a flood at one source leaves room for the requests of the others', async (t) => {
+  const parts = databaseOf(true);
+  const { captures } = openCaptures(t, parts, true);
+  await waitFor(() => captures.wants('stripe'), { what: 'the capture' });
+  const take = (name: string, id: string) =>
+    captures.take({ id, name, method: 'POST', url: '/', headers: {} }, Buffer.alloc(200_000), 200);
+  const { now } = performance;
+  t.teardown(() => Object.assign(performance, { now }));
+  // Each second has room for some requests of a source: over time the flood would take the whole queue.
+  for (let second = 0; second < 60; second++) {
+    performance.now = () => now.call(performance) + second * 1_000;
+    for (let count = 0; count < 20; count++) take('stripe', `flood-${second}-${count}`);
+  }
+  take('github', 'the-other');
+  parts.answer();
+  await waitFor(() => parts.statements.some((text) => text.includes('not_shown')), { what: 'the counts' });
+  t.ok(
+    parts.inserted.some((values) => (values[2] as Buffer).includes('the-other')),
+    'the request of the other source',
+  );
+});

@@ -2,7 +2,7 @@
 import type { Scheme } from '../provider.ts';
 import type { Template } from '../template/parts.ts';
 
-type Needs = Pick<Scheme, 'readsHeaders' | 'readsQuery' | 'acceptsBearer'>;
+type Needs = Pick<Scheme, 'readsHeaders' | 'readsQuery' | 'acceptsBearer' | 'provesInBody'>;
 
 /** What a scheme made of several schemes needs. */
 export function needsOf(schemes: readonly Scheme[]): Needs {
@@ -10,7 +10,13 @@ export function needsOf(schemes: readonly Scheme[]): Needs {
     readsHeaders: [...new Set(schemes.flatMap(({ readsHeaders }) => readsHeaders ?? []))],
     ...(schemes.some(({ readsQuery }) => readsQuery) ? { readsQuery: true } : {}),
     ...(schemes.some(({ acceptsBearer }) => acceptsBearer) ? { acceptsBearer: true } : {}),
+    ...(schemes.some(provesInBody) ? { provesInBody: true } : {}),
   };
+}
+
+/** True where the proof of some requests stands in their body. */
+export function provesInBody(scheme: Scheme): boolean {
+  return scheme.provesInBody ?? (scheme.proofHeaders.length === 0 && scheme.proofParams.length === 0);
 }
 
 /** What the templates read. Computed parts hide it. */
