@@ -151,7 +151,7 @@ const schema = z.object({
   ALERT_SECRET: signingSecret,
   /** Names this inbox in its alerts, e.g. shop-production. */
   ALERT_NAME: text(z.string().max(100, 'must have at most 100 characters')),
-  /** Seconds between two looks at what needs an alert. */
+  /** Seconds between two evaluations of the alerts. */
   ALERT_INTERVAL_SECONDS: integer(60, 1, 3_600),
   /** Minutes that an event may wait for its first attempt before an alert. */
   ALERT_PENDING_MINUTES: integer(15, 1, 10_080),
@@ -165,12 +165,14 @@ const schema = z.object({
       .pipe(z.number().positive('must be more than 0'))
       .optional(),
   ),
-  /** Address that is POSTed to about once a minute while the alerts are looked at: for a dead man's switch outside, e.g. healthchecks.io. */
+  /** Address that is POSTed to about once a minute while the alerts are evaluated: a service outside, e.g. healthchecks.io, warns when the POSTs stop. */
   HEARTBEAT_URL: httpUrl,
   /** Port on which `worker` serves GET /metrics, also the worker of `start`; 0 takes a free port. Unset: it does not listen. */
   METRICS_PORT: optionalInteger(0, 65_535),
   /** Address on which `worker` serves its metrics. */
   METRICS_HOST: z.preprocess(optional, z.string().default('127.0.0.1')),
+  /** The public address of `web`, for schemes that sign the URL, and for the link to the operators' page in alerts. */
+  PUBLIC_URL: text(),
   /** Turns on the operators' page, `/ops` of `web`: the password of those who may replay. At least 16 characters. */
   OPS_PASSWORD: password,
   /** A second password of the operators' page, for people who only read. */

@@ -13,7 +13,6 @@ const ofSources: readonly (readonly [string, string, string])[] = [
   ],
   ['`POSTBELL_SOURCES`', '', 'Further sources, `name=provider`, comma-separated.'],
   ['`<SOURCE>_VERIFY_TOKEN`', '', "The token that Meta's kind of handshake must contain."],
-  ['`PUBLIC_URL`', '', 'The public address of `web`, for schemes that sign the URL.'],
   [
     '`<SOURCE>_WEBHOOK_URL`',
     '',

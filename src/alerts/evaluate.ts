@@ -8,11 +8,12 @@ import {
   deleteOldMessages,
   listAlerts,
   type MessageEdge,
+  recordEvaluation,
+  reportedAlert,
   saveAlerts,
-  toldAlert,
 } from '../events/alerts.ts';
 import { takeTurn } from '../events/locks.ts';
-import { readSignals } from '../events/signals.ts';
+import { readSignals, type SignalLimits, type SlowSignal } from '../events/signals.ts';
 import type { RecoverSchedule } from '../runtime/settings.ts';
 import { type AlertKind, judge } from './rules.ts';
 import { historyDays } from './silence.ts';
@@ -27,33 +28,45 @@ export interface EvaluateOptions {
   /** The sources that workers recover by themselves. */
   schedule: RecoverSchedule;
   /** False: no message is written, since there is no ALERT_URL. */
-  isTold: boolean;
+  isReported: boolean;
+  /** Default: the usual. */
+  limits?: SignalLimits;
+}
+
+export interface Evaluation extends Transition {
+  /** Signals whose statements took too long: their alerts stay as they are. */
+  unread: ReadonlySet<SlowSignal>;
 }
 
 const statementTimeoutMs = 10_000;
 
 /** @returns undefined: another process evaluates the alerts */
-export async function evaluateAlerts(options: EvaluateOptions): Promise<Transition | undefined> {
-  const { database, lateSeconds, sizeLimitBytes, schedule, isTold } = options;
+export async function evaluateAlerts(options: EvaluateOptions): Promise<Evaluation | undefined> {
+  const { database, lateSeconds, sizeLimitBytes, schedule, isReported } = options;
   return database.transaction(
     async (tx) => {
       if (!(await takeTurn(tx, 'alerts'))) return undefined;
+      const stored = (await listAlerts(tx)).map(toStored);
       const signals = await readSignals(tx, {
         lateSeconds,
         historyDays,
         readsSize: sizeLimitBytes !== undefined,
+        watched: new Set(
+          stored.filter(({ kind }) => kind === 'everything_rejected').map(({ source }) => source),
+        ),
+        ...(options.limits ? { limits: options.limits } : {}),
       });
       const { connectionLimit } = await readServerFacts(tx);
       const findings = judge(signals, { connectionLimit, sizeLimitBytes, schedule });
-      const stored = (await listAlerts(tx)).map(toStored);
-      const transition = nextAlerts(stored, findings, { now: signals.now, isTold });
+      const transition = nextAlerts(stored, findings, { now: signals.now, isReported });
       await saveAlerts(tx, transition.alerts);
       await deleteAlerts(tx, transition.gone);
-      await tell(tx, 'raised', transition.raised);
-      await tell(tx, 'reminder', transition.reminders);
-      await tell(tx, 'resolved', transition.resolved);
+      await report(tx, 'raised', transition.raised);
+      await report(tx, 'reminder', transition.reminders);
+      await report(tx, 'resolved', transition.resolved);
       await deleteOldMessages(tx);
-      return transition;
+      await recordEvaluation(tx);
+      return { ...transition, unread: signals.unread };
     },
     { settings: { statement_timeout: `${statementTimeoutMs}ms` }, timeoutMs: statementTimeoutMs + 2_000 },
   );
@@ -64,7 +77,7 @@ function toStored(row: AlertRow): StoredAlert {
 }
 
 /** Puts all alerts into one message, so that a hundred alerts of one minute do not become a hundred messages. */
-async function tell(tx: Transaction, edge: MessageEdge, alerts: readonly StoredAlert[]): Promise<void> {
+async function report(tx: Transaction, edge: MessageEdge, alerts: readonly StoredAlert[]): Promise<void> {
   if (alerts.length === 0) return;
-  await addMessage(tx, edge, alerts.map(toldAlert));
+  await addMessage(tx, edge, alerts.map(reportedAlert));
 }

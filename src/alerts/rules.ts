@@ -1,7 +1,7 @@
 // The conditions that need a person. Pure: signals in, conditions out.
 import type { KindOfProcess } from '../events/processes.ts';
 import type { RejectionCount } from '../events/rejection-counts.ts';
-import type { Signals, SourceHour } from '../events/signals.ts';
+import type { Signals, SlowSignal, SourceHour } from '../events/signals.ts';
 import { variableOf } from '../providers/sources.ts';
 import type { RecoverSchedule } from '../runtime/settings.ts';
 import { judgeSilence } from './silence.ts';
@@ -18,6 +18,7 @@ export const alertKinds = [
   'connections',
   'database_size',
   'quarantine_full',
+  'replay_flood',
 ] as const;
 
 export type AlertKind = (typeof alertKinds)[number];
@@ -48,34 +49,68 @@ export interface RuleSettings {
 
 const minuteMs = 60_000;
 const rejectedForMs = 10 * minuteMs;
-const leastRejected = 3;
+export const leastRejected = 3;
 const lostSecretWithinMs = 30 * minuteMs;
 const goneSeconds = { died: 120, stopped: 600 };
 const nearLimit = 0.8;
 const refusedWithinMs = 60 * minuteMs;
+const floodWithinMs = 60 * minuteMs;
 const failedIntervals = 3;
 
 export interface Findings {
   conditions: Condition[];
-  /** Kinds that could not be judged: their alerts stay as they are. */
+  /** Kinds of which an end cannot be seen now: their alerts stay as they are. */
   unjudged: ReadonlySet<AlertKind>;
+  /** Kinds whose alerts end only when something has arrived since they began: the last arrivals, by source. */
+  lastArrivals: Partial<Record<AlertKind, ReadonlyMap<string, Date>>>;
 }
+
+const kindsOfSignal: Record<SlowSignal, readonly AlertKind[]> = {
+  deadLetters: ['dead_letters'],
+  late: ['oldest_pending'],
+  arrivals: ['everything_rejected', 'silence', 'lost_secret'],
+  deliveries: ['everything_rejected'],
+  limits: ['connections', 'database_size'],
+};
 
 export function judge(signals: Signals, settings: RuleSettings): Findings {
   // Counting and recovering are the worker's work: without one nothing is known about the last hours.
   const hasWorker = signals.processes.every(({ kind, alive }) => kind !== 'worker' || alive > 0);
+  const unread = new Set([...signals.unread].flatMap((signal) => kindsOfSignal[signal]));
+  const bySource = Map.groupBy(signals.arrivals, ({ source }) => source);
   return {
-    conditions: findConditions(signals, settings, hasWorker),
-    unjudged: new Set(hasWorker ? [] : ['silence', 'recover_failing']),
+    conditions: findConditions(signals, settings, { hasWorker, bySource }).filter(
+      ({ kind }) => !unread.has(kind),
+    ),
+    unjudged: new Set<AlertKind>([
+      ...unread,
+      ...(hasWorker ? [] : (['silence', 'recover_failing'] as const)),
+      ...(signals.deadLetters.isCapped ? (['dead_letters'] as const) : []),
+      ...(signals.late.isCapped ? (['oldest_pending'] as const) : []),
+    ]),
+    lastArrivals: {
+      everything_rejected: lastDeliveries(signals, bySource),
+      silence: lastArrivals(bySource),
+    },
   };
 }
 
-function findConditions(signals: Signals, settings: RuleSettings, hasWorker: boolean): Condition[] {
-  const bySource = Map.groupBy(signals.arrivals, ({ source }) => source);
+function findConditions(
+  signals: Signals,
+  settings: RuleSettings,
+  { hasWorker, bySource }: { hasWorker: boolean; bySource: HoursBySource },
+): Condition[] {
+  const { deadLetters, late } = signals;
   return [
-    ...signals.deadLetters.map(({ count, ...group }) => condition('dead_letters', { count }, group)),
-    ...signals.late.map(({ source, count, oldestSeconds }) =>
-      condition('oldest_pending', { count, oldestSeconds: Math.round(oldestSeconds) }, { source }),
+    ...deadLetters.groups.map(({ count, ...group }) =>
+      condition('dead_letters', { count, ...orMore(deadLetters) }, group),
+    ),
+    ...late.groups.map(({ source, count, oldestSeconds }) =>
+      condition(
+        'oldest_pending',
+        { count, ...orMore(late), oldestSeconds: Math.round(oldestSeconds) },
+        { source },
+      ),
     ),
     ...findRejected(signals, bySource),
     ...(hasWorker ? [...findSilent(signals, bySource), ...findNotRecovered(signals, settings)] : []),
@@ -83,6 +118,7 @@ function findConditions(signals: Signals, settings: RuleSettings, hasWorker: boo
     ...signals.processes.flatMap(findGone),
     ...findNearLimits(signals, settings),
     ...findRefused(signals),
+    ...findFloods(signals),
   ];
 }
 
@@ -94,29 +130,59 @@ function condition(
   return { kind, source, topic, errorClass, facts };
 }
 
+function orMore({ isCapped }: { isCapped: boolean }): AlertFacts {
+  return isCapped ? { orMore: 'yes' } : {};
+}
+
 type HoursBySource = ReadonlyMap<string, readonly SourceHour[]>;
 
-/** Deliveries are rejected and none has been accepted since. A request without any signature is anybody's: it does not count. */
-function findRejected({ now, rejections }: Signals, bySource: HoursBySource): Condition[] {
+function lastArrivals(bySource: HoursBySource): Map<string, Date> {
+  return new Map([...bySource].map(([source, hours]) => [source, hours.at(-1)!.lastReceivedAt]));
+}
+
+/** The last delivery that the provider sent, by source. Events that were pulled do not say that the webhook works. */
+function lastDeliveries({ deliveries }: Signals, bySource: HoursBySource): Map<string, Date> {
+  const last = lastArrivals(bySource);
+  for (const { source, receivedAt } of deliveries) {
+    if (receivedAt) last.set(source, receivedAt);
+    else last.delete(source);
+  }
+  return last;
+}
+
+/** Deliveries are rejected and none has been accepted since. */
+function findRejected(signals: Signals, bySource: HoursBySource): Condition[] {
+  const { now, rejections, deliveries } = signals;
+  const accepted = lastDeliveries(signals, bySource);
+  const searched = new Map(deliveries.map(({ source, searchedSince }) => [source, searchedSince]));
   const found: Condition[] = [];
   for (const [source, slots] of Map.groupBy(rejections, (slot) => slot.source)) {
-    const acceptedAt = bySource.get(source)?.at(-1)?.lastReceivedAt;
+    const acceptedAt = accepted.get(source) ?? searched.get(source);
     const since = slots.filter(({ slotAt }) => !acceptedAt || slotAt > acceptedAt);
-    const signed = since.filter(isAboutSignature);
-    const rejected = sum(signed);
-    const first = signed[0];
-    if (!first || rejected < leastRejected || now.getTime() - first.slotAt.getTime() < rejectedForMs)
-      continue;
-    const reason = mostFrequentReason(signed);
-    found.push(condition('everything_rejected', { count: rejected, reason }, { source }));
+    const rejected = aboutSignature(since, bySource.has(source));
+    const count = sum(rejected);
+    const first = rejected[0];
+    if (!first || count < leastRejected || now.getTime() - first.slotAt.getTime() < rejectedForMs) continue;
+    const reason = mostFrequentReason(rejected);
+    found.push(condition('everything_rejected', { count, reason }, { source }));
   }
   return found;
 }
 
-const notAboutSignature = new Set(['missing_header', 'no_secret', 'too_large']);
+const notAboutSignature = new Set(['missing_header', 'no_secret', 'too_large', 'replay_flood']);
+/** A scanner sends a few requests at once; a provider keeps sending. */
+const leastUnsignedSlots = 3;
 
-function isAboutSignature({ reason }: RejectionCount): boolean {
-  return !notAboutSignature.has(reason);
+/**
+ * A request without a signature is anybody's. But where a source has accepted deliveries before and such requests go on, a
+ * proxy may remove the header.
+ */
+export function aboutSignature(slots: readonly RejectionCount[], hasAccepted: boolean): RejectionCount[] {
+  const unsigned = slots.filter(({ reason }) => reason === 'missing_header');
+  const counted = hasAccepted && unsigned.length >= leastUnsignedSlots;
+  return slots.filter(
+    ({ reason }) => !notAboutSignature.has(reason) || (counted && reason === 'missing_header'),
+  );
 }
 
 function sum(slots: readonly RejectionCount[]): number {
@@ -187,6 +253,16 @@ function findRefused({ now, refusals }: Signals): Condition[] {
     .map(({ source, refused, reason }) =>
       condition('quarantine_full', { count: refused, reason }, { source }),
     );
+}
+
+/** Each is a delivery that was answered 503: beyond 100 suspected replays of a body in an hour. */
+function findFloods({ now, rejections }: Signals): Condition[] {
+  const recent = rejections.filter(
+    ({ reason, lastAt }) => reason === 'replay_flood' && now.getTime() - lastAt.getTime() < floodWithinMs,
+  );
+  return [...Map.groupBy(recent, ({ source }) => source)].map(([source, slots]) =>
+    condition('replay_flood', { count: sum(slots) }, { source }),
+  );
 }
 
 function findNearLimits({ limits }: Signals, { connectionLimit, sizeLimitBytes }: RuleSettings): Condition[] {

@@ -22,6 +22,10 @@ const leaseSeconds = 30;
 const firstPauseSeconds = 10;
 const longestPauseSeconds = 3_600;
 const givenUpAfterMs = 24 * 3_600_000;
+/** Later messages wait for a message that the endpoint does not take: after so many answers 4xx it is given up. */
+const triesWhileRefused = 5;
+/** The endpoint asks for another try. */
+const again: ReadonlySet<number> = new Set([408, 429]);
 
 /** @returns how many were sent; ends at the first that could not be sent */
 export async function sendMessages(
@@ -54,6 +58,7 @@ async function trySend(
     answer = await post(
       requestOf(message, target),
       AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      'the endpoint',
     );
     if (answer.status >= 200 && answer.status <= 299) return { kind: 'sent' };
     const isRedirect = answer.status >= 300 && answer.status <= 399;
@@ -61,16 +66,22 @@ async function trySend(
   } catch (cause) {
     error = `ALERT_URL did not answer: ${describeError(cause).text}`;
   }
-  // 410 is Standard Webhooks' word for an endpoint that is gone for good.
-  if (answer?.status === 410 || Date.now() - message.createdAt.getTime() > givenUpAfterMs)
+  if (isLastTry(message, answer?.status) || Date.now() - message.createdAt.getTime() > givenUpAfterMs)
     return { kind: 'given up', error };
   const pause = Math.min(longestPauseSeconds, firstPauseSeconds * 2 ** (message.tries - 1));
   const asked = retryAfterSeconds(answer?.retryAfter, new Date()) ?? 0;
   return { kind: 'again', error, afterSeconds: Math.min(longestPauseSeconds, Math.max(pause, asked)) };
 }
 
-function requestOf(message: AlertMessage, { url, secret, inboxName }: AlertTarget): OutgoingRequest {
-  const text = secret === undefined ? chatBody(message, inboxName) : signedBody(message, inboxName);
+function isLastTry({ tries }: AlertMessage, status = 0): boolean {
+  // 410 is Standard Webhooks' word for an endpoint that is gone for good.
+  if (status === 410) return true;
+  return status >= 400 && status <= 499 && !again.has(status) && tries >= triesWhileRefused;
+}
+
+function requestOf(message: AlertMessage, target: AlertTarget): OutgoingRequest {
+  const { url, secret } = target;
+  const text = secret === undefined ? chatBody(message, target) : signedBody(message, target);
   const request: OutgoingRequest = {
     method: 'POST',
     url,

@@ -7,17 +7,22 @@ export interface AlertTarget {
   secret: string | undefined;
   /** Names this inbox in the message. */
   inboxName: string | undefined;
+  /** Address of the operators' page; undefined: `web` does not serve it, or its address is not known. */
+  opsUrl?: string | undefined;
 }
 
-export type AlertTargetSettings = Pick<Config, 'ALERT_URL' | 'ALERT_SECRET' | 'ALERT_NAME'>;
+export type AlertTargetSettings = Pick<
+  Config,
+  'ALERT_URL' | 'ALERT_SECRET' | 'ALERT_NAME' | 'PUBLIC_URL' | 'OPS_PASSWORD' | 'OPS_IN_WEB'
+>;
 
-/** undefined: nobody is told; `postbell alerts` shows the alerts all the same. */
-export function alertTargetOf({
-  ALERT_URL,
-  ALERT_SECRET,
-  ALERT_NAME,
-}: AlertTargetSettings): AlertTarget | undefined {
-  return ALERT_URL === undefined
-    ? undefined
-    : { url: ALERT_URL, secret: ALERT_SECRET, inboxName: ALERT_NAME };
+/** undefined: no message is sent; `postbell alerts` shows the alerts all the same. */
+export function alertTargetOf(config: AlertTargetSettings): AlertTarget | undefined {
+  const { ALERT_URL: url, ALERT_SECRET: secret, ALERT_NAME: inboxName } = config;
+  return url === undefined ? undefined : { url, secret, inboxName, opsUrl: opsUrlOf(config) };
+}
+
+function opsUrlOf({ PUBLIC_URL, OPS_PASSWORD, OPS_IN_WEB }: AlertTargetSettings): string | undefined {
+  const isKnown = PUBLIC_URL !== undefined && OPS_PASSWORD !== undefined && OPS_IN_WEB;
+  return isKnown ? `${PUBLIC_URL.trim().replace(/\/+$/, '')}/ops` : undefined;
 }

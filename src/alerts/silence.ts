@@ -1,4 +1,4 @@
-// Whether a source is silent for longer than its own last weeks explain. Pure: no I/O, no clock. Nothing is to be tuned.
+// Whether a source is silent for longer than its own last weeks explain. Pure: no I/O, no clock. It has no settings.
 
 /** The arrivals of a source in an hour. */
 export interface ActiveHour {

@@ -1,7 +1,8 @@
-// The background tasks of alerts, in web and in worker: look once a minute, send what is to be told.
+// The background tasks of alerts, in web and in worker: evaluate once a minute, send the messages.
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
+import { readEvaluationAgeMs } from '../events/alerts.ts';
 import { readProcesses } from '../events/processes.ts';
 import { post } from '../forward/post.ts';
 import type { Logger } from '../logger.ts';
@@ -20,34 +21,39 @@ export interface AlertTasksOptions {
       'ALERT_INTERVAL_SECONDS' | 'ALERT_PENDING_MINUTES' | 'DATABASE_SIZE_LIMIT_GB' | 'HEARTBEAT_URL'
     >;
   schedule: RecoverSchedule;
-  /** `web` looks only while no worker lives: its connections are for deliveries. */
+  /** `web` evaluates only while no worker does: its connections are for deliveries. */
   kind: 'web' | 'worker';
 }
 
+/** Without a successful evaluation for so many intervals, the worker's fails. */
+const overdueIntervals = 3;
 const sendMs = 10_000;
 const pingTimeoutMs = 10_000;
 
 export function startAlerts(options: AlertTasksOptions): RunningTasks {
   const { database, log, config, schedule, kind } = options;
   const target = alertTargetOf(config);
+  const intervalMs = config.ALERT_INTERVAL_SECONDS * 1_000;
   const evaluate: BackgroundTask = {
     name: 'alerts',
-    intervalMs: config.ALERT_INTERVAL_SECONDS * 1_000,
+    intervalMs,
     // After a deploy the other processes have to start first.
     waitsFirst: true,
     failureMessage: 'the alerts could not be evaluated; trying again',
     pass: async (signal) => {
-      if (kind === 'web' && (await isWorkerAlive(database))) return;
-      const transition = await evaluateAlerts({
+      if (kind === 'web' && (await isDoneByWorker(database, intervalMs))) return;
+      const evaluation = await evaluateAlerts({
         database,
         lateSeconds: config.ALERT_PENDING_MINUTES * 60,
         sizeLimitBytes: config.DATABASE_SIZE_LIMIT_GB && config.DATABASE_SIZE_LIMIT_GB * 1e9,
         schedule,
-        isTold: target !== undefined,
+        isReported: target !== undefined,
       });
-      if (!transition) return;
-      if (transition.raised.length + transition.reminders.length + transition.resolved.length > 0)
-        tasks.wake('alert messages');
+      if (!evaluation) return;
+      const { raised, reminders, resolved, unread } = evaluation;
+      if (unread.size > 0)
+        log.warn({ signals: [...unread] }, 'some alerts were not evaluated: their statements took too long');
+      if (raised.length + reminders.length + resolved.length > 0) tasks.wake('alert messages');
       if (config.HEARTBEAT_URL !== undefined) await ping(config.HEARTBEAT_URL, log, signal);
     },
   };
@@ -63,11 +69,14 @@ export function startAlerts(options: AlertTasksOptions): RunningTasks {
   return tasks;
 }
 
-async function isWorkerAlive(database: Database): Promise<boolean> {
-  return (await readProcesses(database)).some(({ kind, alive }) => kind === 'worker' && alive > 0);
+async function isDoneByWorker(database: Database, intervalMs: number): Promise<boolean> {
+  const isAlive = (await readProcesses(database)).some(({ kind, alive }) => kind === 'worker' && alive > 0);
+  if (!isAlive) return false;
+  const ageMs = await readEvaluationAgeMs(database);
+  return ageMs !== undefined && ageMs < overdueIntervals * intervalMs;
 }
 
-/** For a dead man's switch outside: a ping says that the alerts are looked at. */
+/** A service outside that misses the ping knows that the alerts are not evaluated. */
 async function ping(url: string, log: Logger, signal: AbortSignal): Promise<void> {
   const request = {
     method: 'POST' as const,
@@ -76,7 +85,11 @@ async function ping(url: string, log: Logger, signal: AbortSignal): Promise<void
     body: Buffer.alloc(0),
   };
   try {
-    const { status } = await post(request, AbortSignal.any([signal, AbortSignal.timeout(pingTimeoutMs)]));
+    const { status } = await post(
+      request,
+      AbortSignal.any([signal, AbortSignal.timeout(pingTimeoutMs)]),
+      'the endpoint',
+    );
     if (status > 299) log.warn({ status }, 'HEARTBEAT_URL did not accept the ping');
   } catch (error) {
     log.warn({ error: describeError(error).text }, 'HEARTBEAT_URL did not answer the ping');

@@ -1,4 +1,4 @@
-// From the stored alerts and the conditions of this moment to the next alerts, and to what has to be told. Pure.
+// From the stored alerts and the conditions of this moment to the next alerts, and to what has to be reported. Pure.
 import type { AlertKey, AlertKind, Condition, Findings } from './rules.ts';
 
 export interface StoredAlert extends AlertKey {
@@ -22,8 +22,11 @@ export interface Transition {
 
 /** How long a condition must hold before the alert is raised, and be gone before the alert is resolved. Default: 0. */
 const patience: Partial<Record<AlertKind, { raiseMs: number; clearMs: number }>> = {
-  // Both swing around their limits, e.g. during a deploy.
+  // These swing around their limits, e.g. during a deploy.
   connections: { raiseMs: 120_000, clearMs: 600_000 },
+  oldest_pending: { raiseMs: 0, clearMs: 600_000 },
+  // A few requests an hour swing around the limit.
+  lost_secret: { raiseMs: 0, clearMs: 1_800_000 },
   database_size: { raiseMs: 0, clearMs: 3_600_000 },
 };
 const remindAfterMs = 24 * 3_600_000;
@@ -31,26 +34,36 @@ const growth = 10;
 
 export interface Moment {
   now: Date;
-  /** False: nobody can be told; an alert is told once somebody can. */
-  isTold: boolean;
+  /** False: there is no ALERT_URL; an alert is reported once there is. */
+  isReported: boolean;
 }
 
 export function nextAlerts(
   stored: readonly StoredAlert[],
-  { conditions, unjudged }: Findings,
-  { now, isTold }: Moment,
+  { conditions, unjudged, lastArrivals }: Findings,
+  { now, isReported }: Moment,
 ): Transition {
   const before = new Map(stored.map((alert) => [keyOf(alert), alert]));
   const held = new Set(conditions.map(keyOf));
   const transition: Transition = { alerts: [], gone: [], raised: [], reminders: [], resolved: [] };
   for (const condition of conditions)
-    hold(before.get(keyOf(condition)), condition, { now, isTold }, transition);
+    hold(before.get(keyOf(condition)), condition, { now, isReported }, transition);
   for (const alert of stored) {
     if (held.has(keyOf(alert))) continue;
-    if (unjudged.has(alert.kind)) transition.alerts.push(alert);
+    const waits = waitsForArrival(alert, lastArrivals[alert.kind]);
+    if (unjudged.has(alert.kind) || waits) transition.alerts.push(alert);
     else clear(alert, now, transition);
   }
   return transition;
+}
+
+/** Its signals are kept for some days or weeks: their absence later is no end. */
+function waitsForArrival(
+  { source, beganAt }: StoredAlert,
+  lastArrivals: ReadonlyMap<string, Date> | undefined,
+): boolean {
+  const last = lastArrivals?.get(source);
+  return lastArrivals !== undefined && (last === undefined || last < beganAt);
 }
 
 function keyOf({ kind, source, topic, errorClass }: AlertKey): string {
@@ -60,7 +73,7 @@ function keyOf({ kind, source, topic, errorClass }: AlertKey): string {
 function hold(
   before: StoredAlert | undefined,
   condition: Condition,
-  { now, isTold }: Moment,
+  { now, isReported }: Moment,
   { alerts, raised, reminders }: Transition,
 ): void {
   const alert: StoredAlert = {
@@ -74,7 +87,7 @@ function hold(
     if (now.getTime() - alert.beganAt.getTime() < (patience[alert.kind]?.raiseMs ?? 0)) return;
     alert.raisedAt = now;
   }
-  if (!isTold) return;
+  if (!isReported) return;
   if (alert.toldAt === null) raised.push(alert);
   else if (isDue(alert, alert.toldAt, now)) reminders.push(alert);
   else return;

@@ -95,7 +95,11 @@ export function createInbox({ settings, log, measuresProcess }: InboxOptions): I
       receiver = createReceiver({
         ...{ database, queue, log },
         ...receiverLimits(config),
-        onDuplicateAnomalies: metrics.countDuplicateAnomalies,
+        onDuplicateAnomalies: (source, anomaly, count) => {
+          metrics.countDuplicateAnomalies(source, anomaly, count);
+          // The alert of this name is raised in another process, by the counts.
+          if (anomaly === 'replay_flood') rejectionCounter.count(source, anomaly, count);
+        },
       });
       alerts = startAlerts({ database, log, config, schedule: recoverScheduleOf(settings), kind: 'web' });
       sampler = startSampler({ take: (before) => readSample(database, before), log });

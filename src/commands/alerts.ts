@@ -11,7 +11,7 @@ import {
   deleteUnsentTests,
   listOpenAlerts,
   readMessage,
-  toldAlert,
+  reportedAlert,
 } from '../events/alerts.ts';
 import { readHourlyArrivals } from '../events/signals.ts';
 import { didYouMean } from '../providers/did-you-mean.ts';
@@ -61,7 +61,7 @@ async function list(
   { database, config }: CommandDatabase,
 ): Promise<number> {
   const alerts = await listOpenAlerts(database);
-  const isTold = config.ALERT_URL !== undefined;
+  const isReported = config.ALERT_URL !== undefined;
   const { sources } = parseSources(env);
   const notWatchedForSilence = findUnwatched(
     await readHourlyArrivals(database, historyDays),
@@ -70,9 +70,9 @@ async function list(
   );
   if (json) {
     printJson(out, {
-      isTold,
+      isReported,
       notWatchedForSilence,
-      alerts: alerts.map((alert) => ({ ...alert, text: describeAlert(toldAlert(alert)).sentence })),
+      alerts: alerts.map((alert) => ({ ...alert, text: describeAlert(reportedAlert(alert)).sentence })),
     });
     return 0;
   }
@@ -82,9 +82,9 @@ async function list(
       { title: 'KIND', value: ({ kind }) => kind },
       { title: 'SINCE', value: ({ beganAt }) => timeText(beganAt) },
       { title: 'ACKNOWLEDGED', value: ({ acknowledgedBy }) => acknowledgedBy ?? '-' },
-      { title: 'ALERT', value: (alert) => describeAlert(toldAlert(alert)).sentence },
+      { title: 'ALERT', value: (alert) => describeAlert(reportedAlert(alert)).sentence },
     ]);
-  if (!isTold) printLine(out, '\nnobody is told of alerts: set ALERT_URL for web and worker');
+  if (!isReported) printLine(out, '\nnobody is told of alerts: set ALERT_URL for web and worker');
   if (notWatchedForSilence.length > 0)
     printLine(out, `\nnot watched for silence: ${notWatchedForSilence.map(unwatchedText).join(', ')}`);
   return 0;

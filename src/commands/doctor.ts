@@ -1,5 +1,6 @@
 // `postbell doctor`: checks configuration, database, queue and inbox, and says how to fix each problem.
 import type { Environment } from '../config.ts';
+import { checkAlerts } from '../doctor/alerts.ts';
 import type { Check, CheckContext } from '../doctor/check.ts';
 import { fail } from '../doctor/check.ts';
 import { checkDeadLetters } from '../doctor/dead-letters.ts';
@@ -8,7 +9,7 @@ import { checkPauses } from '../doctor/pauses.ts';
 import { checkQuarantine } from '../doctor/quarantine.ts';
 import { checkQueue, checkRights, checkSchema } from '../doctor/queue.ts';
 import { checkRecover } from '../doctor/recover.ts';
-import { checkRejections } from '../doctor/rejections.ts';
+import { checkOnlyRejected, checkRejections } from '../doctor/rejections.ts';
 import { checkClock, checkListen, checkProcesses, checkServer } from '../doctor/server.ts';
 import { checkForwards, checkSettings, checkSources } from '../doctor/settings.ts';
 import { describeError } from '../errors.ts';
@@ -98,7 +99,9 @@ async function runChecks(
     const recovers = parseRecovers(env, { sources, waiting });
     await attempt('recover', () => checkRecover(recovers, context, only), add);
     await attempt('rejected requests', () => checkRejections(context, only), add);
+    await attempt('rejected requests', () => checkOnlyRejected(context, only), add);
     await attempt('quarantine', () => checkQuarantine(context, only), add);
+    await attempt('alerts', () => checkAlerts(context, only), add);
   } finally {
     await database.close();
   }

@@ -24,7 +24,7 @@ import {
 } from '../terminal/print.ts';
 import { latencyText } from '../texts.ts';
 
-/** A source that has a secret, and has received nothing for 7 days. */
+/** A source that is on, or only pulled, and has received nothing for 7 days. */
 interface SilentSource {
   source: string;
   /** null: never, or more than 400 days ago. */
@@ -34,7 +34,8 @@ interface SilentSource {
 const silentAfterMs = 7 * 86_400_000;
 
 export async function runStatus(io: CommandIo, options: CommonOptions): Promise<number> {
-  const { sources: active } = parseSources(io.env);
+  const { sources: active, waiting } = parseSources(io.env);
+  const pulled = [...waiting].filter(([, { isOnlyPulled }]) => isOnlyPulled).map(([name]) => name);
   const { sources, withoutSecret, pauses, alerts, processes, recoveries, quarantine } = await withDatabase(
     io.env,
     'status',
@@ -49,7 +50,7 @@ export async function runStatus(io: CommandIo, options: CommonOptions): Promise<
       quarantine: await readQuarantine(database),
     }),
   );
-  const silent = findSilent([...active.keys()], sources);
+  const silent = findSilent([...active.keys(), ...pulled], sources);
   const off = withoutSecret.filter(({ source }) => !active.has(source));
   if (options.json) {
     printJson(io.out, {

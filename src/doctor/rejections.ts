@@ -1,8 +1,10 @@
 // The receiver's recent rejections: the reason of each, and the remedy.
+import { aboutSignature, leastRejected } from '../alerts/rules.ts';
 import { listRejections, type RejectedRequest } from '../events/rejected-requests.ts';
+import { readAccepted, readRejections } from '../events/rejection-counts.ts';
 import { groupRejections, remedyFor } from '../receive/rejection-remedies.ts';
 import { countText, timeText } from '../terminal/print.ts';
-import { type Check, type CheckContext, ok, warn } from './check.ts';
+import { type Check, type CheckContext, needsPerson, ok, warn } from './check.ts';
 
 const recentMs = 24 * 3_600_000;
 const examinedOfEach = 200;
@@ -31,6 +33,28 @@ export async function checkRejections(
     const isRecent = now.getTime() - newest.receivedAt.getTime() < recentMs;
     return isRecent ? warn(check, message, remedy) : ok(check, message);
   });
+}
+
+/**
+ * Sources of which every delivery of the last 24 h was rejected for its signature. A single rejection is anybody's; these
+ * need a person.
+ */
+export async function checkOnlyRejected(
+  { database }: Pick<CheckContext, 'database'>,
+  only: string | undefined,
+): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const [source, slots] of Map.groupBy(await readRejections(database, 1), (slot) => slot.source)) {
+    if (only !== undefined && source !== only) continue;
+    const { isAccepted, isKnown } = await readAccepted(database, source);
+    const count = aboutSignature(slots, isKnown).reduce((sum, { rejected }) => sum + rejected, 0);
+    if (isAccepted || count < leastRejected) continue;
+    const message = `no delivery was accepted in the last 24 h, and ${countText(count, 'request')} rejected`;
+    checks.push(
+      needsPerson(warn(`rejected ${source}`, message, `the reason of each: postbell doctor ${source}`)),
+    );
+  }
+  return checks;
 }
 
 function describe(group: readonly RejectedRequest[]): string {

@@ -1,7 +1,7 @@
 // What an alert says: one sentence, and a command that shows more. Counts and names only.
 import { printable, shellQuoted } from '../printable.ts';
 import { countText, durationText } from '../texts.ts';
-import type { ToldAlert } from './alerts.ts';
+import type { ReportedAlert } from './alerts.ts';
 import type { RecoverFailure } from './recoveries.ts';
 
 export interface AlertText {
@@ -10,15 +10,15 @@ export interface AlertText {
   command: string;
 }
 
-type Facts = ToldAlert['facts'];
+type Facts = ReportedAlert['facts'];
 
-const texts: Record<string, (alert: ToldAlert) => AlertText> = {
+const texts: Record<string, (alert: ReportedAlert) => AlertText> = {
   dead_letters: ({ source, topic, errorClass, facts }) => ({
-    sentence: `${countText(facts.count, 'dead letter')} of ${source}, topic ${topic}, error ${errorClass}`,
+    sentence: `${count(facts, 'dead letter')} of ${source}, topic ${topic}, error ${errorClass}`,
     command: `postbell events --status FAILED --source ${source} --topic ${shellQuoted(topic)}`,
   }),
   oldest_pending: ({ source, facts }) => ({
-    sentence: `${countText(facts.count, 'event')} of ${source} wait for a first attempt, the oldest for ${duration(facts, 'oldestSeconds')}`,
+    sentence: `${count(facts, 'event')} of ${source} wait for a first attempt, the oldest for ${duration(facts, 'oldestSeconds')}`,
     command: 'postbell status',
   }),
   everything_rejected: ({ source, facts }) => ({
@@ -51,10 +51,14 @@ const texts: Record<string, (alert: ToldAlert) => AlertText> = {
     sentence: `the quarantine of ${source} has no room: ${countText(facts.count, 'rejected request')} not kept (${facts.reason})`,
     command: `postbell quarantine list ${source}`,
   }),
+  replay_flood: ({ source, facts }) => ({
+    sentence: `${countText(facts.count, 'request')} for ${source} answered with 503 in the last hour: each repeats a body that came more than 100 times under other ids`,
+    command: `postbell events --source ${source} --status IGNORED`,
+  }),
   test: () => ({ sentence: 'this is a test of `postbell alerts test`', command: 'postbell alerts' }),
 };
 
-export function describeAlert(alert: ToldAlert): AlertText {
+export function describeAlert(alert: ReportedAlert): AlertText {
   const text = texts[alert.kind]?.(alert) ?? { sentence: alert.kind, command: 'postbell alerts' };
   // A topic is the provider's text.
   return { sentence: printable(text.sentence), command: printable(text.command) };
@@ -70,6 +74,11 @@ const recoverRemedies: Record<string, (variable: unknown) => string> = {
     `the answer is not the one of the provider's API; check ${variable}_API_URL`,
   internal: () => 'Postbell itself failed; the log of the worker has the reason',
 } satisfies Record<RecoverFailure, (variable: unknown) => string>;
+
+/** `100,000 events or more`. */
+function count(facts: Facts, noun: string): string {
+  return `${countText(facts.count, noun)}${facts.orMore ? ' or more' : ''}`;
+}
 
 function duration(facts: Facts, name: string): string {
   return durationText(Number(facts[name]));

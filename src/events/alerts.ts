@@ -22,16 +22,16 @@ export type AlertKeyColumns = Pick<AlertRow, 'kind' | 'source' | 'topic' | 'erro
 export type MessageEdge = 'raised' | 'reminder' | 'resolved' | 'test';
 
 /** An alert in a message. */
-export type ToldAlert = AlertKeyColumns & Pick<AlertRow, 'facts'> & { since: string };
+export type ReportedAlert = AlertKeyColumns & Pick<AlertRow, 'facts'> & { since: string };
 
-export function toldAlert({
+export function reportedAlert({
   kind,
   source,
   topic,
   errorClass,
   facts,
   beganAt,
-}: AlertKeyColumns & Pick<AlertRow, 'facts' | 'beganAt'>): ToldAlert {
+}: AlertKeyColumns & Pick<AlertRow, 'facts' | 'beganAt'>): ReportedAlert {
   return { kind, source, topic, errorClass, facts, since: beganAt.toISOString() };
 }
 
@@ -39,7 +39,7 @@ export interface AlertMessage {
   id: string;
   messageId: string;
   edge: MessageEdge;
-  alerts: ToldAlert[];
+  alerts: ReportedAlert[];
   createdAt: Date;
   /** This one included. */
   tries: number;
@@ -97,6 +97,20 @@ export async function deleteAlerts(tx: Queryable, keys: readonly AlertKeyColumns
   });
 }
 
+export async function recordEvaluation(tx: Queryable): Promise<void> {
+  await tx.query(
+    'INSERT INTO {inbox}.alert_evaluation DEFAULT VALUES ON CONFLICT (only_row) DO UPDATE SET evaluated_at = now()',
+  );
+}
+
+/** How long ago the alerts were evaluated, by whichever process; undefined: never. */
+export async function readEvaluationAgeMs(database: Queryable): Promise<number | undefined> {
+  const { rows } = await database.query<{ ageMs: number }>(
+    `SELECT 1000 * extract(epoch FROM now() - evaluated_at)::float8 AS "ageMs" FROM {inbox}.alert_evaluation`,
+  );
+  return rows[0]?.ageMs;
+}
+
 export interface AlertFilter {
   kind?: string | undefined;
   source?: string | undefined;
@@ -122,7 +136,7 @@ export async function acknowledgeAlerts(
 export async function addMessage(
   tx: Queryable,
   edge: MessageEdge,
-  alerts: readonly ToldAlert[],
+  alerts: readonly ReportedAlert[],
 ): Promise<string> {
   const { rows } = await tx.query<{ id: string }>({
     text: 'INSERT INTO {inbox}.alert_messages (edge, alerts) VALUES ($1, $2) RETURNING id::text',

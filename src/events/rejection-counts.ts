@@ -48,3 +48,32 @@ export async function countRejected(database: Queryable, reason?: string): Promi
   });
   return rows;
 }
+
+/** Oldest slot first. */
+export async function readRejections(database: Queryable, days: number): Promise<RejectionCount[]> {
+  const { rows } = await database.query<RejectionCount & Record<string, unknown>>({
+    text: `SELECT source, slot_at AS "slotAt", reason, rejected, last_at AS "lastAt"
+      FROM {inbox}.rejection_counts WHERE slot_at > now() - make_interval(days => $1) ORDER BY slot_at, source, reason`,
+    values: [days],
+  });
+  return rows;
+}
+
+export interface AcceptedState {
+  /** In the last 24 h, a delivery that the provider sent: not a pulled event, not a promoted request. */
+  isAccepted: boolean;
+  /** Events have arrived in the last 28 days, in whatever way. */
+  isKnown: boolean;
+}
+
+/** Stops at the newest such delivery; where there is none it reads the events of 24 h. */
+export async function readAccepted(database: Queryable, source: string): Promise<AcceptedState> {
+  const { rows } = await database.query<AcceptedState & Record<string, unknown>>({
+    text: `SELECT EXISTS (
+        SELECT FROM {inbox}.webhook_events WHERE source = $1 AND received_at > now() - interval '24 hours'
+          AND received_by IN ('webhook', 'redelivery')) AS "isAccepted",
+      EXISTS (SELECT FROM {inbox}.webhook_hours WHERE source = $1 AND hour > now() - interval '28 days') AS "isKnown"`,
+    values: [source],
+  });
+  return rows[0]!;
+}

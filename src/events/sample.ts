@@ -1,6 +1,7 @@
 // Figures about the inbox for metrics, at a bounded cost however large the tables are: no statement reads more events than
 // its limit, and each ends after `statementMs`.
 import type { Database, Queryable, QueryResult, Row, Statement } from '../database/database.ts';
+import { heldJobs } from '../queue/paused-jobs.ts';
 import { countOpenAlerts } from './alerts.ts';
 import { readProcesses } from './processes.ts';
 import { listStoredSources } from './stored-sources.ts';
@@ -20,7 +21,7 @@ export interface BacklogAge {
   events: number;
   /** Age of the oldest. */
   oldestSeconds: number;
-  /** Age of the oldest that no handler has tried; null: there is none. */
+  /** Age of the oldest that no handler has tried and no pause holds; null: there is none. */
   oldestUntriedSeconds: number | null;
 }
 
@@ -76,11 +77,12 @@ async function countOldest(
 ): Promise<StatusCount> {
   const { rows } = await database.query<BacklogAge & Record<string, unknown>>(`
     SELECT source, count(*)::int AS events, extract(epoch FROM now() - min(received_at))::float8 AS "oldestSeconds",
-      extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0))::float8
+      extract(epoch FROM now() - min(received_at) FILTER (WHERE attempts = 0 AND deferrals = 0 AND held.id IS NULL))::float8
         AS "oldestUntriedSeconds"
     FROM (
-      SELECT source, received_at, attempts, deferrals FROM {inbox}.webhook_events
+      SELECT source, received_at, attempts, deferrals, job_id FROM {inbox}.webhook_events
       WHERE status = '${status}' ORDER BY received_at LIMIT ${limit}) oldest
+    LEFT JOIN ${heldJobs} AS held ON held.id = oldest.job_id
     GROUP BY source`);
   return { bySource: rows, isCapped: rows.reduce((sum, { events }) => sum + events, 0) >= limit };
 }

@@ -1,7 +1,7 @@
 // The open alerts on the overview, where they are acknowledged.
 import type { FastifyInstance } from 'fastify';
 import { describeAlert } from '../events/alert-texts.ts';
-import { type AlertRow, acknowledgeAlerts, toldAlert } from '../events/alerts.ts';
+import { type AlertRow, acknowledgeAlerts, reportedAlert } from '../events/alerts.ts';
 import { OpsError } from './errors.ts';
 import { signedInUser } from './gate.ts';
 import { type Html, html } from './html.ts';
@@ -29,7 +29,7 @@ export function alertList(alerts: readonly AlertRow[], now: Date): Html | undefi
 }
 
 function alertItem(alert: AlertRow, now: Date): Html {
-  const { sentence } = describeAlert(toldAlert(alert));
+  const { sentence } = describeAlert(reportedAlert(alert));
   const state =
     alert.acknowledgedBy === null
       ? html`<form method="post" action="${opsUrl('/alerts')}">${fields.map((field) => html`<input type="hidden" name="${field}" value="${alert[field]}">`)}<button>Acknowledge</button></form>`

@@ -1,7 +1,7 @@
 // The queue as the rest of the program sees it: jobs that name events, and the calls on them.
 import type { Queryable } from '../database/database.ts';
 import type { RetryPolicy } from './policy.ts';
-import { timeOrderedUuid } from './time-ordered-uuid.ts';
+import { timeOfUuid, timeOrderedUuid } from './time-ordered-uuid.ts';
 
 /** Names one event. Everything else is read from the event's row, which is the truth. */
 export interface EventKey {
@@ -139,9 +139,13 @@ export interface Queue {
   stop(): Promise<void>;
 }
 
-/** Time-ordered: random ids would dirty one index page per job. */
-export function newJobId(): string {
-  return timeOrderedUuid();
+/**
+ * Time-ordered: random ids would dirty one index page per job. The time says since when the job's events could run: alerts
+ * about waiting events read it.
+ * @param predecessorId the events have waited in that job before: its time goes on
+ */
+export function newJobId(predecessorId?: string): string {
+  return timeOrderedUuid(predecessorId === undefined ? undefined : timeOfUuid(predecessorId));
 }
 
 /**

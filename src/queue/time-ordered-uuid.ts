@@ -10,3 +10,16 @@ export function timeOrderedUuid(nowMs: number = Date.now()): string {
   // Behind its version's digit a random UUID (version 4) has what version 7 wants: 12 random bits, the variant, 62 more.
   return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
 }
+
+/** The time in it, in ms. */
+export function timeOfUuid(uuid: string): number {
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}
+
+/**
+ * SQL: the time in it; NULL for a UUID of another version.
+ * @param uuid an SQL expression
+ */
+export const timeOfUuidInSql = (uuid: string): string =>
+  `CASE WHEN substr(${uuid}::text, 15, 1) = '7'
+    THEN to_timestamp(('x' || translate(left(${uuid}::text, 13), '-', ''))::bit(48)::bigint / 1000.0) END`;

@@ -10,7 +10,7 @@ export interface RejectionCounter {
    * Never waits and never throws. A crash of the process loses the counts of the last `intervalMs`.
    * @param source a known name: a stranger must not add rows
    */
-  count(source: string, reason: string): void;
+  count(source: string, reason: string, requests?: number): void;
   /** Writes the counts once more. Never rejects; a database that is away then loses them. */
   close(): Promise<void>;
 }
@@ -62,10 +62,10 @@ export function createRejectionCounter(options: RejectionCounterOptions): Reject
   });
 
   return {
-    count: (source, reason) => {
+    count: (source, reason, requests = 1) => {
       const lastAt = now();
       const slotAt = new Date(lastAt.getTime() - (lastAt.getTime() % rejectionSlotMs));
-      put({ source, slotAt, reason, rejected: 1, lastAt });
+      put({ source, slotAt, reason, rejected: requests, lastAt });
       loop.wake();
     },
     close: async () => {

@@ -34,7 +34,7 @@ export function releaseEntries(
   const releases = [...byJob].map(([job, some]) => ({
     events: some.map(({ event }) => event),
     fromJobId: job.id,
-    to: { priority: 1, ...isolationOf(job) },
+    to: { jobId: newJobId(job.id), priority: 1, ...isolationOf(job) },
   }));
   return release(entries, releases, reason, deps);
 }
@@ -96,7 +96,7 @@ function together(
 ): Release[] {
   let jobId = '';
   return entries.map((entry, index) => {
-    if (index % perJob === 0) jobId = newJobId();
+    if (index % perJob === 0) jobId = newJobId(entry.job.id);
     return { events: [entry.event], fromJobId: entry.job.id, to: { jobId, ...toOf(entry) } };
   });
 }

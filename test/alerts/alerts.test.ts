@@ -4,9 +4,14 @@ import { userInfo } from 'node:os';
 import t from 'tap';
 import { evaluateAlerts } from '../../src/alerts/evaluate.ts';
 import { sendMessages } from '../../src/alerts/send.ts';
+import { alertTargetOf } from '../../src/alerts/settings.ts';
+import { startAlerts } from '../../src/alerts/tasks.ts';
+import { parseConfig } from '../../src/config.ts';
+import { timeOrderedUuid } from '../../src/queue/time-ordered-uuid.ts';
 import { startApp } from '../forward/app.ts';
 import { createCli } from '../support/cli.ts';
-import { newEvent, openInbox, storeEvents } from '../support/inbox.ts';
+import { newEvent, openInbox, openSession, storeEvents } from '../support/inbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const inbox = await openInbox(t);
 const { database, log, sql } = inbox;
@@ -25,6 +30,8 @@ t.beforeEach(async () => {
     'hourly_counts',
     'rejection_counts',
     'postbell_processes',
+    'recoveries',
+    'alert_evaluation',
   ])
     await sql(`DELETE FROM ${table}`);
   app.received = [];
@@ -47,7 +54,7 @@ const evaluate = (options = {}) =>
     lateSeconds: 900,
     sizeLimitBytes: undefined,
     schedule: { sources: [], everyMs: 0 },
-    isTold: true,
+    isReported: true,
     ...options,
   });
 const send = (options = {}) => sendMessages({ database, log, target: { ...target, ...options } }, never);
@@ -75,6 +82,30 @@ const reject = (source: string, reason: string, minutesAgo: number, rejected: nu
      SELECT $1, now() - make_interval(mins => $3), $2, $4, now() - make_interval(mins => $3)`,
     [source, reason, minutesAgo, rejected],
   );
+/** PENDING events that could run for so many minutes: their jobs are as old. */
+const wait = async (minutes: number, count = 1) => {
+  const jobIds = await storeEvents(
+    inbox,
+    Array.from({ length: count }, () => newEvent()),
+  );
+  await sql(
+    `WITH aged AS (
+       UPDATE webhook_events SET received_at = now() - make_interval(mins => $2), job_id = ids.aged
+       FROM unnest($1::uuid[], $3::uuid[]) AS ids (job_id, aged) WHERE webhook_events.job_id = ids.job_id)
+     UPDATE pgboss.job SET id = ids.aged FROM unnest($1::uuid[], $3::uuid[]) AS ids (job_id, aged) WHERE id = ids.job_id`,
+    [jobIds, minutes, jobIds.map(() => timeOrderedUuid(Date.now() - minutes * 60_000))],
+  );
+};
+const accept = (source: string, receivedBy = 'webhook') =>
+  storeEvents(inbox, [newEvent({ source })]).then(() =>
+    sql('UPDATE webhook_events SET received_by = $2 WHERE source = $1', [source, receivedBy]),
+  );
+const pull = (source: string) =>
+  sql(
+    `INSERT INTO recoveries (source, started_at, ended_at, recovered_until) VALUES ($1, now(), now(), now())
+     ON CONFLICT DO NOTHING`,
+    [source],
+  );
 const fail = async (count: number, topic: string, error: string) => {
   const events = Array.from({ length: count }, () => newEvent({ topic }));
   await storeEvents(inbox, events);
@@ -101,27 +132,35 @@ t.test('each signal raises its alert, and no other', async (t) => {
       () => fail(1, 'invoice.paid', 'no colon here'),
       ['dead_letters stripe invoice.paid Error'],
     ],
+    ['untried events', () => wait(16), ['oldest_pending stripe']],
     [
-      'untried events',
+      'old events that were replayed, resumed or promoted just now: their jobs are new',
       async () => {
         await storeEvents(inbox, [newEvent()]);
-        await sql(`UPDATE webhook_events SET received_at = now() - interval '16 minutes'`);
+        await sql(`UPDATE webhook_events SET received_at = now() - interval '30 days'`);
       },
-      ['oldest_pending stripe'],
+      [],
+    ],
+    [
+      'a replay that has no job yet',
+      async () => {
+        await wait(60);
+        await sql('UPDATE webhook_events SET job_id = NULL');
+      },
+      [],
     ],
     [
       'a retry that waits is none',
       async () => {
-        await storeEvents(inbox, [newEvent()]);
-        await sql(`UPDATE webhook_events SET received_at = now() - interval '1 day', attempts = 2`);
+        await wait(1_440);
+        await sql('UPDATE webhook_events SET attempts = 2');
       },
       [],
     ],
     [
       'events that wait for the end of a pause are none',
       async () => {
-        await storeEvents(inbox, [newEvent()]);
-        await sql(`UPDATE webhook_events SET received_at = now() - interval '1 hour'`);
+        await wait(60);
         await sql(`UPDATE pgboss.job SET name = 'webhooks-paused'`);
       },
       [],
@@ -143,6 +182,41 @@ t.test('each signal raises its alert, and no other', async (t) => {
       },
       [],
     ],
+    [
+      'rejections, while events are only pulled',
+      async () => {
+        await pull('stripe');
+        await reject('stripe', 'wrong_signature', 30, 50);
+        await accept('stripe', 'pull');
+      },
+      ['everything_rejected stripe'],
+    ],
+    [
+      'rejections of a source that is pulled as well, before the last accepted delivery',
+      async () => {
+        await pull('stripe');
+        await reject('stripe', 'wrong_signature', 30, 50);
+        await accept('stripe', 'redelivery');
+      },
+      [],
+    ],
+    [
+      'a proxy that removes the signature',
+      async () => {
+        await recordArrivals('stripe', 3, 2);
+        for (const minutesAgo of [25, 20, 15]) await reject('stripe', 'missing_header', minutesAgo, 10);
+      },
+      ['everything_rejected stripe'],
+    ],
+    [
+      'a scanner without a signature',
+      async () => {
+        await recordArrivals('stripe', 3, 2);
+        await reject('stripe', 'missing_header', 25, 1_000);
+      },
+      [],
+    ],
+    ['a flood of replays', () => reject('shopify', 'replay_flood', 5, 1), ['replay_flood shopify']],
     ['silence', () => recordArrivals('github', 20, 1), ['silence github']],
     [
       'an hour that has not been quiet',
@@ -200,10 +274,89 @@ t.test('each signal raises its alert, and no other', async (t) => {
       for (const table of ['webhook_events', 'hourly_counts', 'rejection_counts'])
         await sql(`DELETE FROM ${table}`);
       await sql('UPDATE postbell_processes SET seen_at = now(), stopped_at = NULL');
+      for (const source of ['stripe', 'github']) await accept(source);
+      await evaluate();
+      await sql(`UPDATE alerts SET cleared_at = cleared_at - interval '30 minutes'`);
       await evaluate();
       t.same(await open(), [], 'and is resolved');
+      for (const table of ['webhook_events', 'recoveries']) await sql(`DELETE FROM ${table}`);
     });
   }
+});
+
+t.test('an alert that waits for an arrival does not end because its signals are old', async (t) => {
+  await recordArrivals('github', 20, 3);
+  await reject('stripe', 'wrong_signature', 30, 50);
+  await evaluate();
+  t.same(await open(), ['everything_rejected stripe', 'silence github']);
+  // After three days the rejections are not read any more; after 28 the arrivals.
+  for (const table of ['rejection_counts', 'hourly_counts']) await sql(`DELETE FROM ${table}`);
+  await pull('stripe');
+  await accept('stripe', 'pull');
+  t.match(await evaluate(), { resolved: [] });
+  t.same(await open(), ['everything_rejected stripe', 'silence github']);
+  await accept('stripe');
+  await accept('github');
+  t.match(await evaluate(), { resolved: [{ kind: 'everything_rejected' }, { kind: 'silence' }] });
+});
+
+t.test('more events than are counted', async (t) => {
+  await fail(5, 'invoice.paid', 'TypeError: no');
+  await fail(2, 'charge.failed', 'Error: no');
+  await sql(`UPDATE webhook_events SET received_at = now() - interval '1 hour' WHERE topic = 'invoice.paid'`);
+  await wait(20, 4);
+  await evaluate();
+  const limits = { events: 2, statementMs: 4_000 };
+  t.match(await evaluate({ limits }), { resolved: [] }, 'alerts of events that were not read stay');
+  const facts = await sql('SELECT kind, facts FROM alerts ORDER BY kind, topic');
+  t.match(facts, [
+    { kind: 'dead_letters', facts: { count: 2, orMore: 'yes' } },
+    { kind: 'dead_letters', facts: { count: 5 } },
+    { kind: 'oldest_pending', facts: { count: 2, orMore: 'yes' } },
+  ]);
+  t.match((await cli.inside(['alerts'])).stdout, '2 dead letters or more of stripe, topic charge.failed');
+});
+
+t.test('a signal that takes too long silences no other', async (t) => {
+  await fail(1, 'invoice.paid', 'TypeError: no');
+  await recordArrivals('github', 20, 1);
+  await evaluate();
+  t.same(await open(), ['dead_letters stripe invoice.paid TypeError', 'silence github']);
+  await sql('DELETE FROM alerts WHERE kind = $1', ['silence']);
+  const locker = await openSession(t, inbox.url);
+  await locker('BEGIN');
+  await locker('LOCK TABLE webhook_events IN ACCESS EXCLUSIVE MODE');
+  const evaluation = await evaluate({ limits: { events: 100, statementMs: 100 } });
+  await locker('ROLLBACK');
+  t.same([...evaluation!.unread], ['deadLetters', 'late', 'arrivals'], 'the others were read');
+  t.same(await open(), ['dead_letters stripe invoice.paid TypeError'], 'what is not read stays as it is');
+  t.match(await sql('SELECT count(*)::int AS n FROM alert_evaluation'), [{ n: 1 }]);
+});
+
+t.test('web evaluates only where no worker does', async (t) => {
+  const start = () =>
+    startAlerts({
+      database,
+      log,
+      config: { ...parseConfig({}).config!, ALERT_INTERVAL_SECONDS: 1 },
+      schedule: { sources: [], everyMs: 0 },
+      kind: 'web',
+    });
+  const evaluated = (interval: string) =>
+    sql(
+      `INSERT INTO alert_evaluation (evaluated_at) VALUES (now() - $1::interval)
+      ON CONFLICT (only_row) DO UPDATE SET evaluated_at = excluded.evaluated_at`,
+      [interval],
+    );
+  await fail(1, 'invoice.paid', 'TypeError: no');
+  await evaluated('2 seconds');
+  const web = start();
+  t.teardown(() => web.stop());
+  await waitFor(async () => (await open()).length > 0, { what: 'an evaluation in place of the worker' });
+  const [row] = await sql(
+    `SELECT now() - evaluated_at < interval '2 seconds' AS "isNew" FROM alert_evaluation`,
+  );
+  t.match(row, { isNew: true });
 });
 
 t.test('limits of the database', async (t) => {
@@ -283,6 +436,38 @@ t.test('an endpoint that fails is tried again under the same id, and later messa
   t.match(JSON.parse(String(app.received.at(-1)!.body)), { type: 'postbell.alert.resolved' });
 });
 
+t.test('an endpoint that refuses a message holds up the others for minutes, not for a day', async (t) => {
+  const statuses = [400, 408, 429, 400, 400];
+  await fail(1, 'invoice.paid', 'Error: no');
+  await evaluate();
+  await sql(`UPDATE webhook_events SET status = 'IGNORED'`);
+  await evaluate();
+  for (const status of statuses) {
+    app.answer = (response) => response.writeHead(status).end();
+    t.equal(await send(), 0);
+    await sql('UPDATE alert_messages SET next_try_at = now()');
+  }
+  t.match(await sql('SELECT tries, given_up_at IS NULL AS waits FROM alert_messages ORDER BY id'), [
+    { tries: 5, waits: false },
+    { tries: 0, waits: true },
+  ]);
+  app.answer = (response) => response.writeHead(200).end();
+  t.equal(await send(), 1, 'the next message');
+});
+
+t.test('a chat gets no longer text than Discord accepts', async (t) => {
+  for (let number = 0; number < 12; number++)
+    await fail(1, `${number}${'&'.repeat(190)}`, `${'E'.repeat(300)}: no`);
+  await evaluate();
+  await send({ secret: undefined, opsUrl: 'https://shop.example.com/ops' });
+  const { text } = JSON.parse(String(app.received[0]!.body));
+  t.ok(text.length <= 2_000, `${text.length} characters`);
+  t.match(
+    text,
+    /\n• 1 dead letter of stripe.*\nand 1[01] more: postbell alerts\nhttps:\/\/shop.example.com\/ops$/s,
+  );
+});
+
 t.test('410 ends a message; a day without success, too', async (t) => {
   await fail(1, 'invoice.paid', 'Error: no');
   await evaluate();
@@ -315,6 +500,19 @@ t.test('without a secret the body is a text for a chat', async (t) => {
   );
 });
 
+t.test("messages have the address of the operators' page where web serves it", async (t) => {
+  const ops = { PUBLIC_URL: 'https://shop.example.com/', OPS_PASSWORD: 'p'.repeat(16) };
+  const opsUrlOf = (env: Record<string, string>) =>
+    alertTargetOf(parseConfig({ ALERT_URL: app.url, ...env }).config!)?.opsUrl;
+  t.equal(opsUrlOf(ops), 'https://shop.example.com/ops');
+  t.equal(opsUrlOf({ ...ops, OPS_IN_WEB: 'off' }), undefined);
+  t.equal(opsUrlOf({ PUBLIC_URL: ops.PUBLIC_URL }), undefined);
+  await fail(1, 'invoice.paid', 'Error: no');
+  await evaluate();
+  await send({ opsUrl: opsUrlOf(ops) });
+  t.match(JSON.parse(String(app.received[0]!.body)), { data: { url: 'https://shop.example.com/ops' } });
+});
+
 t.test('a topic cannot break out of the command that an operator copies', async (t) => {
   await fail(1, "x'; touch /tmp/y #", 'Error: no');
   await evaluate();
@@ -336,7 +534,7 @@ t.test('postbell alerts', async (t) => {
   t.match(await cli.inside(['alerts']), { code: 0, stdout: /dead_letters .* 2 dead letters of stripe/ });
   const [document] = (await cli.inside(['alerts', '--json'])).documents();
   t.match(document, {
-    isTold: false,
+    isReported: false,
     alerts: [{ kind: 'dead_letters', source: 'stripe', facts: { count: 2 } }],
   });
   t.match(await cli.inside(['status']), {

@@ -86,7 +86,7 @@ t.test('a bad day', async (t) => {
   await sql(`UPDATE postbell_processes SET seen_at = seen_at - interval '3 minutes' WHERE kind = 'worker'`);
   await until('raised no_worker');
 
-  // Everything is mended.
+  // Everything is fixed.
   await rig.worker();
   await until('resolved no_worker');
   await rig.sender.deliverUntilAcked({ id: 'evt_right' });
@@ -121,6 +121,6 @@ t.test('a bad day', async (t) => {
   );
   t.ok(
     app.received.some(({ path }) => path?.endsWith('heartbeat')),
-    'the dead man’s switch was pinged',
+    'HEARTBEAT_URL was pinged',
   );
 });

@@ -51,7 +51,7 @@ async function hour(t: Test, changed: Partial<Parameters<typeof evaluateAlerts>[
 
 const look = (changed: Partial<Parameters<typeof evaluateAlerts>[0]> = {}) =>
   evaluateAlerts({
-    ...{ database, lateSeconds: 900, sizeLimitBytes: undefined, isTold: true, schedule, ...changed },
+    ...{ database, lateSeconds: 900, sizeLimitBytes: undefined, isReported: true, schedule, ...changed },
   });
 const told = async () =>
   (await sql('SELECT edge, alerts FROM alert_messages ORDER BY id')).flatMap(({ edge, alerts }) =>

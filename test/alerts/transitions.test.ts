@@ -9,16 +9,16 @@ const held = (kind: AlertKind, count = 1): Condition => {
   return { kind, source: 'stripe', topic: '', errorClass: '', facts: { count } };
 };
 
-const all = (conditions: Condition[]) => ({ conditions, unjudged: new Set<AlertKind>() });
+const all = (conditions: Condition[]) => ({ conditions, unjudged: new Set<AlertKind>(), lastArrivals: {} });
 
 /** Plays conditions minute by minute. @returns what was told, as `minute edge` */
-function play(conditionsAt: (minute: number) => Condition[], lastMinute: number, isTold = () => true) {
+function play(conditionsAt: (minute: number) => Condition[], lastMinute: number, isReported = () => true) {
   let stored: StoredAlert[] = [];
   const told: string[] = [];
   for (let minute = 0; minute <= lastMinute; minute++) {
     const transition: Transition = nextAlerts(stored, all(conditionsAt(minute)), {
       now: minutes(minute),
-      isTold: isTold(),
+      isReported: isReported(),
     });
     for (const edge of ['raised', 'reminders', 'resolved'] as const)
       for (const { kind } of transition[edge]) told.push(`${minute} ${edge} ${kind}`);
@@ -38,7 +38,7 @@ t.test('one reminder a day, none once it is acknowledged', async (t) => {
   const { told, stored } = play(() => [held('silence')], 2 * day + 10);
   t.same(told, ['0 raised silence', `${day} reminders silence`, `${2 * day} reminders silence`]);
   const acknowledged = stored.map((alert) => ({ ...alert, acknowledgedAt: minutes(2 * day) }));
-  const later = { now: minutes(4 * day), isTold: true };
+  const later = { now: minutes(4 * day), isReported: true };
   t.same(nextAlerts(acknowledged, all([held('silence')]), later).reminders, []);
   t.equal(nextAlerts(acknowledged, all([]), later).resolved.length, 1, 'its end is told');
 });
@@ -61,6 +61,13 @@ t.test('a condition that swings around its limit', async (t) => {
     ['2 raised connections', '39 resolved connections'],
     'is resolved after ten quiet minutes',
   );
+});
+
+t.test('conditions that swing from one minute to the next are reported once', async (t) => {
+  for (const kind of ['oldest_pending', 'lost_secret'] as const) {
+    const { told } = play((minute) => (minute < 60 && minute % 3 === 0 ? [held(kind)] : []), 120);
+    t.equal(told.length, 2, `${kind}: ${told}`);
+  }
 });
 
 t.test('nobody can be told yet', async (t) => {
@@ -87,8 +94,12 @@ t.test('nobody can be told yet', async (t) => {
 
 t.test('what cannot be judged stays as it is', async (t) => {
   const { stored } = play(() => [held('silence')], 1);
-  const unjudged = { conditions: [held('no_worker')], unjudged: new Set<AlertKind>(['silence']) };
-  const { alerts, raised, resolved } = nextAlerts(stored, unjudged, { now: minutes(2), isTold: true });
+  const unjudged = {
+    conditions: [held('no_worker')],
+    unjudged: new Set<AlertKind>(['silence']),
+    lastArrivals: {},
+  };
+  const { alerts, raised, resolved } = nextAlerts(stored, unjudged, { now: minutes(2), isReported: true });
   t.same(alerts.map(({ kind }) => kind).sort(), ['no_worker', 'silence']);
   t.same([raised.length, resolved.length], [1, 0]);
 });

@@ -149,6 +149,14 @@ t.test('the figures of the inbox read so many events at most, and none is older 
   t.same([...all.lastReceived.keys()].sort(), ['busy', 'quiet']);
   t.equal(all.pending.isCapped, false);
   t.ok(all.pending.bySource.find(({ source }) => source === 'quiet')!.oldestUntriedSeconds! >= 3_600);
+  await inbox.sql(`UPDATE pgboss.job SET name = 'webhooks-paused'`);
+  const paused = await readSample(inbox.database);
+  t.same(
+    paused.pending.bySource.map(({ oldestUntriedSeconds }) => oldestUntriedSeconds),
+    [null, null],
+    'events that a pause holds are not late',
+  );
+  t.ok(paused.pending.bySource.find(({ source }) => source === 'quiet')!.oldestSeconds >= 3_600);
   const capped = await readSample(inbox.database, undefined, limits);
   t.equal(capped.pending.isCapped, true);
   t.same(

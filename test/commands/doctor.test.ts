@@ -70,6 +70,7 @@ t.test('a sound installation passes every check but for processes that do not ru
       'storage',
       'topics',
       'rejected requests',
+      'alerts',
     ],
   );
   const forPeople = await cli(['doctor']);
@@ -79,7 +80,7 @@ t.test('a sound installation passes every check but for processes that do not ru
     forPeople.stdout,
     /^warn {2}worker +no worker has reached this database yet\n +→ run: postbell worker$/m,
   );
-  t.match(forPeople.stdout, /\n\n17 ok, 2 to look at, 0 failed\n$/);
+  t.match(forPeople.stdout, /\n\n18 ok, 2 to look at, 0 failed\n$/);
   t.notMatch(forPeople.stdout + forPeople.stderr, secret);
 });
 
@@ -267,6 +268,52 @@ t.test('--strict fails for what needs a person, and for nothing else', async (t)
   t.match(await diagnose(['--strict']), { code: 1, ok: false });
   t.match(await diagnose(), { code: 0, ok: true });
 });
+
+t.test(
+  '--strict fails for a source that only rejects, and for an alert that nobody has acknowledged',
+  async (t) => {
+    const { url, diagnose } = await openPatient(t);
+    const inbox = await openInboxOn(t, url, { policy: { HEARTBEAT_SECONDS: 30 } });
+    const { sql } = inbox;
+    await sql(`INSERT INTO postbell_processes (process_id, kind, host, version)
+    SELECT gen_random_uuid(), kind, 'host', '0.2.0' FROM unnest(ARRAY['web', 'worker']) AS kind`);
+    const reject = (reason: string, hoursAgo: number, rejected: number) =>
+      sql(
+        `INSERT INTO rejection_counts (source, slot_at, reason, rejected, last_at)
+       SELECT 'stripe', at, $1, $3, at FROM (SELECT now() - make_interval(hours => $2) AS at) AS slot`,
+        [reason, hoursAgo, rejected],
+      );
+    await reject('wrong_signature', 3, 2);
+    await reject('missing_header', 3, 500);
+    t.match(await diagnose(['--strict']), { code: 0, ok: true }, 'a few requests are anybody’s');
+    await reject('wrong_signature', 5, 40);
+    const rejecting = await diagnose(['--strict']);
+    t.equal(rejecting.code, 1);
+    t.match(rejecting.find('rejected stripe'), [
+      { needsPerson: true, message: /no delivery was accepted in the last 24 h, and 42 requests rejected/ },
+    ]);
+    const event = newEvent();
+    await storeEvents(inbox, [event]);
+    await sql(`UPDATE webhook_events SET status = 'PROCESSED', received_by = 'pull'`);
+    t.match(await diagnose(['--strict']), { code: 1 }, 'a pulled event is no accepted delivery');
+    await sql(`UPDATE webhook_events SET received_by = 'webhook'`);
+    t.match(await diagnose(['--strict']), { code: 0 });
+
+    await sql(`INSERT INTO alerts (kind, source, facts, began_at, raised_at)
+    VALUES ('silence', 'stripe', '{"count": 60, "silentSeconds": 3600}', now(), now()), ('connections', '', '{"count": 9, "limit": 10}', now(), NULL)`);
+    const alerted = await diagnose(['--strict']);
+    t.equal(alerted.code, 1);
+    t.match(alerted.find('alerts'), [
+      {
+        needsPerson: true,
+        message: /^silence since .*: nothing has arrived for stripe/,
+        remedy: /alerts ack --kind silence --source stripe/,
+      },
+    ]);
+    await sql(`UPDATE alerts SET acknowledged_at = now(), acknowledged_by = 'ada'`);
+    t.match(await diagnose(['--strict']), { code: 0 });
+  },
+);
 
 t.test('topics without a handler warn', async (t) => {
   const handlers = `export default [{ provider: 'stripe', topic: 'refund.*', async handle() {} }];`;

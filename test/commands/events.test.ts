@@ -234,12 +234,13 @@ t.test('status compares with the day before, and names sources that need a look'
     STRIPE_WEBHOOK_SECRET: 'whsec_0123456789abcdef',
     GITHUB_WEBHOOK_SECRET: 'github-secret-0123456789',
     SHOPIFY_WEBHOOK_SECRET: 'shopify-secret-0123456789',
+    POSTBELL_SOURCES: 'erp=pulled',
   };
   const { stdout } = await cli.inside(['status'], { env });
   t.match(stdout, /^slack .* 60 min +6 \(\+50 %\) +-$/m);
   t.match(
     stdout,
-    /^since yesterday: 1 new dead letter; .*\nnothing received for 7 days: github \(never\), shopify \(9 d\)\nasked in the last 24 h, but without a secret: typeform \(3 requests\); /m,
+    /^since yesterday: 1 new dead letter; .*\nnothing received for 7 days: github \(never\), shopify \(9 d\), erp \(never\)\nasked in the last 24 h, but without a secret: typeform \(3 requests\); /m,
   );
   const { documents } = await cli.inside(['status', '--json'], { env });
   const [json] = documents() as unknown as [{ sources: { source: string }[] }];
@@ -248,7 +249,7 @@ t.test('status compares with the day before, and names sources that need a look'
     { last24Hours: 6, previous24Hours: 4, latencyP99Seconds: null },
   );
   t.match(json, {
-    silentSources: [{ source: 'github', lastReceivedAt: null }, { source: 'shopify' }],
+    silentSources: [{ source: 'github', lastReceivedAt: null }, { source: 'shopify' }, { source: 'erp' }],
     sourcesWithoutSecret: [{ source: 'typeform', rejected: 3 }],
   });
 });

@@ -1,6 +1,6 @@
 // Version 7 of RFC 9562: the layout of its example, the order, the randomness.
 import t from 'tap';
-import { timeOrderedUuid } from '../../src/queue/time-ordered-uuid.ts';
+import { timeOfUuid, timeOrderedUuid } from '../../src/queue/time-ordered-uuid.ts';
 
 const layout = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -8,6 +8,7 @@ t.test('has the time of the example in RFC 9562, A.6, and its layout', async (t)
   const uuid = timeOrderedUuid(Date.parse('2022-02-22T19:22:22Z'));
   t.match(uuid, layout);
   t.equal(uuid.slice(0, 15), '017f22e2-79b0-7');
+  t.equal(timeOfUuid(uuid), Date.parse('2022-02-22T19:22:22Z'));
   t.match(timeOrderedUuid(0), layout);
   t.match(timeOrderedUuid(), layout);
 });

@@ -155,7 +155,7 @@ t.test(
         database: inbox.database,
         lateSeconds: 900,
         sizeLimitBytes: undefined,
-        isTold: false,
+        isReported: false,
         schedule: { sources: [], everyMs: 0 },
       });
     await evaluate();

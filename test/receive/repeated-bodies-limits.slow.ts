@@ -109,6 +109,10 @@ t.test(
       ),
     );
     t.equal((await rig.pool.query('SELECT FROM pgboss.job')).rowCount, 0, 'no job is left of any');
+    const refused = `SELECT sum(rejected)::int AS count FROM rejection_counts WHERE source = 'shopify' AND reason = 'replay_flood'`;
+    await waitFor(async () => (await rig.pool.query(refused)).rows[0].count >= 50, {
+      what: 'the counts that raise the alert',
+    });
 
     t.match(await send(first), repeated, 'a redelivery of the first is a duplicate, as before');
     t.match(await send(replays[0]!), repeated, 'and one of a replay that is kept');

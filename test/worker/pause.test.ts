@@ -5,6 +5,7 @@ import { beginPause, endPauses, type PauseScope } from '../../src/events/pauses.
 import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
 import { releaseResumed } from '../../src/maintenance/pauses.ts';
 import { clearVanishedJobs, enqueueEventsWithoutJob } from '../../src/maintenance/reconcile.ts';
+import { timeOfUuid } from '../../src/queue/time-ordered-uuid.ts';
 import { atEnd } from '../support/at-end.ts';
 import { loseJobs, openJobsOf, rowOf, startWorkerOn, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
@@ -54,7 +55,7 @@ t.test(
     const inbox = await openInbox(t);
     await pause(inbox, { source: 'stripe', topic: 'orders/*' });
     const paused = some(40, { topic: 'orders/create' });
-    await storeEvents(inbox, paused);
+    const firstJobIds = await storeEvents(inbox, paused);
     await storeEvents(
       inbox,
       [...some(3, { topic: 'orders/paid' }), ...some(3, { topic: 'products/update' })],
@@ -67,14 +68,19 @@ t.test(
     const waiting = await waitForPaused(inbox, 43);
     t.ok(waiting.length < 20, `many in a job: ${waiting.join()}`);
     t.match(await rowOf(inbox, paused[0]!), { status: 'PENDING', attempts: 0, failures: 0, deferrals: 0 });
+    const couldRunAt = firstJobIds.map(timeOfUuid);
+    const timeOfJob = async () => timeOfUuid(String((await rowOf(inbox, paused[0]!)).job_id));
+    t.ok(couldRunAt.includes(await timeOfJob()), 'a job that others took over keeps its time');
 
     await inbox.sql(`UPDATE webhook_events SET received_at = received_at - interval '1 minute'`);
     t.equal((await clearVanishedJobs(inbox, undefined)).cleared, 0, 'their jobs live');
     t.equal(await releaseResumed(resumer(inbox)), 0, 'while the pause lasts, nothing leaves');
     await endPauses(inbox.database, 'all');
     ran.length = 0;
+    const resumedAt = Date.now();
     await worker.stop(1_000); // another worker finds them in the order of arrival
     t.equal(await releaseResumed(resumer(inbox)), 43);
+    t.ok((await timeOfJob()) >= resumedAt, 'the events wait since the end of the pause');
     const first = await takeJob(inbox);
     t.equal(first.events.length, 3, '43 events of one slice are as many jobs as a commit of the receiver');
     await loseJobs(inbox);
