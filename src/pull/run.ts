@@ -16,6 +16,7 @@ import {
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import type { ApiList, RecoverSource } from '../providers/index.ts';
+import { variableOf } from '../providers/sources.ts';
 import type { Receiver } from '../receive/receiver.ts';
 import { createApiClient } from './api-client.ts';
 import { type Page, readPage } from './pages.ts';
@@ -110,11 +111,9 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
 }
 
 function failedEnd(error: unknown): RunEnd {
-  const { failure, status } =
-    error instanceof RecoverError ? error : { failure: 'internal' as const, status: undefined };
-  // A provider may have forgotten the page that its cursor names.
-  const keepsCursor = status === undefined || ![400, 404, 410, 422].includes(status);
-  return { kind: 'failed', error: describeError(error).text, failure, keepsCursor };
+  const { failure, spoilsCursor } =
+    error instanceof RecoverError ? error : { failure: 'internal' as const, spoilsCursor: false };
+  return { kind: 'failed', error: describeError(error).text, failure, keepsCursor: !spoilsCursor };
 }
 
 function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date): Start {
@@ -164,6 +163,8 @@ async function readAll(
   const { way, list } = listOf(recover);
   const taker = way === 'redeliver' ? createRedeliver(options, client) : createPull(options);
   let cursor = start.cursor ?? undefined;
+  const refuseRepeats = repeatsOf(recover, list);
+  refuseRepeats(cursor);
   let isComplete = false;
   while (!isComplete && counts.pages < maxPages) {
     if (counts.pages > 0) await pause(recover, signal);
@@ -177,9 +178,27 @@ async function readAll(
     cursor = page.next;
     isComplete = cursor === undefined;
     if (!isDryRun) await recordPage(database, recover.source.name, counts, placeOf(recover, list, page));
+    // After the page was taken: its events are good, even if its cursor is not.
+    refuseRepeats(cursor);
   }
   counts.recovered += (await taker.finish()).recovered;
   return { way, isComplete };
+}
+
+/** Remembers the cursors of a run, by their hashes: pages that lead to one another in a circle have no end. */
+function repeatsOf({ source }: RecoverSource, { endpoint }: ApiList): (cursor: string | undefined) => void {
+  const seen = new Set<string>();
+  return (cursor) => {
+    if (cursor === undefined) return;
+    const known = hash('sha256', cursor);
+    if (seen.has(known))
+      throw new RecoverError(
+        'unexpected_answer',
+        `the pages of ${endpoint} lead in a circle: the same page came a second time; the next run begins anew; check ${variableOf(source.name)}_API_URL`,
+        { spoilsCursor: true },
+      );
+    seen.add(known);
+  };
 }
 
 async function pause({ spec: { pageGapMs } }: RecoverSource, signal: AbortSignal): Promise<void> {

@@ -211,6 +211,36 @@ t.test('a cursor with which every run fails for an hour is dropped', async (t) =
   t.equal((await rows()).length, 3);
 });
 
+t.test(
+  'pages that lead in a circle fail the run; the next run begins anew, so newer events come in',
+  async (t) => {
+    const events = listed(6);
+    const { api, recover } = await openStripe(t, events);
+    const real = api.reply;
+    // evt_2 leads to evt_4, and evt_4 back to evt_2.
+    api.reply = (call) => {
+      if (call.query.get('starting_after') === 'evt_4') call.query.delete('starting_after');
+      return real(call);
+    };
+    const refused = {
+      message: /the pages of GET \/v1\/events lead in a circle/,
+      failure: 'unexpected_answer',
+    };
+    await t.rejects(run(t, recover, { maxPages: 50 }), refused);
+    t.equal((await rows()).length, 4, 'the pages that it had read were taken');
+    t.match(await listRecoveries(database), [
+      { recoveredUntil: null, runCursor: null, failure: 'unexpected_answer', failingSince: Date },
+    ]);
+    t.equal(api.calls.length, 3);
+    events.push({ ...stripeEvent(0), id: 'evt_new' });
+    await t.rejects(run(t, recover, { maxPages: 50 }), refused);
+    t.ok((await rows()).some(({ event_id }) => event_id === 'evt_new'));
+    api.reply = real;
+    t.match(await run(t, recover), { isComplete: true });
+    t.equal((await rows()).length, 7);
+  },
+);
+
 t.test('429 and Retry-After, a lost connection and a 500 are tried again', async (t) => {
   const { api, recover } = await openStripe(t, listed(3));
   const real = api.reply;
