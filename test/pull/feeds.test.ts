@@ -78,7 +78,7 @@ t.test('a ping is followed by a run, whatever the interval', async (t) => {
   const receiver = createPullReceiver(inbox);
   atEnd(t, () => receiver.close());
   const config = { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0 };
-  const task = recoverTask({ ...inbox, receiver, recovers: [recover], config, limits: quickLimits });
+  const task = recoverTask({ ...inbox, receiver, recover, config, limits: quickLimits });
   const pass = () => task.pass(new AbortController().signal);
   await pass();
   await pass();
