@@ -33,7 +33,7 @@ const foreign: Listed = {
   at: Date.now() - 300_000,
   item: { id: 'WB99', url: 'https://crm.example.com', request_body: '{"events":[{"id":"EV_foreign"}]}' },
 };
-/** The time of a delivery, as test/sdk/recover-checks.ts has it from the providers' clients. */
+/** Where the provider's list has the time of a delivery: by its client's types or its OpenAPI, see `facts` in the catalogue. */
 const sentFields: Record<string, string> = {
   github: 'delivered_at',
   paddle: 'occurred_at',
