@@ -81,8 +81,9 @@ async function runChecks(
     { applicationName: 'postbell doctor', maxConnections, timeoutMs: statementTimeoutMs, log },
   );
   const context: CheckContext = { config, database, sources, waiting, log };
+  const recovers = parseRecovers(env, { sources, waiting });
   try {
-    if (!(await attempt('database', () => checkServer(context), add))) return;
+    if (!(await attempt('database', () => checkServer(context, recovers.ready.size), add))) return;
     await attempt('clock', () => checkClock(context), add);
     await attempt('listen', () => checkListen(context), add);
     const rights = await attempt('rights', () => checkRights(context), add);
@@ -96,7 +97,6 @@ async function runChecks(
     await attempt('dead letters', () => checkDeadLetters(context), add);
     await attempt('storage', () => checkStorage({ ...context, retentionDays }), add);
     if (handlers.length > 0) await attempt('topics', () => checkTopics(handlers, context), add);
-    const recovers = parseRecovers(env, { sources, waiting });
     await attempt('recover', () => checkRecover(recovers, context, only), add);
     await attempt('rejected requests', () => checkRejections(context, only), add);
     await attempt('rejected requests', () => checkOnlyRejected(context, only), add);

@@ -6,7 +6,7 @@ import { type RecoverSource, unknownSource } from '../providers/index.ts';
 import { variableOf } from '../providers/sources.ts';
 import { createPullReceiver } from '../pull/receiver.ts';
 import { RecoverError } from '../pull/recover-error.ts';
-import { type RunResult, runRecovery } from '../pull/run.ts';
+import { notArrivedText, type RunResult, runRecovery } from '../pull/run.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { UnavailableError } from '../receive/receiver.ts';
 import { knownSources, loadSettings, type Settings } from '../runtime/settings.ts';
@@ -45,12 +45,13 @@ export async function runRecover(io: CommandIo, name: string, options: RecoverOp
         keepsBytes: config.STORE_RAW_BODY,
         keptDays,
         isDryRun,
+        isByHand: true,
       });
       if (!result)
         throw new CommandError(`${name} is being recovered by another process; try again when it has ended`);
       if (options.json) printJson(io.out, { ...result, dryRun: isDryRun });
       else print(io, result, isDryRun);
-      return result.isComplete ? 0 : 1;
+      return result.isComplete && result.missing === 0 ? 0 : 1;
     } catch (error) {
       const taken = isDryRun
         ? undefined
@@ -82,7 +83,7 @@ function recoverSource(settings: Settings, name: string): RecoverSource {
 }
 
 function print({ out }: CommandIo, result: RunResult, isDryRun: boolean): void {
-  const { since, until, pages, way, isComplete } = result;
+  const { since, until, pages, way, isComplete, missing } = result;
   printLine(
     out,
     `asked for the events from ${timeText(since)} to ${timeText(until)}, ${countText(pages, 'page')}`,
@@ -92,6 +93,7 @@ function print({ out }: CommandIo, result: RunResult, isDryRun: boolean): void {
       out,
       'a run reads no more pages. The list goes on; the next run goes on where this one stopped',
     );
+  if (missing > 0) printLine(out, notArrivedText(missing));
   const known = `already there ${result.known.toLocaleString('en-US')}`;
   const asked = result.asked.toLocaleString('en-US');
   const recovered = result.recovered.toLocaleString('en-US');

@@ -156,11 +156,12 @@ function printProcesses({ out }: CommandIo, processes: readonly KindOfProcess[])
 
 function printRecoveries({ out }: CommandIo, recoveries: readonly Recovery[]): void {
   for (const recovery of recoveries) {
-    const { source, startedAt, endedAt, lastError, failingSince, recovered, known } = recovery;
+    const { source, startedAt, endedAt, lastError, failingSince, recovered, known, givenUp } = recovery;
     const counts = `recovered ${recovered.toLocaleString('en-US')}, already there ${known.toLocaleString('en-US')}`;
     const since = failingSince ? ` since ${timeText(failingSince)}` : '';
     const end = lastError === null ? '' : `; failed${since}: ${printable(lastError)}`;
-    printLine(out, `recover ${source}: ${timeText(endedAt ?? startedAt)}, ${counts}${end}`);
+    const lost = givenUp > 0 ? `; given up ${givenUp.toLocaleString('en-US')}, which never arrived` : '';
+    printLine(out, `recover ${source}: ${timeText(endedAt ?? startedAt)}, ${counts}${lost}${end}`);
   }
 }
 

@@ -4,7 +4,7 @@ import { describeError } from '../errors.ts';
 import { listRecoveries, type Recovery } from '../events/recoveries.ts';
 import type { ParsedRecovers, RecoverSource } from '../providers/index.ts';
 import { probeApi } from '../pull/probe.ts';
-import { timeText } from '../texts.ts';
+import { countText, timeText } from '../texts.ts';
 import { type Check, type CheckContext, needsPerson, ok, warn } from './check.ts';
 
 /** @param only checks this source only */
@@ -34,12 +34,26 @@ export async function checkRecover(
   return checks;
 }
 
-function lastRun({ source, lastError, failingSince }: Recovery): Check[] {
-  if (lastError === null) return [];
+function lastRun({ source, lastError, failingSince, givenUp }: Recovery): Check[] {
+  const checks: Check[] = [];
   const since = failingSince ? `; no run has succeeded since ${timeText(failingSince)}` : '';
-  return [
-    warn(`recover ${source}`, `the last run failed: ${lastError}${since}`, `run: postbell recover ${source}`),
-  ];
+  if (lastError !== null)
+    checks.push(
+      warn(
+        `recover ${source}`,
+        `the last run failed: ${lastError}${since}`,
+        `run: postbell recover ${source}`,
+      ),
+    );
+  if (givenUp > 0)
+    checks.push(
+      warn(
+        `recover ${source}`,
+        `${countText(givenUp, 'event')} given up: asked for during 24 hours, and never arrived`,
+        `check the webhook's address and secret, then run: postbell recover ${source} --since 3d`,
+      ),
+    );
+  return checks;
 }
 
 function nothingByItself(name: string): Check {

@@ -13,7 +13,11 @@ const newestTestedVersion = 18;
 const clockToleranceSeconds = 5;
 const listenTimeoutMs = 3_000;
 
-export async function checkServer({ database, config }: CheckContext): Promise<Check[]> {
+/** @param recoveredSources number of the sources with an API key */
+export async function checkServer(
+  { database, config }: CheckContext,
+  recoveredSources: number,
+): Promise<Check[]> {
   const facts = await readServerFacts(database);
   const checks = [checkVersion(facts.majorVersion, facts.version)];
   if (facts.isReadOnly) {
@@ -21,7 +25,7 @@ export async function checkServer({ database, config }: CheckContext): Promise<C
       fail('database', 'the database is read only', 'set DATABASE_URL to the primary, not to a standby'),
     );
   }
-  if (!config.DATABASE_POOLER) checks.push(checkConnections(config, facts));
+  if (!config.DATABASE_POOLER) checks.push(checkConnections(config, facts, recoveredSources));
   return checks;
 }
 
@@ -40,8 +44,9 @@ function checkVersion(major: number, version: string): Check {
 function checkConnections(
   config: Config,
   { connectionLimit, connectionLimitName }: { connectionLimit: number; connectionLimitName: string },
+  recoveredSources: number,
 ): Check {
-  const once = config.WEB_CONNECTIONS + connectionsOfWorker(config);
+  const once = config.WEB_CONNECTIONS + connectionsOfWorker(config, recoveredSources);
   const budget = `${connectionLimit} (${connectionLimitName})`;
   const needs = `one web and one worker open up to ${once}`;
   const remedy = 'lower WEB_CONNECTIONS or WORKER_CONCURRENCY, or raise the limit';

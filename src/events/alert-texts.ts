@@ -72,6 +72,8 @@ const recoverRemedies: Record<string, (variable: unknown) => string> = {
   unavailable: () => "the provider's API gives no answer, or errors; the next run tries again",
   unexpected_answer: (variable: unknown) =>
     `the answer is not the one of the provider's API; check ${variable}_API_URL`,
+  not_arrived: (variable: unknown) =>
+    `events that the provider was asked to send again do not arrive; check the webhook's address at the provider and ${variable}_WEBHOOK_SECRET`,
   internal: () => 'Postbell itself failed; the log of the worker has the reason',
 } satisfies Record<RecoverFailure, (variable: unknown) => string>;
 

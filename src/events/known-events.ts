@@ -32,12 +32,12 @@ export async function findKnownIds(
 
 /**
  * The states of things that stored events carry, e.g. of orders.
- * @param sought.topicStarts the topics begin so; `since`: earliest arrival; `idAt`, `timeAt`: the places of the thing's id and of the state's time in a payload
+ * @param filter.topicStarts the topics begin so; `since`: earliest arrival; `idAt`, `timeAt`: the places of the thing's id and of the state's time in a payload
  */
 export async function findStates(
   database: Queryable,
   source: string,
-  sought: {
+  filter: {
     ids: readonly string[];
     topicStarts: readonly string[];
     since: Date;
@@ -45,7 +45,7 @@ export async function findStates(
     timeAt: string;
   },
 ): Promise<{ topic: string; id: string; at: string | null }[]> {
-  const { ids, topicStarts, since, idAt, timeAt } = sought;
+  const { ids, topicStarts, since, idAt, timeAt } = filter;
   if (ids.length === 0) return [];
   const { rows } = await database.query<{ topic: string; id: string; at: string | null }>({
     name: 'find_states',

@@ -11,6 +11,8 @@ export type RecoverFailure =
   | 'unavailable'
   /** The answer is not the one of the provider's API. */
   | 'unexpected_answer'
+  /** Events that the provider was asked to send again. */
+  | 'not_arrived'
   /** Postbell itself could not go on, e.g. for its database. */
   | 'internal';
 
@@ -33,6 +35,10 @@ export interface Recovery {
   failingSince: Date | null;
   /** Null while runs succeed. */
   failure: RecoverFailure | null;
+  /** Number of the last runs that read as many pages as they may, and found nothing new. */
+  emptyParts: number;
+  /** Events that were asked for again and again within the last 30 days, and never arrived. */
+  givenUp: number;
 }
 
 /** What a run has done so far. */
@@ -49,7 +55,8 @@ export interface RunCounts {
 
 const columns = `source, recovered_until AS "recoveredUntil", run_since AS "runSince", run_until AS "runUntil",
   run_cursor AS "runCursor", feed_cursor AS "feedCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
-  last_error AS "lastError", failing_since AS "failingSince", failure`;
+  last_error AS "lastError", failing_since AS "failingSince", failure, empty_parts AS "emptyParts",
+  (SELECT count(*)::int FROM {inbox}.recovery_requests q WHERE q.source = recoveries.source AND given_up_at IS NOT NULL) AS "givenUp"`;
 
 /** By source. */
 export async function listRecoveries(database: Queryable): Promise<Recovery[]> {
@@ -121,8 +128,14 @@ export async function recordPage(
 export type RunEnd =
   /** The whole stretch was asked for. */
   | { kind: 'complete' }
-  /** The run has read as many pages as it may. */
-  | { kind: 'in parts' }
+  /** The same, but events have not arrived that the provider was asked to send again: `recovery_requests` keeps them. */
+  | { kind: 'not arrived'; error: string }
+  /**
+   * The run has read as many pages as it may.
+   * @property emptyParts as `Recovery.emptyParts`, this run included
+   * @property isEndless so many that the list may have no end: a failure, so that somebody hears of it
+   */
+  | { kind: 'in parts'; emptyParts: number; isEndless: boolean }
   | { kind: 'interrupted' }
   /** @property keepsCursor false: the next run starts its stretch anew */
   | { kind: 'failed'; error: string; failure: RecoverFailure; keepsCursor: boolean };
@@ -133,10 +146,11 @@ export async function recordRunEnd(
   { pages, recovered, known, asked }: RunCounts,
   end: RunEnd,
 ): Promise<void> {
-  const { error, failure, keepsCursor } =
-    end.kind === 'failed' ? end : { error: null, failure: null, keepsCursor: true };
-  const isComplete = end.kind === 'complete';
-  const isSuccess = isComplete || end.kind === 'in parts';
+  const { error, failure } = failureOf(end);
+  const keepsCursor = end.kind !== 'failed' || end.keepsCursor;
+  const isComplete = end.kind === 'complete' || end.kind === 'not arrived';
+  const isSuccess = failure === null && end.kind !== 'interrupted';
+  const emptyParts = end.kind === 'in parts' ? end.emptyParts : isComplete ? 0 : null;
   await database.query(
     `UPDATE {inbox}.recoveries SET ended_at = now(), last_error = $6, pages = $2, recovered = $3, known = $4, asked = $5,
        failing_since = CASE WHEN $10 THEN NULL WHEN $9::text IS NULL THEN failing_since
@@ -149,8 +163,23 @@ export async function recordRunEnd(
        run_since = CASE WHEN $7 THEN NULL ELSE run_since END,
        run_until = CASE WHEN $7 THEN NULL ELSE run_until END,
        run_cursor = CASE WHEN $7 OR NOT $8 THEN NULL ELSE run_cursor END,
-       feed_cursor = CASE WHEN $8 THEN feed_cursor END
+       feed_cursor = CASE WHEN $8 THEN feed_cursor END,
+       empty_parts = coalesce($11, empty_parts)
      WHERE source = $1`,
-    [source, pages, recovered, known, asked, error, isComplete, keepsCursor, failure, isSuccess],
+    [
+      ...[source, pages, recovered, known, asked, error],
+      ...[isComplete, keepsCursor, failure, isSuccess, emptyParts],
+    ],
   );
+}
+
+function failureOf(end: RunEnd): { error: string | null; failure: RecoverFailure | null } {
+  if (end.kind === 'failed') return end;
+  if (end.kind === 'not arrived') return { error: end.error, failure: 'not_arrived' };
+  if (end.kind === 'in parts' && end.isEndless)
+    return {
+      error: `the last ${end.emptyParts} runs read all pages that a run may read, without one new event: the list may have no end`,
+      failure: 'unexpected_answer',
+    };
+  return { error: null, failure: null };
 }

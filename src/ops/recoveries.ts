@@ -22,9 +22,9 @@ export function recoveryList(
   return html`<section id="recoveries"><h2>Recovering</h2><dl class="facts">${names.map(item)}</dl></section>`;
 }
 
-function lastRun({ startedAt, endedAt, recovered, known }: Recovery, now: Date): Html {
+function lastRun({ startedAt, endedAt, recovered, known, givenUp }: Recovery, now: Date): Html {
   const when = endedAt ? ago(endedAt, now) : html`began ${ago(startedAt, now)}`;
-  return html`${when}: recovered ${number(recovered)}, already there ${number(known)}`;
+  return html`${when}: recovered ${number(recovered)}, already there ${number(known)}${givenUp > 0 && html`, given up ${number(givenUp)}`}`;
 }
 
 /** A worker looks every 30 s which source is due. */

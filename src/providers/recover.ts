@@ -80,6 +80,8 @@ export interface Redeliver extends ApiList {
   /** The delivery's name at the provider, and the keys of its events; undefined where it need not be sent again, or is another endpoint's. */
   delivery(item: unknown, wanted: string): { id: string; eventIds: readonly string[] } | undefined;
   again(deliveryId: string, wanted: string): ApiRequest;
+  /** When the delivery was sent, by the time that the list is asked by: one of the last minute may be on its way. */
+  sentAt(item: unknown): string | undefined;
 }
 
 export interface RecoverSpec {

@@ -16,12 +16,13 @@ export interface Page {
 
 const maxItems = 10_000;
 const maxCursorChars = 2_000;
+const minKeyChars = 12;
 
 /** @throws RecoverError, as `ApiClient.send` */
 export async function readPage(
   client: ApiClient,
   list: ApiList,
-  { source, wanted }: Pick<RecoverSource, 'source' | 'wanted'>,
+  { source, wanted, key }: Pick<RecoverSource, 'source' | 'wanted' | 'key'>,
   { since, until, cursor }: Stretch & { cursor: string | undefined },
 ): Promise<Page> {
   const request = { since, until, cursor, wanted };
@@ -35,6 +36,9 @@ export async function readPage(
   if (items.length > maxItems) throw refuse(`has ${items.length} items, more than ${maxItems}`);
   if (!isCursor(next) || !isCursor(end))
     throw refuse('has a cursor that is no text of 1 to 2,000 characters');
+  // Cursors are stored. A short key is a word like `none`, where the API wants no key.
+  if (key.length >= minKeyChars && `${next} ${end}`.includes(key))
+    throw refuse('has the key in the link or cursor of the next page, which would be stored');
   if (next !== undefined && next === cursor) throw refuse('leads to itself as the next page');
   if (!list.timeOf) return { items, next, end };
   const isOld = (item: object) => Date.parse(list.timeOf?.(item) ?? '') < since.getTime();

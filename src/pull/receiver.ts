@@ -3,11 +3,15 @@ import { createReceiver, type Receiver, type ReceiverOptions } from '../receive/
 
 /** No provider waits for an answer. */
 const timeoutMs = 25_000;
-/** More than the items of a page. */
-const queueMax = 20_000;
+/** More than the items of a page, which each run brings at once. */
+const queueMaxPerRun = 20_000;
 
-export function createPullReceiver(
-  options: Pick<ReceiverOptions, 'database' | 'queue' | 'log' | 'sameBodyHours'>,
-): Receiver {
-  return createReceiver({ ...options, timeoutMs, queueMax });
+/** @param options.concurrentRuns default 1 */
+export function createPullReceiver({
+  concurrentRuns = 1,
+  ...options
+}: Pick<ReceiverOptions, 'database' | 'queue' | 'log' | 'sameBodyHours'> & {
+  concurrentRuns?: number;
+}): Receiver {
+  return createReceiver({ ...options, timeoutMs, queueMax: queueMaxPerRun * concurrentRuns });
 }

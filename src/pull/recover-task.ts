@@ -1,4 +1,4 @@
-// RECOVER_MINUTES: asks every source with a key again and again, and at once after an outage of ours.
+// RECOVER_MINUTES: asks a source with a key again and again, and at once after an outage of ours.
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { describeError } from '../errors.ts';
@@ -9,40 +9,33 @@ import type { Logger } from '../logger.ts';
 import type { BackgroundTask } from '../maintenance/background-tasks.ts';
 import type { RecoverSource } from '../providers/index.ts';
 import type { Receiver } from '../receive/receiver.ts';
-import { overlapMs, type RunOptions, type RunResult, runRecovery } from './run.ts';
+import { notArrivedText, overlapMs, type RunOptions, type RunResult, runRecovery } from './run.ts';
 
-export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPages'> {
+export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPages' | 'arrivalMs'> {
   database: Database;
   receiver: Pick<Receiver, 'submit'>;
-  recovers: readonly RecoverSource[];
+  recover: RecoverSource;
   config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY' | 'PAYLOAD_RETENTION_DAYS'>;
   /** `<SOURCE>_RETENTION_DAYS`, which goes before PAYLOAD_RETENTION_DAYS. */
   retentionDays?: ReadonlyMap<string, number>;
   log: Logger;
-  /** How often it is looked which source is due; default 30,000. */
+  /** How often it is looked whether the source is due; default 30,000. */
   intervalMs?: number;
 }
 
+/** One task for each source: a long list, or a failure, of one source keeps no other waiting. */
 export function recoverTask({ intervalMs = 30_000, ...options }: RecoverTaskOptions): BackgroundTask {
+  const { name } = options.recover.source;
   return {
-    name: 'recover',
+    name: `recover ${name}`,
     intervalMs,
-    failureMessage: 'it could not be looked which source is to be recovered',
-    pass: async (signal) => {
-      for (const recover of options.recovers) {
-        if (signal.aborted) return;
-        await runIfDue(recover, options, signal);
-      }
-    },
+    failureMessage: `it could not be looked whether ${name} is to be recovered`,
+    pass: (signal) => runIfDue(options, signal),
   };
 }
 
-async function runIfDue(
-  recover: RecoverSource,
-  options: RecoverTaskOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const { database, config, log } = options;
+async function runIfDue(options: RecoverTaskOptions, signal: AbortSignal): Promise<void> {
+  const { recover, database, config, log } = options;
   const source = recover.source.name;
   const everyMs = config.RECOVER_MINUTES * 60_000;
   const { now, recovery } = await readRecovery(database, source);
@@ -52,7 +45,6 @@ async function runIfDue(
   try {
     const result = await runRecovery({
       ...options,
-      recover,
       signal,
       firstMs: overlapMs,
       keepsBytes: config.STORE_RAW_BODY,
@@ -96,11 +88,12 @@ async function isRung(
 }
 
 function logResult(log: Logger, source: string, result: RunResult, outage: Outage | undefined): void {
-  const { recovered, known, asked, since, until, isComplete } = result;
-  const fields = { source, recovered, known, asked, since, until, ...(outage && { outage }) };
+  const { recovered, known, asked, missing, since, until, isComplete } = result;
+  const fields = { source, recovered, known, asked, missing, since, until, ...(outage && { outage }) };
   if (!isComplete)
     log.warn(fields, 'a source is recovered in parts: the run had read 1,000 pages, the next one goes on');
-  else if (recovered > 0 || asked > 0 || outage)
-    log.info(fields, 'events were recovered that no webhook had brought');
+  else if (missing > 0) log.warn(fields, notArrivedText(missing));
+  else if (recovered > 0) log.info(fields, 'events were recovered that no webhook had brought');
+  else if (outage) log.info(fields, 'nothing was missing after the outage');
   else log.debug(fields, 'nothing was missing');
 }

@@ -1,71 +1,119 @@
 // Takes a page of deliveries: asks the provider to send those again whose events are not in the inbox.
 import { setTimeout as delay } from 'node:timers/promises';
 import { findKnownIds, markRedelivered } from '../events/known-events.ts';
+import {
+  countMissing,
+  findRequested,
+  forgetArrived,
+  giveUpOldRequests,
+  listDueRequests,
+  type RecoveryRequest,
+  recordRequest,
+} from '../events/recovery-requests.ts';
 import type { ApiClient } from './api-client.ts';
 import { RecoverError } from './recover-error.ts';
 import type { PageTaker, RunOptions } from './run.ts';
 
-/** A delivery that is this young may be on its way. The next run asks for it again, since runs overlap. */
+/** A delivery that is this young may be on its way. The next run asks for it, since runs overlap. */
 const youngMs = 60_000;
 /** How long the events that were asked for are waited for. */
-const arrivalMs = 30_000;
+const defaultArrivalMs = 30_000;
 const lookMs = 500;
+/** Deliveries of earlier runs that a run asks for again at most. */
+const maxRepeated = 1_000;
+const maxLoggedIds = 10;
 
-export function createRedeliver(
-  { recover, database, signal, isDryRun, log }: RunOptions,
-  client: ApiClient,
-): PageTaker {
+export function createRedeliver(options: RunOptions, client: ApiClient): PageTaker {
+  const { recover, database, signal, isDryRun, isByHand = false } = options;
+  const { arrivalMs = defaultArrivalMs } = options;
   const { source, wanted } = recover;
-  const { delivery, again, timeOf } = recover.spec.redeliver!;
-  /** Ids of the events that were asked for. */
+  const { delivery, sentAt } = recover.spec.redeliver!;
+  /** Ids of the events that this run asked for. */
   const asked = new Set<string>();
 
-  /** @returns false where the provider does not send this delivery again */
-  async function ask(id: string): Promise<boolean> {
-    try {
-      await client.send(again(id, wanted));
-      return true;
-    } catch (error) {
-      const isRefused =
-        error instanceof RecoverError && [400, 404, 409, 410, 422].includes(error.status ?? 0);
-      if (!isRefused) throw error;
-      log.warn(
-        { source: source.name, status: error.status },
-        'a delivery was not sent again: the provider refused',
-      );
-      return false;
+  /** @returns the number of deliveries */
+  async function askAll(requests: readonly RecoveryRequest[]): Promise<number> {
+    let count = 0;
+    for (const { deliveryId, eventIds } of requests) {
+      const missing = eventIds.filter((eventId) => !asked.has(eventId));
+      if (missing.length === 0) continue;
+      if (!isDryRun && !(await ask(options, client, { deliveryId, eventIds: missing }))) continue;
+      for (const eventId of missing) asked.add(eventId);
+      count++;
     }
+    return count;
+  }
+
+  async function waitForArrival(): Promise<Set<string>> {
+    const ids = [...asked];
+    let arrived = new Set<string>();
+    for (
+      const endMs = performance.now() + arrivalMs;
+      performance.now() < endMs && arrived.size < ids.length;
+    ) {
+      await delay(lookMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      arrived = await findKnownIds(database, source.name, ids);
+    }
+    return arrived;
   }
 
   return {
     take: async (items, { until }) => {
       const found = items
-        .filter((item) => !(Date.parse(timeOf?.(item) ?? '') > until.getTime() - youngMs))
+        .filter((item) => !(Date.parse(sentAt(item) ?? '') > until.getTime() - youngMs))
         .flatMap((item) => delivery(item, wanted) ?? []);
       const ids = [...new Set(found.flatMap(({ eventIds }) => eventIds))];
       const known = await findKnownIds(database, source.name, ids);
-      let count = 0;
-      for (const { id, eventIds } of found) {
-        const missing = eventIds.filter((eventId) => !known.has(eventId) && !asked.has(eventId));
-        if (missing.length === 0 || !(isDryRun || (await ask(id)))) continue;
-        for (const eventId of missing) asked.add(eventId);
-        count++;
-      }
-      return { recovered: 0, known: known.size, asked: count };
+      // Those that were asked for before have their own time, at the end of the run. A person asks for all of them.
+      const requested = isByHand ? new Set<string>() : await findRequested(database, source.name, ids);
+      const requests = found.map(({ id, eventIds }) => ({
+        deliveryId: id,
+        eventIds: eventIds.filter((eventId) => !known.has(eventId) && !requested.has(eventId)),
+      }));
+      return { recovered: 0, known: known.size, asked: await askAll(requests) };
     },
     finish: async () => {
-      if (isDryRun || asked.size === 0) return { recovered: 0 };
-      const ids = [...asked];
-      let arrived = new Set<string>();
-      for (
-        const endMs = performance.now() + arrivalMs;
-        performance.now() < endMs && arrived.size < ids.length;
-      ) {
-        await delay(lookMs, undefined, { signal }).catch(() => signal.throwIfAborted());
-        arrived = await findKnownIds(database, source.name, ids);
-      }
+      if (isDryRun) return { recovered: 0, asked: 0, missing: 0 };
+      await forgetArrived(database, source.name);
+      const due = { atOnce: isByHand, limit: maxRepeated };
+      const repeated = await askAll(await listDueRequests(database, source.name, due));
+      const arrived = await waitForArrival();
       await markRedelivered(database, source.name, [...arrived]);
-      return { recovered: arrived.size };
+      await forgetArrived(database, source.name);
+      await giveUp(options);
+      const missing = await countMissing(database, source.name, [...asked]);
+      return { recovered: arrived.size, asked: repeated, missing };
     },
   };
+}
+
+/** @returns false where the provider does not send this delivery again */
+async function ask(
+  { recover, database, log }: RunOptions,
+  client: ApiClient,
+  request: RecoveryRequest,
+): Promise<boolean> {
+  const { source, wanted } = recover;
+  try {
+    await client.send(recover.spec.redeliver!.again(request.deliveryId, wanted));
+  } catch (error) {
+    const isRefused = error instanceof RecoverError && [400, 404, 409, 410, 422].includes(error.status ?? 0);
+    if (!isRefused) throw error;
+    log.warn(
+      { source: source.name, status: error.status },
+      'a delivery was not sent again: the provider refused',
+    );
+    return false;
+  }
+  await recordRequest(database, source.name, request);
+  return true;
+}
+
+async function giveUp({ recover: { source }, database, log }: RunOptions): Promise<void> {
+  const eventIds = await giveUpOldRequests(database, source.name);
+  if (eventIds.length > 0)
+    log.warn(
+      { source: source.name, count: eventIds.length, eventIds: eventIds.slice(0, maxLoggedIds) },
+      'events were asked for again and again for 24 hours and did not arrive: they are given up',
+    );
 }

@@ -16,7 +16,9 @@ import {
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import type { ApiList, RecoverSource } from '../providers/index.ts';
+import { variableOf } from '../providers/sources.ts';
 import type { Receiver } from '../receive/receiver.ts';
+import { countText } from '../texts.ts';
 import { createApiClient } from './api-client.ts';
 import { type Page, readPage } from './pages.ts';
 import { createPull } from './pull-page.ts';
@@ -43,8 +45,12 @@ export interface RunOptions {
   keptDays?: number;
   /** Only counts: nothing is stored, and nothing is asked for again. */
   isDryRun?: boolean;
+  /** A person started the run: it also asks for events that were asked for a moment ago, or were given up. */
+  isByHand?: boolean;
   /** Pages that a run reads at most; default 1,000. */
   maxPages?: number;
+  /** How long a run waits for the events that it asked for; default 30,000. */
+  arrivalMs?: number;
   limits?: ApiLimits;
 }
 
@@ -53,19 +59,23 @@ export interface RunResult extends RunCounts, Stretch {
   way: 'pull' | 'redeliver';
   /** False: the run had read as many pages as it may; the next run goes on. */
   isComplete: boolean;
+  /** Events that this run or an earlier one asked for, and that have not arrived. The next runs ask again. */
+  missing: number;
 }
 
 /** What is done with the items of a list. */
 export interface PageTaker {
   /** Resolves once the page's events are committed, or asked for again. @returns what it counted */
   take(items: readonly object[], stretch: Stretch): Promise<Omit<RunCounts, 'pages'>>;
-  /** After the last page. @returns events that came in meanwhile */
-  finish(): Promise<{ recovered: number }>;
+  /** After the last page. @returns `recovered`: events that came in meanwhile; `asked`: again; `missing`: as in `RunResult` */
+  finish(): Promise<Pick<RunResult, 'recovered' | 'asked' | 'missing'>>;
 }
 
 /** Late events are the rule: each run asks again for the last minutes of the run before. */
 export const overlapMs = 15 * 60_000;
 const maxPagesPerRun = 1_000;
+/** So many runs of 1,000 pages without one new event: the list may have no end. */
+const maxEmptyParts = 5;
 /** The cursor of an unfinished run is used for so long; after that the run's stretch is asked for anew. */
 const cursorMs = 3_600_000;
 
@@ -82,7 +92,8 @@ export async function runRecovery(options: RunOptions): Promise<RunResult | unde
 }
 
 type Start = Stretch & {
-  cursor: string | null /** The provider has nothing from before `since`. */;
+  cursor: string | null;
+  /** The provider has nothing from before `since`. */
   isAll: boolean;
 };
 
@@ -99,9 +110,9 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
     if (!isDryRun) await recordRunEnd(database, name, counts, end);
   };
   try {
-    const { way, isComplete } = await readAll(options, lock, start, counts);
-    await recordEnd({ kind: isComplete ? 'complete' : 'in parts' });
-    return { ...counts, since: start.since, until: start.until, way, isComplete };
+    const { way, isComplete, missing } = await readAll(options, lock, start, counts);
+    await recordEnd(isComplete ? completeEnd(missing) : partEnd(counts, recovery));
+    return { ...counts, since: start.since, until: start.until, way, isComplete, missing };
   } catch (error) {
     if (!lock.signal.aborted)
       await recordEnd(options.signal.aborted ? { kind: 'interrupted' } : failedEnd(error)).catch(() => {}); // the first error counts
@@ -109,12 +120,24 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
   }
 }
 
+function completeEnd(missing: number): RunEnd {
+  return missing > 0 ? { kind: 'not arrived', error: notArrivedText(missing) } : { kind: 'complete' };
+}
+
+/** For the operator: why events may not arrive that the provider sends again. */
+export function notArrivedText(missing: number): string {
+  return `${countText(missing, 'event')} did not arrive although the provider was asked to send again; check the webhook's address at the provider, and its secret here`;
+}
+
+function partEnd({ recovered, asked }: RunCounts, recovery: Recovery | undefined): RunEnd {
+  const emptyParts = recovered + asked > 0 ? 0 : (recovery?.emptyParts ?? 0) + 1;
+  return { kind: 'in parts', emptyParts, isEndless: emptyParts >= maxEmptyParts };
+}
+
 function failedEnd(error: unknown): RunEnd {
-  const { failure, status } =
-    error instanceof RecoverError ? error : { failure: 'internal' as const, status: undefined };
-  // A provider may have forgotten the page that its cursor names.
-  const keepsCursor = status === undefined || ![400, 404, 410, 422].includes(status);
-  return { kind: 'failed', error: describeError(error).text, failure, keepsCursor };
+  const { failure, spoilsCursor } =
+    error instanceof RecoverError ? error : { failure: 'internal' as const, spoilsCursor: false };
+  return { kind: 'failed', error: describeError(error).text, failure, keepsCursor: !spoilsCursor };
 }
 
 function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date): Start {
@@ -158,12 +181,14 @@ async function readAll(
   lock: HeldLock,
   start: Start,
   counts: RunCounts,
-): Promise<Pick<RunResult, 'way' | 'isComplete'>> {
+): Promise<Pick<RunResult, 'way' | 'isComplete' | 'missing'>> {
   const { database, recover, signal, isDryRun = false, maxPages = maxPagesPerRun } = options;
   const client = createApiClient({ recover, signal, ...(options.limits && { limits: options.limits }) });
   const { way, list } = listOf(recover);
   const taker = way === 'redeliver' ? createRedeliver(options, client) : createPull(options);
   let cursor = start.cursor ?? undefined;
+  const refuseRepeats = repeatsOf(recover, list);
+  refuseRepeats(cursor);
   let isComplete = false;
   while (!isComplete && counts.pages < maxPages) {
     if (counts.pages > 0) await pause(recover, signal);
@@ -177,9 +202,29 @@ async function readAll(
     cursor = page.next;
     isComplete = cursor === undefined;
     if (!isDryRun) await recordPage(database, recover.source.name, counts, placeOf(recover, list, page));
+    // After the page was taken: its events are good, even if its cursor is not.
+    refuseRepeats(cursor);
   }
-  counts.recovered += (await taker.finish()).recovered;
-  return { way, isComplete };
+  const { recovered, asked, missing } = await taker.finish();
+  counts.recovered += recovered;
+  counts.asked += asked;
+  return { way, isComplete, missing };
+}
+
+/** Remembers the cursors of a run, by their hashes: pages that lead to one another in a circle have no end. */
+function repeatsOf({ source }: RecoverSource, { endpoint }: ApiList): (cursor: string | undefined) => void {
+  const seen = new Set<string>();
+  return (cursor) => {
+    if (cursor === undefined) return;
+    const known = hash('sha256', cursor);
+    if (seen.has(known))
+      throw new RecoverError(
+        'unexpected_answer',
+        `the pages of ${endpoint} lead in a circle: the same page came a second time; the next run begins anew; check ${variableOf(source.name)}_API_URL`,
+        { spoilsCursor: true },
+      );
+    seen.add(known);
+  };
 }
 
 async function pause({ spec: { pageGapMs } }: RecoverSource, signal: AbortSignal): Promise<void> {

@@ -22,8 +22,15 @@ export function startRecovering(options: RecoveringOptions): { stop(): Promise<v
     { sources: recovers.map(({ source }) => source.name), everyMinutes: config.RECOVER_MINUTES },
     'the providers are asked for events that no webhook brought',
   );
-  const receiver = createPullReceiver({ ...options, sameBodyHours: config.SAME_BODY_HOURS });
-  const tasks = startTasks([recoverTask({ ...options, recovers, receiver })], log);
+  const receiver = createPullReceiver({
+    ...options,
+    sameBodyHours: config.SAME_BODY_HOURS,
+    concurrentRuns: recovers.length,
+  });
+  const tasks = startTasks(
+    recovers.map((recover) => recoverTask({ ...options, recover, receiver })),
+    log,
+  );
   return {
     stop: async () => {
       await tasks.stop();

@@ -12,9 +12,14 @@ export function workerPoolSize(config: Pick<Config, 'WORKER_CONCURRENCY'>): numb
   return config.WORKER_CONCURRENCY + spareConnections;
 }
 
-/** Connections that one worker opens at most: its pool, one that listens where there is no pooler, one for the lock of a recovery. A rehearsal has its own for as long as it runs. */
+/**
+ * Connections that one worker opens at most: its pool, one that listens where there is no pooler, one for the lock of each recovery. A rehearsal has its own for as long as it runs.
+ * @param recoveredSources number of the sources with an API key
+ */
 export function connectionsOfWorker(
   config: Pick<Config, 'WORKER_CONCURRENCY' | 'DATABASE_POOLER' | 'RECOVER_MINUTES'>,
+  recoveredSources: number,
 ): number {
-  return workerPoolSize(config) + (config.DATABASE_POOLER ? 0 : 1) + (config.RECOVER_MINUTES > 0 ? 1 : 0);
+  const locks = config.RECOVER_MINUTES > 0 ? recoveredSources : 0;
+  return workerPoolSize(config) + (config.DATABASE_POOLER ? 0 : 1) + locks;
 }

@@ -41,7 +41,7 @@ async function hour(t: Test, changed: Partial<Parameters<typeof evaluateAlerts>[
   const receiver = createPullReceiver(inbox);
   const task = recoverTask({
     ...{ database, log, receiver, limits: quickLimits },
-    ...{ recovers: schedule.sources, config: settings.config },
+    ...{ recover: schedule.sources[0]!, config: settings.config },
   });
   await task.pass(new AbortController().signal);
   await receiver.close();
@@ -167,7 +167,7 @@ t.test('a run that is interrupted changes nothing', async (t) => {
   const receiver = createPullReceiver(inbox);
   const task = recoverTask({
     ...{ database, log, receiver, limits: quickLimits },
-    ...{ recovers: schedule.sources, config: settings.config },
+    ...{ recover: schedule.sources[0]!, config: settings.config },
   });
   await task.pass(stop.signal);
   await receiver.close();

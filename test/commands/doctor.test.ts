@@ -406,8 +406,8 @@ t.test('clocks that differ, notifications that do not arrive and unknown version
   const deaf = answering({}, { listen: () => ({ isListening: () => true, close: async () => {} }) });
   t.match(await checkListen(deaf), [{ status: 'warn', remedy: /DATABASE_POOLER=true/ }]);
   const facts = { readonly: false, server: 100, role: -1, database: -1 };
-  const old = await checkServer(answering({ ...facts, number: 140_011, version: '14.11' }));
+  const old = await checkServer(answering({ ...facts, number: 140_011, version: '14.11' }), 0);
   t.match(old[0], { status: 'fail', message: 'Postgres 14.11 is too old' });
-  const unknown = await checkServer(answering({ ...facts, number: 190_000, version: '19.0' }));
+  const unknown = await checkServer(answering({ ...facts, number: 190_000, version: '19.0' }), 0);
   t.match(unknown[0], { status: 'warn', message: 'Postgres 19.0 was not tested' });
 });

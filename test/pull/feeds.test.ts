@@ -78,7 +78,7 @@ t.test('a ping is followed by a run, whatever the interval', async (t) => {
   const receiver = createPullReceiver(inbox);
   atEnd(t, () => receiver.close());
   const config = { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0 };
-  const task = recoverTask({ ...inbox, receiver, recovers: [recover], config, limits: quickLimits });
+  const task = recoverTask({ ...inbox, receiver, recover, config, limits: quickLimits });
   const pass = () => task.pass(new AbortController().signal);
   await pass();
   await pass();
@@ -191,6 +191,40 @@ t.test(
     t.equal(elsewhere.calls.length, 0);
   },
 );
+
+t.test('pulled: a credential in the configured query is in no error, no log and no cursor', async (t) => {
+  const secret = 'tok/en+of=42';
+  const own = `token=${encodeURIComponent(secret)}`;
+  const api = await startApi(t, ({ query, headers }) => {
+    if (query.get('token') !== secret) return { status: 403 };
+    const page = Number(query.get('page') ?? 1);
+    const next = page < 3 ? `http://${headers.host}/v1/changes?${own}&page=${page + 1}` : undefined;
+    return page === 2 ? { body: '<html>' } : { body: { data: { rows: [change(page)] }, next } };
+  });
+  const recover = erp(api.url, {
+    ...shape,
+    ERP_API_PATH: `/v1/changes?${own}`,
+    ERP_API_NEXT: 'body:next',
+    ERP_API_SINCE_PARAM: 'from',
+  });
+  await t.rejects(run(t, recover), { message: /the answer to \/v1\/changes is HTML/ });
+  const real = api.reply;
+  api.reply = () => ({ body: { data: 7 } });
+  await t.rejects(run(t, recover), { message: /the answer to GET \/v1\/changes has no list/ });
+  const everything = JSON.stringify([await sql('SELECT * FROM recoveries'), inbox.logs]);
+  for (const text of [secret, encodeURIComponent(secret)]) t.notOk(everything.includes(text));
+  t.match(everything, /page=2/, 'the cursor is kept');
+  api.reply = (call) =>
+    call.query.get('page') === '2' ? { body: { data: { rows: [change(2)] } } } : real(call);
+  t.match(await run(t, recover), { recovered: 1, isComplete: true });
+  t.equal(api.calls.at(-1)!.query.get('token'), secret, 'the next run has the credential again');
+
+  api.reply = ({ headers }) => ({
+    body: { data: { rows: [change(4)] }, next: `http://${headers.host}/v1/changes?key=${testKey}` },
+  });
+  await t.rejects(run(t, recover), { message: /has the key in the link or cursor of the next page/ });
+  t.notMatch(JSON.stringify(await sql('SELECT * FROM recoveries')), testKey);
+});
 
 t.test('pulled: a list of one page; an item without id is refused', async (t) => {
   const api = await startApi(t, () => ({ body: [{ id: 'a', type: 'x' }, { id: 'b' }] }));

@@ -143,7 +143,7 @@ t.test('asks for no state whose webhook may have been purged', async (t) => {
   const retentionDays = new Map([['shopify', 1]]);
   const pullReceiver = createPullReceiver(inbox);
   atEnd(t, () => pullReceiver.close());
-  const task = recoverTask({ ...inbox, receiver: pullReceiver, recovers: [recover], config, retentionDays });
+  const task = recoverTask({ ...inbox, receiver: pullReceiver, recover, config, retentionDays });
   await sql(
     `UPDATE recoveries SET ended_at = now() - interval '9 days', recovered_until = now() - interval '9 days'`,
   );

@@ -1,9 +1,11 @@
 // A run: every event of the stretch comes in once, pages and cursors, and what a bad answer does.
+import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { listRecoveries } from '../../src/events/recoveries.ts';
 import type { RecoverSource } from '../../src/providers/index.ts';
 import { createPullReceiver } from '../../src/pull/receiver.ts';
 import { recoverTask } from '../../src/pull/recover-task.ts';
+import { startRecovering } from '../../src/pull/start.ts';
 import { atEnd } from '../support/at-end.ts';
 import { openInbox } from '../support/inbox.ts';
 import { type ApiReply, type Listed, paypalKey, standIns, startApi, testKey } from './api.ts';
@@ -211,6 +213,36 @@ t.test('a cursor with which every run fails for an hour is dropped', async (t) =
   t.equal((await rows()).length, 3);
 });
 
+t.test(
+  'pages that lead in a circle fail the run; the next run begins anew, so newer events come in',
+  async (t) => {
+    const events = listed(6);
+    const { api, recover } = await openStripe(t, events);
+    const real = api.reply;
+    // evt_2 leads to evt_4, and evt_4 back to evt_2.
+    api.reply = (call) => {
+      if (call.query.get('starting_after') === 'evt_4') call.query.delete('starting_after');
+      return real(call);
+    };
+    const refused = {
+      message: /the pages of GET \/v1\/events lead in a circle/,
+      failure: 'unexpected_answer',
+    };
+    await t.rejects(run(t, recover, { maxPages: 50 }), refused);
+    t.equal((await rows()).length, 4, 'the pages that it had read were taken');
+    t.match(await listRecoveries(database), [
+      { recoveredUntil: null, runCursor: null, failure: 'unexpected_answer', failingSince: Date },
+    ]);
+    t.equal(api.calls.length, 3);
+    events.push(stripeEvent(0), stripeEvent(-1));
+    await t.rejects(run(t, recover, { maxPages: 50 }), refused);
+    t.ok((await rows()).some(({ event_id }) => event_id === 'evt_-1'));
+    api.reply = real;
+    t.match(await run(t, recover), { isComplete: true });
+    t.equal((await rows()).length, 8);
+  },
+);
+
 t.test('429 and Retry-After, a lost connection and a 500 are tried again', async (t) => {
   const { api, recover } = await openStripe(t, listed(3));
   const real = api.reply;
@@ -249,6 +281,47 @@ t.test('RECOVER_MINUTES: a source is asked when it is due, after a failure not a
   });
 });
 
+t.test('a list of 1,000 pages without a new event, again and again, becomes a failure', async (t) => {
+  const { recover } = await openStripe(t, listed(5));
+  await run(t, recover);
+  const part = () => run(t, recover, { since: new Date(Date.now() - 86_400_000), maxPages: 1 });
+  for (let nth = 0; nth < 4; nth++) t.match(await part(), { isComplete: false, recovered: 0 });
+  t.match(await listRecoveries(database), [{ failure: null, lastError: null, emptyParts: 4 }]);
+  await part();
+  t.match(await listRecoveries(database), [
+    { failure: 'unexpected_answer', failingSince: Date, lastError: /the list may have no end/ },
+  ]);
+  await run(t, recover);
+  t.match(await listRecoveries(database), [{ failure: null, lastError: null, emptyParts: 0 }]);
+});
+
+t.test('one source that waits, and one that fails, keep no other source waiting', async (t) => {
+  const slow = await openStripe(t, []);
+  const { promise: isReached, resolve: reach } = Promise.withResolvers<void>();
+  const { promise: isHeld, resolve: release } = Promise.withResolvers<void>();
+  slow.api.reply = async () => {
+    reach();
+    await isHeld;
+    return { status: 401 };
+  };
+  const log = { uuid: 'u1', eventType: 'user.session.start', published: new Date().toISOString() };
+  const quick = await startApi(t, () => ({ body: [log] }));
+  const okta = recoverSourceOf('okta', quick.url, { OKTA_API_TOPICS: 'user.session.start' });
+  /** Its name makes the first query of the pass fail. */
+  const broken = { ...okta, source: { ...okta.source, name: '\0' } };
+  const recovering = startRecovering({
+    ...inbox,
+    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0, SAME_BODY_HOURS: 24 },
+    retentionDays: new Map(),
+    schedule: { sources: [slow.recover, broken, okta], everyMs: 3_600_000 },
+  });
+  await isReached;
+  while ((await rows()).length === 0) await delay(50);
+  t.match(await rows(), [{ event_id: 'u1' }], 'while the first source waits for its provider');
+  release();
+  await recovering.stop();
+});
+
 t.test('a run that died goes on at once', async (t) => {
   const { recover } = await openStripe(t, listed(5));
   await run(t, recover, { maxPages: 1 });
@@ -283,7 +356,7 @@ function passOf(t: Test, recover: RecoverSource) {
   const task = recoverTask({
     ...inbox,
     receiver,
-    recovers: [recover],
+    recover,
     config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0 },
     limits: quickLimits,
   });

@@ -16,6 +16,8 @@ const repository = {
 };
 const sender = { login: 'octocat', id: 1, type: 'User' };
 
+const deliveredAt = (item: unknown) => textAt(item, 'delivered_at');
+
 const recover: RecoverSpec = {
   key: 'fine-grained token with Webhooks: Read and write on the repository (classic: admin:repo_hook, admin:org_hook)',
   url: 'https://api.github.com',
@@ -38,7 +40,8 @@ const recover: RecoverSpec = {
     }),
     // Only the cursor is taken from the link: a proxy has another address than the link names.
     read: ({ json: answer, link }) => ({ items: answer, next: nextLinkParam(link, 'cursor') }),
-    timeOf: (item) => textAt(item, 'delivered_at'),
+    timeOf: deliveredAt,
+    sentAt: deliveredAt,
     delivery: (item) => {
       const [id, guid] = [textAt(item, 'id'), textAt(item, 'guid')];
       return id === undefined || guid === undefined ? undefined : { id, eventIds: [guid] };

@@ -30,6 +30,7 @@ const recover: RecoverSpec = {
       const eventIds = sent === undefined ? [] : eventIdsIn(sent);
       return id === undefined || eventIds.length === 0 ? undefined : { id, eventIds };
     },
+    sentAt: (item) => textAt(item, 'created_at'),
     again: (id) => ({ method: 'POST', path: `/webhooks/${encodeURIComponent(id)}/actions/retry` }),
   },
   pull: {
@@ -70,7 +71,7 @@ export const gocardless: Provider = {
   title: 'GoCardless',
   docsUrl: 'https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks',
   facts:
-    'Lists, their cursor and retry L: npm gocardless-nodejs, webhooks.list, webhooks.retry and events.list. Signature, events and their ids L: npm gocardless-nodejs, webhooks.parse. Retries M.',
+    'Lists, their cursor, created_at and retry L: npm gocardless-nodejs, webhooks.list, webhooks.retry and events.list. Signature, events and their ids L: npm gocardless-nodejs, webhooks.parse. Retries M.',
   // The same header name carries another format in Standard Webhooks and at Mautic.
   scheme: hmac({ message: rawBody, signature: { at: header('webhook-signature'), encoding: 'hex' } }),
   secret: textSecret({

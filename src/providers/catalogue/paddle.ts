@@ -45,6 +45,8 @@ const recover: RecoverSpec = {
         textAt(item, 'origin') === 'event' && ['delivered', 'failed'].includes(textAt(item, 'status') ?? '');
       return canReplay && id !== undefined && eventId !== undefined ? { id, eventIds: [eventId] } : undefined;
     },
+    // Not last_attempt_at: the list is asked by this time, and a skipped notification must be in the next run's stretch.
+    sentAt: (item) => textAt(item, 'occurred_at'),
     again: (id) => ({ method: 'POST', path: `/notifications/${encodeURIComponent(id)}/replay` }),
   },
   pull: {
@@ -64,7 +66,7 @@ export const paddle: Provider = {
   title: 'Paddle Billing',
   docsUrl: 'https://developer.paddle.com/webhooks/about/signature-verification',
   facts:
-    'Lists, their filters and replay L: npm @paddle/paddle-node-sdk, notifications and events; 90 days D: developer.paddle.com, changelog. Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck. Replay D: replay a notification.',
+    'Lists, their filters, occurred_at and replay L: npm @paddle/paddle-node-sdk, notifications and events; 90 days D: developer.paddle.com, changelog. Signature L: npm @paddle/paddle-node-sdk. event_id as the key against duplicates and occurred_at D: developer.paddle.com, how webhooks work. Deadline and retries T: Hookdeck. Replay D: replay a notification.',
   // Paddle's library allows only 5 s and checks only the last h1: a slow proxy or a secret rotation would lose deliveries.
   scheme: hmac({
     message: [timestamp, ':', rawBody],

@@ -91,6 +91,7 @@ const recover: RecoverSpec = {
       const id = textAt(item, 'id');
       return id === undefined ? undefined : { id, eventIds: [id] };
     },
+    sentAt: (item) => textAt(item, 'create_time'),
     again: (id, wanted) => ({
       method: 'POST',
       path: `${eventsPath}/${encodeURIComponent(id)}/resend`,
@@ -127,7 +128,7 @@ export const paypal: Provider = {
   title: 'PayPal',
   docsUrl: 'https://developer.paypal.com/api/rest/webhooks/rest/',
   facts:
-    "List of events, resend and token D: paypal/paypal-rest-api-specifications, notifications_webhooks_v1. Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: anybody who saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
+    "List of events, their create_time, resend and token D: paypal/paypal-rest-api-specifications, notifications_webhooks_v1. Headers and retries D: the page above and its reference. Signed text, certificate hosts and the signer's name D/T: that page's message verification as several public implementations quote it, and PayPal's archived Java SDK. Event id D: its reference; that a retry keeps it M. That transmission time is of the HTTP transmission D: the same. Only a CRC32 of the body is signed: anybody who saw one delivery could make another body to its signature while its time is accepted. So a transmission is good for one event, and a second one counts as a replay; PayPal's own verify call would ask with each delivery, which a receiver in a hurry must not.",
   scheme: perSecret({ scheme: byCertificate(publicKey(spec)) }),
   secret,
   // Only a CRC32 of the body is signed, and anybody can make a body with that CRC32. So a transmission proves one event.

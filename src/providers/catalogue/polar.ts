@@ -14,7 +14,7 @@ const asText = standardSender({
   title: 'Polar',
   docsUrl: 'https://docs.polar.sh/integrate/webhooks/delivery',
   facts:
-    'List of deliveries and redelivery L: npm @polar-sh/sdk, webhooks.listWebhookDeliveries and redeliverWebhookEvent; the event id is sent as webhook-id L: polarsource/polar, webhook/tasks.py; 30 or 90 days M. Signature and the text as key L: npm @polar-sh/sdk, webhooks.validateEvent. Secrets made since 2026-06-29 begin with whsec_, and those made before 2026-09-08 still sign with the text of the whole, later ones with the decoded bytes L: polarsource/polar, pull requests 14102 and 14117. Nobody can tell from a whsec_… which it is, so both keys are tried, as their newer library does. Type L, timestamp M. Retries and switching off L: the same repository.',
+    'List of deliveries, their created_at, and redelivery L: npm @polar-sh/sdk, webhooks.listWebhookDeliveries and redeliverWebhookEvent; the event id is sent as webhook-id L: polarsource/polar, webhook/tasks.py; 30 or 90 days M. Signature and the text as key L: npm @polar-sh/sdk, webhooks.validateEvent. Secrets made since 2026-06-29 begin with whsec_, and those made before 2026-09-08 still sign with the text of the whole, later ones with the decoded bytes L: polarsource/polar, pull requests 14102 and 14117. Nobody can tell from a whsec_… which it is, so both keys are tried, as their newer library does. Type L, timestamp M. Retries and switching off L: the same repository.',
   secret: {
     where: 'Settings → Webhooks → your endpoint → Secret',
     format: 'whsec_…, polar_whs_… or one of your choice, copied whole',
@@ -67,6 +67,7 @@ const recover: RecoverSpec = {
         ? undefined
         : { id, eventIds: [id] };
     },
+    sentAt: (item) => textAt(item, 'created_at'),
     again: (id) => ({ method: 'POST', path: `/v1/webhooks/events/${encodeURIComponent(id)}/redeliver` }),
   },
   lost: 'events that Polar has archived, and those that it never tried to deliver',

@@ -66,18 +66,19 @@ function recoverOf(settings: PulledSettings): RecoverSpec {
     key: `key of the API, sent in the header ${keyHeader}; any text where the API wants none`,
     authorize: (key) => ({ [keyHeader]: keyScheme === '' ? key : `${keyScheme} ${key}` }),
     pull: {
-      endpoint: `GET ${path}`,
+      // The query may hold a credential, and errors name the endpoint.
+      endpoint: `GET ${path.split('?')[0]}`,
       ...(next.kind === 'cursor' && !since ? { isFeed: true } : {}),
       page: (request) =>
         request.cursor !== undefined && next.kind !== 'cursor'
-          ? { path: request.cursor }
+          ? { path: withOwnValues(request.cursor, path) }
           : { path: firstPath(settings, request) },
       read: (answer, { cursor }) => {
         const items = itemsPath === '' ? answer.json : listAt(answer.json, itemsPath);
         const found = nextOf(settings, answer, items);
         const hasItems = Array.isArray(items) && items.length > 0;
         if (next.kind !== 'cursor')
-          return { items, next: hasItems ? absolute(found, url + path) : undefined };
+          return { items, next: hasItems ? withoutOwnValues(absolute(found, url + path), path) : undefined };
         // At the end of a feed many APIs give the same cursor again, or none.
         return { items, next: hasItems && found !== cursor ? found : undefined, end: found };
       },
@@ -110,6 +111,33 @@ function nextOf(
     case 'cursor':
       return next.of === 'body' ? textAt(answer, next.path) : lastTextAt(items, next.path);
   }
+}
+
+/** Stands in a stored link for the value that the configured path has for the same parameter: it may be a credential. */
+const ownValue = '{configured}';
+
+/** The links of many APIs repeat the query of the request. They are stored, a configured value must not be. */
+function withoutOwnValues(link: string | undefined, path: string): string | undefined {
+  return link && replaceValues(link, path, (value, own) => (value === own ? ownValue : value));
+}
+
+function withOwnValues(link: string, path: string): string {
+  return replaceValues(link, path, (value, own) => (value === ownValue ? own : value));
+}
+
+/** Leaves the link as it is, to the letter, where no value changes. */
+function replaceValues(link: string, path: string, replace: (value: string, own: string) => string): string {
+  const url = URL.parse(link);
+  if (!url) return link;
+  let isChanged = false;
+  for (const [name, own] of new URL(path, 'http://api').searchParams) {
+    const value = url.searchParams.get(name);
+    const other = value === null ? null : replace(value, own);
+    if (other === null || other === value) continue;
+    url.searchParams.set(name, other);
+    isChanged = true;
+  }
+  return isChanged ? url.href : link;
 }
 
 /** A link may be relative to the list. Its origin is checked before it is followed. */
