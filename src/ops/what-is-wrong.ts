@@ -1,6 +1,6 @@
 // The state of the inbox as sentences: what needs a person now, the worst first.
 import { describeAlert } from '../events/alert-texts.ts';
-import { toldAlert } from '../events/alerts.ts';
+import { reportedAlert } from '../events/alerts.ts';
 import { countText } from '../texts.ts';
 import { waited } from './parts.ts';
 import type { Overview } from './read-overview.ts';
@@ -70,7 +70,7 @@ export function findProblems({ sources, processes, alerts }: Overview, now: Date
   };
   for (const alert of alerts) {
     if (alert.acknowledgedAt !== null || isSaid[alert.kind]?.(alert.source)) continue;
-    const text = `Alert: ${describeAlert(toldAlert(alert)).sentence}.`;
+    const text = `Alert: ${describeAlert(reportedAlert(alert)).sentence}.`;
     problems.push({ text, url: `${opsUrl('')}#alerts`, isSevere: false });
   }
   return problems;
