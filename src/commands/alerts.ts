@@ -84,7 +84,7 @@ async function list(
       { title: 'ACKNOWLEDGED', value: ({ acknowledgedBy }) => acknowledgedBy ?? '-' },
       { title: 'ALERT', value: (alert) => describeAlert(reportedAlert(alert)).sentence },
     ]);
-  if (!isReported) printLine(out, '\nnobody is told of alerts: set ALERT_URL for web and worker');
+  if (!isReported) printLine(out, '\nno alert is sent: set ALERT_URL for web and worker');
   if (notWatchedForSilence.length > 0)
     printLine(out, `\nnot watched for silence: ${notWatchedForSilence.map(unwatchedText).join(', ')}`);
   return 0;

@@ -42,7 +42,7 @@ const gauges: readonly InboxGauge[] = [
   },
   {
     name: 'postbell_oldest_untried_seconds',
-    help: 'Age of the oldest PENDING event that no handler has tried, by source; 0: there is none',
+    help: 'Age of the oldest PENDING event that no handler has tried and no pause holds, by source; 0: there is none',
     labelNames: ['source'],
     read: (sample) =>
       bySource(sample, sample.pending, ({ oldestUntriedSeconds }) => oldestUntriedSeconds ?? 0),

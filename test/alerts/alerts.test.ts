@@ -527,7 +527,7 @@ t.test('a topic cannot break out of the command that an operator copies', async 
 t.test('postbell alerts', async (t) => {
   t.match(await cli.inside(['alerts']), {
     code: 0,
-    stdout: /^no alert is open\n\nnobody is told.*ALERT_URL/,
+    stdout: /^no alert is open\n\nno alert is sent.*ALERT_URL/,
   });
   await fail(2, 'invoice.paid', 'TypeError: no');
   await evaluate();
