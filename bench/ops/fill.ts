@@ -1,4 +1,4 @@
-// A large inbox for the operators' page: many sources, 1 % dead letters, 0.1 % waiting, over thirty days.
+// A large inbox for the operators' page: many sources, 1 % dead letters, 0.1 % waiting, over thirty days; and what is kept beside events.
 import pino from 'pino';
 import { openDatabase } from '../../src/database/open-database.ts';
 import { countHour, nextHour } from '../../src/events/hourly-counts.ts';
@@ -36,6 +36,14 @@ const eventsText = `
     FROM (SELECT n, random() AS u, random() AS v, random() AS w FROM generate_series($1::bigint, $2::bigint) n) drawn
   ) events`;
 
+const sourceNamed = (number: string) => `'source-' || lpad((${number})::text, 2, '0')`;
+const headers = `'{"content-type": ["application/json"], "user-agent": ["bench"]}'::jsonb`;
+const body = `convert_to(jsonb_build_object('id', n, 'note', repeat('x', 4000))::text, 'UTF8')`;
+const statement = `jsonb_build_object('text', 'UPDATE orders SET state = $1 WHERE id = $2', 'rowCount', 1, 'rows', '[]'::jsonb)`;
+const rehearsal = `jsonb_build_object('outcome', 'processed', 'isFinal', false, 'durationMs', 12, 'furtherStatements', 0,
+  'tables', jsonb_build_array(jsonb_build_object('table', 'orders', 'inserted', 0, 'updated', 1, 'deleted', 0)),
+  'statements', jsonb_build_array(${statement}))`;
+
 const besideText = [
   `INSERT INTO failed_attempts (source, event_id, error, stack, started_at, failed_at)
    SELECT source, event_id, last_error, 'at handle (/app/handlers/index.ts:12:7)', received_at, received_at + n * interval '1 min'
@@ -47,6 +55,19 @@ const besideText = [
    SELECT 'source-' || lpad((1 + n % ${sourceCount})::text, 2, '0'), 'wrong_secret', 'req-' || n, now() - n * interval '1 min', 900 FROM generate_series(1, 1000) n`,
   `INSERT INTO operator_actions (operator, action, filter, matched, done, began_at, ended_at)
    SELECT 'Ada', 'replay', '{"statuses": ["FAILED"]}', 500, 500, now() - n * interval '1 hour', now() - n * interval '1 hour' FROM generate_series(1, 1000) n`,
+  `INSERT INTO operator_actions (operator, action, filter, matched, done) VALUES ('Ada', 'promote', '{"source": "source-01"}', 5000, 100)`,
+  `INSERT INTO captures (source, ends_at) SELECT ${sourceNamed('n')}, now() + interval '1 hour' FROM generate_series(1, 10) n`,
+  // 200 of each of ten sources: as many as are kept.
+  `INSERT INTO captured_requests (source, received_at, request_id, process, method, url, headers, body, body_bytes, status, outcome, reason)
+   SELECT ${sourceNamed('1 + n % 10')}, now() - (2000 - n) * interval '1 s', 'req-' || n, 'web1', 'POST', '/api/webhooks/source', ${headers},
+     ${body}, 4000, CASE n % 4 WHEN 0 THEN 401 ELSE 200 END, CASE n % 4 WHEN 0 THEN 'rejected' ELSE 'accepted' END,
+     CASE n % 4 WHEN 0 THEN 'wrong_secret' END FROM generate_series(1, 2000) n`,
+  `INSERT INTO quarantined_requests (source, arrived_at, address, reason, request_id, method, url, headers, body, bytes)
+   SELECT ${sourceNamed('1 + n % 5')}, now() - n * interval '1 s', '203.0.113.' || n % 250, 'wrong_secret', 'req-' || n, 'POST',
+     '/api/webhooks/source', ${headers}, ${body}, 4500 FROM generate_series(1, 5000) n`,
+  `INSERT INTO rehearsals (source, event_id, asked_by, started_at, ends_before, ended_at, result)
+   SELECT source, event_id, 'Ada', now(), now(), now(), ${rehearsal} FROM webhook_events WHERE status = 'FAILED'
+   ORDER BY received_at LIMIT 3000`,
   `INSERT INTO postbell_processes (process_id, kind, host, version)
    SELECT gen_random_uuid(), kind, kind || n, '0.2.0' FROM unnest(ARRAY['web', 'worker']) kind, generate_series(1, 50) n`,
 ];

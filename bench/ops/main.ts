@@ -32,6 +32,11 @@ async function pathsOf(query: Query): Promise<[title: string, path: string][]> {
       )
     )[0]!;
   const [failed, old] = [await one('FAILED'), await one('PROCESSED')];
+  const [beside] = await query<{ source: string; id: string; request: string; action: string }>(
+    `SELECT (SELECT max(id) FROM captured_requests)::text AS request, source, event_id AS id,
+       (SELECT max(id) FROM operator_actions WHERE action = 'promote')::text AS action FROM rehearsals ORDER BY rehearsals.id DESC LIMIT 1`,
+  );
+  const { source, id, request, action } = beside!;
   const query_ = (page: string, fields: Record<string, string>) =>
     `/ops/${page}?${new URLSearchParams(fields)}`;
   return [
@@ -53,6 +58,7 @@ async function pathsOf(query: Query): Promise<[title: string, path: string][]> {
     ['events, payload of 24 h', query_('events', { path: 'data.object.id', value: 'none' })],
     ['event, dead', query_('event', { source: failed.source, id: failed.id })],
     ['event, processed', query_('event', { source: old.source, id: old.id })],
+    ['event with a rehearsal', query_('event', { source, id })],
     ['dead letters', '/ops/dead-letters'],
     ['dead letters of a small source', query_('dead-letters', { source: 'source-40' })],
     ['replay, all FAILED', query_('replay', { status: 'FAILED' })],
@@ -66,8 +72,14 @@ async function pathsOf(query: Query): Promise<[title: string, path: string][]> {
       }),
     ],
     ['replay, PROCESSED of a small source', query_('replay', { status: 'PROCESSED', source: 'source-40' })],
-    ['rejections', '/ops/rejections'],
+    ['rejections and quarantine', '/ops/rejections'],
+    ['rejections and quarantine of a source', query_('rejections', { source: 'source-01' })],
+    ['live requests', '/ops/requests'],
+    ['live requests, paused', query_('requests', { up_to: request })],
+    ['live requests of a source', query_('requests', { source: 'source-01' })],
+    ['a live request', query_('request', { id: request })],
     ['actions', '/ops/actions'],
+    ['action, a promotion', query_('action', { id: action })],
   ];
 }
 
