@@ -26,7 +26,7 @@ export interface EvaluateOptions {
   /** As DATABASE_SIZE_LIMIT_GB, in bytes; undefined: the size is not watched. */
   sizeLimitBytes: number | undefined;
   /** The sources that workers recover by themselves. */
-  schedule: RecoverSchedule;
+  schedule: RecoverSchedule | undefined;
   /** False: no message is written, since there is no ALERT_URL. */
   isReported: boolean;
   /** Default: the usual. */

@@ -44,7 +44,7 @@ export interface RuleSettings {
   connectionLimit: number;
   /** As DATABASE_SIZE_LIMIT_GB, in bytes; undefined: not watched. */
   sizeLimitBytes: number | undefined;
-  schedule: RecoverSchedule;
+  schedule: RecoverSchedule | undefined;
 }
 
 const minuteMs = 60_000;
@@ -84,7 +84,8 @@ export function judge(signals: Signals, settings: RuleSettings): Findings {
     ),
     unjudged: new Set<AlertKind>([
       ...unread,
-      ...(hasWorker ? [] : (['silence', 'recover_failing'] as const)),
+      ...(hasWorker ? [] : (['silence'] as const)),
+      ...(hasWorker && settings.schedule ? [] : (['recover_failing'] as const)),
       ...(signals.deadLetters.isCapped ? (['dead_letters'] as const) : []),
       ...(signals.late.isCapped ? (['oldest_pending'] as const) : []),
     ]),
@@ -171,15 +172,21 @@ function findRejected(signals: Signals, bySource: HoursBySource): Condition[] {
 
 const notAboutSignature = new Set(['missing_header', 'no_secret', 'too_large', 'replay_flood']);
 /** A scanner sends a few requests at once; a provider keeps sending. */
-const leastUnsignedSlots = 3;
+const unsigned = { leastSlots: 3, withinMs: 60 * minuteMs };
 
 /**
  * A request without a signature is anybody's. But where a source has accepted deliveries before and such requests go on, a
  * proxy may remove the header.
  */
 export function aboutSignature(slots: readonly RejectionCount[], hasAccepted: boolean): RejectionCount[] {
-  const unsigned = slots.filter(({ reason }) => reason === 'missing_header');
-  const counted = hasAccepted && unsigned.length >= leastUnsignedSlots;
+  const times = slots
+    .filter(({ reason }) => reason === 'missing_header')
+    .map(({ slotAt }) => slotAt.getTime());
+  const goOn = times.some(
+    (time, index) =>
+      time - (times[index - unsigned.leastSlots + 1] ?? Number.NEGATIVE_INFINITY) <= unsigned.withinMs,
+  );
+  const counted = hasAccepted && goOn;
   return slots.filter(
     ({ reason }) => !notAboutSignature.has(reason) || (counted && reason === 'missing_header'),
   );
@@ -221,6 +228,7 @@ function findLostSecrets({ now, rejections }: Signals, bySource: HoursBySource):
 
 /** A refused key stays refused until a person acts; other failures often pass. */
 function findNotRecovered({ now, recoveries }: Signals, { schedule }: RuleSettings): Condition[] {
+  if (!schedule) return [];
   return schedule.sources.flatMap(({ source: { name } }) => {
     const { failingSince, failure } = recoveries.find(({ source }) => source === name) ?? {};
     if (!failingSince || !failure) return [];

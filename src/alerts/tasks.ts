@@ -34,6 +34,7 @@ export function startAlerts(options: AlertTasksOptions): RunningTasks {
   const { database, log, config, schedule, kind } = options;
   const target = alertTargetOf(config);
   const intervalMs = config.ALERT_INTERVAL_SECONDS * 1_000;
+  const startedAtMs = performance.now();
   const evaluate: BackgroundTask = {
     name: 'alerts',
     intervalMs,
@@ -41,12 +42,13 @@ export function startAlerts(options: AlertTasksOptions): RunningTasks {
     waitsFirst: true,
     failureMessage: 'the alerts could not be evaluated; trying again',
     pass: async (signal) => {
-      if (kind === 'web' && (await isDoneByWorker(database, intervalMs))) return;
+      if (kind === 'web' && (await isDoneByWorker(database, intervalMs, startedAtMs))) return;
       const evaluation = await evaluateAlerts({
         database,
         lateSeconds: config.ALERT_PENDING_MINUTES * 60,
         sizeLimitBytes: config.DATABASE_SIZE_LIMIT_GB && config.DATABASE_SIZE_LIMIT_GB * 1e9,
-        schedule,
+        // A worker may have keys that web has not.
+        schedule: kind === 'worker' ? schedule : undefined,
         isReported: target !== undefined,
       });
       if (!evaluation) return;
@@ -54,7 +56,8 @@ export function startAlerts(options: AlertTasksOptions): RunningTasks {
       if (unread.size > 0)
         log.warn({ signals: [...unread] }, 'some alerts were not evaluated: their statements took too long');
       if (raised.length + reminders.length + resolved.length > 0) tasks.wake('alert messages');
-      if (config.HEARTBEAT_URL !== undefined) await ping(config.HEARTBEAT_URL, log, signal);
+      if (config.HEARTBEAT_URL !== undefined && unread.size === 0)
+        await ping(config.HEARTBEAT_URL, log, signal);
     },
   };
   const send: BackgroundTask = {
@@ -69,11 +72,12 @@ export function startAlerts(options: AlertTasksOptions): RunningTasks {
   return tasks;
 }
 
-async function isDoneByWorker(database: Database, intervalMs: number): Promise<boolean> {
+/** @param startedAtMs of this process, as performance.now(): before the first evaluation a worker gets as much time */
+async function isDoneByWorker(database: Database, intervalMs: number, startedAtMs: number): Promise<boolean> {
   const isAlive = (await readProcesses(database)).some(({ kind, alive }) => kind === 'worker' && alive > 0);
   if (!isAlive) return false;
-  const ageMs = await readEvaluationAgeMs(database);
-  return ageMs !== undefined && ageMs < overdueIntervals * intervalMs;
+  const ageMs = (await readEvaluationAgeMs(database)) ?? performance.now() - startedAtMs;
+  return ageMs < overdueIntervals * intervalMs;
 }
 
 /** A service outside that misses the ping knows that the alerts are not evaluated. */

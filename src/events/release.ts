@@ -95,7 +95,9 @@ function departuresOf({
   failure,
   failures = 1,
 }: Release): Planned[] {
-  const job = to === 'failed' ? undefined : { jobId: newJobId(), ...to };
+  // An event that only changes its job has waited in the old one.
+  const hasRun = isDeferral || failure !== undefined;
+  const job = to === 'failed' ? undefined : { jobId: newJobId(hasRun ? undefined : fromJobId), ...to };
   return events.map((key) => ({
     ...key,
     fromJobId,

@@ -104,9 +104,9 @@ const rejectionsOfDays = 3;
 export async function readSignals(tx: Transaction, options: SignalOptions): Promise<Signals> {
   const { lateSeconds, historyDays, readsSize, watched, limits = usualLimits } = options;
   const unread = new Set<SlowSignal>();
-  await tx.query(`SET LOCAL statement_timeout = ${limits.statementMs}`);
   const attempt = async <T>(signal: SlowSignal, read: () => Promise<T>, otherwise: T): Promise<T> => {
     await tx.query('SAVEPOINT signal');
+    await tx.query(`SET LOCAL statement_timeout = ${limits.statementMs}`);
     try {
       return await read();
     } catch (error) {
@@ -156,7 +156,7 @@ async function readDeadLetters(database: Queryable, limit: number): Promise<Coun
 
 /**
  * An event waits since it could first run: the time of its job, which is new after a replay, the end of a pause or a
- * promotion. An event without a job waits for the reconciler, at most seconds while a worker is alive.
+ * promotion. An event without a job waits for the reconciler, for seconds: the alert has patience for that long.
  */
 async function readLate(
   database: Queryable,
@@ -167,7 +167,7 @@ async function readLate(
     text: `SELECT source, count(*)::int AS count, extract(epoch FROM now() - min(waits_since))::float8 AS "oldestSeconds"
       FROM (
         SELECT source, greatest(received_at, ${timeOfUuidInSql('job_id')}) AS waits_since FROM {inbox}.webhook_events e
-        WHERE status = 'PENDING' AND attempts = 0 AND deferrals = 0 AND job_id IS NOT NULL
+        WHERE status = 'PENDING' AND attempts = 0 AND deferrals = 0
           AND received_at < now() - make_interval(secs => $1)
           AND greatest(received_at, ${timeOfUuidInSql('job_id')}) < now() - make_interval(secs => $1)
           AND NOT EXISTS (SELECT FROM ${heldJobs} AS held WHERE held.id = e.job_id)
