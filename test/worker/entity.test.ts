@@ -1,6 +1,7 @@
 // Events of one entity run one at a time, and an older one is not run after a newer.
 import t from 'tap';
 import { defineHandler, type Handler } from '../../src/handlers/handler.ts';
+import { timeOfUuid } from '../../src/queue/time-ordered-uuid.ts';
 import { openJobsOf, rowOf, runJob, runNext, takeJob } from '../support/attempt.ts';
 import { makeGate } from '../support/gate.ts';
 import { newEvent, openInbox, openInboxOn, storeEvents } from '../support/inbox.ts';
@@ -199,11 +200,15 @@ t.test('an entity that stays busy costs its event no failure: it comes back', as
   const first = runJob(inbox, await takeJob(inbox), [handlerOf({ handle: () => gate.pass() })]);
   await waitFor(() => gate.arrived() === 1, { what: 'the first event to be inside' });
   await storeEvents(inbox, [waiter]);
-  const outcome = await runJob(other, await takeJob(other), [handlerOf()]);
+  const busy = await takeJob(other);
+  const outcome = await runJob(other, busy, [handlerOf()]);
   t.match(outcome, { kind: 'released', reason: /another event of its entity/ });
   t.match(await rowOf(inbox, waiter), { status: 'PENDING', attempts: 0, deferrals: 0 });
   const [job] = await openJobsOf(inbox, waiter);
   t.ok((job?.in_seconds as number) > 0 && (job?.in_seconds as number) <= 2, 'in 2 s');
+  const { job_id: jobId } = await rowOf(inbox, waiter);
+  t.not(jobId, busy.id);
+  t.equal(timeOfUuid(String(jobId)), timeOfUuid(busy.id), 'and it has waited since its first job');
   gate.open();
   t.match(await first, { kind: 'processed' });
 });
