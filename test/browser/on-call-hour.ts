@@ -141,6 +141,8 @@ t.test('a wrong secret for ten minutes: told, kept, promoted, nothing is lost', 
   await page.click('text=Promote 20 requests');
   await page.waitForSelector('text=20 requests stay');
 
+  // A live page would tell of the restart.
+  await page.goto('about:blank');
   await shop.stop();
   const { base } = await shop.startWeb({ STRIPE_WEBHOOK_SECRET: secret });
   await page.goto(`${base}/ops/rejections`);
