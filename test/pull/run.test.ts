@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { listRecoveries } from '../../src/events/recoveries.ts';
 import type { RecoverSource } from '../../src/providers/index.ts';
 import { createPullReceiver } from '../../src/pull/receiver.ts';
-import { recoverTask } from '../../src/pull/recover-task.ts';
+import { type RecoverTaskOptions, recoverTask } from '../../src/pull/recover-task.ts';
 import { startRecovering } from '../../src/pull/start.ts';
 import { atEnd } from '../support/at-end.ts';
 import { openInbox } from '../support/inbox.ts';
@@ -205,7 +205,7 @@ t.test('a cursor with which every run fails for an hour is dropped', async (t) =
   const before = api.calls.length;
   await t.rejects(run(t, recover));
   t.ok(api.calls.slice(before).every(({ query }) => query.has('starting_after')));
-  await sql(`UPDATE recoveries SET failing_since = now() - interval '61 minutes'`);
+  await sql(`UPDATE recoveries SET cursor_at = now() - interval '61 minutes'`);
   api.calls.length = 0;
   api.reply = real;
   t.match(await run(t, recover), { isComplete: true, pages: 2 });
@@ -295,6 +295,34 @@ t.test('a list of 1,000 pages without a new event, again and again, becomes a fa
   t.match(await listRecoveries(database), [{ failure: null, lastError: null, emptyParts: 0 }]);
 });
 
+t.test('RECOVER_MINUTES: a list of more than 5,000 known pages is read to its end', async (t) => {
+  const { api, recover } = await openStripe(t, listed(20));
+  await run(t, recover);
+  await sql(
+    `UPDATE recoveries SET recovered_until = now() - interval '1 day', ended_at = now() - interval '2 hours'`,
+  );
+  const pass = passOf(t, recover, { maxPages: 1 });
+  api.calls.length = 0;
+  for (let nth = 0; nth < 5; nth++) await pass();
+  t.match(await listRecoveries(database), [{ emptyParts: 5, failure: 'unexpected_answer' }]);
+  for (let nth = 0; nth < 5; nth++) {
+    await pass();
+    t.equal(api.calls.length, 5 + nth, 'after a failure not at once');
+    // The interval passes.
+    await sql(
+      `UPDATE recoveries SET ${['failing_since', 'started_at', 'ended_at', 'cursor_at']
+        .map((name) => `${name} = ${name} - interval '61 minutes'`)
+        .join()}`,
+    );
+    await pass();
+  }
+  t.same(
+    api.calls.map(({ query }) => query.get('starting_after')),
+    [null, ...[2, 4, 6, 8, 10, 12, 14, 16, 18].map((nth) => `evt_${nth}`)],
+  );
+  t.match(await listRecoveries(database), [{ emptyParts: 0, failure: null, runSince: null }]);
+});
+
 t.test('one source that waits, and one that fails, keep no other source waiting', async (t) => {
   const slow = await openStripe(t, []);
   const { promise: isReached, resolve: reach } = Promise.withResolvers<void>();
@@ -350,7 +378,7 @@ t.test('an outage of ours is followed by a run over its stretch', async (t) => {
 });
 
 /** One pass of the task, which asks every hour. */
-function passOf(t: Test, recover: RecoverSource) {
+function passOf(t: Test, recover: RecoverSource, options: Pick<RecoverTaskOptions, 'maxPages'> = {}) {
   const receiver = createPullReceiver(inbox);
   atEnd(t, () => receiver.close());
   const task = recoverTask({
@@ -359,6 +387,7 @@ function passOf(t: Test, recover: RecoverSource) {
     recover,
     config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0 },
     limits: quickLimits,
+    ...options,
   });
   return () => task.pass(new AbortController().signal);
 }

@@ -141,7 +141,10 @@ function replaceValues(
   if (!url) return link;
   const configured = new URL(path, 'http://api').searchParams;
   const before = [...url.searchParams];
-  const after = before.map(([name, value]) => [name, replace(value, configured.getAll(name))]);
+  const after = before.map(([name, value]): [string, string] => [
+    name,
+    replace(value, configured.getAll(name)),
+  ]);
   if (after.every(([, value], nth) => value === before[nth]![1])) return link;
   url.search = new URLSearchParams(after).toString();
   return url.href;
