@@ -23,7 +23,7 @@ export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPage
   intervalMs?: number;
 }
 
-/** One task for each source: a long list, or a failure, of one source keeps no other waiting. */
+/** One task for each source: a failure of one source keeps no other waiting. */
 export function recoverTask({ intervalMs = 30_000, ...options }: RecoverTaskOptions): BackgroundTask {
   const { name } = options.recover.source;
   return {

@@ -5,6 +5,7 @@ import { listRecoveries } from '../../src/events/recoveries.ts';
 import type { RecoverSource } from '../../src/providers/index.ts';
 import { createPullReceiver } from '../../src/pull/receiver.ts';
 import { type RecoverTaskOptions, recoverTask } from '../../src/pull/recover-task.ts';
+import { createSlots } from '../../src/pull/slots.ts';
 import { startRecovering } from '../../src/pull/start.ts';
 import { atEnd } from '../support/at-end.ts';
 import { openInbox } from '../support/inbox.ts';
@@ -337,17 +338,55 @@ t.test('one source that waits, and one that fails, keep no other source waiting'
   const okta = recoverSourceOf('okta', quick.url, { OKTA_API_TOPICS: 'user.session.start' });
   /** Its name makes the first query of the pass fail. */
   const broken = { ...okta, source: { ...okta.source, name: '\0' } };
-  const recovering = startRecovering({
-    ...inbox,
-    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0, SAME_BODY_HOURS: 24 },
-    retentionDays: new Map(),
-    schedule: { sources: [slow.recover, broken, okta], everyMs: 3_600_000 },
-  });
+  const recovering = recoverEveryHour([slow.recover, broken, okta]);
   await isReached;
   while ((await rows()).length === 0) await delay(50);
   t.match(await rows(), [{ event_id: 'u1' }], 'while the first source waits for its provider');
   release();
   await recovering.stop();
+});
+
+const recoverEveryHour = (sources: RecoverSource[]) =>
+  startRecovering({
+    ...inbox,
+    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0, SAME_BODY_HOURS: 24 },
+    retentionDays: new Map(),
+    schedule: { sources, everyMs: 3_600_000 },
+  });
+
+t.test('two sources are recovered at the same time; the others wait, and stop at once', async (t) => {
+  let running = 0;
+  let most = 0;
+  const api = await startApi(t, async ({ path }) => {
+    most = Math.max(most, ++running);
+    await delay(100);
+    running--;
+    return { body: [{ id: path, type: 'x' }] };
+  });
+  const sources = ['acme', 'beta', 'crm', 'erp', 'shop'].map((name) =>
+    recoverSourceOf(name, api.url, {
+      POSTBELL_SOURCES: `${name}=pulled`,
+      [`${name.toUpperCase()}_API_PATH`]: `/${name}`,
+    }),
+  );
+  const recovering = recoverEveryHour(sources);
+  while ((await rows()).length < sources.length) await delay(50);
+  t.equal(most, 2);
+  await recovering.stop();
+
+  const slots = createSlots(1);
+  const { promise: isHeld, resolve: release } = Promise.withResolvers<void>();
+  const stopping = new AbortController();
+  const worked: string[] = [];
+  const holds = slots.run(stopping.signal, () => isHeld);
+  const waits = slots.run(stopping.signal, async () => void worked.push('aborted'));
+  const next = slots.run(new AbortController().signal, async () => void worked.push('next'));
+  stopping.abort();
+  await waits;
+  t.same(worked, [], 'while the slot is held');
+  release();
+  await Promise.all([holds, next]);
+  t.same(worked, ['next']);
 });
 
 t.test('a run that died goes on at once', async (t) => {
