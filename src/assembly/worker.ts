@@ -55,7 +55,7 @@ export function createWorkerParts(options: WorkerPartsOptions): WorkerParts {
   const { config } = settings;
   const database = connect(settings, {
     applicationName: 'postbell worker',
-    maxConnections: workerPoolSize(config),
+    maxConnections: workerPoolSize(config, recoverScheduleOf(settings).sources),
     sessionSettings: workerSessionSettings(config.HANDLER_TIMEOUT_SECONDS * 1_000, config.DATABASE_POOLER),
     log,
   });

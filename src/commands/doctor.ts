@@ -18,6 +18,7 @@ import { printable } from '../printable.ts';
 import { parseRecovers } from '../providers/index.ts';
 import { connect } from '../runtime/connection.ts';
 import { databaseProblem, firstOf } from '../runtime/database-problem.ts';
+import { recoverScheduleOf } from '../runtime/settings.ts';
 import type { CommandIo, CommonOptions } from '../terminal/io.ts';
 import { printJson, printLine } from '../terminal/print.ts';
 
@@ -82,8 +83,9 @@ async function runChecks(
   );
   const context: CheckContext = { config, database, sources, waiting, log };
   const recovers = parseRecovers(env, { sources, waiting });
+  const { sources: recovered } = recoverScheduleOf({ config, recovers });
   try {
-    if (!(await attempt('database', () => checkServer(context, recovers.ready.size), add))) return;
+    if (!(await attempt('database', () => checkServer(context, recovered), add))) return;
     await attempt('clock', () => checkClock(context), add);
     await attempt('listen', () => checkListen(context), add);
     const rights = await attempt('rights', () => checkRights(context), add);

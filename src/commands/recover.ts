@@ -93,7 +93,7 @@ function print({ out }: CommandIo, result: RunResult, isDryRun: boolean): void {
       out,
       'a run reads no more pages. The list goes on; the next run goes on where this one stopped',
     );
-  if (missing > 0) printLine(out, notArrivedText(missing));
+  if (missing > 0) printLine(out, notArrivedText(result));
   const known = `already there ${result.known.toLocaleString('en-US')}`;
   const asked = result.asked.toLocaleString('en-US');
   const recovered = result.recovered.toLocaleString('en-US');

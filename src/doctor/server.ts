@@ -5,6 +5,7 @@ import type { Database } from '../database/database.ts';
 import { clockDifference, readServerFacts } from '../database/server-facts.ts';
 import { describeProcesses } from '../events/process-texts.ts';
 import { readProcesses } from '../events/processes.ts';
+import type { RecoverSchedule } from '../runtime/settings.ts';
 import { connectionsOfWorker } from '../runtime/worker-connections.ts';
 import { type Check, type CheckContext, fail, needsPerson, ok, warn } from './check.ts';
 
@@ -13,10 +14,10 @@ const newestTestedVersion = 18;
 const clockToleranceSeconds = 5;
 const listenTimeoutMs = 3_000;
 
-/** @param recoveredSources number of the sources with an API key */
+/** @param recovers sources that a worker recovers */
 export async function checkServer(
   { database, config }: CheckContext,
-  recoveredSources: number,
+  recovers: RecoverSchedule['sources'],
 ): Promise<Check[]> {
   const facts = await readServerFacts(database);
   const checks = [checkVersion(facts.majorVersion, facts.version)];
@@ -25,7 +26,7 @@ export async function checkServer(
       fail('database', 'the database is read only', 'set DATABASE_URL to the primary, not to a standby'),
     );
   }
-  if (!config.DATABASE_POOLER) checks.push(checkConnections(config, facts, recoveredSources));
+  if (!config.DATABASE_POOLER) checks.push(checkConnections(config, facts, recovers));
   return checks;
 }
 
@@ -44,9 +45,9 @@ function checkVersion(major: number, version: string): Check {
 function checkConnections(
   config: Config,
   { connectionLimit, connectionLimitName }: { connectionLimit: number; connectionLimitName: string },
-  recoveredSources: number,
+  recovers: RecoverSchedule['sources'],
 ): Check {
-  const once = config.WEB_CONNECTIONS + connectionsOfWorker(config, recoveredSources);
+  const once = config.WEB_CONNECTIONS + connectionsOfWorker(config, recovers);
   const budget = `${connectionLimit} (${connectionLimitName})`;
   const needs = `one web and one worker open up to ${once}`;
   const remedy = 'lower WEB_CONNECTIONS or WORKER_CONCURRENCY, or raise the limit';

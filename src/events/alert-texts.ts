@@ -73,7 +73,7 @@ const recoverRemedies: Record<string, (variable: unknown) => string> = {
   unexpected_answer: (variable: unknown) =>
     `the answer is not the one of the provider's API; check ${variable}_API_URL`,
   not_arrived: (variable: unknown) =>
-    `events that the provider was asked to send again do not arrive; check the webhook's address at the provider and ${variable}_WEBHOOK_SECRET`,
+    `events that the provider was asked to send again do not arrive; unless it refuses, as the last error then says, check the webhook's address at the provider and ${variable}_WEBHOOK_SECRET`,
   internal: () => 'Postbell itself failed; the log of the worker has the reason',
 } satisfies Record<RecoverFailure, (variable: unknown) => string>;
 

@@ -23,6 +23,8 @@ export interface Recovery {
   runSince: Date | null;
   runUntil: Date | null;
   runCursor: string | null;
+  /** When a run last took a page. */
+  cursorAt: Date | null;
   feedCursor: string | null;
   startedAt: Date;
   endedAt: Date | null;
@@ -54,7 +56,7 @@ export interface RunCounts {
 }
 
 const columns = `source, recovered_until AS "recoveredUntil", run_since AS "runSince", run_until AS "runUntil",
-  run_cursor AS "runCursor", feed_cursor AS "feedCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
+  run_cursor AS "runCursor", cursor_at AS "cursorAt", feed_cursor AS "feedCursor", started_at AS "startedAt", ended_at AS "endedAt", pages, recovered, known, asked,
   last_error AS "lastError", failing_since AS "failingSince", failure, empty_parts AS "emptyParts",
   (SELECT count(*)::int FROM {inbox}.recovery_requests q WHERE q.source = recoveries.source AND given_up_at IS NOT NULL) AS "givenUp"`;
 
@@ -118,7 +120,7 @@ export async function recordPage(
 ): Promise<void> {
   const { cursor, feedCursor } = position;
   await database.query(
-    `UPDATE {inbox}.recoveries SET run_cursor = $2, pages = $3, recovered = $4, known = $5, asked = $6,
+    `UPDATE {inbox}.recoveries SET run_cursor = $2, cursor_at = now(), pages = $3, recovered = $4, known = $5, asked = $6,
        feed_cursor = coalesce($7, feed_cursor)
      WHERE source = $1`,
     [source, cursor ?? null, pages, recovered, known, asked, feedCursor ?? null],

@@ -20,8 +20,22 @@ export async function recordRequest(
   await database.query(
     `INSERT INTO {inbox}.recovery_requests AS r (source, event_id, delivery_id)
      SELECT DISTINCT $1::text, id, $2::text FROM unnest($3::text[]) AS id
-     ON CONFLICT (source, event_id) DO UPDATE SET delivery_id = $2, last_asked_at = now(), times = r.times + 1`,
+     ON CONFLICT (source, event_id) DO UPDATE SET delivery_id = $2, last_asked_at = now(), times = r.times + 1,
+       refused_status = NULL`,
     [source, deliveryId, eventIds],
+  );
+}
+
+/** The provider refused to send again what it had taken before: the next request has its pause as well. */
+export async function recordRefusal(
+  database: Queryable,
+  source: string,
+  { eventIds, status }: { eventIds: readonly string[]; status: number },
+): Promise<void> {
+  await database.query(
+    `UPDATE {inbox}.recovery_requests SET last_asked_at = now(), times = times + 1, refused_status = $3
+     WHERE source = $1 AND event_id = ANY ($2::text[])`,
+    [source, eventIds, status],
   );
 }
 
@@ -78,16 +92,24 @@ export async function giveUpOldRequests(database: Queryable, source: string): Pr
   return rows.map(({ eventId }) => eventId);
 }
 
-/** Events that were asked for, and have not arrived: those that are not given up, and those of `eventIds` that are. */
+/** Events that were asked for, and have not arrived. */
+export interface MissingEvents {
+  missing: number;
+  /** With which the provider refused the last request for each of them; null where it accepted some. */
+  refusedStatus: number | null;
+}
+
+/** Counts those that are not given up, and those of `eventIds` that are. */
 export async function countMissing(
   database: Queryable,
   source: string,
   eventIds: readonly string[],
-): Promise<number> {
-  const { rows } = await database.query<{ missing: number }>(
-    `SELECT count(*)::int AS missing FROM {inbox}.recovery_requests
+): Promise<MissingEvents> {
+  const { rows } = await database.query<{ missing: number; refusedStatus: number | null }>(
+    `SELECT count(*)::int AS missing, CASE WHEN count(*) = count(refused_status) THEN max(refused_status) END AS "refusedStatus"
+     FROM {inbox}.recovery_requests
      WHERE source = $1 AND (given_up_at IS NULL OR event_id = ANY ($2::text[]))`,
     [source, eventIds],
   );
-  return rows[0]!.missing;
+  return rows[0]!;
 }

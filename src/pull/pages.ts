@@ -37,13 +37,19 @@ export async function readPage(
   if (!isCursor(next) || !isCursor(end))
     throw refuse('has a cursor that is no text of 1 to 2,000 characters');
   // Cursors are stored. A short key is a word like `none`, where the API wants no key.
-  if (key.length >= minKeyChars && `${next} ${end}`.includes(key))
+  if (key.length >= minKeyChars && holdsKey(`${next} ${end}`, key))
     throw refuse('has the key in the link or cursor of the next page, which would be stored');
   if (next !== undefined && next === cursor) throw refuse('leads to itself as the next page');
   if (!list.timeOf) return { items, next, end };
   const isOld = (item: object) => Date.parse(list.timeOf?.(item) ?? '') < since.getTime();
   const young = items.filter((item) => !isOld(item));
   return { items: young, next: young.length > 0 || items.length === 0 ? next : undefined, end };
+}
+
+/** A link has characters such as `+` and `/` encoded. */
+function holdsKey(text: string, key: string): boolean {
+  const decoded = text.replace(/%[0-7][\da-f]/gi, (code) => String.fromCharCode(parseInt(code.slice(1), 16)));
+  return text.includes(key) || decoded.includes(key);
 }
 
 function isCursor(text: unknown): boolean {

@@ -49,6 +49,6 @@ export function createPull({ recover, database, receiver, keepsBytes, isDryRun }
       }
       return { recovered, known: drafts.size - recovered, asked: 0 };
     },
-    finish: async () => ({ recovered: 0, asked: 0, missing: 0 }),
+    finish: async () => ({ recovered: 0, asked: 0, missing: 0, refusedStatus: null }),
   };
 }

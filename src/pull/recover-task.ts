@@ -23,7 +23,7 @@ export interface RecoverTaskOptions extends Pick<RunOptions, 'limits' | 'maxPage
   intervalMs?: number;
 }
 
-/** One task for each source: a long list, or a failure, of one source keeps no other waiting. */
+/** One task for each source: a failure of one source keeps no other waiting. */
 export function recoverTask({ intervalMs = 30_000, ...options }: RecoverTaskOptions): BackgroundTask {
   const { name } = options.recover.source;
   return {
@@ -46,6 +46,7 @@ async function runIfDue(options: RecoverTaskOptions, signal: AbortSignal): Promi
     const result = await runRecovery({
       ...options,
       signal,
+      everyMs,
       firstMs: overlapMs,
       keepsBytes: config.STORE_RAW_BODY,
       keptDays: options.retentionDays?.get(source) ?? config.PAYLOAD_RETENTION_DAYS,
@@ -92,7 +93,7 @@ function logResult(log: Logger, source: string, result: RunResult, outage: Outag
   const fields = { source, recovered, known, asked, missing, since, until, ...(outage && { outage }) };
   if (!isComplete)
     log.warn(fields, 'a source is recovered in parts: the run had read 1,000 pages, the next one goes on');
-  else if (missing > 0) log.warn(fields, notArrivedText(missing));
+  else if (missing > 0) log.warn(fields, notArrivedText(result));
   else if (recovered > 0) log.info(fields, 'events were recovered that no webhook had brought');
   else if (outage) log.info(fields, 'nothing was missing after the outage');
   else log.debug(fields, 'nothing was missing');

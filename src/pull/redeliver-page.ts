@@ -8,6 +8,7 @@ import {
   giveUpOldRequests,
   listDueRequests,
   type RecoveryRequest,
+  recordRefusal,
   recordRequest,
 } from '../events/recovery-requests.ts';
 import type { ApiClient } from './api-client.ts';
@@ -73,7 +74,7 @@ export function createRedeliver(options: RunOptions, client: ApiClient): PageTak
       return { recovered: 0, known: known.size, asked: await askAll(requests) };
     },
     finish: async () => {
-      if (isDryRun) return { recovered: 0, asked: 0, missing: 0 };
+      if (isDryRun) return { recovered: 0, asked: 0, missing: 0, refusedStatus: null };
       await forgetArrived(database, source.name);
       const due = { atOnce: isByHand, limit: maxRepeated };
       const repeated = await askAll(await listDueRequests(database, source.name, due));
@@ -82,7 +83,7 @@ export function createRedeliver(options: RunOptions, client: ApiClient): PageTak
       await forgetArrived(database, source.name);
       await giveUp(options);
       const missing = await countMissing(database, source.name, [...asked]);
-      return { recovered: arrived.size, asked: repeated, missing };
+      return { recovered: arrived.size, asked: repeated, ...missing };
     },
   };
 }
@@ -97,12 +98,10 @@ async function ask(
   try {
     await client.send(recover.spec.redeliver!.again(request.deliveryId, wanted));
   } catch (error) {
-    const isRefused = error instanceof RecoverError && [400, 404, 409, 410, 422].includes(error.status ?? 0);
-    if (!isRefused) throw error;
-    log.warn(
-      { source: source.name, status: error.status },
-      'a delivery was not sent again: the provider refused',
-    );
+    const status = error instanceof RecoverError ? (error.status ?? 0) : 0;
+    if (![400, 404, 409, 410, 422].includes(status)) throw error;
+    log.warn({ source: source.name, status }, 'a delivery was not sent again: the provider refused');
+    await recordRefusal(database, source.name, { ...request, status });
     return false;
   }
   await recordRequest(database, source.name, request);

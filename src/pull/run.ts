@@ -13,6 +13,7 @@ import {
   recordRunStart,
   type Stretch,
 } from '../events/recoveries.ts';
+import type { MissingEvents } from '../events/recovery-requests.ts';
 import { failpoint } from '../failpoint.ts';
 import type { Logger } from '../logger.ts';
 import type { ApiList, RecoverSource } from '../providers/index.ts';
@@ -37,6 +38,8 @@ export interface RunOptions {
   since?: Date | undefined;
   /** The stretch begins at this time at the latest. */
   reachesBackTo?: Date | undefined;
+  /** Pause after a run that failed; the cursor outlives the pause. Default 0. */
+  everyMs?: number;
   /** Length of the stretch of the first run of a source. */
   firstMs: number;
   /** As STORE_RAW_BODY. */
@@ -54,13 +57,12 @@ export interface RunOptions {
   limits?: ApiLimits;
 }
 
-export interface RunResult extends RunCounts, Stretch {
+/** `missing`: events that this run or an earlier one asked for. The next runs ask again. */
+export interface RunResult extends RunCounts, Stretch, MissingEvents {
   /** `redeliver`: the provider sent again. */
   way: 'pull' | 'redeliver';
   /** False: the run had read as many pages as it may; the next run goes on. */
   isComplete: boolean;
-  /** Events that this run or an earlier one asked for, and that have not arrived. The next runs ask again. */
-  missing: number;
 }
 
 /** What is done with the items of a list. */
@@ -68,7 +70,7 @@ export interface PageTaker {
   /** Resolves once the page's events are committed, or asked for again. @returns what it counted */
   take(items: readonly object[], stretch: Stretch): Promise<Omit<RunCounts, 'pages'>>;
   /** After the last page. @returns `recovered`: events that came in meanwhile; `asked`: again; `missing`: as in `RunResult` */
-  finish(): Promise<Pick<RunResult, 'recovered' | 'asked' | 'missing'>>;
+  finish(): Promise<Pick<RunResult, 'recovered' | 'asked' | keyof MissingEvents>>;
 }
 
 /** Late events are the rule: each run asks again for the last minutes of the run before. */
@@ -76,7 +78,7 @@ export const overlapMs = 15 * 60_000;
 const maxPagesPerRun = 1_000;
 /** So many runs of 1,000 pages without one new event: the list may have no end. */
 const maxEmptyParts = 5;
-/** The cursor of an unfinished run is used for so long; after that the run's stretch is asked for anew. */
+/** A cursor of an unfinished run that led to no page for so long is dropped: the run's stretch is asked for anew. */
 const cursorMs = 3_600_000;
 
 /**
@@ -110,9 +112,9 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
     if (!isDryRun) await recordRunEnd(database, name, counts, end);
   };
   try {
-    const { way, isComplete, missing } = await readAll(options, lock, start, counts);
-    await recordEnd(isComplete ? completeEnd(missing) : partEnd(counts, recovery));
-    return { ...counts, since: start.since, until: start.until, way, isComplete, missing };
+    const result = await readAll(options, lock, start, counts);
+    await recordEnd(result.isComplete ? completeEnd(result) : partEnd(counts, recovery));
+    return { ...counts, since: start.since, until: start.until, ...result };
   } catch (error) {
     if (!lock.signal.aborted)
       await recordEnd(options.signal.aborted ? { kind: 'interrupted' } : failedEnd(error)).catch(() => {}); // the first error counts
@@ -120,13 +122,16 @@ async function runLocked(options: RunOptions, lock: HeldLock): Promise<RunResult
   }
 }
 
-function completeEnd(missing: number): RunEnd {
-  return missing > 0 ? { kind: 'not arrived', error: notArrivedText(missing) } : { kind: 'complete' };
+function completeEnd(missing: MissingEvents): RunEnd {
+  return missing.missing > 0 ? { kind: 'not arrived', error: notArrivedText(missing) } : { kind: 'complete' };
 }
 
 /** For the operator: why events may not arrive that the provider sends again. */
-export function notArrivedText(missing: number): string {
-  return `${countText(missing, 'event')} did not arrive although the provider was asked to send again; check the webhook's address at the provider, and its secret here`;
+export function notArrivedText({ missing, refusedStatus }: MissingEvents): string {
+  const events = `${countText(missing, 'event')} did not arrive`;
+  return refusedStatus === null
+    ? `${events} although the provider was asked to send again; check the webhook's address at the provider, and its secret here`
+    : `${events}: the provider refuses to send again, with ${refusedStatus}; check at the provider whether it still has the deliveries and their webhook`;
 }
 
 function partEnd({ recovered, asked }: RunCounts, recovery: Recovery | undefined): RunEnd {
@@ -141,7 +146,7 @@ function failedEnd(error: unknown): RunEnd {
 }
 
 function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date): Start {
-  const { since, reachesBackTo, firstMs } = options;
+  const { since, reachesBackTo, firstMs, everyMs = 0 } = options;
   const earliestMs = earliestOf(options, now);
   const until = endOf(options, now);
   const afresh = (fromMs: number): Start => {
@@ -154,11 +159,11 @@ function startOf(options: RunOptions, recovery: Recovery | undefined, now: Date)
     };
   };
   if (since) return afresh(since.getTime());
-  const { runSince, runUntil, runCursor, startedAt, failingSince, recoveredUntil } = recovery ?? {};
+  const { runSince, runUntil, runCursor, cursorAt, startedAt, recoveredUntil } = recovery ?? {};
   if (!runSince || !runUntil)
     return afresh(recoveredUntil ? recoveredUntil.getTime() - overlapMs : until.getTime() - firstMs);
-  // Each try sets `startedAt`: a cursor with which every run fails would stay fresh for ever.
-  const isFresh = runCursor && now.getTime() - (failingSince ?? startedAt!).getTime() < cursorMs;
+  // By its last page: a cursor with which every run fails ages, one of a list of many thousand pages does not.
+  const isFresh = runCursor && now.getTime() - (cursorAt ?? startedAt!).getTime() < cursorMs + everyMs;
   const isEnough = !reachesBackTo || runSince <= reachesBackTo;
   return isFresh && isEnough
     ? { since: runSince, until: runUntil, cursor: runCursor, isAll: false }
@@ -181,7 +186,7 @@ async function readAll(
   lock: HeldLock,
   start: Start,
   counts: RunCounts,
-): Promise<Pick<RunResult, 'way' | 'isComplete' | 'missing'>> {
+): Promise<Pick<RunResult, 'way' | 'isComplete' | keyof MissingEvents>> {
   const { database, recover, signal, isDryRun = false, maxPages = maxPagesPerRun } = options;
   const client = createApiClient({ recover, signal, ...(options.limits && { limits: options.limits }) });
   const { way, list } = listOf(recover);
@@ -205,10 +210,10 @@ async function readAll(
     // After the page was taken: its events are good, even if its cursor is not.
     refuseRepeats(cursor);
   }
-  const { recovered, asked, missing } = await taker.finish();
+  const { recovered, asked, ...missing } = await taker.finish();
   counts.recovered += recovered;
   counts.asked += asked;
-  return { way, isComplete, missing };
+  return { way, isComplete, ...missing };
 }
 
 /** Remembers the cursors of a run, by their hashes: pages that lead to one another in a circle have no end. */

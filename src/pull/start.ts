@@ -3,8 +3,10 @@ import type { Config } from '../config.ts';
 import { startTasks } from '../maintenance/background-tasks.ts';
 import type { ReceiverOptions } from '../receive/receiver.ts';
 import type { RecoverSchedule } from '../runtime/settings.ts';
+import { maxRecoversAtOnce } from '../runtime/worker-connections.ts';
 import { createPullReceiver } from './receiver.ts';
 import { recoverTask } from './recover-task.ts';
+import { createSlots } from './slots.ts';
 
 export interface RecoveringOptions extends Pick<ReceiverOptions, 'database' | 'queue' | 'log'> {
   config: Pick<Config, 'RECOVER_MINUTES' | 'STORE_RAW_BODY' | 'PAYLOAD_RETENTION_DAYS' | 'SAME_BODY_HOURS'>;
@@ -25,10 +27,14 @@ export function startRecovering(options: RecoveringOptions): { stop(): Promise<v
   const receiver = createPullReceiver({
     ...options,
     sameBodyHours: config.SAME_BODY_HOURS,
-    concurrentRuns: recovers.length,
+    concurrentRuns: Math.min(maxRecoversAtOnce, recovers.length),
   });
+  const slots = createSlots(maxRecoversAtOnce);
   const tasks = startTasks(
-    recovers.map((recover) => recoverTask({ ...options, recover, receiver })),
+    recovers.map((recover) => {
+      const task = recoverTask({ ...options, recover, receiver });
+      return { ...task, pass: (signal) => slots.run(signal, () => task.pass(signal)) };
+    }),
     log,
   );
   return {

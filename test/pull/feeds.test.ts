@@ -219,11 +219,36 @@ t.test('pulled: a credential in the configured query is in no error, no log and 
   t.match(await run(t, recover), { recovered: 1, isComplete: true });
   t.equal(api.calls.at(-1)!.query.get('token'), secret, 'the next run has the credential again');
 
-  api.reply = ({ headers }) => ({
-    body: { data: { rows: [change(4)] }, next: `http://${headers.host}/v1/changes?key=${testKey}` },
+  const key = 'rk+live/0123==';
+  const encoded = encodeURIComponent(key);
+  for (const text of [testKey, encoded, encoded.toLowerCase()]) {
+    api.reply = ({ headers }) => ({
+      body: { data: { rows: [change(4)] }, next: `http://${headers.host}/v1/changes?key=${text}` },
+    });
+    const keyed = { ...recover, key: text === testKey ? testKey : key };
+    await t.rejects(run(t, keyed), { message: /has the key in the link or cursor of the next page/ });
+    t.notMatch(JSON.stringify(await sql('SELECT * FROM recoveries')), text);
+  }
+});
+
+t.test('pulled: a link keeps every value of a repeated parameter, in its order', async (t) => {
+  const kinds = ['type=a&type=b&type=c', 'type=c&type=b&type=a&type=d', 'type=b&page=3'];
+  const pages: string[] = [];
+  const api = await startApi(t, ({ query, headers }) => {
+    const page = pages.push(query.toString());
+    const next = page < 3 ? `http://${headers.host}/v1/changes?${kinds[page]}` : undefined;
+    return { body: { data: { rows: [change(page)] }, next } };
   });
-  await t.rejects(run(t, recover), { message: /has the key in the link or cursor of the next page/ });
-  t.notMatch(JSON.stringify(await sql('SELECT * FROM recoveries')), testKey);
+  const recover = erp(api.url, {
+    ...shape,
+    ERP_API_PATH: `/v1/changes?${kinds[0]}`,
+    ERP_API_NEXT: 'body:next',
+  });
+  t.match(await run(t, recover, { maxPages: 1 }), { isComplete: false });
+  t.match(await sql('SELECT run_cursor FROM recoveries'), [{ run_cursor: /d$/ }]);
+  t.notMatch(await sql('SELECT run_cursor FROM recoveries'), [{ run_cursor: /type=[abc]/ }], 'not stored');
+  t.match(await run(t, recover), { recovered: 2, isComplete: true });
+  t.same(pages, kinds);
 });
 
 t.test('pulled: a list of one page; an item without id is refused', async (t) => {

@@ -72,6 +72,42 @@ t.test('an event that does not arrive is a failure, and asked for again until it
   t.same(await sql('SELECT * FROM recovery_requests'), []);
 });
 
+t.test(
+  'a delivery that the provider refuses waits its turn, and the failure names the refusal',
+  async (t) => {
+    const { api, asked, recover } = await openGithub(t, [120, 30]);
+    await run(t, recover, quick);
+    t.same(asked(), [30, 120]);
+    const real = api.reply;
+    api.reply = (call) =>
+      call.path.endsWith('/120/attempts') ? { status: 422, body: { message: testKey } } : real(call);
+    await hoursPass(1);
+    t.match(await run(t, recover, quick), { asked: 1, missing: 2, refusedStatus: null });
+    t.same(asked(), [30, 120]);
+    t.match(
+      await stored(),
+      { lastError: /asked to send again; check the webhook's address/ },
+      'some were taken',
+    );
+    await run(t, recover, quick);
+    t.same(asked(), [], 'not at once');
+    t.match(await sql('SELECT event_id, times FROM recovery_requests ORDER BY event_id'), [
+      { event_id: 'guid-120', times: 2 },
+      { event_id: 'guid-30', times: 2 },
+    ]);
+    await arrive(30);
+    t.match(await run(t, recover, quick), { missing: 1, refusedStatus: 422 });
+    t.match(await stored(), {
+      failure: 'not_arrived',
+      lastError:
+        /^1 event did not arrive: the provider refuses to send again, with 422; check at the provider/,
+    });
+    api.reply = real;
+    await hoursPass(1);
+    t.match(await run(t, recover, quick), { asked: 1, missing: 1, refusedStatus: null }, 'it takes it again');
+  },
+);
+
 t.test('after a day it is given up, with a warning, and no run asks for it by itself', async (t) => {
   const { asked, recover } = await openGithub(t, [120, 60]);
   await arrive(60);

@@ -4,7 +4,8 @@ import t, { type Test } from 'tap';
 import { listRecoveries } from '../../src/events/recoveries.ts';
 import type { RecoverSource } from '../../src/providers/index.ts';
 import { createPullReceiver } from '../../src/pull/receiver.ts';
-import { recoverTask } from '../../src/pull/recover-task.ts';
+import { type RecoverTaskOptions, recoverTask } from '../../src/pull/recover-task.ts';
+import { createSlots } from '../../src/pull/slots.ts';
 import { startRecovering } from '../../src/pull/start.ts';
 import { atEnd } from '../support/at-end.ts';
 import { openInbox } from '../support/inbox.ts';
@@ -205,7 +206,7 @@ t.test('a cursor with which every run fails for an hour is dropped', async (t) =
   const before = api.calls.length;
   await t.rejects(run(t, recover));
   t.ok(api.calls.slice(before).every(({ query }) => query.has('starting_after')));
-  await sql(`UPDATE recoveries SET failing_since = now() - interval '61 minutes'`);
+  await sql(`UPDATE recoveries SET cursor_at = now() - interval '61 minutes'`);
   api.calls.length = 0;
   api.reply = real;
   t.match(await run(t, recover), { isComplete: true, pages: 2 });
@@ -295,6 +296,34 @@ t.test('a list of 1,000 pages without a new event, again and again, becomes a fa
   t.match(await listRecoveries(database), [{ failure: null, lastError: null, emptyParts: 0 }]);
 });
 
+t.test('RECOVER_MINUTES: a list of more than 5,000 known pages is read to its end', async (t) => {
+  const { api, recover } = await openStripe(t, listed(20));
+  await run(t, recover);
+  await sql(
+    `UPDATE recoveries SET recovered_until = now() - interval '1 day', ended_at = now() - interval '2 hours'`,
+  );
+  const pass = passOf(t, recover, { maxPages: 1 });
+  api.calls.length = 0;
+  for (let nth = 0; nth < 5; nth++) await pass();
+  t.match(await listRecoveries(database), [{ emptyParts: 5, failure: 'unexpected_answer' }]);
+  for (let nth = 0; nth < 5; nth++) {
+    await pass();
+    t.equal(api.calls.length, 5 + nth, 'after a failure not at once');
+    // The interval passes.
+    await sql(
+      `UPDATE recoveries SET ${['failing_since', 'started_at', 'ended_at', 'cursor_at']
+        .map((name) => `${name} = ${name} - interval '61 minutes'`)
+        .join()}`,
+    );
+    await pass();
+  }
+  t.same(
+    api.calls.map(({ query }) => query.get('starting_after')),
+    [null, ...[2, 4, 6, 8, 10, 12, 14, 16, 18].map((nth) => `evt_${nth}`)],
+  );
+  t.match(await listRecoveries(database), [{ emptyParts: 0, failure: null, runSince: null }]);
+});
+
 t.test('one source that waits, and one that fails, keep no other source waiting', async (t) => {
   const slow = await openStripe(t, []);
   const { promise: isReached, resolve: reach } = Promise.withResolvers<void>();
@@ -309,17 +338,55 @@ t.test('one source that waits, and one that fails, keep no other source waiting'
   const okta = recoverSourceOf('okta', quick.url, { OKTA_API_TOPICS: 'user.session.start' });
   /** Its name makes the first query of the pass fail. */
   const broken = { ...okta, source: { ...okta.source, name: '\0' } };
-  const recovering = startRecovering({
-    ...inbox,
-    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0, SAME_BODY_HOURS: 24 },
-    retentionDays: new Map(),
-    schedule: { sources: [slow.recover, broken, okta], everyMs: 3_600_000 },
-  });
+  const recovering = recoverEveryHour([slow.recover, broken, okta]);
   await isReached;
   while ((await rows()).length === 0) await delay(50);
   t.match(await rows(), [{ event_id: 'u1' }], 'while the first source waits for its provider');
   release();
   await recovering.stop();
+});
+
+const recoverEveryHour = (sources: RecoverSource[]) =>
+  startRecovering({
+    ...inbox,
+    config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0, SAME_BODY_HOURS: 24 },
+    retentionDays: new Map(),
+    schedule: { sources, everyMs: 3_600_000 },
+  });
+
+t.test('two sources are recovered at the same time; the others wait, and stop at once', async (t) => {
+  let running = 0;
+  let most = 0;
+  const api = await startApi(t, async ({ path }) => {
+    most = Math.max(most, ++running);
+    await delay(100);
+    running--;
+    return { body: [{ id: path, type: 'x' }] };
+  });
+  const sources = ['acme', 'beta', 'crm', 'erp', 'shop'].map((name) =>
+    recoverSourceOf(name, api.url, {
+      POSTBELL_SOURCES: `${name}=pulled`,
+      [`${name.toUpperCase()}_API_PATH`]: `/${name}`,
+    }),
+  );
+  const recovering = recoverEveryHour(sources);
+  while ((await rows()).length < sources.length) await delay(50);
+  t.equal(most, 2);
+  await recovering.stop();
+
+  const slots = createSlots(1);
+  const { promise: isHeld, resolve: release } = Promise.withResolvers<void>();
+  const stopping = new AbortController();
+  const worked: string[] = [];
+  const holds = slots.run(stopping.signal, () => isHeld);
+  const waits = slots.run(stopping.signal, async () => void worked.push('aborted'));
+  const next = slots.run(new AbortController().signal, async () => void worked.push('next'));
+  stopping.abort();
+  await waits;
+  t.same(worked, [], 'while the slot is held');
+  release();
+  await Promise.all([holds, next]);
+  t.same(worked, ['next']);
 });
 
 t.test('a run that died goes on at once', async (t) => {
@@ -350,7 +417,7 @@ t.test('an outage of ours is followed by a run over its stretch', async (t) => {
 });
 
 /** One pass of the task, which asks every hour. */
-function passOf(t: Test, recover: RecoverSource) {
+function passOf(t: Test, recover: RecoverSource, options: Pick<RecoverTaskOptions, 'maxPages'> = {}) {
   const receiver = createPullReceiver(inbox);
   atEnd(t, () => receiver.close());
   const task = recoverTask({
@@ -359,6 +426,7 @@ function passOf(t: Test, recover: RecoverSource) {
     recover,
     config: { RECOVER_MINUTES: 60, STORE_RAW_BODY: false, PAYLOAD_RETENTION_DAYS: 0 },
     limits: quickLimits,
+    ...options,
   });
   return () => task.pass(new AbortController().signal);
 }

@@ -113,31 +113,41 @@ function nextOf(
   }
 }
 
-/** Stands in a stored link for the value that the configured path has for the same parameter: it may be a credential. */
-const ownValue = '{configured}';
+/** Stands in a stored link for a value that the configured path has for the same parameter: it may be a credential. */
+const ownValue = (nth: number) => `{configured ${nth}}`;
 
 /** The links of many APIs repeat the query of the request. They are stored, a configured value must not be. */
 function withoutOwnValues(link: string | undefined, path: string): string | undefined {
-  return link && replaceValues(link, path, (value, own) => (value === own ? ownValue : value));
+  return (
+    link &&
+    replaceValues(link, path, (value, own) => (own.includes(value) ? ownValue(own.indexOf(value)) : value))
+  );
 }
 
 function withOwnValues(link: string, path: string): string {
-  return replaceValues(link, path, (value, own) => (value === ownValue ? own : value));
+  return replaceValues(link, path, (value, own) => own.find((_, nth) => value === ownValue(nth)) ?? value);
 }
 
-/** Leaves the link as it is, to the letter, where no value changes. */
-function replaceValues(link: string, path: string, replace: (value: string, own: string) => string): string {
+/**
+ * Leaves the link as it is, to the letter, where no value changes.
+ * @param replace `own`: the values of the configured path for the same parameter, which may be repeated
+ */
+function replaceValues(
+  link: string,
+  path: string,
+  replace: (value: string, own: readonly string[]) => string,
+): string {
   const url = URL.parse(link);
   if (!url) return link;
-  let isChanged = false;
-  for (const [name, own] of new URL(path, 'http://api').searchParams) {
-    const value = url.searchParams.get(name);
-    const other = value === null ? null : replace(value, own);
-    if (other === null || other === value) continue;
-    url.searchParams.set(name, other);
-    isChanged = true;
-  }
-  return isChanged ? url.href : link;
+  const configured = new URL(path, 'http://api').searchParams;
+  const before = [...url.searchParams];
+  const after = before.map(([name, value]): [string, string] => [
+    name,
+    replace(value, configured.getAll(name)),
+  ]);
+  if (after.every(([, value], nth) => value === before[nth]![1])) return link;
+  url.search = new URLSearchParams(after).toString();
+  return url.href;
 }
 
 /** A link may be relative to the list. Its origin is checked before it is followed. */
