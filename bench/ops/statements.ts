@@ -1,6 +1,10 @@
 // The statements that a page sends, and their plans: recorded where `pg` sends them, then explained with the same values.
-import pg from 'pg';
+import { createRequire } from 'node:module';
+import type pgModule from 'pg';
 import type { Query } from '../machine/postgres.ts';
+
+/** The copy that the pages use: once the peers are installed, the benchmark has one of its own. */
+const pg: typeof pgModule = createRequire(new URL('../../src/index.ts', import.meta.url))('pg');
 
 export interface Statement {
   text: string;
@@ -12,7 +16,11 @@ export async function recordStatements(work: () => Promise<unknown>): Promise<St
   const { prototype } = pg.Client;
   const send = prototype.query;
   const statements: Statement[] = [];
-  prototype.query = function (this: pg.Client, config: string | pg.QueryConfig, ...rest: unknown[]) {
+  prototype.query = function (
+    this: pgModule.Client,
+    config: string | pgModule.QueryConfig,
+    ...rest: unknown[]
+  ) {
     const text = typeof config === 'string' ? config : config.text;
     const values = (typeof config === 'string' ? rest[0] : config.values) ?? [];
     if (/^\s*(SELECT|WITH)\b/i.test(text) && !text.includes('set_config'))
@@ -24,6 +32,7 @@ export async function recordStatements(work: () => Promise<unknown>): Promise<St
   } finally {
     prototype.query = send;
   }
+  if (statements.length === 0) throw new Error('no statement was recorded');
   return statements;
 }
 

@@ -1,5 +1,6 @@
 // Postbell itself: its real processes, logging and metrics on.
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { parseConfig } from '../../src/config.ts';
@@ -21,8 +22,13 @@ const environment = (databaseUrl: string) => ({
   POSTBELL_HANDLERS: handlers('one-by-one'),
 });
 
+const procfile = readFileSync(new URL('../../Procfile', import.meta.url), 'utf8');
+/** The flags with which the Procfile starts the process. */
+const flagsOf = (name: 'web' | 'worker') =>
+  (new RegExp(`^${name}: node (.*) dist/cli`, 'm').exec(procfile)?.[1] ?? '').split(' ').filter(Boolean);
+
 const web = ({ postbell, databaseUrl }: Pick<Run, 'postbell' | 'databaseUrl'>, port: number) => ({
-  args: [...postbell, 'web'],
+  args: [...flagsOf('web'), ...postbell, 'web'],
   env: { ...environment(databaseUrl), HOST: '127.0.0.1', PORT: String(port) },
 });
 
@@ -31,7 +37,7 @@ const worker = (name: string, title: string, mostPerSecond: number) => ({
   title,
   mostPerSecond,
   program: ({ postbell, databaseUrl }: Run) => ({
-    args: [...postbell, 'worker'],
+    args: [...flagsOf('worker'), ...postbell, 'worker'],
     env: { ...environment(databaseUrl), POSTBELL_HANDLERS: handlers(name) },
   }),
 });
