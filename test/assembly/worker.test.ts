@@ -116,15 +116,10 @@ t.test('its metrics: results of attempts, and figures of the inbox', async (t) =
       what: result,
     });
   const durations = (await read()).get('postbell_handler_duration_seconds')!;
-  t.same(
-    durations.series
-      .filter(({ name }) => name.endsWith('_count'))
-      .map(({ labels, value }) => [labels.handler, value]),
-    [
-      ['stripe invoice.paid', 1],
-      ['stripe invoice.void', 1],
-    ],
-  );
+  const counts = durations.series
+    .filter(({ name }) => name.endsWith('_count'))
+    .map(({ labels, value }) => [labels.handler, value]);
+  t.same(Object.fromEntries(counts), { 'stripe invoice.paid': 1, 'stripe invoice.void': 1 });
   t.ok((await figure('postbell_fetched_jobs_total'))! >= 3);
 
   await waitFor(async () => (await figure('postbell_sample_age_seconds')) !== undefined, {
