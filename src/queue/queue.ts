@@ -142,7 +142,7 @@ export interface Queue {
 /**
  * Time-ordered: random ids would dirty one index page per job. The time says since when the job's events could run: alerts
  * about waiting events read it.
- * @param predecessorId the events have waited in that job before: its time goes on
+ * @param predecessorId the job in which the events have waited: its time stays. A job that somebody else inserted has no time in its id: the time is now
  */
 export function newJobId(predecessorId?: string): string {
   return timeOrderedUuid(predecessorId === undefined ? undefined : timeOfUuid(predecessorId));

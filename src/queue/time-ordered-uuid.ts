@@ -11,8 +11,9 @@ export function timeOrderedUuid(nowMs: number = Date.now()): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
 }
 
-/** The time in it, in ms. */
-export function timeOfUuid(uuid: string): number {
+/** The time in it, in ms; undefined for a UUID of another version. */
+export function timeOfUuid(uuid: string): number | undefined {
+  if (uuid[14] !== '7') return undefined;
   return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
 }
 

@@ -9,6 +9,7 @@ t.test('has the time of the example in RFC 9562, A.6, and its layout', async (t)
   t.match(uuid, layout);
   t.equal(uuid.slice(0, 15), '017f22e2-79b0-7');
   t.equal(timeOfUuid(uuid), Date.parse('2022-02-22T19:22:22Z'));
+  t.equal(timeOfUuid('6f1f1a0e-6d3c-4d5c-9a59-6b0f5c2f8a11'), undefined, 'a random UUID has none');
   t.match(timeOrderedUuid(0), layout);
   t.match(timeOrderedUuid(), layout);
 });

@@ -80,7 +80,7 @@ t.test(
     const resumedAt = Date.now();
     await worker.stop(1_000); // another worker finds them in the order of arrival
     t.equal(await releaseResumed(resumer(inbox)), 43);
-    t.ok((await timeOfJob()) >= resumedAt, 'the events wait since the end of the pause');
+    t.ok((await timeOfJob())! >= resumedAt, 'the events wait since the end of the pause');
     const first = await takeJob(inbox);
     t.equal(first.events.length, 3, '43 events of one slice are as many jobs as a commit of the receiver');
     await loseJobs(inbox);
