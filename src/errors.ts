@@ -318,3 +318,8 @@ export function sqlState(thrown: unknown): string | undefined {
   // Node's codes begin with E (EPIPE, EPERM); no SQLSTATE does, and every SQLSTATE has a digit.
   return /^[0-9A-DF-Z][0-9A-Z]{4}$/.test(code) && /\d/.test(code) ? code : undefined;
 }
+
+/** Postgres ended the statement: it took longer than statement_timeout, or somebody cancelled it. */
+export function isCancelled(thrown: unknown): boolean {
+  return sqlState(thrown) === '57014';
+}

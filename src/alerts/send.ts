@@ -22,7 +22,7 @@ const leaseSeconds = 30;
 const firstPauseSeconds = 10;
 const longestPauseSeconds = 3_600;
 const givenUpAfterMs = 24 * 3_600_000;
-/** Later messages wait for a message that the endpoint does not take: after so many answers 4xx it is given up. */
+/** A message is given up after this number of answers 4xx, since later messages wait for it. */
 const triesWhileRefused = 5;
 /** The endpoint asks for another try. */
 const again: ReadonlySet<number> = new Set([408, 429]);

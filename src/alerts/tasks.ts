@@ -25,7 +25,7 @@ export interface AlertTasksOptions {
   kind: 'web' | 'worker';
 }
 
-/** Without a successful evaluation for so many intervals, the worker's fails. */
+/** If the last successful evaluation is older than this number of intervals, the worker's evaluation fails. */
 const overdueIntervals = 3;
 const sendMs = 10_000;
 const pingTimeoutMs = 10_000;

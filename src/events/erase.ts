@@ -125,7 +125,7 @@ const holdsBytes = (bytes: string) =>
   `EXISTS (SELECT FROM unnest(g.sought) AS v (value) WHERE CASE WHEN position(convert_to(value, 'UTF8') IN ${bytes}) > 0
     THEN ${standsAloneIn(`encode(${bytes}, 'escape')`, `encode(convert_to(value, 'UTF8'), 'escape')`)} END)`;
 
-/** What is looked for apart from events, as a row `g`. */
+/** SQL of one row `g`: the value's spellings, the source and the time range of the erasure. */
 const sought = `(SELECT $1::text[] AS exact, $2::text[] AS sought, $3::text AS source, $4::timestamptz AS since, $5::timestamptz AS before) AS g`;
 
 const isOfSource = (source: string) => `(g.source IS NULL OR ${source} = g.source)`;
@@ -135,9 +135,9 @@ const isOfTime = (time: string) =>
 /** A table that may hold the value itself. */
 interface BeyondEvents {
   table: string;
-  /** What happens to a row that has the value: SQL up to the row `g`. */
+  /** SQL of the DELETE or UPDATE of the rows, up to the row `g`. */
   change: string;
-  /** Which rows have it. */
+  /** SQL of the condition: the row has the value. */
   where: string;
 }
 
@@ -255,11 +255,12 @@ const parametersOf = ({ values, source, receivedSince, receivedBefore }: Erasure
 
 /** The tables in which the value stands apart from events. */
 export async function countBeyondEvents(database: Queryable, erasure: Erasure): Promise<RowsBeyondEvents[]> {
+  const values = parametersOf(erasure);
   const found: RowsBeyondEvents[] = [];
   for (const { table, where } of beyondEvents) {
     const { rows } = await database.query<{ count: number }>({
       text: `SELECT count(*)::int AS count FROM {inbox}.${table} AS r, ${sought} WHERE ${where}`,
-      values: parametersOf(erasure),
+      values,
     });
     if (rows[0]!.count > 0) found.push({ table, rows: rows[0]!.count });
   }
@@ -268,10 +269,9 @@ export async function countBeyondEvents(database: Queryable, erasure: Erasure): 
 
 /** Erases the value where it stands apart from events. @returns the number of rows */
 export async function eraseBeyondEvents(tx: Transaction, erasure: Erasure): Promise<number> {
+  const values = parametersOf(erasure);
   let count = 0;
   for (const { change, where } of beyondEvents)
-    count +=
-      (await tx.query({ text: `${change} ${sought} WHERE ${where}`, values: parametersOf(erasure) }))
-        .rowCount ?? 0;
+    count += (await tx.query({ text: `${change} ${sought} WHERE ${where}`, values })).rowCount ?? 0;
   return count;
 }

@@ -135,7 +135,7 @@ export type RunEnd =
   /**
    * The run has read as many pages as it may.
    * @property emptyParts as `Recovery.emptyParts`, this run included
-   * @property isEndless so many that the list may have no end: a failure, so that somebody hears of it
+   * @property isEndless the list may have no end, since emptyParts is too high: the run counts as failed, and an alert reports the failure
    */
   | { kind: 'in parts'; emptyParts: number; isEndless: boolean }
   | { kind: 'interrupted' }

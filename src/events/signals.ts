@@ -1,6 +1,6 @@
 // What the alerts are judged by, read in one moment. Reads only; every list is bounded by an index or by the stored counts.
 import type { Queryable, Transaction } from '../database/database.ts';
-import { sqlState } from '../errors.ts';
+import { isCancelled } from '../errors.ts';
 import { heldJobs } from '../queue/paused-jobs.ts';
 import { timeOfUuidInSql } from '../queue/time-ordered-uuid.ts';
 import { type KindOfProcess, readProcesses } from './processes.ts';
@@ -13,7 +13,7 @@ export interface Signals {
   deadLetters: Counted<AlertedDeadLetters>;
   late: Counted<LateSource>;
   arrivals: SourceHour[];
-  /** Of the sources that are pulled as well, and have rejections: pulled events are among their arrivals. */
+  /** The last deliveries of sources that have rejections and are pulled as well: their arrivals include pulled events. */
   deliveries: LastDelivery[];
   rejections: RejectionCount[];
   recoveries: Recovery[];
@@ -110,7 +110,7 @@ export async function readSignals(tx: Transaction, options: SignalOptions): Prom
     try {
       return await read();
     } catch (error) {
-      if (sqlState(error) !== statementTimedOut) throw error;
+      if (!isCancelled(error)) throw error;
       unread.add(signal);
       return otherwise;
     } finally {
@@ -137,8 +137,6 @@ export async function readSignals(tx: Transaction, options: SignalOptions): Prom
   };
 }
 
-/** SQLSTATE of a statement that took longer than statement_timeout. */
-const statementTimedOut = '57014';
 const nothing = { groups: [], isCapped: false };
 
 /** The newest: a new cause is seen however many dead letters there are. */

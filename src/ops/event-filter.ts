@@ -19,7 +19,7 @@ export interface ReadFilter {
   problems: string[];
 }
 
-/** A search through payloads or errors without a beginning begins so long ago, or so long before its end. */
+/** The length of a search through payloads or errors that names no beginning: up to its end, or to now. */
 const defaultSearchSince = '24h';
 const maxFieldLength = 500;
 

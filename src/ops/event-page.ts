@@ -21,7 +21,7 @@ import { rehearseCommand, shellCommands } from './shell-commands.ts';
 import { timeline } from './timeline.ts';
 import { opsUrl, textsOf } from './urls.ts';
 
-/** Of a payload, no more is read or shown. What is longer once it is indented is shown as it is. */
+/** The page reads and shows no more of a payload. A payload that indenting would make longer is shown as stored. */
 const maxBodyLength = 256 * 1_024;
 const shownOfEntity = 20;
 

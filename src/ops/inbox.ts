@@ -1,6 +1,6 @@
 // The database as the operators' page uses it: few connections of its own, opened with the first page, short statements.
 import type { Queryable, Transaction } from '../database/database.ts';
-import { sqlState } from '../errors.ts';
+import { isCancelled } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { openQueue } from '../queue/open-queue.ts';
 import { createReceiver, type Receiver } from '../receive/receiver.ts';
@@ -23,7 +23,7 @@ export interface OpsInbox {
   close(): Promise<void>;
 }
 
-/** A statement took longer than 3 s, or waited so long for a lock or a connection. */
+/** A statement took longer than 3 s, or waited 3 s for a lock or a connection. */
 export class SlowError extends Error {
   /** False where the database gave no answer: a COMMIT may have arrived. */
   readonly isRolledBack: boolean;
@@ -83,9 +83,8 @@ export function openOpsInbox(settings: ConnectedSettings, log: Logger): OpsInbox
 }
 
 function throwSlow(error: unknown): never {
-  const isCancelled = sqlState(error) === '57014';
   const isLate = error instanceof Error && /timeout/i.test(error.message);
-  throw isCancelled || isLate ? new SlowError(error, isCancelled) : error;
+  throw isCancelled(error) || isLate ? new SlowError(error, isCancelled(error)) : error;
 }
 
 /** The result, or undefined where the database took too long: the page says so in its place. */

@@ -76,9 +76,9 @@ export interface PageTaker {
 /** Late events are the rule: each run asks again for the last minutes of the run before. */
 export const overlapMs = 15 * 60_000;
 const maxPagesPerRun = 1_000;
-/** So many runs of 1,000 pages without one new event: the list may have no end. */
+/** After this number of runs of 1,000 pages without one new event, the list may have no end. */
 const maxEmptyParts = 5;
-/** A cursor of an unfinished run that led to no page for so long is dropped: the run's stretch is asked for anew. */
+/** Lifetime of an unfinished run's cursor, from its last page on. Later the next run asks for the whole stretch again. */
 const cursorMs = 3_600_000;
 
 /**

@@ -1,4 +1,4 @@
-// Lets only so many passes run at once; the others wait in their order.
+// Limits how many passes run at once; the others wait in their order.
 
 export interface Slots {
   /** Resolves with the work; without it where `signal` is aborted before its turn comes. */

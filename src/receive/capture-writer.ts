@@ -141,7 +141,7 @@ export function createCaptureWriter(options: CaptureWriterOptions): CaptureWrite
 
 const keptBytes = ({ bodyBytes }: PendingCapture) => Math.min(bodyBytes, maxBodyBytes);
 
-/** What waits for the next write: bounded in all, and of each source. */
+/** The requests that wait for the next write. Their number and bytes are limited, in total and for each source. */
 function createQueue() {
   let all: PendingCapture[] = [];
   const isWithin = (waiting: readonly PendingCapture[], bytes: number, share: number) =>

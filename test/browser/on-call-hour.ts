@@ -23,7 +23,7 @@ const handler = (library: string) => `import { defineHandler } from '${library}'
     await tx.query('INSERT INTO paid VALUES ($1)', [event.id]);
   } })];`;
 
-/** A shop whose handler fails while `shop.is_down`, and somebody who is told of alerts. */
+/** A shop whose handler fails while `shop.is_down`, and an endpoint that gets the alerts. */
 async function openShop(t: Test, webhookSecret: string) {
   const { url } = await createTestDatabase(t);
   const sql = await openSession(t, url);
@@ -137,7 +137,7 @@ t.test('a wrong secret for ten minutes: told, kept, promoted, nothing is lost', 
   await page.waitForSelector('h2:has-text("Open alerts")');
   await page.goto(`${shop.base}/ops/rejections`);
   await page.waitForSelector('text=Promote 20 requests');
-  // What an operator does too early loses nothing.
+  // A promotion before the secret is corrected loses nothing.
   await page.click('text=Promote 20 requests');
   await page.waitForSelector('text=20 requests stay');
 

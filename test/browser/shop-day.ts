@@ -231,7 +231,7 @@ async function storeQuarantine(sql: Sql): Promise<void> {
   );
 }
 
-/** As a worker writes it, of a handler that was mended since. */
+/** The row that a worker writes. The handler was corrected after the event had failed. */
 async function storeRehearsal(sql: Sql): Promise<void> {
   const { source, id } = shown.rehearsed;
   const result = {
@@ -267,7 +267,7 @@ async function storeRehearsal(sql: Sql): Promise<void> {
   );
 }
 
-/** What arrives at GitHub's source just now: most of it is right, one body was altered on its way. */
+/** Requests at the source github: eleven are accepted, a proxy altered the body of one. */
 async function storeCapture(sql: Sql): Promise<void> {
   await sql(
     `INSERT INTO captures (source, opened_at, ends_at, opened_by) VALUES ('github', now() - interval '9 min', now() + interval '21 min', 'Ada')`,
